@@ -1,0 +1,1 @@
+"""Distortion-Disentangled Contrastive Learning: the method, the engine and the benchmark around it."""

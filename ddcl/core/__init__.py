@@ -1,0 +1,1 @@
+"""The training engine: knows the method contract, and no method by name."""

@@ -1,0 +1,29 @@
+"""The one exception that means "the user can fix this", and the did-you-mean that goes with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Wrong input. The message says what was asked, what was found, what is allowed, and where.
+
+    The command line prints it as one line and exits with status 2; it never comes with a traceback.
+    """
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest allowed name, else the list of allowed names."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; allowed: {', '.join(names)}" if names else ""
+
+
+def check_name(kind: str, name: str, allowed: Iterable[str], where: str) -> None:
+    """Raise `UserError` unless `name` is one of `allowed`."""
+    names = list(allowed)
+    if name not in names:
+        raise UserError(f"{where}: unknown {kind} {name!r}{did_you_mean(name, names)}")

@@ -1,0 +1,76 @@
+"""Atomic file writing: a reader sees the old file or the new one, never half of it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ddcl.core.errors import UserError
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Call ``write(temporary)`` and rename the result to `path`.
+
+    The temporary file lies beside `path`, so the rename stays on one file system. A full disk is a `UserError`
+    that names the file and what is left; the previous `path` is untouched and the temporary file is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _disk_full(path) from error
+    except RuntimeError as error:  # torch.save reports a failed write as RuntimeError, without an errno
+        if shutil.disk_usage(path.parent).free >= 1 << 20:
+            raise
+        raise _disk_full(path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _disk_full(path: Path) -> UserError:
+    free = shutil.disk_usage(path.parent).free
+    return UserError(f"{path}: cannot be written, the disk is full ({free} bytes free); nothing was replaced")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one valid JSON object (no NaN), with sorted keys, atomically."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read the JSON file `path`; `what` names it in the error ("record", "manifest", …)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing {what}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {what} is not valid JSON ({error}); delete it and run again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot read {what} ({error.strerror})") from None
+
+
+def digest_text(text: str) -> str:
+    """Return the first 16 hex digits of the sha256 of `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of `value` that digests and `params` are made of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
