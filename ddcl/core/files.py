@@ -9,9 +9,12 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddcl.core.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -52,6 +55,13 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write one valid JSON object (no NaN), with sorted keys, atomically."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a numpy array as .npy, atomically."""
+    import numpy as np
+
+    write_atomic(path, lambda temporary: np.save(temporary, array))
 
 
 def read_json(path: Path, what: str) -> Any:

@@ -1,0 +1,47 @@
+# make demo: set up .venv and run the default suite.   make test: set up .venv and run the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= all
+
+.PHONY: demo test test-slow lint format lock clean
+
+demo: .venv/ready
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "report: results/report/index.html   tables: results/tables/   figures: results/figures/"
+
+# The default run: everything but the tests marked slow.
+test: .venv/ready
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# The slow tests: whole runs of the DAG, kills in the middle, full disks.
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+# One step: the stamp is touched only when all of it succeeded.
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "ddcl: error: Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); set PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Resolve the newest versions that pyproject.toml allows, for every platform (needs uv).
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml --no-emit-index-url --no-header \
+	  --no-annotate --output-file requirements.lock
+
+clean:
+	rm -rf .venv .snakemake results/runs results/data results/logs results/benchmarks

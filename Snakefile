@@ -1,0 +1,23 @@
+# DDCL and its baselines: from images to tables, figures and a report. No logic here; see workflow/rules.
+from snakemake.utils import min_version
+
+min_version("9.18")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        targets(),

@@ -1,0 +1,29 @@
+"""Barlow Twins (Zbontar et al., ICML 2021, arXiv 2103.03230), as in the official code."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ddcl.core.heads import barlow_projector
+from ddcl.core.losses import barlow_twins_loss
+from ddcl.core.method import Batch, Method, Step
+from ddcl.registry import BarlowTwinsSettings
+
+
+class BarlowTwins(Method):
+    """Bring the cross-correlation of the two views' projections near the identity."""
+
+    def __init__(self, encoder: nn.Module, feature_dim: int, settings: BarlowTwinsSettings) -> None:
+        super().__init__(encoder, feature_dim, settings)
+        self.offdiag_weight = settings.offdiag_weight
+        self.projector = barlow_projector(feature_dim, settings.projector_dim)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the projection [B, d] of one view."""
+        z: Tensor = self.projector(self.encoder(x))
+        return z.float()
+
+    def step(self, batch: Batch) -> Step:
+        z1 = self.embed(batch.x1)  # [B, d]
+        z2 = self.embed(batch.x2)
+        return Step(barlow_twins_loss(z1, z2, self.offdiag_weight), embeddings={"full": z1})

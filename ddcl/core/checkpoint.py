@@ -1,0 +1,80 @@
+"""Checkpoints that are whole or not there, and know what they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddcl.core.errors import UserError
+from ddcl.core.files import write_atomic
+
+FORMAT = 1
+
+
+def state_digest(value: Any) -> str:
+    """Return 16 hex digits over every name, number and tensor bit of a nested state, whatever the file looks like."""
+    sha = hashlib.sha256()
+    _feed(sha, value)
+    return sha.hexdigest()[:16]
+
+
+def _feed(sha: Any, value: Any) -> None:
+    if isinstance(value, Tensor):
+        tensor = value.detach().cpu().contiguous()
+        sha.update(f"tensor {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        if tensor.numel():
+            sha.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, dict):
+        sha.update(f"dict {len(value)} ".encode())
+        for key in sorted(value, key=str):
+            sha.update(f"{key!r} ".encode())
+            _feed(sha, value[key])
+    elif isinstance(value, list | tuple):
+        sha.update(f"list {len(value)} ".encode())
+        for item in value:
+            _feed(sha, item)
+    else:
+        sha.update(f"{value!r} ".encode())
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Return the digest of all parameters and buffers (BatchNorm statistics too)."""
+    return state_digest(dict(module.state_dict()))
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> str:
+    """Write `content` (plain values and tensors) with its digest, atomically; return the digest."""
+    digest = state_digest(content)
+    write_atomic(
+        path,
+        lambda temporary: torch.save({"format": FORMAT, "digest": digest, "content": content}, temporary),
+    )
+    return digest
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Any], str]:
+    """Return content and digest of the checkpoint `path`; `UserError` if it is missing, damaged or of another format.
+
+    Tensors arrive on the CPU. Nothing but plain data is unpickled.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing checkpoint; `ddcl pretrain` makes it") from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError) as error:
+        raise UserError(f"{path}: damaged checkpoint ({_first_line(error)}); delete it and run again") from None
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        raise UserError(f"{path}: not a checkpoint of this suite (format {FORMAT})")
+    content: dict[str, Any] = stored["content"]
+    if state_digest(content) != stored["digest"]:
+        raise UserError(f"{path}: damaged checkpoint (its digest does not match); delete it and run again")
+    return content, stored["digest"]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

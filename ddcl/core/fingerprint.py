@@ -1,0 +1,90 @@
+"""Digests of the code that can move a stage's numbers.
+
+Snakemake does not see edits of imported modules, so each expensive rule carries such a digest among its parameters.
+It is made of the syntax trees of a root module and of every module of this project that it imports, directly or not,
+so comments, docstrings and layout do not count, and no list of files has to be kept by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from ddcl.core.files import digest_text
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("ddcl", "baselines")
+# Modules that cannot move a number: words, provenance, file writing, and the configuration readers (what they read is
+# in the recipe already, which is compared by content).
+NEUTRAL = frozenset(
+    {
+        "ddcl.core.errors",
+        "ddcl.core.files",
+        "ddcl.core.config",
+        "ddcl.core.fingerprint",
+        "ddcl.core.provenance",
+        "ddcl.registry",
+        "ddcl.recipes",
+        "ddcl.stages",
+        "ddcl.data.op_settings",
+    }
+)
+
+
+def module_path(module: str) -> Path | None:
+    """Return the file of a module of this project, or None for any other name."""
+    if module.split(".")[0] not in PACKAGES:
+        return None
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _strip_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return tree
+
+
+@cache
+def _read(module: str) -> tuple[str, tuple[str, ...]]:
+    """Return the canonical text of `module` and the modules of this project that it imports."""
+    path = module_path(module)
+    if path is None:
+        raise ModuleNotFoundError(f"no module {module} in this project")
+    tree = _strip_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            imported |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+    return ast.dump(tree), tuple(sorted(name for name in imported if module_path(name)))
+
+
+def closure(roots: Iterable[str]) -> list[str]:
+    """Return the sorted modules of this project that `roots` reach by imports, without the neutral ones."""
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        module = waiting.pop()
+        if module not in found and module not in NEUTRAL:
+            found.add(module)
+            waiting.extend(_read(module)[1])
+    return sorted(found)
+
+
+def code_digest(*roots: str) -> str:
+    """Return 16 hex digits that change with any statement of the modules that `roots` reach."""
+    return digest_text("\n".join(f"{name}\n{_read(name)[0]}" for name in closure(roots)))

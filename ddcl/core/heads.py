@@ -1,0 +1,49 @@
+"""Projection and prediction heads, layer by layer as in the official SimSiam, Barlow Twins and DDCL code."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def simsiam_projector(in_dim: int, out_dim: int) -> nn.Sequential:
+    """Return a 3-layer MLP [B, in_dim] → [B, out_dim] whose output is standardised (BN without affine).
+
+    "The projection MLP has BN applied to each fully-connected layer, including its output fc. Its output fc has no
+    ReLU" (Chen and He 2021, sec. 3). DDCL uses the same head for each part.
+    """
+    return nn.Sequential(
+        nn.Linear(in_dim, out_dim, bias=False),
+        nn.BatchNorm1d(out_dim),
+        nn.ReLU(inplace=True),
+        nn.Linear(out_dim, out_dim, bias=False),
+        nn.BatchNorm1d(out_dim),
+        nn.ReLU(inplace=True),
+        nn.Linear(out_dim, out_dim),
+        nn.BatchNorm1d(out_dim, affine=False),
+    )
+
+
+def simsiam_predictor(dim: int, hidden_dim: int) -> nn.Sequential:
+    """Return the 2-layer bottleneck [B, dim] → [B, dim]; "its output fc does not have BN or ReLU" (ibid.)."""
+    return nn.Sequential(
+        nn.Linear(dim, hidden_dim, bias=False),
+        nn.BatchNorm1d(hidden_dim),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden_dim, dim),
+    )
+
+
+def barlow_projector(in_dim: int, out_dim: int) -> nn.Sequential:
+    """Return a 3-layer MLP [B, in_dim] → [B, out_dim], the last layer linear (Zbontar et al. 2021, sec. 2.2).
+
+    The standardisation of the output belongs to the loss there (`ddcl.core.losses.standardise`).
+    """
+    return nn.Sequential(
+        nn.Linear(in_dim, out_dim, bias=False),
+        nn.BatchNorm1d(out_dim),
+        nn.ReLU(inplace=True),
+        nn.Linear(out_dim, out_dim, bias=False),
+        nn.BatchNorm1d(out_dim),
+        nn.ReLU(inplace=True),
+        nn.Linear(out_dim, out_dim, bias=False),
+    )

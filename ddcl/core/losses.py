@@ -1,0 +1,57 @@
+"""Losses that more than one method uses. Each returns a scalar; stop-gradients stand in the methods."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Return the batch mean of the row-wise cosine of a, b [B, d], in [-1, 1].
+
+    torch's ``cosine_similarity(dim=1, eps=1e-8)``, as in the official SimSiam and DDCL code.
+    """
+    return F.cosine_similarity(a, b, dim=1, eps=1e-8).mean()
+
+
+def standardise(z: Tensor) -> Tensor:
+    """Return z [B, d] with mean 0 and (biased) variance 1 in each column: BatchNorm without affine or memory."""
+    return F.batch_norm(z, None, None, training=True, eps=1e-5)
+
+
+def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
+    """Return the [d, d] cross-correlation matrix C of two views' projections z1, z2 [B, d].
+
+    Zbontar et al. 2021 (arXiv 2103.03230), eq. 2: columns standardised over the batch, then ``z1ᵀ z2 / B``.
+    """
+    return standardise(z1).T @ standardise(z2) / z1.shape[0]
+
+
+def barlow_twins_loss(z1: Tensor, z2: Tensor, offdiag_weight: float) -> Tensor:
+    """Return ``Σ_i (C_ii − 1)² + offdiag_weight · Σ_{i≠j} C_ij²`` (Zbontar et al. 2021, eq. 1)."""
+    c = cross_correlation(z1, z2)
+    on_diagonal = (torch.diagonal(c) - 1).square().sum()
+    off_diagonal = c.square().sum() - torch.diagonal(c).square().sum()
+    return on_diagonal + offdiag_weight * off_diagonal
+
+
+def std_ratio(z: Tensor) -> Tensor:
+    """Return the mean over columns of the std of the l2-normalised rows of z [B, d], times √d.
+
+    1 for directions spread evenly over the sphere, 0 for full collapse (Chen and He 2021, arXiv 2011.10566, fig. 2).
+    """
+    return F.normalize(z.float(), dim=1).std(dim=0).mean() * math.sqrt(z.shape[1])
+
+
+def effective_rank(h: Tensor) -> Tensor:
+    """Return RankMe of features h [N, D]: exp of the entropy of the normalised singular values, in [1, min(N, D)].
+
+    Garrido et al. 2023 (arXiv 2210.02885), eq. 3, here of the centred features, so that a constant adds no rank.
+    """
+    h = h.double()
+    singular = torch.linalg.svdvals(h - h.mean(dim=0))
+    p = singular / singular.sum().clamp_min(torch.finfo(torch.float64).tiny)
+    return torch.exp(-(p * torch.log(p.clamp_min(1e-12))).sum())

@@ -1,0 +1,76 @@
+"""The contract between a method and the engine.
+
+A method owns the networks and the loss. The engine owns optimiser, schedule, precision, devices, checkpoints,
+logging and seeds, and knows no method by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Two augmented views of the same B images.
+
+    x1, x2: [B, 3, H, W] float32, normalised.
+    labels: [B] int64 class indices, for supervised references only.
+    """
+
+    x1: Tensor
+    x2: Tensor
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one training step computes.
+
+    loss: scalar to be minimised.
+    terms: named scalars for the history (detached by the engine).
+    embeddings: named [B, d] projections whose spread tells collapse; names are those of `Method.parts`.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    embeddings: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Method(nn.Module):
+    """Base of all methods: an encoder, heads, and one training step.
+
+    encoder: maps [B, 3, H, W] to features [B, D].
+    feature_dim: D.
+    settings: the method's own numbers, an instance of its settings model in `ddcl.registry`.
+    """
+
+    trains = True  # False: the initial weights are the result (a floor)
+
+    def __init__(self, encoder: nn.Module, feature_dim: int, settings: BaseModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.feature_dim = feature_dim
+
+    def step(self, batch: Batch) -> Step:
+        """Return loss and terms of one batch; gradients must reach the encoder and every head."""
+        raise NotImplementedError(f"{type(self).__name__} does not define step(batch) -> Step")
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the representation [B, D] that evaluations see."""
+        features: Tensor = self.encoder(x)
+        return features
+
+    def parts(self) -> dict[str, tuple[int, int]]:
+        """Return the named column ranges [start, stop) of the features; `full` is always there."""
+        return {"full": (0, self.feature_dim)}
+
+    def fixed_lr(self) -> Sequence[nn.Module]:
+        """Return the modules whose learning rate stays at its initial value (no decay)."""
+        return ()
+
+    def after_step(self) -> None:
+        """Run after each optimiser step (teachers that follow by a moving average)."""

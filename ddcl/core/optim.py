@@ -1,0 +1,89 @@
+"""Optimisers, parameter groups and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ddcl.core.config import OptimizerConfig, ScheduleConfig
+from ddcl.core.method import Method
+
+
+class LARS(Optimizer):
+    """SGD with momentum whose step is scaled per tensor by ‖w‖ / ‖g‖ (You, Gitman, Ginsburg 2017, arXiv 1708.03888).
+
+    As in the official Barlow Twins code: 1-D parameters (biases, BatchNorm) are not adapted.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float, momentum: float, weight_decay: float, trust: float) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                update = p.grad.add(p, alpha=group["weight_decay"])
+                if p.ndim > 1:
+                    weight_norm, update_norm = torch.linalg.vector_norm(p), torch.linalg.vector_norm(update)
+                    ratio = group["trust"] * weight_norm / update_norm
+                    adapted = (weight_norm > 0) & (update_norm > 0)
+                    update = update * torch.where(adapted, ratio, torch.ones_like(ratio))
+                state = self.state[p]
+                if "mu" not in state:
+                    state["mu"] = torch.zeros_like(p)
+                state["mu"].mul_(group["momentum"]).add_(update)
+                p.add_(state["mu"], alpha=-group["lr"])
+
+
+def initial_lr(config: OptimizerConfig, batch_size: int) -> float:
+    """Return the learning rate at the top of the schedule."""
+    return config.base_lr * (batch_size / 256 if config.lr_scaling == "batch/256" else 1.0)
+
+
+def lr_factor(config: ScheduleConfig, epoch: float, epochs: int) -> float:
+    """Return the share of the initial learning rate at `epoch` (0-based, fractional when the schedule is per step).
+
+    Linear from 0 over the warm-up, then ``f + (1 − f) · (1 + cos(π · t)) / 2`` with t from 0 towards 1 over the rest.
+    Per epoch and without warm-up this is the official SimSiam and DDCL schedule: e = 0 … E − 1, never reaching 0.
+    """
+    if epoch < config.warmup_epochs:
+        return epoch / config.warmup_epochs
+    progress = (epoch - config.warmup_epochs) / max(1, epochs - config.warmup_epochs)
+    return config.final_lr_frac + (1 - config.final_lr_frac) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def parameter_groups(method: Method, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Return groups by (fixed rate, decayed): each has `params`, `weight_decay` and the flag `fixed_lr`."""
+    fixed = {id(p) for module in method.fixed_lr() for p in module.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for p in method.parameters():
+        if p.requires_grad:
+            groups.setdefault((id(p) in fixed, config.decay_1d or p.ndim > 1), []).append(p)
+    return [
+        {"params": params, "weight_decay": config.weight_decay if decayed else 0.0, "fixed_lr": is_fixed}
+        for (is_fixed, decayed), params in groups.items()
+    ]
+
+
+def build_optimizer(method: Method, config: OptimizerConfig, batch_size: int) -> Optimizer:
+    """Return the optimiser of all trainable parameters, at its initial rate."""
+    groups, lr = parameter_groups(method, config), initial_lr(config, batch_size)
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum)
+    if config.name == "lars":
+        return LARS(groups, lr, config.momentum, config.weight_decay, config.lars_trust_coefficient)
+    adam: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
+    return adam(groups, lr=lr, betas=(config.momentum, 0.999))
+
+
+def set_lr(optimizer: Optimizer, lr: float, factor: float) -> None:
+    """Set the rate of each group to lr · factor, or to lr where the group's rate is fixed."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr if group["fixed_lr"] else lr * factor

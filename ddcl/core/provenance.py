@@ -1,0 +1,53 @@
+"""Where a number comes from: versions, commit and device. No times here, so that equal runs give equal records."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pandas", "snakemake")
+
+
+@cache
+def _git(*args: str) -> str | None:
+    root = Path(__file__).resolve().parents[2]
+    try:
+        done = subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Return versions, git commit (None outside a checkout), whether the tree was dirty, and the device's name."""
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": None if status is None else bool(status),
+        "device": device,
+        "host": platform.node(),
+    }
+
+
+def device_name(device: str) -> str:
+    """Return the name of ``cpu`` or ``cuda``, as people call the hardware."""
+    if device == "cpu":
+        cpuinfo = Path("/proc/cpuinfo")
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return names[0] if names else platform.processor() or "cpu"
+    import torch
+
+    return torch.cuda.get_device_name()

@@ -1,0 +1,155 @@
+"""From records on disk to three files that everything later reads; nothing is left out silently.
+
+records.parquet: one row per expected cell, with value, n and status, measured or not.
+histories.parquet: one row per run and epoch.
+runs.json: one object per run: status, digests, versions, seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ddcl.core.errors import UserError
+from ddcl.core.files import read_json, write_atomic, write_json
+from ddcl.recipes import EvaluationRecipe, read_evaluation
+from ddcl.stages import evaluate_digest
+
+RUN_KEYS = ("dataset", "variant", "augmentation", "seed")
+METRIC = "top1"
+
+
+def run_folder(results: Path, run: dict[str, Any]) -> Path:
+    """Return where the files of a run of the plan lie."""
+    return results.joinpath("runs", run["dataset"], run["variant"], run["augmentation"], f"seed{run['seed']}")
+
+
+@dataclass
+class Collection:
+    """What was found: rows of the three files, and one line per problem."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    histories: list[pd.DataFrame] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def collect(plan: dict[str, Any], results: Path, partial: bool) -> Collection:
+    """Read every record that the plan expects and write the three files below `results`.
+
+    A missing, duplicate or stale cell is a `UserError` that names all of them; with `partial` the files are written
+    all the same, such cells have the status `missing`, and the problems are returned.
+    """
+    found = Collection()
+    recipes = {name: read_evaluation(name)[1] for name in plan["evaluations"]}
+    for run in plan["runs"]:
+        summary = _collect_run(run, results, found)
+        for recipe in recipes.values():
+            _collect_cells(plan, run, summary, recipe, results, found)
+    if found.problems and not partial:
+        raise UserError(f"{len(found.problems)} problems:\n  " + "\n  ".join(found.problems))
+    _write(found, results)
+    return found
+
+
+def _collect_run(run: dict[str, Any], results: Path, found: Collection) -> dict[str, Any]:
+    """Read run.json and history.csv of a run; return the summary, with status `missing` if there is none."""
+    folder = run_folder(results, run)
+    keys = {key: run[key] for key in RUN_KEYS}
+    try:
+        summary: dict[str, Any] = read_json(folder / "run.json", "summary of a pretraining run")
+        history = pd.read_csv(folder / "history.csv")
+        if summary["recipe_digest"] != run["recipe_digest"]:
+            raise UserError(f"{folder / 'run.json'}: stale, trained with recipe {summary['recipe_digest']}")
+    except (UserError, OSError) as error:
+        found.problems.append(str(error))
+        summary = keys | {"status": "missing", "message": str(error)}
+        found.runs.append(summary)
+        return summary
+    found.runs.append(summary)
+    for position, key in enumerate(RUN_KEYS):
+        history.insert(position, key, keys[key])
+    found.histories.append(history)
+    return summary
+
+
+def _read_record(path: Path, run: dict[str, Any], summary: dict[str, Any], recipe: EvaluationRecipe) -> dict[str, Any]:
+    """Read a record; `UserError` if it is missing or belongs to another recipe, checkpoint, evaluation or code."""
+    record: dict[str, Any] = read_json(path, "record")
+    expected = {
+        "recipe_digest": run["recipe_digest"],
+        "checkpoint_digest": summary.get("checkpoint_digest"),
+        "code_digest": evaluate_digest(recipe.protocol),
+    }
+    for name, value in expected.items():
+        if record["provenance"][name] != value:
+            raise UserError(f"{path}: stale, its {name} is {record['provenance'][name]}, expected {value}")
+    if record["evaluation"] != recipe.model_dump():
+        raise UserError(f"{path}: stale, evaluated with other settings than config/evaluations now has")
+    return record
+
+
+def _collect_cells(
+    plan: dict[str, Any],
+    run: dict[str, Any],
+    summary: dict[str, Any],
+    recipe: EvaluationRecipe,
+    results: Path,
+    found: Collection,
+) -> None:
+    """Add one row for each expected cell of a run and evaluation."""
+    path = run_folder(results, run) / f"{recipe.evaluation}.json"
+    cells: dict[tuple[str, str], dict[str, Any]] = {}
+    record: dict[str, Any] = {"status": "missing", "provenance": {}}
+    try:
+        record = _read_record(path, run, summary, recipe)
+        addresses = [(cell["perturbation"], cell["part"]) for cell in record["cells"]]
+        cells = dict(zip(addresses, record["cells"], strict=True))
+        found.problems += [f"{path}: duplicate cell {key}" for key, n in Counter(addresses).items() if n > 1]
+    except UserError as error:
+        found.problems.append(str(error))
+    for part in run["parts"]:
+        for perturbation in plan["perturbations"]:
+            cell = cells.get((perturbation, part))
+            if cells and cell is None:
+                found.problems.append(f"{path}: missing cell (perturbation {perturbation}, part {part})")
+            found.records.append(
+                {"suite": plan["suite"]}
+                | {key: run[key] for key in RUN_KEYS}
+                | {
+                    "evaluation": recipe.evaluation,
+                    "eval_dataset": record.get("eval_dataset", run["dataset"]),
+                    "perturbation": perturbation,
+                    "part": part,
+                    "selection": recipe.selection,
+                    "metric": METRIC,
+                    "value": np.nan if cell is None or cell["value"] is None else cell["value"],
+                    "n": 0 if cell is None else cell["n"],
+                    "status": "missing" if cell is None else record["status"],
+                }
+                | {
+                    name: record["provenance"].get(name)
+                    for name in ("recipe_digest", "code_digest", "checkpoint_digest", "git_commit")
+                }
+            )
+
+
+def _write(found: Collection, results: Path) -> None:
+    """Write the three files, each atomically."""
+    records = pd.DataFrame(found.records)
+    histories = pd.concat(found.histories, ignore_index=True) if found.histories else pd.DataFrame()
+    write_atomic(results / "records.parquet", lambda path: records.to_parquet(path, index=False))
+    write_atomic(results / "histories.parquet", lambda path: histories.to_parquet(path, index=False))
+    write_json(results / "runs.json", found.runs)
+
+
+def read_runs(path: Path) -> list[dict[str, Any]]:
+    """Read runs.json."""
+    runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return runs

@@ -1,0 +1,40 @@
+"""Which code can move which stage's numbers: the roots of the digests in the rules' parameters and in the records."""
+
+from __future__ import annotations
+
+from ddcl.core.fingerprint import code_digest
+from ddcl.registry import EVALUATIONS, METHODS, READERS
+
+
+def _module(target: str) -> str:
+    return target.split(":")[0]
+
+
+def prepare_digest(reader: str) -> str:
+    """Return the digest of the code that prepares a data set."""
+    return code_digest("ddcl.data.manifest", _module(READERS[reader].target))
+
+
+def pretrain_digest(method: str) -> str:
+    """Return the digest of the code that trains `method`."""
+    return code_digest("ddcl.training", _module(METHODS[method].target))
+
+
+def extract_digest(method: str) -> str:
+    """Return the digest of the code that extracts features of `method`."""
+    return code_digest("ddcl.evaluate.features", _module(METHODS[method].target))
+
+
+def evaluate_digest(protocol: str) -> str:
+    """Return the digest of the code that evaluates features by `protocol`."""
+    return code_digest("ddcl.evaluate.record", _module(EVALUATIONS[protocol].target))
+
+
+def collect_digest() -> str:
+    """Return the digest of the code that gathers records."""
+    return code_digest("ddcl.report.collect")
+
+
+def report_digest() -> str:
+    """Return the digest of the code that turns gathered records into tables, figures and the page."""
+    return code_digest("ddcl.report.render")

@@ -1,0 +1,14 @@
+# From a data set's own files to arrays and a manifest. The only rule that may touch the network.
+rule prepare:
+    output:
+        manifest="results/data/{dataset}/manifest.json",
+        arrays=directory("results/data/{dataset}/arrays"),
+    log:
+        "results/logs/{dataset}/prepare.log",
+    conda:
+        "../../environment.yml"
+    params:
+        recipe=dataset_recipe,
+        code=prepare_code,
+    shell:
+        "exec python -m ddcl prepare {wildcards.dataset} > {log} 2>&1"
