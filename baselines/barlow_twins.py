@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ddcl.core.heads import barlow_projector
-from ddcl.core.losses import barlow_twins_loss
+from ddcl.core.losses import barlow_twins_loss, full_precision
 from ddcl.core.method import Batch, Method, Step
 from ddcl.registry import BarlowTwinsSettings
 
@@ -20,8 +20,7 @@ class BarlowTwins(Method):
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the projection [B, d] of one view."""
-        z: Tensor = self.projector(self.encoder(x))
-        return z.float()
+        return full_precision(self.projector(self.encoder(x)))
 
     def step(self, batch: Batch) -> Step:
         z1 = self.embed(batch.x1)  # [B, d]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ddcl.core.heads import simsiam_predictor, simsiam_projector
-from ddcl.core.losses import mean_cosine
+from ddcl.core.losses import full_precision, mean_cosine
 from ddcl.core.method import Batch, Method, Step
 from ddcl.registry import SimSiamSettings
 
@@ -22,7 +22,7 @@ class SimSiam(Method):
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return projection and prediction [B, d] of one view."""
         z = self.projector(self.encoder(x))
-        return z.float(), self.predictor(z).float()
+        return full_precision(z), full_precision(self.predictor(z))
 
     def step(self, batch: Batch) -> Step:
         z1, p1 = self.embed(batch.x1)  # [B, d]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ddcl.core.heads import barlow_projector, simsiam_predictor, simsiam_projector
-from ddcl.core.losses import barlow_twins_loss, mean_cosine, standardise
+from ddcl.core.losses import barlow_twins_loss, full_precision, mean_cosine, standardise
 from ddcl.core.method import Batch, Method, Step
 from ddcl.registry import DDCLSettings, DDCLSymmetricSettings
 
@@ -57,7 +57,7 @@ class DDCL(_Split):
         h_dir, h_dvr = self.split(x)
         z_dir, z_dvr = self.projector_dir(h_dir), self.projector_dvr(h_dvr)
         p_dir, p_dvr = self.predictor_dir(z_dir), self.predictor_dvr(z_dvr)
-        return z_dir.float(), z_dvr.float(), p_dir.float(), p_dvr.float()
+        return full_precision(z_dir), full_precision(z_dvr), full_precision(p_dir), full_precision(p_dvr)
 
     def step(self, batch: Batch) -> Step:
         z1_dir, z1_dvr, p1_dir, p1_dvr = self.embed(batch.x1)
@@ -94,7 +94,7 @@ class DDCLSymmetric(_Split):
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the projections z_dir, z_dvr [B, d] of one view, z_dvr standardised."""
         h_dir, h_dvr = self.split(x)
-        return self.projector_dir(h_dir).float(), standardise(self.projector_dvr(h_dvr).float())
+        return full_precision(self.projector_dir(h_dir)), standardise(full_precision(self.projector_dvr(h_dvr)))
 
     def step(self, batch: Batch) -> Step:
         z1_dir, z1_dvr = self.embed(batch.x1)

@@ -11,9 +11,10 @@ import torch
 
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import save_checkpoint
+from ddcl.core.devices import device_name
 from ddcl.core.files import write_json, write_text
 from ddcl.core.pretrain import Pretraining, Row
-from ddcl.core.provenance import device_name, provenance
+from ddcl.core.provenance import provenance
 from ddcl.data.loader import TwoViewLoader
 from ddcl.data.manifest import read_manifest, read_split
 from ddcl.evaluate.monitor import Monitor
@@ -66,6 +67,7 @@ def _write(training: Pretraining, recipe: Recipe, folder: Path, code_digest: str
         "status": training.status,
         "message": training.message,
         "epochs": training.epoch,
+        "precision": training.precision,
         "n_parameters": sum(p.numel() for p in method.parameters()),
         "recipe_digest": recipe.digest,
         "code_digest": code_digest,

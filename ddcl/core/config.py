@@ -32,6 +32,9 @@ class BackboneConfig(Model):
     stem: Literal["3x3", "7x7"] = Field(description="first convolution: 3×3 for small images, 7×7 stride 2 otherwise")
     stem_stride: int = Field(ge=1, le=2, description="stride of the stem")
     max_pool: bool = Field(description="3×3 max-pool of stride 2 after the stem")
+    init: Literal["kaiming", "torch"] = Field(
+        description="convolutions: Kaiming normal, fan out (torchvision's ResNet), or torch's default of Conv2d"
+    )
     zero_init_last: bool = Field(description="scale of each residual branch's last BatchNorm starts at 0")
 
     @model_validator(mode="after")
@@ -85,7 +88,9 @@ class TrainingConfig(Model):
     schedule: ScheduleConfig
     epochs: int = Field(ge=0, description="passes over the pretraining images")
     batch_size: int = Field(ge=2, description="images per step (two views of each)")
-    precision: Literal["fp32", "bf16"] = Field(description="bf16: autocast of forward passes; losses stay float32")
+    precision: Literal["fp32", "bf16", "auto"] = Field(
+        description="bf16: autocast of forward passes, losses stay float32; auto: bf16 where the device has it natively"
+    )
     channels_last: bool = Field(description="memory format of images and weights")
     grad_clip_norm: float | None = Field(description="clip the gradient's norm; null: off")
     checkpoint_epochs: int = Field(ge=1, description="save the state for resuming every this many epochs")

@@ -12,9 +12,8 @@ from ddcl.core.config import BackboneConfig
 def build_encoder(config: BackboneConfig) -> tuple[nn.Module, int]:
     """Return a ResNet that maps [B, 3, H, W] to globally averaged features [B, D], and D.
 
-    timm's ResNet with its initialisation (Kaiming normal, fan out; as torchvision's). Widths that differ from 64 in
-    the first stage and fewer than four stages are not among its arguments, so the stem and the unused stages are
-    set here.
+    Widths that differ from 64 in the first stage and fewer than four stages are not among the arguments of timm's
+    ResNet, so the stem and the unused stages are set here.
     """
     import timm.models.resnet as timm_resnet  # seconds of imports, so only where a backbone is built
 
@@ -32,9 +31,14 @@ def build_encoder(config: BackboneConfig) -> tuple[nn.Module, int]:
     )
     side_px = int(config.stem[0])
     net.conv1 = nn.Conv2d(3, first_width, side_px, config.stem_stride, side_px // 2, bias=False)
-    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     if not config.max_pool:
         net.maxpool = nn.Identity()
     for index in range(len(config.blocks) + 1, 5):
         setattr(net, f"layer{index}", nn.Identity())
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            if config.init == "torch":
+                module.reset_parameters()
+            else:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return net, int(net.num_features)

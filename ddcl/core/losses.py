@@ -9,6 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def full_precision(z: Tensor) -> Tensor:
+    """Return z as float32 if it is narrower: losses are not computed in half precision; float64 stays."""
+    return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+
+
 def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
     """Return the batch mean of the row-wise cosine of a, b [B, d], in [-1, 1].
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
 from ddcl.core.config import TrainingConfig
+from ddcl.core.devices import native_bf16
 from ddcl.core.errors import UserError
 from ddcl.core.losses import std_ratio
 from ddcl.core.method import Batch, Method, Step
@@ -64,6 +65,8 @@ class Pretraining:
         self.history: list[Row] = []
         self.device = next(method.parameters()).device
         self.optimizer = build_optimizer(method, config.optimizer, config.batch_size) if loader else None
+        native = config.precision == "auto" and native_bf16(self.device.type)
+        self.precision = "bf16" if native or config.precision == "bf16" else "fp32"
         self.lr = initial_lr(config.optimizer, config.batch_size)
 
     def run(self, work: Path) -> None:
@@ -115,7 +118,11 @@ class Pretraining:
     def _train_step(self, batch: Batch, epoch: float) -> Step:
         assert self.optimizer is not None
         set_lr(self.optimizer, self.lr, lr_factor(self.config.schedule, epoch, self.epochs))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        batch = Batch(
+            batch.x1.contiguous(memory_format=layout), batch.x2.contiguous(memory_format=layout), batch.labels
+        )
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             step = self.method.step(batch)
         self.optimizer.zero_grad(set_to_none=True)
         step.loss.backward()  # type: ignore[no-untyped-call]

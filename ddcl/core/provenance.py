@@ -39,15 +39,3 @@ def provenance(device: str) -> dict[str, Any]:
         "device": device,
         "host": platform.node(),
     }
-
-
-def device_name(device: str) -> str:
-    """Return the name of ``cpu`` or ``cuda``, as people call the hardware."""
-    if device == "cpu":
-        cpuinfo = Path("/proc/cpuinfo")
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        return names[0] if names else platform.processor() or "cpu"
-    import torch
-
-    return torch.cuda.get_device_name()

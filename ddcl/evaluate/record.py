@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ddcl.core.files import write_atomic, write_json
-from ddcl.core.provenance import device_name, provenance
+from ddcl.core.provenance import provenance
 from ddcl.evaluate.store import FOLDER, TRAIN, Outcome, check_owner, read_features, read_index
 from ddcl.recipes import EvaluationRecipe, Recipe
 from ddcl.registry import EVALUATIONS, METHODS
@@ -67,7 +67,7 @@ def evaluate_run(
             "recipe_digest": recipe.digest,
             "checkpoint_digest": index["checkpoint_digest"],
             "code_digest": evaluate_digest(evaluation.protocol),
-            **provenance(device_name("cpu")),
+            **provenance("cpu"),
         },
     }
     write_atomic(predictions_path(out), lambda path: np.savez_compressed(path, **predictions))

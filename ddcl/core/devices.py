@@ -1,0 +1,32 @@
+"""What a device is called, and whether it multiplies bfloat16 natively."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 AVX-512, x86 AMX, Arm
+
+
+def _cpuinfo(key: str) -> str:
+    """Return the first value of `key` in /proc/cpuinfo, or nothing where there is none."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")
+
+
+def device_name(device: str) -> str:
+    """Return the name of the hardware behind ``cpu`` or ``cuda``."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return _cpuinfo("model name") or platform.processor() or "cpu"
+
+
+def native_bf16(device: str) -> bool:
+    """Return whether bfloat16 is faster than float32 there, rather than emulated."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    flags = _cpuinfo("flags") or _cpuinfo("Features")
+    return bool(BF16_FLAGS & set(flags.split()))

@@ -1,0 +1,108 @@
+"""From stored images to the normalised views that an encoder sees: pretraining views and test perturbations alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from ddcl.core.errors import UserError, check_name
+from ddcl.core.seeds import Draws
+from ddcl.data.ops import OPS, Params
+
+# On a CPU, pixels of the views made at once, so that what the operations pass on stays in the cache.
+CPU_CHUNK_PIXELS = 2**17
+
+
+class Pipeline:
+    """A recipe's operations in order, then normalisation.
+
+    What it returns for an image depends on the image and its draws, not on the batch; all tensors are made on the
+    images' device.
+
+    recipe: (name of the operation, its settings), in order; may be empty.
+    output_side_px: side of the square views. Without a resized_crop the images must have this side already.
+    mean, std: of each channel, in [0, 1]; a view is (x - mean) / std.
+    """
+
+    def __init__(
+        self,
+        recipe: Sequence[tuple[str, BaseModel]],
+        output_side_px: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        for name, settings in recipe:
+            check_name("operation", name, OPS, "recipe")
+            if type(settings) is not OPS[name].settings:
+                wanted = OPS[name].settings.__name__
+                raise TypeError(f"recipe: {name} needs {wanted}, found {type(settings).__name__}")
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise UserError(f"normalisation: needs 3 means and 3 positive stds, found {list(mean)} and {list(std)}")
+        self.recipe = tuple(recipe)
+        self.output_side_px = output_side_px
+        self.mean, self.std = tuple(mean), tuple(std)
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """Return the views, float32 [B, 3, S, S], of images uint8 [B, 3, H, W]: `sample`, then `apply`."""
+        if len(images) != len(draws.images):
+            raise ValueError(f"{len(images)} images with the draws of {len(draws.images)}")
+        height, width = images.shape[-2:]
+        if draws.images.device != images.device:
+            draws = Draws(draws.stream, draws.images.to(images.device), draws.epoch, draws.view)
+        return self.apply(images, self.sample(draws, height, width))
+
+    def sample(self, draws: Draws, height: int, width: int) -> list[Params]:
+        """Return the parameters of each operation for B images of height × width pixels.
+
+        One dictionary of tensors [B, …] per operation of the recipe, in its order; the keys are those that the
+        operation's `sample` documents, such as angle_deg. The operation at place i draws under the name "i:name".
+        """
+        size = (height, width)
+        params = []
+        for place, (name, settings) in enumerate(self.recipe):
+            params.append(OPS[name].sample(draws, f"{place}:{name}", size, settings))
+            if OPS[name].resizes:
+                size = (self.output_side_px, self.output_side_px)
+        return params
+
+    def apply(self, images: Tensor, params: Sequence[Params]) -> Tensor:
+        """Return the views, float32 [B, 3, S, S] normalised, of images uint8 [B, 3, H, W] with the given parameters.
+
+        Raises UserError where the recipe has no resized_crop and the images' side is not output_side_px.
+        """
+        self._check(images, params)
+        mean, std = (
+            torch.tensor(v, device=images.device, dtype=torch.float32)[:, None, None] for v in (self.mean, self.std)
+        )
+        batch, side = len(images), self.output_side_px
+        views = torch.empty(batch, 3, side, side, device=images.device)
+        chunk = max(1, CPU_CHUNK_PIXELS // side**2) if images.device.type == "cpu" else max(1, batch)
+        for start in range(0, batch, chunk):
+            part = slice(start, start + chunk)
+            own = [{key: value[part].to(images.device) for key, value in item.items()} for item in params]
+            torch.addcmul(-mean / std, self._transform(images[part], own), 1 / std, out=views[part])
+        return views
+
+    def _transform(self, images: Tensor, params: Sequence[Params]) -> Tensor:
+        """Return float32 [B, 3, S, S] in [0, 1], before normalisation."""
+        x = images if self.recipe and OPS[self.recipe[0][0]].resizes else images.to(torch.float32).div_(255)
+        for (name, settings), own in zip(self.recipe, params, strict=True):
+            op = OPS[name]
+            x = op.apply(x, own, settings, self.output_side_px) if op.resizes else op.apply(x, own, settings)
+        return x
+
+    def _check(self, images: Tensor, params: Sequence[Params]) -> None:
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"needs uint8 [B, 3, H, W], found {images.dtype} {list(images.shape)}")
+        if len(params) != len(self.recipe):
+            raise ValueError(f"{len(self.recipe)} operations with parameters for {len(params)}")
+        height, width = images.shape[-2:]
+        resizes = any(OPS[name].resizes for name, _ in self.recipe)
+        if not resizes and (height, width) != (self.output_side_px, self.output_side_px):
+            asked = f"{self.output_side_px} × {self.output_side_px}"
+            raise UserError(
+                f"recipe without resized_crop: asked for views of {asked} px, found images of {height} × {width} px"
+            )

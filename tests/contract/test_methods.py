@@ -1,0 +1,132 @@
+"""What every registered method must do, on toy data, on a CPU, in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddcl.build import build_method
+from ddcl.core.checkpoint import state_digest, weights_digest
+from ddcl.core.method import Batch, Method
+from ddcl.core.pretrain import Pretraining, Row
+from ddcl.core.seeds import generator
+from ddcl.recipes import Recipe, build_recipe
+from ddcl.registry import METHODS
+
+TRAINED = [name for name, entry in METHODS.items() if entry.trains]
+OVERRIDES = {"epochs": 6, "batch_size": 32, "checkpoint_epochs": 1, "backbone": {"widths": [8, 16, 32]}}
+
+
+def recipe_of(method: str, seed: int = 0) -> Recipe:
+    """The digits recipe of the variant that has the method's name, made small."""
+    augmentation = "baug" if METHODS[method].trains else "none"
+    return build_recipe(("digits", method, augmentation), seed, OVERRIDES)
+
+
+class ToyLoader:
+    """Two noisy views of images of four kinds."""
+
+    steps = 4
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        rng = generator("toy", epoch)
+        kinds = torch.randn(4, 3, 16, 16, generator=generator("kinds"))
+        for _ in range(self.steps):
+            label = torch.randint(4, (32,), generator=rng)
+            noise = 0.5 * torch.randn(2, 32, 3, 16, 16, generator=rng)
+            yield Batch(kinds[label] + noise[0], kinds[label] + noise[1], label)
+
+
+def no_monitor(method: Method) -> Row:
+    return {"knn_top1": 0.5, "effective_rank": 10.0}
+
+
+def training(method: str) -> Pretraining:
+    recipe = recipe_of(method)
+    return Pretraining(build_method(recipe), ToyLoader(), no_monitor, recipe.training, (recipe.digest, "code"), 0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_parts_tile_the_features(name: str) -> None:
+    method = build_method(recipe_of(name))
+    parts = method.parts()
+    assert tuple(parts) == METHODS[name].parts
+    assert parts.pop("full") == (0, method.feature_dim)
+    edges = sorted(parts.values())
+    if edges:
+        assert edges[0][0] == 0
+        assert edges[-1][1] == method.feature_dim
+        assert all(a[1] == b[0] for a, b in pairwise(edges))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_same_seed_same_weights_and_the_same_encoder_for_all_methods(name: str) -> None:
+    first, again, other = (build_method(recipe_of(name, seed)) for seed in (0, 0, 1))
+    assert weights_digest(first) == weights_digest(again) != weights_digest(other)
+    assert weights_digest(first.encoder) == weights_digest(build_method(recipe_of("random_init")).encoder)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_trains_says_the_same_in_registry_and_class(name: str) -> None:
+    assert build_method(recipe_of(name)).trains == METHODS[name].trains
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_step_is_finite_and_gradient_reaches_encoder_and_heads(name: str) -> None:
+    method = build_method(recipe_of(name)).train()
+    # a perturbation, since with zero_init_last the residual branches get no gradient in the very first step
+    for p in method.parameters():
+        p.data += 0.01 * torch.randn(p.shape, generator=generator(p.shape))
+    step = method.step(next(ToyLoader().epoch(0)))
+    assert step.loss.ndim == 0
+    assert torch.isfinite(step.loss)
+    assert set(step.embeddings) <= set(METHODS[name].parts)
+    step.loss.backward()
+    for child_name, child in method.named_children():
+        grads = [p.grad for p in child.parameters() if p.requires_grad]
+        assert all(g is not None and torch.isfinite(g).all() for g in grads), child_name
+        assert any(g.abs().max() > 0 for g in grads if g is not None), f"no gradient in {child_name}"
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_loss_falls_on_toy_data(name: str, tmp_path: Path) -> None:
+    run = training(name)
+    run.run(tmp_path)
+    losses = [row["loss"] for row in run.history[1:]]
+    assert run.status in ("ok", "collapsed")
+    assert losses[-1] < losses[0]
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_interrupted_and_resumed_equals_uninterrupted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = training(name)
+    whole.run(tmp_path / "whole")
+
+    step = Pretraining._train_step
+    counter = {"left": 14}  # in the middle of the fourth epoch
+
+    def killing_step(self: Pretraining, batch: Batch, epoch: float) -> object:
+        counter["left"] -= 1
+        if counter["left"] == 0:
+            raise KilledError
+        return step(self, batch, epoch)
+
+    monkeypatch.setattr(Pretraining, "_train_step", killing_step)
+    with pytest.raises(KilledError):
+        training(name).run(tmp_path / "killed")
+    monkeypatch.undo()
+    resumed = training(name)
+    resumed.run(tmp_path / "killed")
+
+    assert state_digest(dict(resumed.method.state_dict())) == state_digest(dict(whole.method.state_dict()))
+    assert [{**row, "seconds": 0} for row in resumed.history] == [{**row, "seconds": 0} for row in whole.history]

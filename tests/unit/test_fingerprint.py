@@ -1,0 +1,267 @@
+"""Digests of code: blind to layout and words, awake to every statement that is reached. And who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ddcl import stages
+from ddcl.core import fingerprint
+from ddcl.registry import EVALUATIONS, METHODS, READERS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FILES = {
+    "mini/__init__.py": '"""A package."""\n',
+    "mini/root.py": '''
+        """The root."""
+
+        import json
+
+        from mini.middle import double
+        from mini.words import WORD
+
+
+        class Thing:
+            """A thing."""
+
+            def run(self, x: int) -> int:
+                """Run."""
+                return double(x)  # twice
+        ''',
+    "mini/middle.py": '''
+        """In between."""
+
+        def double(x):
+            from mini import leaf
+
+            return leaf.add(x, x)
+        ''',
+    "mini/leaf.py": "def add(a, b):\n    return a + b\n",
+    "mini/words.py": 'from mini.behind import B\n\nWORD = "label"\n',
+    "mini/behind.py": "B = 1\n",
+    "mini/apart.py": "A = 1\n",
+}
+
+
+@pytest.fixture
+def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A small package in a folder of its own, in place of the project."""
+    import textwrap
+
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"))
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    monkeypatch.setattr(fingerprint, "PACKAGES", ("mini",))
+    monkeypatch.setattr(fingerprint, "NEUTRAL", frozenset({"mini.words"}))
+    fingerprint._read.cache_clear()
+    yield tmp_path / "mini"
+    fingerprint._read.cache_clear()
+
+
+def digest(*roots: str) -> str:
+    """Return the digest as a new process would."""
+    fingerprint._read.cache_clear()
+    return fingerprint.code_digest(*(roots or ("mini.root",)))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_closure_follows_imports_without_the_neutral_modules(mini: Path) -> None:
+    """`from mini import leaf` inside a function counts; what only a neutral module imports does not."""
+    assert fingerprint.closure(["mini.root"]) == ["mini", "mini.leaf", "mini.middle", "mini.root"]
+    assert fingerprint.closure(["mini.apart", "mini.leaf"]) == ["mini.apart", "mini.leaf"]
+
+
+def test_comments_docstrings_and_layout_keep_the_digest(mini: Path) -> None:
+    before = digest()
+    edit(mini / "root.py", "  # twice", "  # two times")
+    edit(mini / "root.py", '"""The root."""', '"""The root,\n\nin more words."""')
+    edit(mini / "root.py", '"""A thing."""\n', '"""Another thing."""\n\n\n\n')
+    edit(mini / "root.py", '        """Run."""\n', "")
+    edit(mini / "root.py", "return double(x)", "return double(\n            x,\n        )")
+    edit(mini / "leaf.py", "a + b", "(a  +  b)")
+    edit(mini / "__init__.py", "A package", "The package")
+    assert digest() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("root.py", "double(x)", "double(x + 1)"),
+        ("middle.py", "leaf.add(x, x)", "leaf.add(x, -x)"),
+        ("leaf.py", "a + b", "a - b"),
+        ("leaf.py", "return a + b", "print(a)\n    return a + b"),
+        ("__init__.py", '"""A package."""', "X = 1"),
+    ],
+)
+def test_a_changed_statement_changes_the_digest_however_deep(mini: Path, name: str, old: str, new: str) -> None:
+    before = digest()
+    edit(mini / name, old, new)
+    assert digest() != before
+
+
+def test_a_string_that_is_no_docstring_counts(mini: Path) -> None:
+    edit(mini / "leaf.py", "return a + b", 'c = "x"\n    return a + b')
+    before = digest()
+    edit(mini / "leaf.py", '"x"', '"y"')
+    assert digest() != before
+
+
+def test_other_modules_and_neutral_ones_keep_the_digest(mini: Path) -> None:
+    before = digest()
+    edit(mini / "apart.py", "A = 1", "A = 2")
+    edit(mini / "words.py", '"label"', '"another label"')
+    edit(mini / "behind.py", "B = 1", "B = 2")
+    assert digest() == before
+
+
+def test_a_new_import_brings_its_module_in(mini: Path) -> None:
+    before = digest()
+    edit(mini / "leaf.py", "def add", "import mini.apart\n\n\ndef add")
+    after = digest()
+    assert after != before
+    edit(mini / "apart.py", "A = 1", "A = 2")
+    assert digest() != after
+
+
+def test_digest_does_not_depend_on_the_order_of_roots(mini: Path) -> None:
+    assert digest("mini.leaf", "mini.apart") == digest("mini.apart", "mini.leaf") != digest("mini.leaf")
+
+
+def test_unknown_module_is_an_error(mini: Path) -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"mini\.nothing"):
+        digest("mini.nothing")
+
+
+# --- the project's own modules
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Return the modules of a package of this project by name."""
+    result = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        result[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return result
+
+
+def imports(path: Path) -> set[str]:
+    """Return every module that a file imports, at any depth; `from a import b` counts as a and a.b."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import, which the digests do not follow"
+            assert node.module
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def below(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def test_no_relative_imports() -> None:
+    for package in ("ddcl", "baselines"):
+        for path in modules(package).values():
+            imports(path)
+
+
+def test_the_engine_knows_no_method_no_data_and_no_evaluation() -> None:
+    forbidden = (
+        "ddcl.method",
+        "baselines",
+        "ddcl.data",
+        "ddcl.evaluate",
+        "ddcl.report",
+        "ddcl.registry",
+        "ddcl.recipes",
+    )
+    wrong = {
+        (module, name)
+        for module, path in modules("ddcl/core").items()
+        for name in imports(path)
+        if below(name, *forbidden)
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", [*modules("baselines"), "ddcl.method"])
+def test_methods_import_the_engine_and_their_settings_only(module: str) -> None:
+    path = fingerprint.module_path(module)
+    assert path is not None
+    ours = {name for name in imports(path) if below(name, "ddcl", "baselines")}
+    assert all(below(name, "ddcl.core", "ddcl.registry") for name in ours), ours
+    theirs = {name.split(".")[0] for name in imports(path)} - {"ddcl"}
+    assert theirs <= {"__future__", "torch", "math", "copy", "collections", "typing", "dataclasses"}, theirs
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_pretraining_digest_covers_engine_method_losses_and_draws(name: str) -> None:
+    own = METHODS[name].target.split(":")[0]
+    reached = fingerprint.closure(["ddcl.training", own])
+    expected = {own, "ddcl.training", "ddcl.build", "ddcl.core.pretrain", "ddcl.core.optim", "ddcl.core.seeds"}
+    expected |= {"ddcl.core.encoders", "ddcl.core.checkpoint", "ddcl.core.losses", "ddcl.data.loader", "ddcl.data.ops"}
+    if METHODS[name].trains:
+        expected.add("ddcl.core.heads")
+    assert expected <= set(reached)
+    others = {entry.target.split(":")[0] for entry in METHODS.values()} - {own}
+    assert not others & set(reached)  # another method's edit retrains nothing of this one
+
+
+def test_evaluation_digests_cover_their_protocol_and_not_the_others() -> None:
+    linear = fingerprint.closure(["ddcl.evaluate.record", "ddcl.evaluate.linear"])
+    assert {"ddcl.evaluate.record", "ddcl.evaluate.linear", "ddcl.evaluate.store"} <= set(linear)
+    assert "ddcl.evaluate.knn" not in linear
+    assert "ddcl.core.pretrain" not in linear
+
+
+def test_stages_have_different_digests_of_the_right_form() -> None:
+    digests = [
+        *(stages.pretrain_digest(name) for name in METHODS),
+        *(stages.extract_digest(name) for name in METHODS),
+        *(stages.evaluate_digest(name) for name in EVALUATIONS),
+        *(stages.prepare_digest(name) for name in READERS),
+        stages.collect_digest(),
+        stages.report_digest(),
+    ]
+    assert all(len(text) == 16 and int(text, 16) >= 0 for text in digests)
+    # both DDCL forms live in one file, so they share their digests
+    assert len(set(digests)) == len(digests) - 2
+
+
+def test_neutral_modules_exist() -> None:
+    """A renamed module must not stay neutral under its old name, nor become so unnoticed under a new one."""
+    assert [name for name in fingerprint.NEUTRAL if fingerprint.module_path(name) is None] == []
+
+
+@pytest.mark.parametrize("package", ["ddcl", "baselines"])
+def test_parent_packages_hold_no_code(package: str) -> None:
+    """`import a.b` runs a/__init__.py, which the digests do not follow: they must be docstrings only."""
+    for path in (ROOT / package).rglob("__init__.py"):
+        tree = fingerprint._strip_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+        assert tree.body == [], path
+
+
+def test_snakemakes_imports_need_no_heavy_library() -> None:
+    """They are imported at every start of Snakemake, in every job."""
+    program = (
+        "import sys, ddcl.grid, ddcl.stages, ddcl.recipes, ddcl.registry, ddcl.core.config, ddcl.__main__\n"
+        "print(sorted({'torch', 'torchvision', 'timm', 'sklearn', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,112 @@
+"""Weighted kNN on four points by hand, and against a loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ddcl.evaluate.knn import evaluate, knn_predict
+from ddcl.evaluate.store import Features
+from ddcl.registry import KnnSettings
+
+# cosines to the query (1, 0): 1, 0.8, 0, -1; lengths do not matter
+POINTS = torch.tensor([[2.0, 0.0], [0.8, 0.6], [0.0, 5.0], [-0.1, 0.0]])
+QUERY = torch.tensor([[10.0, 0.0]])
+
+
+def predict(labels: list[int], k: int, temperature: float, points: Tensor = POINTS, query: Tensor = QUERY) -> int:
+    return int(knn_predict((points, torch.tensor(labels)), query, k, temperature)[0])
+
+
+def test_one_neighbour_is_the_nearest_by_cosine() -> None:
+    assert predict([3, 1, 1, 1], k=1, temperature=1.0) == 3
+
+
+def test_weights_are_exp_of_cosine_over_temperature() -> None:
+    """Classes 0, 1, 1: e^(1/T) against e^(0.8/T) + e^0. Equal where 1 = e^(-0.2/T) + e^(-1/T), at T = 0.4257…"""
+
+    def lead_of_class_1(temperature: float) -> float:
+        return math.exp(-0.2 / temperature) + math.exp(-1 / temperature) - 1
+
+    low, high = 0.1, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lead_of_class_1(middle) < 0 else (low, middle)
+    assert predict([0, 1, 1, 1], k=3, temperature=0.99 * low) == 0
+    assert predict([0, 1, 1, 1], k=3, temperature=1.01 * low) == 1
+
+
+def test_only_k_neighbours_vote() -> None:
+    """At T = 10 all weights are about 1: two against two of three, then the majority of four."""
+    assert predict([1, 1, 0, 0], k=2, temperature=10.0) == 1
+    assert predict([1, 0, 0, 1], k=3, temperature=10.0) == 0
+    assert predict([1, 2, 2, 2], k=4, temperature=10.0) == 2
+
+
+def test_tied_votes_go_to_the_lower_class() -> None:
+    points = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    assert predict([2, 1], k=2, temperature=0.1, points=points) == 1
+    assert predict([1, 2], k=2, temperature=0.1, points=points) == 1
+
+
+def test_k_beyond_the_bank_is_the_whole_bank() -> None:
+    for labels in ([0, 1, 1, 1], [2, 0, 1, 0]):
+        assert predict(labels, k=1000, temperature=0.7) == predict(labels, k=4, temperature=0.7)
+
+
+def test_small_temperatures_do_not_overflow() -> None:
+    """exp(1 / 0.001) is infinite in float32."""
+    assert predict([0, 1, 1, 1], k=3, temperature=0.001) == 0
+
+
+def test_opposite_points_vote_too_but_little() -> None:
+    """Weights e^(-1) for the only point of class 1, at k = 4: it never wins against e^1."""
+    assert predict([0, 0, 0, 1], k=4, temperature=1.0) == 0
+
+
+def loop(bank: np.ndarray, labels: np.ndarray, queries: np.ndarray, k: int, temperature: float) -> list[int]:
+    """The same in float64, one image at a time."""
+    result = []
+    for query in queries:
+        cosines = [float(p @ query / np.sqrt((p @ p) * (query @ query))) for p in bank]
+        votes = [0.0] * (int(labels.max()) + 1)
+        for index in sorted(range(len(bank)), key=lambda i: -cosines[i])[:k]:
+            votes[labels[index]] += math.exp(cosines[index] / temperature)
+        result.append(votes.index(max(votes)))
+    return result
+
+
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.1), (5, 0.1), (20, 0.07), (20, 2.0), (500, 0.5)])
+def test_agrees_with_a_loop(k: int, temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    bank, queries = rng.normal(size=(60, 6)), rng.normal(size=(40, 6))
+    labels = rng.integers(0, 4, size=60)
+    found = knn_predict((torch.from_numpy(bank), torch.from_numpy(labels)), torch.from_numpy(queries), k, temperature)
+    expected = loop(bank, labels, queries, k, temperature)
+    assert found.tolist() == expected
+    assert len(set(expected)) >= 3
+
+
+@pytest.mark.parametrize("chunk_images", [1, 7, 40, 4096])
+def test_chunks_do_not_change_the_result(chunk_images: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    bank, labels = torch.randn(50, 8, generator=rng), torch.randint(5, (50,), generator=rng)
+    queries = torch.randn(40, 8, generator=rng)
+    whole = knn_predict((bank, labels), queries, 10, 0.1)
+    assert torch.equal(knn_predict((bank, labels), queries, 10, 0.1, chunk_images), whole)
+
+
+def test_evaluate_predicts_every_perturbation_from_the_training_features() -> None:
+    train = Features(POINTS.numpy(), np.array([0, 1, 2, 3]))
+    tests = {
+        "none": Features(np.array([[1.0, 0.1], [-1.0, 0.1]], np.float32), np.array([9, 9])),
+        "color": Features(np.array([[0.1, 1.0]], np.float32), np.array([9])),
+    }
+    outcome = evaluate(train, tests, KnnSettings(k=1, temperature=0.1, chunk_images=1), seed=0)
+    assert {name: values.tolist() for name, values in outcome.predictions.items()} == {"none": [0, 3], "color": [2]}
+    assert all(values.dtype == np.int64 for values in outcome.predictions.values())
+    assert outcome.chosen == {}

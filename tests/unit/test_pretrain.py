@@ -1,0 +1,92 @@
+"""How a run ends, and what it does with states it finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddcl.core.losses import effective_rank
+from ddcl.core.method import Batch, Method, Step
+from ddcl.core.pretrain import Pretraining, Row
+from tests.contract.test_methods import ToyLoader, no_monitor, recipe_of, training
+
+
+class Toy(Method):
+    """Minimises a term chosen by the test, of a linear encoder."""
+
+    def __init__(self, scale: float) -> None:
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 8, bias=False))
+        super().__init__(encoder, 8, recipe_of("random_init").training)
+        self.scale = scale
+
+    def step(self, batch: Batch) -> Step:
+        z: Tensor = self.encoder(batch.x1)
+        return Step(self.scale * z.square().mean(), embeddings={"full": z})
+
+
+def run_toy(scale: float, monitor: object, work: Path) -> Pretraining:
+    config = recipe_of("simsiam").training
+    run = Pretraining(Toy(scale), ToyLoader(), monitor, config, ("r", "c"), 0)  # type: ignore[arg-type]
+    run.run(work)
+    return run
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(tmp_path: Path) -> None:
+    run = run_toy(float("nan"), no_monitor, tmp_path)
+    assert run.status == "diverged"
+    assert "nan in epoch 1" in run.message
+    assert run.epoch == 1
+    assert len(run.history) == 2
+
+
+def test_a_low_effective_rank_ends_the_run_as_collapsed(tmp_path: Path) -> None:
+    def monitor(method: Method) -> Row:
+        constant = torch.ones(50, 8) + 1e-3 * torch.randn(50, 1)
+        return {"knn_top1": 0.1, "effective_rank": float(effective_rank(constant))}
+
+    run = run_toy(1.0, monitor, tmp_path)
+    assert run.status == "collapsed"
+    assert "effective rank" in run.message
+
+
+def test_a_healthy_run_is_ok_and_monitored_at_the_configured_epochs(tmp_path: Path) -> None:
+    run = training("simsiam")
+    run.run(tmp_path)
+    assert run.status == "ok"
+    assert [row["epoch"] for row in run.history] == list(range(7))
+    assert [row["epoch"] for row in run.history if "knn_top1" in row] == [0, 2, 4, 6]
+
+
+def test_monitoring_does_not_change_training(tmp_path: Path) -> None:
+    """The monitor switches to evaluation mode; training must go on in training mode."""
+    often, never = training("simsiam"), training("simsiam")
+    often.monitor = lambda method: (method.eval(), no_monitor(method))[1]
+    often.run(tmp_path / "a")
+    never.run(tmp_path / "b")
+    assert all(torch.equal(a, b) for a, b in zip(often.method.parameters(), never.method.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "other recipe"])
+def test_a_state_that_cannot_be_used_is_left_and_the_previous_one_is(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = training("simsiam")
+    first._save(tmp_path)
+    first.epoch = 3
+    first.history = [{"epoch": 0, "seconds": 0.0}]
+    if damage == "other recipe":
+        first.identity = ["another", "code"]
+    first._save(tmp_path)
+    if damage == "truncated":
+        path = tmp_path / "resume.pt"
+        path.write_bytes(path.read_bytes()[:1000])
+    second = training("simsiam")
+    second._resume(tmp_path)
+    out = capsys.readouterr().out
+    assert second.epoch == 0
+    assert "not resumed" in out
+    assert "resumed" in out.replace("not resumed", "")
+    assert "resume.previous.pt" in out

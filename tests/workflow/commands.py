@@ -1,0 +1,50 @@
+"""Running the suite's own commands, as a user would, in another folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("Snakefile", "workflow", "config", "ddcl", "baselines", "environment.yml", "pyproject.toml")
+
+
+def run(*command: str, cwd: Path, code: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a command with this interpreter's programs first and the code of `code`; output is captured."""
+    environment = os.environ | {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "PYTHONPATH": str(code),
+    }
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
+
+
+def ddcl(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m ddcl``."""
+    return run(sys.executable, "-m", "ddcl", *arguments, cwd=cwd)
+
+
+def snakemake(*arguments: str, copy: Path) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a copy of the project, with the copy's code."""
+    return run(sys.executable, "-m", "snakemake", "--cores", "2", *arguments, cwd=copy, code=copy)
+
+
+def copy_project(target: Path) -> Path:
+    """Copy what a run needs to `target`, so that a test may edit it."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target / name)
+    return target
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace the one occurrence of `old` in a file."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path}: {old!r} stands there {text.count(old)} times"
+    path.write_text(text.replace(old, new))

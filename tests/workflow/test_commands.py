@@ -1,0 +1,230 @@
+"""The command line as a stranger uses it: wrong inputs, kills, repeats. Each test trains a tiny run or shares one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ddcl.core.checkpoint import load_checkpoint
+from ddcl.core.files import read_json, write_json
+from ddcl.recipes import build_recipe
+from tests.workflow.commands import ROOT, ddcl
+
+PERTURBATIONS = ("--perturbations", "none", "color_rotate")
+
+
+def write_recipe(results: Path, variant: str, epochs: int, seed: int = 0) -> Path:
+    """Write the recipe of a short run; return the run's folder."""
+    overrides = {"epochs": epochs, "checkpoint_epochs": 1, "monitor": {"every_epochs": 1}, "precision": "fp32"}
+    recipe = build_recipe(("digits", variant, "caug"), seed, overrides)
+    folder = results / "runs" / recipe.name
+    write_json(folder / "config.json", recipe.model_dump())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with digits prepared and one DDCL run trained, extracted and evaluated."""
+    cwd = tmp_path_factory.mktemp("trained")
+    run = write_recipe(cwd / "results", "ddcl", epochs=1)
+    for command in (
+        ("prepare", "digits"),
+        ("pretrain", "--run", str(run)),
+        ("extract", "--run", str(run), *PERTURBATIONS),
+        ("evaluate", "linear", "--run", str(run), *PERTURBATIONS),
+        ("evaluate", "knn", "--run", str(run), *PERTURBATIONS),
+    ):
+        done = ddcl(*command, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+    return cwd
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained folder, to be damaged."""
+    shutil.copytree(trained / "results", tmp_path / "results")
+    return tmp_path
+
+
+def run_folder(cwd: Path) -> Path:
+    return cwd / "results" / "runs" / "digits" / "ddcl" / "caug" / "seed0"
+
+
+def refused(cwd: Path, *command: str) -> str:
+    """Run a command that must fail with status 2 and one line; return the line."""
+    done = ddcl(*command, cwd=cwd)
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("ddcl: error: ")
+    return lines[0]
+
+
+def test_help_of_every_verb_needs_no_torch() -> None:
+    code = "import sys, ddcl.__main__ as cli; cli.build_parser().format_help(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_run_leaves_all_its_files(trained: Path) -> None:
+    names = {path.name for path in run_folder(trained).iterdir()}
+    assert names == {
+        *("config.json", "checkpoint.pt", "history.csv", "run.json", "features"),
+        *("linear.json", "linear_predictions.npz", "knn.json", "knn_predictions.npz"),
+    }
+    record = read_json(run_folder(trained) / "knn.json", "record")
+    assert {cell["part"] for cell in record["cells"]} == {"full", "dir", "dvr"}
+    assert all(cell["n"] == 450 and 0 <= cell["value"] <= 1 for cell in record["cells"])
+
+
+def test_missing_checkpoint(copied: Path) -> None:
+    (run_folder(copied) / "checkpoint.pt").unlink()
+    line = refused(copied, "extract", "--run", str(run_folder(copied)), *PERTURBATIONS)
+    assert "checkpoint.pt: missing checkpoint" in line
+
+
+def test_truncated_checkpoint(copied: Path) -> None:
+    path = run_folder(copied) / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:5000])
+    line = refused(copied, "extract", "--run", str(run_folder(copied)), *PERTURBATIONS)
+    assert "checkpoint.pt: damaged checkpoint" in line
+
+
+def test_checkpoint_of_another_recipe(copied: Path) -> None:
+    write_recipe(copied / "results", "ddcl", epochs=2)
+    line = refused(copied, "extract", "--run", str(run_folder(copied)), *PERTURBATIONS)
+    assert "checkpoint of recipe" in line
+
+
+def test_features_of_another_run(copied: Path) -> None:
+    other = write_recipe(copied / "results", "ddcl", epochs=1, seed=1)
+    shutil.copytree(run_folder(copied) / "features", other / "features")
+    line = refused(copied, "evaluate", "knn", "--run", str(other), *PERTURBATIONS)
+    assert "features of run digits/ddcl/caug/seed0" in line
+    assert "seed1" in line
+
+
+def test_features_without_a_perturbation_and_damaged_features(copied: Path) -> None:
+    run = run_folder(copied)
+    line = refused(copied, "evaluate", "knn", "--run", str(run), "--perturbations", "color_flip")
+    assert "no features for 'color_flip'; there are color_rotate, none, train" in line
+    path = run / "features" / "test_none.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    assert "test_none.npy: damaged" in refused(copied, "evaluate", "knn", "--run", str(run), *PERTURBATIONS)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [("{", "not valid JSON"), ("[]", "expected a mapping"), (None, "missing")]
+)
+def test_unreadable_recipe(content: str | None, expected: str, copied: Path) -> None:
+    path = run_folder(copied) / "config.json"
+    path.unlink() if content is None else path.write_text(content)
+    line = refused(copied, "pretrain", "--run", str(run_folder(copied)))
+    assert "config.json" in line
+    assert expected in line
+
+
+def test_unreadable_suite(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("suite: [")
+    assert "not valid YAML" in refused(tmp_path, "resolve", "--suite", "bad.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "binary.yaml" in refused(tmp_path, "resolve", "--suite", "binary.yaml")
+    assert "cannot be read" in refused(tmp_path, "resolve", "--suite", ".")
+    assert "no such file" in refused(tmp_path, "resolve", "--suite", "absent.yaml")
+
+
+def test_dataset_that_does_not_match_its_manifest(copied: Path) -> None:
+    path = copied / "results" / "data" / "digits" / "arrays" / "train_images.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    line = refused(copied, "pretrain", "--run", str(run_folder(copied)))
+    assert "train_images.npy: does not match manifest.json" in line
+
+
+def test_manifest_of_another_side(copied: Path) -> None:
+    path = copied / "results" / "data" / "digits" / "manifest.json"
+    write_json(path, read_json(path, "manifest") | {"image_side_px": 32})
+    line = refused(copied, "pretrain", "--run", str(run_folder(copied)))
+    assert "digits at 32 px" in line
+
+
+def test_unknown_names_are_answered_with_the_nearest(tmp_path: Path) -> None:
+    assert "did you mean 'digits'" in refused(tmp_path, "prepare", "digit")
+    run = write_recipe(tmp_path / "results", "ddcl", epochs=1)
+    assert "did you mean 'knn'" in refused(tmp_path, "evaluate", "kn", "--run", str(run), *PERTURBATIONS)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small file system")
+def test_full_disk_is_said_and_costs_nothing_finished(copied: Path) -> None:
+    run = run_folder(copied)
+    small = copied / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        (small / "run").mkdir()
+        shutil.copy(run / "config.json", small / "run")
+        (small / "run" / "history.csv").write_text("finished earlier")
+        line = refused(copied, "pretrain", "--run", str(small / "run"))
+        assert "the disk is full" in line
+        assert "checkpoint.pt" in line
+        assert not list((small / "run").glob(".*tmp*"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.slow
+def test_two_runs_of_one_recipe_give_identical_records(trained: Path, tmp_path: Path) -> None:
+    run = write_recipe(tmp_path / "results", "ddcl", epochs=1)
+    for command in (
+        ("prepare", "digits"),
+        ("pretrain", "--run", str(run)),
+        ("extract", "--run", str(run), *PERTURBATIONS),
+        ("evaluate", "linear", "--run", str(run), *PERTURBATIONS),
+        ("evaluate", "knn", "--run", str(run), *PERTURBATIONS),
+    ):
+        assert ddcl(*command, cwd=tmp_path).returncode == 0
+    for name in ("linear.json", "knn.json"):
+        assert (run / name).read_bytes() == (run_folder(trained) / name).read_bytes()
+
+
+def digest(run: Path) -> str:
+    return load_checkpoint(run / "checkpoint.pt")[1]
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_and_started_again_gives_the_same_checkpoint(trained: Path, tmp_path: Path) -> None:
+    """kill -9 twice, at moments that are not chosen: after the first saved state, and again after the next."""
+    shutil.copytree(trained / "results" / "data", tmp_path / "results" / "data")
+    whole = write_recipe(tmp_path / "results", "ddcl", epochs=8)
+    killed = tmp_path / "killed" / "run"
+    shutil.copytree(whole, killed)
+    manifest = str(tmp_path / "results" / "data" / "digits" / "manifest.json")
+    command = ("pretrain", "--manifest", manifest, "--run")
+    assert ddcl(*command, str(whole), cwd=tmp_path).returncode == 0
+
+    for _ in range(2):
+        state = killed / "work" / "resume.pt"
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        process = subprocess.Popen([sys.executable, "-m", "ddcl", *command, str(killed)], cwd=ROOT)
+        while not state.exists() or state.stat().st_mtime_ns == before:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+        time.sleep(0.15)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (killed / "checkpoint.pt").exists()
+
+    done = ddcl(*command, str(killed), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "resumed" in done.stdout
+    assert digest(killed) == digest(whole)
+    assert not (killed / "work").exists()

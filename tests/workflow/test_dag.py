@@ -1,0 +1,179 @@
+"""What the DAG runs, and what it runs again after which change."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.workflow.commands import copy_project, replace, snakemake
+
+SMOKE = ("--configfile", "config/suites/smoke.yaml")
+
+
+def planned(output: str) -> dict[str, int]:
+    """Return the jobs per rule of a dry run."""
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", output, re.MULTILINE) if rule != "total"}
+
+
+def dry(copy: Path, *arguments: str) -> dict[str, int]:
+    """Dry-run the smoke suite; return its jobs per rule."""
+    done = snakemake("-n", *arguments, *SMOKE, copy=copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return planned(done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which nothing was run."""
+    return copy_project(tmp_path_factory.mktemp("fresh") / "project")
+
+
+def test_default_suite_plans_every_run_once(fresh: Path) -> None:
+    done = snakemake("-n", copy=fresh)
+    jobs = planned(done.stdout + done.stderr)
+    assert jobs == {
+        "all": 1,
+        "prepare": 1,
+        "resolve": 26,
+        "pretrain": 26,
+        "extract": 26,
+        "linear": 26,
+        "knn": 26,
+        "plan": 1,
+        "collect": 1,
+        "table": 5,
+        "figure": 4,
+        "report": 1,
+    }
+
+
+def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
+    jobs = dry(fresh, "results/tables/robustness.csv")
+    assert jobs["table"] == 1
+    assert "figure" not in jobs
+    assert jobs["pretrain"] == 5
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("config/config.yaml", "evaluations: [", "evaluatoins: [", ["evaluatoins", "did you mean 'evaluations'"]),
+        ("config/config.yaml", "[linear, knn]", "[linaer, knn]", ["linaer", "did you mean 'linear'"]),
+        ("config/config.yaml", "[digits]\n    variants: [ddcl,", "[digits]\n    variants: [dcdl,", ["dcdl", "'ddcl'"]),
+        ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_farc: 0.8", ["ddcl.yaml", "dir_farc", "'dir_frac'"]),
+        ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_frac: much", ["ddcl.yaml", "dir_frac", "'much'"]),
+        ("config/variants/small/common.yaml", "epochs: 50", "epochs: '50'", ["training.epochs", "'50'"]),
+        ("config/augmentations/baug.yaml", "grayscale: {prob", "grayscale: {porb", ["baug.yaml", "porb", "'prob'"]),
+        ("config/datasets/digits.yaml", "reader: digits", "reader: digit", ["digits.yaml", "'digits'"]),
+    ],
+)
+def test_configuration_errors_stop_before_any_job(
+    file: str, old: str, new: str, expected: list[str], tmp_path: Path
+) -> None:
+    copy = copy_project(tmp_path / "project")
+    replace(copy / file, old, new)
+    done = snakemake("results/report/index.html", copy=copy)
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert all(word in output for word in expected), output
+    assert "Traceback" not in output
+    assert not (copy / "results").exists()
+
+
+@pytest.fixture(scope="module")
+def done_smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which the smoke suite was run."""
+    copy = copy_project(tmp_path_factory.mktemp("smoke") / "project")
+    done = snakemake(*SMOKE, copy=copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return copy
+
+
+@pytest.mark.slow
+class TestAfterARun:
+    """Changes after a whole run of the smoke suite: what runs again. Each test undoes its change."""
+
+    def test_all_outputs_are_there_and_nothing_is_left_to_do(self, done_smoke: Path) -> None:
+        for table in ("linear", "knn", "robustness", "augmentation", "convergence"):
+            frame = pd.read_csv(done_smoke / f"results/tables/{table}.csv")
+            assert len(frame)
+            assert set(frame["status"]) == {"ok"}
+            assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex"))
+        for figure in ("knn_curves", "robustness", "augmentation", "parts"):
+            assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))
+        assert "<html" in (done_smoke / "results/report/index.html").read_text()
+        done = snakemake(*SMOKE, copy=done_smoke)
+        assert "Nothing to be done" in done.stdout + done.stderr
+
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "runs_again", "stays"),
+        [
+            # a colour of the figures
+            ("ddcl/report/figures.py", '"#', '"#0', {"figure"}, {"resolve", "pretrain", "extract", "linear", "knn"}),
+            # a number of one variant: exactly its two runs
+            (
+                "config/variants/small/simsiam.yaml",
+                "projector_dim: 256",
+                "projector_dim: 128",
+                {"resolve": 4, "pretrain": 4},
+                {"prepare"},
+            ),
+            # a label, a comment
+            ("config/variants/small/ddcl.yaml", "label: DDCL", "label: DDCL!", {"table"}, {"resolve", "pretrain"}),
+            ("ddcl/core/pretrain.py", "import math", "import math  # why", set(), {"pretrain", "extract", "table"}),
+            # the engine; an evaluation; a baseline
+            (
+                "ddcl/core/pretrain.py",
+                'self.status, self.message = "ok", ""',
+                'self.status, self.message = "ok", " "',
+                {"pretrain": 5},
+                {"prepare", "resolve"},
+            ),
+            (
+                "ddcl/evaluate/knn.py",
+                "k = min(k, len(features))",
+                "k = min(len(features), k)",
+                {"pretrain": 5, "knn": 5},
+                {"prepare"},
+            ),
+            ("ddcl/evaluate/linear.py", "tol=1e-5", "tol=2e-5", {"linear": 5}, {"pretrain", "extract", "knn"}),
+            ("baselines/simsiam.py", "-0.5 *", "-0.25 *", {"pretrain": 2, "extract": 2}, {"prepare"}),
+            ("config/evaluations/knn.yaml", "temperature: 0.1", "temperature: 0.2", {"knn": 5}, {"linear", "extract"}),
+        ],
+    )
+    def test_a_change_redoes_what_it_can_move_and_nothing_else(
+        self, file: str, old: str, new: str, runs_again: object, stays: set[str], done_smoke: Path
+    ) -> None:
+        path = done_smoke / file
+        before = path.read_text()
+        assert old in before
+        path.write_text(before.replace(old, new, 1))
+        try:
+            jobs = dry(done_smoke)
+        finally:
+            path.write_text(before)
+        expected = runs_again if isinstance(runs_again, dict) else dict.fromkeys(runs_again, jobs.get("table", 0))  # type: ignore[call-overload]
+        for rule in runs_again:  # type: ignore[attr-defined]
+            assert jobs.get(rule, 0) > 0, jobs
+            if isinstance(runs_again, dict):
+                assert jobs[rule] == expected[rule], jobs
+        assert not stays & set(jobs), jobs
+
+    def test_an_added_seed_trains_the_new_runs_only(self, done_smoke: Path) -> None:
+        path = done_smoke / "config/suites/smoke.yaml"
+        before = path.read_text()
+        path.write_text(before.replace("seeds: [0]\n    overrides", "seeds: [0, 1]\n    overrides"))
+        try:
+            jobs = dry(done_smoke)
+        finally:
+            path.write_text(before)
+        assert jobs["pretrain"] == 4
+        assert jobs["resolve"] == 4
+
+    def test_a_report_of_snakemake_can_be_made(self, done_smoke: Path) -> None:
+        done = snakemake("--report", "r.html", *SMOKE, copy=done_smoke)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (done_smoke / "r.html").stat().st_size > 100_000
