@@ -41,6 +41,13 @@ def resolve(args: argparse.Namespace) -> None:
     print(f"{args.suite}: {len(suite.recipes)} runs, {len(suite.cells())} cells; {where}")
 
 
+def schema(args: argparse.Namespace) -> None:
+    """Print the JSON schema of suite files (workflow/schemas/config.schema.yaml)."""
+    from ddcl.core.config import suite_schema
+
+    print(suite_schema(), end="")
+
+
 def write(args: argparse.Namespace) -> None:
     """Write a JSON text that the workflow resolved to a file, atomically."""
     from ddcl.core.files import write_json
@@ -183,6 +190,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check = {"action": "store_true", "help": "check only"}
     verb(resolve, suite=suite, results=results, check=check)
+    verb(schema)
     verb(write, json={"required": True, "help": "JSON text"}, output={**path, "required": True, "help": "file"})
     verb(pretrain, run=run, manifest=manifest, results=results, device=device, threads=threads)
     verb(

@@ -98,6 +98,8 @@ def read_dataset(name: str) -> DatasetConfig:
     path = CONFIG_DIR / "datasets" / f"{name}.yaml"
     dataset = parse(DatasetConfig, read_yaml(path), str(path))
     check_name("reader", dataset.reader, READERS, str(path))
+    for op, values in dataset.augmentation_overrides.items():
+        build_settings(op, values, f"{path}: augmentation_overrides")
     return dataset
 
 
@@ -107,20 +109,26 @@ def read_variant(scale: str, name: str, overrides: dict[str, Any]) -> VariantCon
     check_name("scale", scale, [entry.name for entry in folder.parent.iterdir()], str(folder.parent))
     where = f"{folder / name}.yaml"
     values = _read_with_base(folder, name)
-    values["training"] = merge(values.get("training", {}), overrides)
+    values["training"] = merge(values.get("training") or {}, overrides)
     variant = parse(VariantConfig, values, where if not overrides else f"{where} with the block's overrides")
     check_name("method", variant.method, METHODS, where)
     parse(METHODS[variant.method].settings, variant.settings, f"{where}: settings")
     return variant
 
 
-def read_ops(kind: str, name: str, overrides: dict[str, dict[str, Any]]) -> tuple[str, list[OpRecipe]]:
+def read_ops(
+    kind: str, name: str, overrides: dict[str, dict[str, Any]], chain: tuple[str, ...] = ()
+) -> tuple[str, list[OpRecipe]]:
     """Return label and operations of config/`kind`/`name`.yaml (`kind`: augmentations or perturbations)."""
     path = CONFIG_DIR / kind / f"{name}.yaml"
+    if name in chain:
+        raise UserError(f"{path}: circular base: {' -> '.join((*chain, name))}")
     config = parse(OpsConfig, read_yaml(path), str(path))
     ops: list[OpRecipe] = []
+    if config.base is None and config.remove:
+        raise UserError(f"{path}: remove: there is no base to remove {config.remove} from")
     if config.base is not None:
-        ops = read_ops(kind, config.base, {})[1]
+        ops = read_ops(kind, config.base, {}, (*chain, name))[1]
         for op in config.remove:
             check_name("operation to remove", op, [item.op for item in ops], f"{path}: remove")
         ops = [item for item in ops if item.op not in config.remove]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -50,7 +50,9 @@ class NoSettings(Model):
 class LinearSettings(Model):
     """Settings of `ddcl.evaluate.linear`."""
 
-    l2_weights: list[float] = Field(min_length=1, description="candidates for the l2 penalty per image")
+    l2_weights: list[Annotated[float, Field(gt=0)]] = Field(
+        min_length=1, description="candidates for the l2 penalty per image"
+    )
     holdout_frac: float = Field(gt=0, lt=1, description="share of the training split on which the penalty is chosen")
     max_iterations: int = Field(ge=1, description="limit of L-BFGS iterations")
 

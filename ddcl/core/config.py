@@ -6,7 +6,7 @@ Imports no torch: Snakemake reads the configuration at every start.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,18 +17,20 @@ from ddcl.core.errors import UserError, did_you_mean
 class Model(BaseModel):
     """Base of all configuration: no unknown key, no silent conversion, no change after reading."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 M = TypeVar("M", bound=BaseModel)
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
 
 
 class BackboneConfig(Model):
     """A ResNet, built by timm (`ddcl.core.encoders`)."""
 
     block: Literal["basic", "bottleneck"] = Field(description="residual block: two 3×3, or 1×1-3×3-1×1 convolutions")
-    blocks: list[int] = Field(min_length=1, max_length=4, description="blocks per stage; [2, 2, 2, 2] is ResNet-18")
-    widths: list[int] = Field(min_length=1, max_length=4, description="channels per stage, before expansion")
+    blocks: list[Count] = Field(min_length=1, max_length=4, description="blocks per stage; [2, 2, 2, 2] is ResNet-18")
+    widths: list[Count] = Field(min_length=1, max_length=4, description="channels per stage, before expansion")
     stem: Literal["3x3", "7x7"] = Field(description="first convolution: 3×3 for small images, 7×7 stride 2 otherwise")
     stem_stride: int = Field(ge=1, le=2, description="stride of the stem")
     max_pool: bool = Field(description="3×3 max-pool of stride 2 after the stem")
@@ -144,7 +146,7 @@ class BlockConfig(Model):
     datasets: list[str] = Field(min_length=1, description="names in config/datasets")
     variants: list[str] = Field(min_length=1, description="names in config/variants/<scale>")
     augmentations: list[str] = Field(min_length=1, description="names in config/augmentations, or none")
-    seeds: list[int] = Field(min_length=1, description="seeds of order, weights and draws")
+    seeds: list[Seed] = Field(min_length=1, description="seeds of order, weights and draws")
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="training settings that replace those of each variant in this block"
     )
@@ -200,6 +202,12 @@ def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     if isinstance(current, type) and issubclass(current, BaseModel):
         return list(current.model_fields)
     return []
+
+
+def suite_schema() -> str:
+    """Return the JSON schema of suite files, as YAML: the reference of every key, also for editors."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | SuiteConfig.model_json_schema()
+    return yaml.safe_dump(schema, sort_keys=False, allow_unicode=True, width=120)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

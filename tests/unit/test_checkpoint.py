@@ -109,6 +109,7 @@ class Bomb:
         return os.mkdir, (self.trace,)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_foreign_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     path, trace = tmp_path / "checkpoint.pt", tmp_path / "trace"
     path.write_bytes(pickle.dumps(Bomb(str(trace))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -92,7 +93,7 @@ def test_barlow_twins_schedule_by_hand() -> None:
     assert lr_factor(BARLOW, 505, 1000) == pytest.approx(0.5005, rel=1e-12)
     assert lr_factor(BARLOW, 1000, 1000) == pytest.approx(0.001, rel=1e-12)
     rates = [lr_factor(BARLOW, e, 1000) for e in range(10, 1001)]
-    assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates))
 
 
 @pytest.mark.parametrize("epochs", [1, 5, 10])

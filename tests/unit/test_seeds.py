@@ -117,7 +117,7 @@ def test_draws_are_fixed() -> None:
 
 
 def test_draws_are_the_hash_that_is_described() -> None:
-    """Key of image i: the splitmix64 finaliser of i · γ + derive(stream, epoch, view, op), then one counter per draw."""
+    """Key of image i: the finaliser of i · γ + derive(stream, epoch, view, op); then one counter per draw."""
     stream, image = derive("digits", 0, "views"), 1796
     base = derive(stream, 3, 1, "0.resized_crop")
     gamma = 0x9E3779B97F4A7C15

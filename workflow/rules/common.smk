@@ -59,9 +59,8 @@ def plan_json(wildcards):
 
 
 def dataset_recipe(wildcards):
-    return SUITE.dataset_configs[wildcards.dataset].model_dump(
-        include={"reader", "image_side_px"}
-    )
+    dataset = SUITE.dataset_configs[wildcards.dataset]
+    return {"reader": dataset.reader, "image_side_px": dataset.image_side_px}
 
 
 def prepare_code(wildcards):
