@@ -43,7 +43,8 @@ class Collected:
 
 def render_table(name: str, results: Path) -> None:
     """Write `results`/tables/`name`.{csv,md,tex}."""
-    from ddcl.report.tables import build_table, write_table
+    from ddcl.report.printing import write_table
+    from ddcl.report.tables import build_table
 
     found = Collected.load(results)
     spec = found.spec(name)
@@ -63,13 +64,15 @@ def render_figure(name: str, results: Path) -> None:
 def render_page(results: Path) -> Path:
     """Write `results`/report/index.html from the collected files and the drawn figures; return its path."""
     from ddcl.report.page import write_page
+    from ddcl.report.printing import layout, to_html
     from ddcl.report.tables import build_table
 
     found = Collected.load(results)
-    specs = {name: found.spec(name) for name in found.suite["tables"]}
-    tables = {
-        name: (build_table(found.records, found.histories, found.suite, spec), spec) for name, spec in specs.items()
-    }
+    tables = {}
+    for name in found.suite["tables"]:
+        spec = found.spec(name)
+        frame = build_table(found.records, found.histories, found.suite, spec)
+        tables[name] = (spec.title, spec.caption, to_html(layout(frame, spec, found.suite)))
     out = results / "report" / "index.html"
     write_page(found.suite, found.runs, found.records, tables, results / "figures", out)
     return out

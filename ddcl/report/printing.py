@@ -1,0 +1,164 @@
+"""Printed forms of a table: Markdown, LaTeX and HTML, all from one wide frame of texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ddcl.core.files import write_text
+from ddcl.report.specs import TableSpec
+
+NOTHING = "–"  # no such cell in the suite
+MARKS = {
+    "collapsed": ("†", "a seed collapsed; its value is included"),
+    "diverged": ("‡", "a seed diverged; it has no value"),
+    "failed": ("✗", "a seed failed; it has no value"),
+    "missing": ("✗", "a seed is missing"),
+    "not reached": ("∞", "a seed never got there; it has no value"),
+}
+METRIC_LABELS = {
+    "top1": "top-1",
+    "relative_drop": "relative drop",
+    "change": "change",
+    "knn_auc": "area (%)",
+    "final_knn_top1": "final (%)",
+    "epochs_to_95": "epochs to 95 %",
+}
+TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
+TEX |= {"∞": r"$\infty$", "−": "$-$"} | {character: "\\" + character for character in "&%$#_{}"}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A table as texts: header and labels of each row, the cells, and notes on the marks that were used."""
+
+    row_keys: list[str]
+    headers: list[str]
+    rows: list[tuple[list[str], list[str]]]
+    notes: list[str]
+
+
+def cell_text(row: pd.Series) -> str:
+    """Return ``82.2 ± 0.3``; with ``(n=1/2)`` where seeds are missing, and a mark where a run did not end well."""
+    marks = "".join(dict.fromkeys(mark for status, (mark, _) in MARKS.items() if status in row["status"]))
+    if row["n_seeds"] == 0:
+        return marks or NOTHING
+    number = f"{row['mean']:+.1f}" if row["unit"] == "points" else f"{row['mean']:.1f}"
+    text = number.replace("-", "−")
+    if row["n_seeds"] > 1:
+        text += f" ± {row['sd']:.1f}"
+    if row["n_seeds"] < row["seeds_expected"]:
+        text += f" (n={row['n_seeds']}/{row['seeds_expected']})"
+    return f"{text} {marks}" if marks else text
+
+
+def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Printed:
+    """Lay the long frame out as the specification says; a key with one value throughout is left out of the labels."""
+    labels = suite["labels"] | {"metric": METRIC_LABELS}
+    shown = frame[frame["metric"].isin(spec.print)]
+    order = _orders(suite, spec)
+    row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
+    rows = _sorted(shown[spec.rows].drop_duplicates(), order)
+    columns = _sorted(shown[spec.columns].drop_duplicates(), order)
+    cells = {tuple(row[[*spec.rows, *spec.columns]]): row for _, row in shown.iterrows()}
+    body = []
+    for _, row in rows.iterrows():
+        found = [cells.get((*row[spec.rows], *column[spec.columns])) for _, column in columns.iterrows()]
+        texts = [NOTHING if cell is None else cell_text(cell) for cell in found]
+        body.append(([labels.get(key, {}).get(row[key], row[key]) for key in row_keys], texts))
+    headers = [
+        " ".join(labels.get(key, {}).get(column[key], column[key]) for key in spec.columns)
+        for _, column in columns.iterrows()
+    ]
+    notes = [
+        f"{mark} {meaning}" for status, (mark, meaning) in MARKS.items() if shown["status"].str.contains(status).any()
+    ]
+    return Printed(row_keys, headers, body, notes)
+
+
+def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
+    """Return the order of the values of each key: that of the suite."""
+    runs = suite["runs"]
+    orders = {key: list(dict.fromkeys(run[key] for run in runs)) for key in ("dataset", "variant", "augmentation")}
+    orders["part"] = list(dict.fromkeys(part for run in runs for part in run["parts"]))
+    return orders | {
+        "evaluation": suite["evaluations"],
+        "perturbation": suite["perturbations"],
+        "metric": spec.print,
+    }
+
+
+def _sorted(frame: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
+    return frame.sort_values(
+        list(frame.columns),
+        key=lambda column: column.map({name: place for place, name in enumerate(orders[str(column.name)])}),
+        kind="stable",
+    )
+
+
+def to_markdown(printed: Printed, spec: TableSpec) -> str:
+    """Return title, caption, a GitHub table and notes."""
+
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    lines = [f"# {spec.title}", "", spec.caption.strip(), "", line([*printed.row_keys, *printed.headers])]
+    lines.append(line(["---"] * len(printed.row_keys) + ["---:"] * len(printed.headers)))
+    lines += [line([*labels, *cells]) for labels, cells in printed.rows]
+    return "\n".join([*lines, "", *printed.notes]).rstrip() + "\n"
+
+
+def tex_escape(text: str) -> str:
+    """Return `text` with every character that LaTeX reads otherwise escaped."""
+    return "".join(TEX.get(character, character) for character in text)
+
+
+def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
+    """Return a floating table in booktabs style."""
+
+    def line(cells: list[str]) -> str:
+        return "  " + " & ".join(map(tex_escape, cells)) + r" \\"
+
+    alignment = "l" * len(printed.row_keys) + "r" * len(printed.headers)
+    caption = tex_escape(f"{spec.title}. {spec.caption.strip()} {'; '.join(printed.notes)}".strip())
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table}",
+            r"  \centering",
+            rf"  \caption{{{caption}}}",
+            rf"  \label{{tab:{name}}}",
+            rf"  \begin{{tabular}}{{{alignment}}}",
+            r"  \toprule",
+            line([*printed.row_keys, *printed.headers]),
+            r"  \midrule",
+            *(line([*labels, *cells]) for labels, cells in printed.rows),
+            r"  \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def to_html(printed: Printed) -> str:
+    """Return a <table> element, followed by its notes."""
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in [*printed.row_keys, *printed.headers])
+    body = []
+    for labels, cells in printed.rows:
+        row = "".join(f'<th scope="row">{escape(label)}</th>' for label in labels)
+        body.append(f"<tr>{row}{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
+    notes = f'<p class="notes">{escape("; ".join(printed.notes))}</p>' if printed.notes else ""
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>{notes}"
+
+
+def write_table(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any], stem: Path) -> None:
+    """Write `stem`.csv (long), `stem`.md and `stem`.tex (wide)."""
+    printed = layout(frame, spec, suite)
+    write_text(stem.with_suffix(".csv"), frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    write_text(stem.with_suffix(".md"), to_markdown(printed, spec))
+    write_text(stem.with_suffix(".tex"), to_latex(printed, spec, stem.name))

@@ -1,0 +1,49 @@
+"""What a table's YAML may say. Imports no torch and no matplotlib: Snakemake reads it at every start."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ddcl.core.config import Model
+
+FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts")  # a test keeps it equal to ddcl.report.figures
+KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "perturbation")
+Key = Literal["dataset", "variant", "augmentation", "part", "evaluation", "perturbation", "metric"]
+
+
+class SelectSpec(Model):
+    """Which cells a table is about; a key that is not given selects everything."""
+
+    evaluation: list[str] | None = Field(default=None, description="evaluations")
+    perturbation: list[str] | None = Field(default=None, description="perturbations")
+    part: list[str] | None = Field(default=None, description="parts of the features")
+
+
+class TableSpec(Model):
+    """A table: what it says of itself, which cells it holds, and how its printed form is laid out."""
+
+    title: str = Field(description="heading")
+    caption: str = Field(description="protocol and selection rule, in words")
+    kind: Literal["cells", "convergence"] = Field(description="from records, or from training histories")
+    select: SelectSpec = Field(default_factory=SelectSpec, description="which cells; kind cells only")
+    derive: list[Literal["relative_drop", "change"]] = Field(
+        default_factory=list,
+        description="metrics computed per run before averaging. relative_drop: 1 - value / clean value. change: value "
+        "minus the value of the same variant and seed under reference_augmentation",
+    )
+    reference_augmentation: str | None = Field(default=None, description="what `change` is measured against")
+    reference_variant: dict[str, str] = Field(
+        default_factory=dict,
+        description="kind convergence: whose final accuracy a variant must reach 95 % of; its own where not named",
+    )
+    rows: list[Key] = Field(min_length=1, description="keys that label the printed rows")
+    columns: list[Key] = Field(min_length=1, description="keys that label the printed columns")
+    print: list[str] = Field(min_length=1, description="metrics in the printed form; the CSV has all")
+
+    @model_validator(mode="after")
+    def _reference_given(self) -> TableSpec:
+        if "change" in self.derive and self.reference_augmentation is None:
+            raise ValueError("derive: change needs reference_augmentation")
+        return self
