@@ -106,7 +106,7 @@ def read_dataset(name: str) -> DatasetConfig:
 def read_variant(scale: str, name: str, overrides: dict[str, Any]) -> VariantConfig:
     """Read and check config/variants/`scale`/`name`.yaml, with a block's `overrides` of its training settings."""
     folder = CONFIG_DIR / "variants" / scale
-    check_name("scale", scale, [entry.name for entry in folder.parent.iterdir()], str(folder.parent))
+    check_name("scale", scale, [entry.name for entry in folder.parent.iterdir() if entry.is_dir()], str(folder.parent))
     where = f"{folder / name}.yaml"
     values = _read_with_base(folder, name)
     values["training"] = merge(values.get("training") or {}, overrides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], str]:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: missing checkpoint; `ddcl pretrain` makes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: checkpoint cannot be read ({error.strerror or error})") from None
+    except pickle.UnpicklingError:
+        raise UserError(f"{path}: damaged checkpoint, or not one of this suite; delete it and run again") from None
     except Exception as error:  # a flipped bit makes the unpickler raise nearly anything: IndexError, AssertionError, …
         raise UserError(f"{path}: damaged checkpoint ({_first_line(error)}); delete it and run again") from None
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not {"digest", "content"} <= stored.keys():

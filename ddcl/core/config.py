@@ -99,6 +99,12 @@ class TrainingConfig(Model):
     monitor: MonitorConfig
     collapse: CollapseConfig
 
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> TrainingConfig:
+        if self.epochs and self.schedule.warmup_epochs >= self.epochs:
+            raise ValueError(f"schedule.warmup_epochs {self.schedule.warmup_epochs} of {self.epochs} epochs never ends")
+        return self
+
 
 class VariantConfig(Model):
     """A method with all its numbers: the row of a table."""
@@ -198,7 +204,7 @@ def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
         if isinstance(current, type) and issubclass(current, BaseModel) and key in current.model_fields:
             current = current.model_fields[key].annotation
         else:  # an index of a list, or a key of a mapping: the element type is the last argument
-            current = (get_args(current) or (None,))[-1]
+            current = ([item for item in get_args(current) if item is not type(None)] or [None])[-1]
     if isinstance(current, type) and issubclass(current, BaseModel):
         return list(current.model_fields)
     return []

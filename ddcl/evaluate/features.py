@@ -8,37 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import load_checkpoint, weights_digest
 from ddcl.core.errors import UserError
 from ddcl.core.files import write_array, write_json
 from ddcl.core.method import Method
-from ddcl.core.seeds import Draws, derive
+from ddcl.core.seeds import derive
 from ddcl.data.manifest import read_manifest, read_split
-from ddcl.data.views import Pipeline
+from ddcl.evaluate.encode import encode
 from ddcl.evaluate.store import FOLDER, INDEX, SCHEMA, TRAIN, array_path, file_digest, labels_path
 from ddcl.recipes import PerturbationRecipe, Recipe
-
-CHUNK_IMAGES = 512
-
-
-@torch.no_grad()
-def encode(method: Method, images: Tensor, pipeline: Pipeline, stream: int) -> Tensor:
-    """Return features [N, D] float32 on the CPU of uint8 images [N, 3, S, S], in evaluation mode, float32.
-
-    stream: seed of the perturbation's draws.
-    """
-    method.eval()
-    device = next(method.parameters()).device
-    features = []
-    for start in range(0, len(images), CHUNK_IMAGES):
-        chunk = images[start : start + CHUNK_IMAGES].to(device)
-        index = torch.arange(start, start + len(chunk), device=device)
-        features.append(method.features(pipeline(chunk, Draws(stream, index))).float().cpu())
-    return torch.cat(features)
-
 
 def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, dict[str, Any], str]:
     """Return the run's method with the checkpoint's weights, the checkpoint's content without weights, its digest."""

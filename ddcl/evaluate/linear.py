@@ -20,7 +20,10 @@ from ddcl.registry import LinearSettings
 def fit(
     features: NDArray[np.float64], labels: NDArray[np.int64], l2_weight: float, max_iterations: int
 ) -> LogisticRegression:
-    """Return the minimiser of ``mean cross-entropy + l2_weight / 2 · ‖W‖²`` (biases free), by L-BFGS from zero."""
+    """Return the minimiser of ``mean cross-entropy + l2_weight / 2 · ‖W‖²`` (biases free), by L-BFGS from zero.
+
+    With two classes scikit-learn has one weight vector in place of two, which makes the same penalty half as strong.
+    """
     # scikit-learn minimises C · sum of cross-entropies + ‖W‖² / 2
     probe = LogisticRegression(C=1 / (l2_weight * len(labels)), max_iter=max_iterations, tol=1e-5)
     return probe.fit(features, labels)
@@ -56,4 +59,4 @@ def evaluate(train: Features, tests: dict[str, Features], settings: LinearSettin
         name: probe.predict((test.features.astype(np.float64) - mean) / scale).astype(np.int64)
         for name, test in tests.items()
     }
-    return Outcome(predictions, {"l2_weight": l2_weight})
+    return Outcome(predictions, {"l2_weight": l2_weight, "iterations": float(probe.n_iter_.max())})

@@ -13,7 +13,7 @@ from ddcl.core.losses import effective_rank
 from ddcl.core.method import Method
 from ddcl.core.seeds import generator
 from ddcl.data.views import Pipeline
-from ddcl.evaluate.features import encode
+from ddcl.evaluate.encode import encode
 from ddcl.evaluate.knn import knn_predict
 
 
