@@ -107,6 +107,7 @@ def _collect_cells(
     path = run_folder(results, run) / f"{recipe.evaluation}.json"
     cells: dict[tuple[str, str], dict[str, Any]] = {}
     record: dict[str, Any] = {"status": "missing", "provenance": {}}
+    readable = True
     try:
         record = _read_record(path, run, summary, recipe)
         addresses = [(cell["perturbation"], cell["part"]) for cell in record["cells"]]
@@ -114,10 +115,11 @@ def _collect_cells(
         found.problems += [f"{path}: duplicate cell {key}" for key, n in Counter(addresses).items() if n > 1]
     except UserError as error:
         found.problems.append(str(error))
+        readable = False
     for part in run["parts"]:
         for perturbation in plan["perturbations"]:
             cell = cells.get((perturbation, part))
-            if cells and cell is None:
+            if readable and cell is None:
                 found.problems.append(f"{path}: missing cell (perturbation {perturbation}, part {part})")
             found.records.append(
                 {"suite": plan["suite"]}

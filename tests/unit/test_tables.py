@@ -1,0 +1,186 @@
+"""Tables whose numbers one can see by hand; what is missing or went wrong must show."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ddcl.grid import read_table
+from ddcl.recipes import CONFIG_DIR
+from ddcl.report.figures import FIGURES
+from ddcl.report.printing import NOTHING, cell_text, layout, tex_escape, to_html, to_latex, to_markdown, write_table
+from ddcl.report.specs import FIGURE_NAMES, TableSpec
+from ddcl.report.statistics import aggregate, status_of
+from ddcl.report.tables import COLUMNS, build_table, curve_metrics
+from tests.unit import synthetic
+
+PLAN = synthetic.suite()
+TABLES = sorted(path.stem for path in (CONFIG_DIR / "tables").glob("*.yaml"))
+
+
+def table(name: str, records: pd.DataFrame | None = None) -> tuple[pd.DataFrame, TableSpec]:
+    spec = read_table(name)
+    found = synthetic.records(PLAN) if records is None else records
+    return build_table(found, synthetic.histories(PLAN), PLAN, spec), spec
+
+
+def one(frame: pd.DataFrame, **keys: str) -> pd.Series:
+    """The single row with the given keys."""
+    for key, wanted in keys.items():
+        frame = frame[frame[key] == wanted]
+    assert len(frame) == 1, frame
+    return frame.iloc[0]
+
+
+def test_figure_names_are_the_figures() -> None:
+    assert tuple(FIGURES) == FIGURE_NAMES
+
+
+def test_mean_sd_and_n_by_hand() -> None:
+    frame = pd.DataFrame({"key": "a", "value": [0.1, 0.2, 0.3], "n": [10, 10, 10], "status": "ok"})
+    row = aggregate(frame, ["key"]).iloc[0]
+    assert row["mean"] == pytest.approx(0.2)
+    assert row["sd"] == pytest.approx(0.1)  # sample; the population's would be 0.0816
+    assert (row["n_seeds"], row["seeds_expected"], row["n_images"], row["status"]) == (3, 3, 10, "ok")
+
+
+def test_status_counts_what_is_not_ok() -> None:
+    assert status_of(["ok", "ok"]) == "ok"
+    assert status_of(["ok", "missing"]) == "1 of 2 missing"
+    assert status_of(["collapsed", "missing", "missing"]) == "1 of 3 collapsed, 2 of 3 missing"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_has_its_columns_and_every_form(name: str, tmp_path: Path) -> None:
+    frame, spec = table(name)
+    assert list(frame.columns) == COLUMNS
+    assert len(frame)
+    write_table(frame, spec, PLAN, tmp_path / name)
+    again = pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False)
+    assert list(again.columns) == COLUMNS
+    assert again["mean"].astype(float).to_numpy() == pytest.approx(frame["mean"].to_numpy(), abs=1e-4)
+    assert spec.title in (tmp_path / f"{name}.md").read_text()
+    assert "\\toprule" in (tmp_path / f"{name}.tex").read_text()
+
+
+def test_accuracy_is_in_percent_over_seeds() -> None:
+    frame, _ = table("knn")
+    row = one(frame, variant="ddcl", augmentation="baug", part="full", perturbation="none")
+    assert (row["mean"], row["sd"]) == pytest.approx((92.0, 100 * 0.04 / np.sqrt(2)))
+    assert (row["unit"], row["n_seeds"], row["n_images"], row["selection"]) == ("%", 2, 450, "fixed")
+
+
+def test_relative_drop_is_per_run_against_its_own_clean_value() -> None:
+    frame, _ = table("robustness")
+    drops = frame[frame["metric"] == "relative_drop"]
+    assert set(drops["perturbation"]) == {"color_rotate"}
+    assert drops["mean"].to_numpy() == pytest.approx(50.0)
+    assert drops["sd"].to_numpy() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_change_is_paired_by_seed_and_has_no_floor() -> None:
+    frame, _ = table("augmentation")
+    changes = frame[frame["metric"] == "change"]
+    assert set(changes["augmentation"]) == {"caug"}
+    assert changes["mean"].to_numpy() == pytest.approx(-2.0)
+    assert changes["sd"].to_numpy() == pytest.approx(0.0, abs=1e-9)  # unpaired it would be 4
+    assert set(changes["unit"]) == {"points"}
+
+
+def test_convergence_by_hand() -> None:
+    frame, _ = table("convergence")
+    chosen = {"variant": "ddcl", "augmentation": "baug"}
+    # trapezoids: (.5+.7)/2·2 + (.7+.76)/2·2 + (.76+.9)/2·2 = 4.32, over 6 epochs
+    assert one(frame, **chosen, metric="knn_auc")["mean"] == pytest.approx(72.0)
+    assert one(frame, **chosen, metric="final_knn_top1")["mean"] == pytest.approx(90.0)
+    # against SimSiam's final 0.80: 0.76 is the first that is not below 0.95 · 0.80
+    assert one(frame, **chosen, metric="epochs_to_95")["mean"] == 4
+    assert "random_init" not in set(frame["variant"])
+
+
+def test_a_curve_that_never_gets_there_has_no_epoch() -> None:
+    low = pd.DataFrame({"epoch": [0, 2], "knn_top1": [0.1, 0.2]})
+    high = pd.DataFrame({"epoch": [0, 2], "knn_top1": [0.1, 0.9]})
+    assert np.isnan(curve_metrics(low, high)["epochs_to_95"])
+    assert np.isnan(curve_metrics(None, high)["knn_auc"])
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_losing_any_one_run_shows_in_every_table_that_it_is_in(name: str) -> None:
+    records = synthetic.records(PLAN)
+    lost = (records["variant"] == "simsiam") & (records["augmentation"] == "baug") & (records["seed"] == 1)
+    records.loc[lost, ["value", "n", "status"]] = [np.nan, 0, "missing"]
+    frame, spec = table(name, records)
+    rows = frame[(frame["variant"] == "simsiam") & (frame["augmentation"] == "baug")]
+    assert len(rows)
+    assert set(rows["status"]) == {"1 of 2 missing"}
+    text = to_markdown(layout(frame, spec, PLAN), spec)
+    assert "✗ a seed is missing" in text
+    if name != "convergence":  # its values come from the histories, which are all there in this test
+        assert set(rows["n_seeds"]) == {1}
+        assert "(n=1/2)" in text
+    whole, _ = table(name)
+    untouched = frame["variant"] != "simsiam"
+    pd.testing.assert_frame_equal(frame[untouched], whole[untouched])
+
+
+def test_a_change_against_a_lost_reference_is_not_silently_dropped() -> None:
+    records = synthetic.records(PLAN)
+    lost = (records["variant"] == "simsiam") & (records["augmentation"] == "baug")
+    records.loc[lost, ["value", "status"]] = [np.nan, "diverged"]
+    row = one(table("augmentation", records)[0], variant="simsiam", metric="change", evaluation="knn")
+    assert (row["n_seeds"], row["status"]) == (0, "2 of 2 diverged")
+
+
+def cell(**changes: Any) -> str:
+    base = {"mean": 82.25, "sd": 0.31, "n_seeds": 2, "seeds_expected": 2, "status": "ok", "unit": "%"}
+    return cell_text(pd.Series(base | changes))
+
+
+def test_cells_print_what_they_are() -> None:
+    assert cell() == "82.2 ± 0.3"
+    assert cell(n_seeds=1, sd=np.nan, seeds_expected=1) == "82.2"
+    assert cell(n_seeds=1, sd=np.nan, status="1 of 2 missing") == "82.2 (n=1/2) ✗"
+    assert cell(status="1 of 2 collapsed") == "82.2 ± 0.3 †"
+    assert cell(n_seeds=0, mean=np.nan, status="2 of 2 diverged") == "‡"
+    assert cell(mean=-2.04, unit="points") == "−2.0 ± 0.3"
+    assert cell(mean=2.04, unit="points") == "+2.0 ± 0.3"
+
+
+def test_notes_appear_only_where_their_mark_is_used() -> None:
+    frame, spec = table("knn")
+    assert layout(frame, spec, PLAN).notes == []
+    records = synthetic.records(PLAN)
+    records.loc[records["variant"] == "ddcl", "status"] = "collapsed"
+    printed = layout(table("knn", records)[0], spec, PLAN)
+    assert printed.notes == ["† a seed collapsed; its value is included"]
+    assert "†" in to_html(printed)
+
+
+def test_layout_follows_the_suite_and_drops_constant_labels() -> None:
+    frame, spec = table("knn")
+    printed = layout(frame, spec, PLAN)
+    assert printed.row_keys == ["augmentation", "variant", "part"]
+    assert printed.headers == ["clean", "color + rotate"]
+    assert [labels for labels, _ in printed.rows[:2]] == [["BAug", "DDCL", "full"], ["BAug", "DDCL", "dir"]]
+    assert printed.rows[-1][0] == ["no training", "Random init", "full"]
+
+
+def test_what_is_not_in_the_suite_prints_as_nothing() -> None:
+    frame, spec = table("linear")
+    floor = next(cells for labels, cells in layout(frame, spec, PLAN).rows if labels[0] == "Random init")
+    assert floor.count(NOTHING) == 2
+
+
+def test_special_characters_are_escaped() -> None:
+    assert tex_escape("50 % & a_b") == r"50 \% \& a\_b"
+    frame, spec = table("linear")
+    tex = to_latex(layout(frame, spec, PLAN), spec, "linear")
+    assert r"SimSiam \& co\_" in tex
+    assert not re.search(r"(?<!\\)[%_]", tex.split("\\begin{table}")[1].replace("tab:linear", ""))
+    assert "SimSiam &amp; co_" in to_html(layout(frame, spec, PLAN))
