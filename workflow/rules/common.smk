@@ -17,7 +17,7 @@ from ddcl.stages import (
 )
 
 # Jobs use the interpreter that runs Snakemake, whether or not its environment is activated.
-os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+shell.prefix(f'export PATH="{os.path.dirname(sys.executable)}:$PATH"; ')
 
 try:
     SUITE = Suite(dict(config), " + ".join(map(os.path.relpath, workflow.configfiles)))
@@ -48,6 +48,10 @@ def recipe_of(wildcards):
     if name not in SUITE.recipes:
         raise UserError(f"{name} is not a run of suite {SUITE.config.suite}")
     return SUITE.recipes[name]
+
+
+def run_folder(wildcards, input):
+    return os.path.dirname(input.recipe)
 
 
 def recipe_json(wildcards):

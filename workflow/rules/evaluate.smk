@@ -1,23 +1,23 @@
 # Features once per run, then every evaluation on them: all parts and perturbations in one job each.
 rule extract:
     input:
-        recipe=RUN + "/config.json",
-        checkpoint=RUN + "/checkpoint.pt",
+        recipe=f"{RUN}/config.json",
+        checkpoint=f"{RUN}/checkpoint.pt",
         manifest="results/data/{dataset}/manifest.json",
         arrays="results/data/{dataset}/arrays",
     output:
-        directory(RUN + "/features"),
+        directory(f"{RUN}/features"),
     log:
-        LOG + "/extract.log",
+        f"{LOG}/extract.log",
     benchmark:
-        BENCHMARK + "/extract.tsv"
+        f"{BENCHMARK}/extract.tsv"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
     params:
-        run=RUN,
+        run=run_folder,
         names=list(SUITE.perturbations),
         recipes=perturbation_recipes,
         code=extract_code,
@@ -33,22 +33,22 @@ for evaluation in SUITE.evaluations:
         name:
             evaluation
         input:
-            recipe=RUN + "/config.json",
-            features=RUN + "/features",
+            recipe=f"{RUN}/config.json",
+            features=f"{RUN}/features",
         output:
-            record=RUN + f"/{evaluation}.json",
-            predictions=RUN + f"/{evaluation}_predictions.npz",
+            record=f"{RUN}/{evaluation}.json",
+            predictions=f"{RUN}/{evaluation}_predictions.npz",
         log:
-            LOG + f"/{evaluation}.log",
+            f"{LOG}/{evaluation}.log",
         benchmark:
-            BENCHMARK + f"/{evaluation}.tsv"
+            f"{BENCHMARK}/{evaluation}.tsv"
         conda:
             "../../environment.yml"
         threads: 1
         resources:
             mem_mb=1000,
         params:
-            run=RUN,
+            run=run_folder,
             evaluation=evaluation,
             names=list(SUITE.perturbations),
             recipe=SUITE.evaluations[evaluation].model_dump(),

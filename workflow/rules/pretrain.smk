@@ -1,9 +1,9 @@
 # A run's recipe, and its training. The recipe is a file of its own, so that only its changes retrain.
 rule resolve:
     output:
-        RUN + "/config.json",
+        f"{RUN}/config.json",
     log:
-        LOG + "/resolve.log",
+        f"{LOG}/resolve.log",
     conda:
         "../../environment.yml"
     params:
@@ -15,24 +15,24 @@ rule resolve:
 # The state for resuming lies in RUN/work, on purpose not an output: Snakemake deletes the outputs of a failed job.
 rule pretrain:
     input:
-        recipe=RUN + "/config.json",
+        recipe=f"{RUN}/config.json",
         manifest="results/data/{dataset}/manifest.json",
         arrays="results/data/{dataset}/arrays",
     output:
-        checkpoint=RUN + "/checkpoint.pt",
-        history=RUN + "/history.csv",
-        summary=RUN + "/run.json",
+        checkpoint=f"{RUN}/checkpoint.pt",
+        history=f"{RUN}/history.csv",
+        summary=f"{RUN}/run.json",
     log:
-        LOG + "/pretrain.log",
+        f"{LOG}/pretrain.log",
     benchmark:
-        BENCHMARK + "/pretrain.tsv"
+        f"{BENCHMARK}/pretrain.tsv"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
     params:
-        run=RUN,
+        run=run_folder,
         code=pretrain_code,
     shell:
         "exec python -m ddcl pretrain --run {params.run} --manifest {input.manifest} --threads {threads} >> {log} 2>&1"

@@ -1,0 +1,299 @@
+"""Figures: each is drawn from the collected frames and the plan alone, and says in the panel what is missing."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from ddcl.core.files import write_atomic
+
+CLEAN, FULL = "none", "full"
+RUN = ["dataset", "variant", "augmentation", "seed"]
+WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper
+# Okabe-Ito without its yellow; the first four are not the colours of the parts.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PARTS = {"full": "#555555", "dir": "#56B4E9", "dvr": "#E69F00"}
+FLOOR, INK, NOTE = "#999999", "#222222", "#555555"
+STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
+STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
+STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "lines.markersize": 3.8}
+STYLE |= {"axes.grid": True, "axes.grid.axis": "y", "grid.color": "#E4E4E4", "grid.linewidth": 0.5}
+STYLE |= {"xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.3}
+SEED = {"s": 5, "linewidth": 0.5, "zorder": 4}
+Draw = Callable[[pd.DataFrame, pd.DataFrame, dict[str, Any]], Figure]
+
+
+class Panel(NamedTuple):
+    """What one panel shows: its rows (column `value` in percent) and the runs that they should come from."""
+
+    title: str
+    frame: pd.DataFrame
+    runs: list[tuple[Any, ...]]
+
+
+class Look:
+    """The names of a suite in its order, their labels, and the fixed colour and marker of each variant."""
+
+    def __init__(self, suite: dict[str, Any]) -> None:
+        self.suite, runs = suite, suite["runs"]
+        self.datasets = list(dict.fromkeys(run["dataset"] for run in runs))
+        self.variants = list(dict.fromkeys(run["variant"] for run in runs if run["trains"]))
+        self.floors = list(dict.fromkeys(run["variant"] for run in runs if not run["trains"]))
+        self.augmentations = list(dict.fromkeys(run["augmentation"] for run in runs if run["trains"]))
+        self.colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(self.variants)}
+        self.colour |= dict.fromkeys(self.floors, FLOOR)
+        self.marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(self.variants)}
+
+    def label(self, key: str, name: str) -> str:
+        """Return how `name` is printed."""
+        return str(self.suite["labels"].get(key, {}).get(name, name))
+
+    def evaluation(self, preferred: str) -> str:
+        """Return `preferred` if the suite has it, else the suite's first evaluation."""
+        return preferred if preferred in self.suite["evaluations"] else str(self.suite["evaluations"][0])
+
+    def panel(self, frame: pd.DataFrame, dataset: str, title: list[str], **only: str) -> Panel:
+        """Return the panel of the trained runs with the values `only`, and of the untrained runs."""
+        keys = [
+            tuple(run[key] for key in RUN)
+            for run in self.suite["runs"]
+            if run["dataset"] == dataset
+            if not run["trains"] or all(run[key] == name for key, name in only.items())
+        ]
+        title = [self.label("dataset", dataset), *title] if len(self.datasets) > 1 else title
+        return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)
+
+    def by_augmentation(self, frame: pd.DataFrame) -> list[Panel]:
+        """Return one panel per dataset and augmentation of the training."""
+        return [
+            self.panel(frame, dataset, [self.label("augmentation", name)], augmentation=name)
+            for dataset in self.datasets
+            for name in self.augmentations
+        ]
+
+    def lines(self) -> list[Artist]:
+        """Return the legend of a figure whose variants are lines."""
+        styles = {name: {"marker": marker} for name, marker in self.marker.items()}
+        styles |= {name: {"linestyle": "--"} for name in self.floors}
+        names = {name: {"color": self.colour[name], "label": self.label("variant", name)} for name in styles}
+        return [Line2D([], [], **names[name], **style) for name, style in styles.items()]  # type: ignore[arg-type]
+
+
+def write_figure(figure: Figure, stem: Path) -> None:
+    """Write `stem`.png (150 dpi) and `stem`.pdf without dates or versions, so the same figure gives the same bytes."""
+    empty = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
+    with rc_context(STYLE):
+        for suffix, metadata in empty.items():
+            save = partial(figure.savefig, format=suffix, dpi=150, metadata=metadata)
+            write_atomic(stem.with_name(f"{stem.name}.{suffix}"), save)
+    figure.clear()
+
+
+def _select(records: pd.DataFrame, **keys: str) -> pd.DataFrame:
+    """Return the top-1 rows with these values, tested on the dataset that they were trained on; values in percent."""
+    chosen = records[(records["metric"] == "top1") & (records["eval_dataset"] == records["dataset"])]
+    for key, name in keys.items():
+        chosen = chosen[chosen[key] == name]
+    return chosen.assign(value=chosen["value"] * 100)
+
+
+def _note(panel: Panel) -> str:
+    """Return how many of the expected runs are not whole: ``2 of 24 runs missing``."""
+    rows = panel.frame.groupby(RUN)
+    whole = rows["value"].agg(lambda values: values.notna().all())
+    status = rows["status"].agg(lambda names: next((name for name in names if name != "ok"), "ok"))
+    found = Counter(status.get(run, "missing") for run in panel.runs)
+    found["missing"] += sum(status.get(run) == "ok" and not whole[run] for run in panel.runs)
+    counts = [(name, f"{found[name]} of {len(panel.runs)} runs {name}") for name in sorted(found) if found[name]]
+    return ", ".join(f"† {text}" if name == "collapsed" else text for name, text in counts if name != "ok")
+
+
+def _figure(
+    panels: list[Panel],
+    shape: tuple[int, float],
+    labels: tuple[str, str],
+    paint: Callable[[Axes, pd.DataFrame], None],
+    handles: Sequence[Artist],
+) -> Figure:
+    """Lay out the panels, `paint` each, and add notes and the legend. shape: columns, and inches per row."""
+    columns, rows = max(shape[0], 1), -(-max(len(panels), 1) // max(shape[0], 1))
+    figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
+    every = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    # Characters that fit beside each other; no note breaks within "2 of 24 runs missing".
+    fits = 96 // columns
+    notes = [textwrap.fill(_note(panel).replace(" ", "\0").replace(",\0", ", "), fits) for panel in panels]
+    pad = 3 + 7.5 * max((len(note.splitlines()) for note in notes), default=0)
+    for axes, panel, note in zip(every, panels, notes, strict=False):
+        axes.set_title(panel.title, pad=pad)
+        axes.annotate(note.replace("\0", " "), (0, 1), (0, 2), "axes fraction", "offset points", color=NOTE, size=6)
+        paint(axes, panel.frame)
+    for axes, shown in zip(every, [panel.frame["value"].notna().any() for panel in panels] or [False], strict=True):
+        if not shown:
+            axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        axes.label_outer()
+    lines = -(-len(handles) // 4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
+    return figure
+
+
+def _floor(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
+    """Draw the mean of the untrained encoders as a dashed line."""
+    values = frame.loc[frame["variant"].isin(look.floors), "value"]
+    if values.notna().any():
+        axes.axhline(values.mean(), color=FLOOR, linestyle="--", linewidth=1.1, zorder=1.5)
+
+
+def _bars(axes: Axes, frame: pd.DataFrame, groups: dict[str, dict[str, str]], bars: dict[str, dict[str, str]]) -> None:
+    """Draw means with sd and a dot per seed; hollow with † if a seed collapsed, × if there is no value.
+
+    groups: column and its values with their labels. bars: column and its values with their colours.
+    """
+    ((group, labels),), ((bar, colours),) = groups.items(), bars.items()
+    width = 0.82 / len(colours)
+    for (name, place), cell in frame.groupby([bar, group], sort=False):
+        x = list(labels).index(place) + (list(colours).index(name) - (len(colours) - 1) / 2) * width
+        colour, values, collapsed = colours[name], cell["value"].dropna(), (cell["status"] == "collapsed").any()
+        if values.empty:
+            axes.text(x, 1, "×", ha="center", va="bottom", color=colour)
+            continue
+        axes.bar(x, values.mean(), 0.9 * width, color="white" if collapsed else colour, edgecolor=colour, linewidth=0.9)
+        axes.errorbar(x, values.mean(), values.std(ddof=1), color=INK, elinewidth=0.7, capsize=1.5)
+        seeds = x + 0.2 * width * np.linspace(-1, 1, len(values)) * (len(values) > 1)
+        axes.scatter(seeds, values, color="white", edgecolor=INK, **SEED)  # type: ignore[arg-type]
+        if collapsed:
+            axes.text(x, 1, "†", ha="center", va="bottom", color=INK)
+    axes.set(ylim=(0, 105), yticks=range(0, 101, 25))
+    axes.set_xticks(range(len(labels)), list(labels.values()))
+
+
+def _curves(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
+    """Draw mean and range of each variant's seeds; a collapsed run is dotted, beside the mean that it is part of."""
+    for place, variant in enumerate(look.variants):
+        runs, colour = frame[frame["variant"] == variant], look.colour[variant]
+        seeds = runs.groupby("epoch")["value"].agg(["mean", "min", "max"])
+        every = max(len(seeds) // 5, 1)
+        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.18, linewidth=0)
+        axes.plot(seeds["mean"], color=colour, marker=look.marker[variant], markevery=(place % every, every))
+        for _, run in runs[runs["status"] == "collapsed"].groupby("seed"):
+            axes.plot(run["epoch"], run["value"], color=colour, linestyle=":", linewidth=0.9)
+            axes.text(run["epoch"].iloc[-1], run["value"].iloc[-1], "†", color=INK)
+    _floor(axes, frame, look)
+
+
+def _trends(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
+    """Draw each variant's mean against the augmentation, hollow with † if a seed collapsed, and a dot per seed."""
+    order = {name: index for index, name in enumerate(look.augmentations)}
+    for place, variant in enumerate(look.variants):
+        shift = 0.13 * (place - (len(look.variants) - 1) / 2)
+        runs, style = (
+            frame[frame["variant"] == variant],
+            {"color": look.colour[variant], "marker": look.marker[variant]},
+        )
+        means = runs.groupby("augmentation")["value"].mean().reindex(list(order))
+        axes.plot(np.arange(len(order)) + shift, means, **style)  # type: ignore[arg-type]
+        axes.scatter(runs["augmentation"].map(order) + shift + 0.05, runs["value"], color=style["color"], **SEED)  # type: ignore[arg-type]
+        for name in set(runs.loc[runs["status"] == "collapsed", "augmentation"]):
+            axes.plot(order[name] + shift, means[name], markerfacecolor="white", **style)  # type: ignore[arg-type]
+            axes.annotate("†", (order[name] + shift, means[name]), (-7, -3), textcoords="offset points", color=INK)
+    _floor(axes, frame, look)
+    axes.set_xticks(range(len(order)), [look.label("augmentation", name) for name in order])
+    axes.set_xlim(-0.5, len(order) - 0.5)
+
+
+def _dots(label: str) -> Line2D:
+    """Return the legend of the dots."""
+    return Line2D([], [], color="white", marker="o", markeredgecolor=INK, markersize=2.8, linewidth=0, label=label)
+
+
+def knn_curves(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
+    """kNN accuracy against epoch, one panel per augmentation of the training."""
+    look, frame = Look(suite), pd.DataFrame(columns=[*RUN, "epoch", "value", "status"])
+    if "knn_top1" in histories:
+        monitored = histories[histories["knn_top1"].notna()]
+        monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(look.floors)]
+        status = records.groupby(RUN, as_index=False)["status"].first()
+        frame = monitored.merge(status, on=RUN, how="left").assign(value=monitored["knn_top1"].to_numpy() * 100)
+    handles = [*look.lines(), Patch(color="#BBBBBB", label="range of seeds")]
+    shape, labels = (len(look.augmentations), 2.2), ("Epoch", "kNN top-1 (%)")
+    return _figure(look.by_augmentation(frame), shape, labels, partial(_curves, look=look), handles)
+
+
+def robustness(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
+    """Linear accuracy under each perturbation of the test images, one panel per augmentation of the training."""
+    look = Look(suite)
+    evaluation = look.evaluation("linear")
+    frame = _select(records, evaluation=evaluation, part=FULL)
+    groups = {"perturbation": {name: look.label("perturbation", name) for name in suite["perturbations"]}}
+    handles = [Patch(color=colour, label=look.label("variant", name)) for name, colour in look.colour.items()]
+    labels = ("Perturbation of the test images", f"Top-1 (%), {look.label('evaluation', evaluation)}")
+    paint = partial(_bars, groups=groups, bars={"variant": look.colour})
+    return _figure(look.by_augmentation(frame), (1, 1.5), labels, paint, [*handles, _dots("seeds, ± sd")])
+
+
+def augmentation(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
+    """Accuracy on clean images against the augmentation of the training, one panel per evaluation."""
+    look, frame = Look(suite), _select(records, perturbation=CLEAN, part=FULL)
+    panels = [
+        look.panel(frame[frame["evaluation"] == name], dataset, [look.label("evaluation", name)])
+        for dataset in look.datasets
+        for name in suite["evaluations"]
+    ]
+    labels = ("Augmentation of the training", "Top-1 on clean images (%)")
+    handles = [*look.lines(), _dots("seeds")]
+    return _figure(panels, (len(suite["evaluations"]), 2.3), labels, partial(_trends, look=look), handles)
+
+
+def parts(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
+    """kNN accuracy of the whole features and of their parts, on clean and on rotated images."""
+    look = Look(suite)
+    evaluation = look.evaluation("knn")
+    frame, known = _select(records, evaluation=evaluation), suite["perturbations"]
+    perturbations = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
+    panels = [
+        look.panel(
+            frame[frame["perturbation"] == name],
+            dataset,
+            [look.label("variant", variant), look.label("perturbation", name)],
+            variant=variant,
+        )
+        for dataset in look.datasets
+        for variant in dict.fromkeys(run["variant"] for run in suite["runs"] if len(run["parts"]) > 1)
+        for name in perturbations
+    ]
+    groups = {"augmentation": {name: look.label("augmentation", name) for name in look.augmentations}}
+
+    def paint(axes: Axes, shown: pd.DataFrame) -> None:
+        _bars(axes, shown[~shown["variant"].isin(look.floors)], groups, {"part": PARTS})
+        _floor(axes, shown, look)
+
+    handles = [Patch(color=colour, label=name if name == FULL else name.upper()) for name, colour in PARTS.items()]
+    floors = look.lines()[len(look.variants) :]
+    labels = ("Augmentation of the training", f"Top-1 (%), {look.label('evaluation', evaluation)}")
+    shape = (len(perturbations) if panels else 1, 1.8)
+    return _figure(panels, shape, labels, paint, [*handles, *floors, _dots("seeds, ± sd")])
+
+
+def _styled(draw: Draw, records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
+    """Draw in the common style, without changing matplotlib's global state."""
+    with rc_context(STYLE):
+        return draw(records, histories, suite)
+
+
+FIGURES: dict[str, Draw] = {
+    draw.__name__: partial(_styled, draw) for draw in (knn_curves, robustness, augmentation, parts)
+}
