@@ -117,7 +117,7 @@ def _note(panel: Panel) -> str:
     whole = rows["value"].agg(lambda values: values.notna().all())
     status = rows["status"].agg(lambda names: next((name for name in names if name != "ok"), "ok"))
     found = Counter(status.get(run, "missing") for run in panel.runs)
-    found["missing"] += sum(status.get(run) == "ok" and not whole[run] for run in panel.runs)
+    found["missing"] += sum(1 for run in panel.runs if status.get(run) == "ok" and not whole[run])
     counts = [(name, f"{found[name]} of {len(panel.runs)} runs {name}") for name in sorted(found) if found[name]]
     return ", ".join(f"† {text}" if name == "collapsed" else text for name, text in counts if name != "ok")
 
@@ -141,8 +141,9 @@ def _figure(
         axes.set_title(panel.title, pad=pad)
         axes.annotate(note.replace("\0", " "), (0, 1), (0, 2), "axes fraction", "offset points", color=NOTE, size=6)
         paint(axes, panel.frame)
-    for axes, shown in zip(every, [panel.frame["value"].notna().any() for panel in panels] or [False], strict=True):
-        if not shown:
+        shown.append(axes) if panel.frame["value"].notna().any() else None
+    for axes in every:
+        if axes not in shown:
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
         axes.set(xlabel=labels[0], ylabel=labels[1])
         axes.label_outer()
@@ -165,7 +166,7 @@ def _bars(axes: Axes, frame: pd.DataFrame, groups: dict[str, dict[str, str]], ba
     """
     ((group, labels),), ((bar, colours),) = groups.items(), bars.items()
     width = 0.82 / len(colours)
-    for (name, place), cell in frame.groupby([bar, group], sort=False):
+    for (name, place), cell in frame.astype({bar: str, group: str}).groupby([bar, group], sort=False):
         x = list(labels).index(place) + (list(colours).index(name) - (len(colours) - 1) / 2) * width
         colour, values, collapsed = colours[name], cell["value"].dropna(), (cell["status"] == "collapsed").any()
         if values.empty:
@@ -222,7 +223,10 @@ def _dots(label: str) -> Line2D:
 
 def knn_curves(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
     """kNN accuracy against epoch, one panel per augmentation of the training."""
-    look, frame = Look(suite), pd.DataFrame(columns=[*RUN, "epoch", "value", "status"])
+    look, frame = (
+        Look(suite),
+        pd.DataFrame(columns=[*RUN, "epoch", "value", "status"]).astype({"epoch": float, "value": float}),
+    )
     if "knn_top1" in histories:
         monitored = histories[histories["knn_top1"].notna()]
         monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(look.floors)]

@@ -1,0 +1,122 @@
+"""The figures draw what the frames hold, say what is missing, and are the same bytes each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ddcl.report.figures import FIGURES, write_figure
+from ddcl.report.specs import FIGURE_NAMES
+from tests.unit import synthetic
+
+Frames = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
+PANELS = {"knn_curves": 2, "robustness": 2, "augmentation": 2, "parts": 2}
+
+
+def whole() -> Frames:
+    """Every run measured."""
+    plan = synthetic.suite()
+    return synthetic.records(plan), synthetic.histories(plan), plan
+
+
+def broken(status: str) -> Frames:
+    """Seed 1 of DDCL after BAug did not end well; only a collapsed run has values."""
+    records, histories, plan = whole()
+    run = {"variant": "ddcl", "augmentation": "baug", "seed": 1}
+    records.loc[(records[list(run)] == pd.Series(run)).all(axis=1), "status"] = status
+    if status != "collapsed":
+        records.loc[records["status"] == status, "value"] = np.nan
+        histories = histories[~(histories[list(run)] == pd.Series(run)).all(axis=1)]
+    return records, histories, plan
+
+
+def nothing() -> Frames:
+    """No run has started."""
+    records, _, plan = whole()
+    return records.assign(value=np.nan, status="missing"), pd.DataFrame(), plan
+
+
+def texts(figure: Figure) -> list[str]:
+    """What is written into each panel."""
+    return [" ".join(text.get_text() for text in axes.texts) for axes in figure.axes]
+
+
+def heights(axes: Axes) -> list[float]:
+    """The heights of the bars, from left to right."""
+    bars = sorted((patch.get_x(), patch.get_height()) for patch in axes.patches)  # type: ignore[attr-defined]
+    return [height for _, height in bars]
+
+
+def test_names() -> None:
+    assert tuple(FIGURES) == FIGURE_NAMES
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_panels_and_notes(name: str) -> None:
+    figure = FIGURES[name](*whole())
+    assert len(figure.axes) == PANELS[name]
+    assert not any("runs" in text or "no data" in text for text in texts(figure))
+    for status in ("missing", "failed", "diverged", "collapsed"):
+        figure = FIGURES[name](*broken(status))
+        assert f"1 of {10 if name == 'augmentation' else 6} runs {status}" in texts(figure)[0]
+    assert "†" in texts(figure)[0]
+    assert all("no data" in text and "runs missing" in text for text in texts(FIGURES[name](*nothing())))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_same_bytes(name: str, tmp_path: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    for folder in ("a", "b"):
+        write_figure(FIGURES[name](*broken("missing")), tmp_path / folder / name)
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [f"{name}.pdf", f"{name}.png"]
+    for suffix in ("png", "pdf"):
+        first, second = ((tmp_path / folder / f"{name}.{suffix}").read_bytes() for folder in ("a", "b"))
+        assert first == second
+        assert b"Matplotlib" not in first
+        assert b"CreationDate" not in first
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_bars_are_means() -> None:
+    baug, caug = FIGURES["robustness"](*whole()).axes  # per perturbation: DDCL, SimSiam, random init
+    assert heights(baug) == pytest.approx([92, 90, 72, 46, 45, 36])
+    assert heights(caug) == pytest.approx([90, 88, 72, 45, 44, 36])
+    clean, rotated = FIGURES["parts"](*whole()).axes  # per augmentation: full, dir, dvr
+    assert heights(clean) == pytest.approx([92, 91, 72, 90, 89, 70])
+    assert heights(rotated) == pytest.approx([46, 45.5, 36, 45, 44.5, 35])
+
+
+def test_missing_seed_is_left_out_of_the_mean() -> None:
+    assert heights(FIGURES["robustness"](*broken("missing")).axes[0])[0] == pytest.approx(90)
+
+
+def test_collapsed_is_hollow() -> None:
+    axes = FIGURES["robustness"](*broken("collapsed")).axes[0]
+    hollow = [patch.get_height() for patch in axes.patches if patch.get_facecolor() == (1, 1, 1, 1)]  # type: ignore[attr-defined]
+    assert hollow == pytest.approx([92, 46])
+
+
+def test_lines_are_means() -> None:
+    ddcl, simsiam, floor = FIGURES["augmentation"](*whole()).axes[0].lines
+    assert list(ddcl.get_ydata()) == pytest.approx([92, 90])
+    assert list(simsiam.get_ydata()) == pytest.approx([90, 88])
+    assert list(floor.get_ydata()) == pytest.approx([72, 72])
+    ddcl, simsiam, floor = FIGURES["knn_curves"](*whole()).axes[0].lines
+    assert list(ddcl.get_xdata()) == [0, 2, 4, 6]  # epoch 1 was not monitored
+    assert list(ddcl.get_ydata()) == pytest.approx([50, 70, 76, 90])
+    assert list(floor.get_ydata()) == pytest.approx([70, 70])
+
+
+def test_suite_without_linear_or_parts() -> None:
+    records, histories, plan = whole()
+    plan = plan | {"evaluations": ["knn"], "runs": [run | {"parts": ["full"]} for run in plan["runs"]]}
+    records = records[(records["evaluation"] == "knn") & (records["part"] == "full")]
+    assert "kNN" in FIGURES["robustness"](records, histories, plan).axes[0].get_ylabel()
+    assert texts(FIGURES["parts"](records, histories, plan))[0].strip() == "no data"
