@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from ddcl.core.files import write_atomic
 
@@ -33,7 +35,9 @@ STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation
 STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "lines.markersize": 3.8}
 STYLE |= {"axes.grid": True, "axes.grid.axis": "y", "grid.color": "#E4E4E4", "grid.linewidth": 0.5}
 STYLE |= {"xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.3}
-SEED = {"s": 5, "linewidth": 0.5, "zorder": 4}
+SEED: dict[str, Any] = {"s": 5, "linewidth": 0.5, "zorder": 4}
+Axis = tuple[str, dict[str, str]]
+Paint = Callable[[Axes, pd.DataFrame], None]
 Draw = Callable[[pd.DataFrame, pd.DataFrame, dict[str, Any]], Figure]
 
 
@@ -62,6 +66,10 @@ class Look:
         """Return how `name` is printed."""
         return str(self.suite["labels"].get(key, {}).get(name, name))
 
+    def labels(self, key: str, names: Iterable[str]) -> dict[str, str]:
+        """Return how each of `names` is printed."""
+        return {name: self.label(key, name) for name in names}
+
     def evaluation(self, preferred: str) -> str:
         """Return `preferred` if the suite has it, else the suite's first evaluation."""
         return preferred if preferred in self.suite["evaluations"] else str(self.suite["evaluations"][0])
@@ -79,11 +87,8 @@ class Look:
 
     def by_augmentation(self, frame: pd.DataFrame) -> list[Panel]:
         """Return one panel per dataset and augmentation of the training."""
-        return [
-            self.panel(frame, dataset, [self.label("augmentation", name)], augmentation=name)
-            for dataset in self.datasets
-            for name in self.augmentations
-        ]
+        places = product(self.datasets, self.labels("augmentation", self.augmentations).items())
+        return [self.panel(frame, dataset, [label], augmentation=name) for dataset, (name, label) in places]
 
     def lines(self) -> list[Artist]:
         """Return the legend of a figure whose variants are lines."""
@@ -111,42 +116,44 @@ def _select(records: pd.DataFrame, **keys: str) -> pd.DataFrame:
     return chosen.assign(value=chosen["value"] * 100)
 
 
+def _dots(label: str, colour: str = "white") -> Line2D:
+    """Return the legend of the dots."""
+    return Line2D([], [], linewidth=0, marker="o", markersize=2.8, color=colour, markeredgecolor=NOTE, label=label)
+
+
 def _note(panel: Panel) -> str:
     """Return how many of the expected runs are not whole: ``2 of 24 runs missing``."""
-    rows = panel.frame.groupby(RUN)
-    whole = rows["value"].agg(lambda values: values.notna().all())
-    status = rows["status"].agg(lambda names: next((name for name in names if name != "ok"), "ok"))
-    found = Counter(status.get(run, "missing") for run in panel.runs)
-    found["missing"] += sum(1 for run in panel.runs if status.get(run) == "ok" and not whole[run])
-    counts = [(name, f"{found[name]} of {len(panel.runs)} runs {name}") for name in sorted(found) if found[name]]
-    return ", ".join(f"† {text}" if name == "collapsed" else text for name, text in counts if name != "ok")
+    status: dict[Any, str] = dict.fromkeys(panel.runs, "missing")
+    for run, rows in panel.frame.groupby(RUN):
+        unmeasured = ["missing"] if rows["value"].isna().any() else []
+        status[run] = [*(name for name in rows["status"] if name != "ok"), *unmeasured, "ok"][0]
+    found = sorted(Counter(name for name in status.values() if name != "ok").items())
+    marks = {"collapsed": "† "}
+    return ", ".join(f"{marks.get(name, '')}{count} of {len(status)} runs {name}" for name, count in found)
 
 
 def _figure(
-    panels: list[Panel],
-    shape: tuple[int, float],
-    labels: tuple[str, str],
-    paint: Callable[[Axes, pd.DataFrame], None],
-    handles: Sequence[Artist],
+    panels: list[Panel], shape: tuple[int, float], labels: tuple[str, str], paint: Paint, handles: list[Artist]
 ) -> Figure:
     """Lay out the panels, `paint` each, and add notes and the legend. shape: columns, and inches per row."""
-    columns, rows = max(shape[0], 1), -(-max(len(panels), 1) // max(shape[0], 1))
+    columns = max(shape[0], 1)
+    rows = -(-len(panels) // columns)
     figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
-    every = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
-    # Characters that fit beside each other; no note breaks within "2 of 24 runs missing".
-    fits = 96 // columns
-    notes = [textwrap.fill(_note(panel).replace(" ", "\0").replace(",\0", ", "), fits) for panel in panels]
-    pad = 3 + 7.5 * max((len(note.splitlines()) for note in notes), default=0)
-    for axes, panel, note in zip(every, panels, notes, strict=False):
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    # 96 characters fit beside each other; no line ends within "2 of 24 runs missing".
+    notes = [_note(panel).replace(" ", "\0").replace(",\0", ", ") for panel in panels]
+    notes = [textwrap.fill(note, 96 // columns).replace("\0", " ") for note in notes]
+    pad = 3 + 7.5 * max(len(note.splitlines()) for note in notes)
+    for axes, panel, note in zip(grid.flat, panels, notes, strict=True):
         axes.set_title(panel.title, pad=pad)
-        axes.annotate(note.replace("\0", " "), (0, 1), (0, 2), "axes fraction", "offset points", color=NOTE, size=6)
+        axes.annotate(note, (0, 1), (0, 2), "axes fraction", "offset points", color=NOTE, size=6)
         paint(axes, panel.frame)
-        shown.append(axes) if panel.frame["value"].notna().any() else None
-    for axes in every:
-        if axes not in shown:
+        if not panel.frame["value"].notna().any():
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
         axes.set(xlabel=labels[0], ylabel=labels[1])
         axes.label_outer()
+    if all(panel.frame["value"].isna().all() for panel in panels):
+        grid[0, 0].set_ylim(0, 105)
     lines = -(-len(handles) // 4)
     figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
     return figure
@@ -159,33 +166,33 @@ def _floor(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
         axes.axhline(values.mean(), color=FLOOR, linestyle="--", linewidth=1.1, zorder=1.5)
 
 
-def _bars(axes: Axes, frame: pd.DataFrame, groups: dict[str, dict[str, str]], bars: dict[str, dict[str, str]]) -> None:
+def _bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis) -> None:
     """Draw means with sd and a dot per seed; hollow with † if a seed collapsed, × if there is no value.
 
-    groups: column and its values with their labels. bars: column and its values with their colours.
+    group: a column, and its values with their labels. bar: a column, and its values with their colours.
     """
-    ((group, labels),), ((bar, colours),) = groups.items(), bars.items()
+    (column, labels), (colour_column, colours) = group, bar
     width = 0.82 / len(colours)
-    for (name, place), cell in frame.astype({bar: str, group: str}).groupby([bar, group], sort=False):
-        x = list(labels).index(place) + (list(colours).index(name) - (len(colours) - 1) / 2) * width
-        colour, values, collapsed = colours[name], cell["value"].dropna(), (cell["status"] == "collapsed").any()
+    for (index, name), (place, label) in product(enumerate(colours), enumerate(labels)):
+        cell = frame[(frame[colour_column] == name) & (frame[column] == label)]
+        x, colour = place + (index - (len(colours) - 1) / 2) * width, colours[name]
+        values, collapsed = cell["value"].dropna(), bool((cell["status"] == "collapsed").any())
+        if len(cell) and (values.empty or collapsed):
+            axes.text(x, 1, "†" if collapsed else "×", ha="center", va="bottom", color=INK if collapsed else colour)
         if values.empty:
-            axes.text(x, 1, "×", ha="center", va="bottom", color=colour)
             continue
         axes.bar(x, values.mean(), 0.9 * width, color="white" if collapsed else colour, edgecolor=colour, linewidth=0.9)
         axes.errorbar(x, values.mean(), values.std(ddof=1), color=INK, elinewidth=0.7, capsize=1.5)
         seeds = x + 0.2 * width * np.linspace(-1, 1, len(values)) * (len(values) > 1)
-        axes.scatter(seeds, values, color="white", edgecolor=INK, **SEED)  # type: ignore[arg-type]
-        if collapsed:
-            axes.text(x, 1, "†", ha="center", va="bottom", color=INK)
-    axes.set(ylim=(0, 105), yticks=range(0, 101, 25))
+        axes.scatter(seeds, values, color="white", edgecolor=INK, **SEED)
+    axes.set(ylim=(0, 105), yticks=range(0, 101, 25), xlim=(-0.5, len(labels) - 0.5))
     axes.set_xticks(range(len(labels)), list(labels.values()))
 
 
 def _curves(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
     """Draw mean and range of each variant's seeds; a collapsed run is dotted, beside the mean that it is part of."""
     for place, variant in enumerate(look.variants):
-        runs, colour = frame[frame["variant"] == variant], look.colour[variant]
+        runs, colour = frame[(frame["variant"] == variant) & frame["value"].notna()], look.colour[variant]
         seeds = runs.groupby("epoch")["value"].agg(["mean", "min", "max"])
         every = max(len(seeds) // 5, 1)
         axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.18, linewidth=0)
@@ -193,6 +200,7 @@ def _curves(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
         for _, run in runs[runs["status"] == "collapsed"].groupby("seed"):
             axes.plot(run["epoch"], run["value"], color=colour, linestyle=":", linewidth=0.9)
             axes.text(run["epoch"].iloc[-1], run["value"].iloc[-1], "†", color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     _floor(axes, frame, look)
 
 
@@ -201,39 +209,27 @@ def _trends(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
     order = {name: index for index, name in enumerate(look.augmentations)}
     for place, variant in enumerate(look.variants):
         shift = 0.13 * (place - (len(look.variants) - 1) / 2)
-        runs, style = (
-            frame[frame["variant"] == variant],
-            {"color": look.colour[variant], "marker": look.marker[variant]},
-        )
+        runs, colour = frame[frame["variant"] == variant], look.colour[variant]
+        line = partial(axes.plot, color=colour, marker=look.marker[variant])
         means = runs.groupby("augmentation")["value"].mean().reindex(list(order))
-        axes.plot(np.arange(len(order)) + shift, means, **style)  # type: ignore[arg-type]
-        axes.scatter(runs["augmentation"].map(order) + shift + 0.05, runs["value"], color=style["color"], **SEED)  # type: ignore[arg-type]
-        for name in set(runs.loc[runs["status"] == "collapsed", "augmentation"]):
-            axes.plot(order[name] + shift, means[name], markerfacecolor="white", **style)  # type: ignore[arg-type]
+        line(np.arange(len(order)) + shift, means)
+        axes.scatter(runs["augmentation"].map(order) + shift + 0.05, runs["value"], color=colour, **SEED)
+        for name in dict.fromkeys(runs.loc[runs["status"] == "collapsed", "augmentation"]):
+            line(order[name] + shift, means[name], markerfacecolor="white")
             axes.annotate("†", (order[name] + shift, means[name]), (-7, -3), textcoords="offset points", color=INK)
     _floor(axes, frame, look)
     axes.set_xticks(range(len(order)), [look.label("augmentation", name) for name in order])
     axes.set_xlim(-0.5, len(order) - 0.5)
 
 
-def _dots(label: str) -> Line2D:
-    """Return the legend of the dots."""
-    return Line2D([], [], color="white", marker="o", markeredgecolor=INK, markersize=2.8, linewidth=0, label=label)
-
-
 def knn_curves(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
     """kNN accuracy against epoch, one panel per augmentation of the training."""
-    look, frame = (
-        Look(suite),
-        pd.DataFrame(columns=[*RUN, "epoch", "value", "status"]).astype({"epoch": float, "value": float}),
-    )
-    if "knn_top1" in histories:
-        monitored = histories[histories["knn_top1"].notna()]
-        monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(look.floors)]
-        status = records.groupby(RUN, as_index=False)["status"].first()
-        frame = monitored.merge(status, on=RUN, how="left").assign(value=monitored["knn_top1"].to_numpy() * 100)
-    handles = [*look.lines(), Patch(color="#BBBBBB", label="range of seeds")]
+    look, monitored = Look(suite), histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
+    monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(look.floors)]
+    frame = records.groupby(RUN, as_index=False)["status"].first().merge(monitored, on=RUN, how="left")
+    frame = frame.astype({"knn_top1": float, "epoch": float}).assign(value=lambda rows: rows["knn_top1"] * 100)
     shape, labels = (len(look.augmentations), 2.2), ("Epoch", "kNN top-1 (%)")
+    handles = [*look.lines(), Patch(color="#BBBBBB", label="range of seeds")]
     return _figure(look.by_augmentation(frame), shape, labels, partial(_curves, look=look), handles)
 
 
@@ -242,24 +238,22 @@ def robustness(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, 
     look = Look(suite)
     evaluation = look.evaluation("linear")
     frame = _select(records, evaluation=evaluation, part=FULL)
-    groups = {"perturbation": {name: look.label("perturbation", name) for name in suite["perturbations"]}}
-    handles = [Patch(color=colour, label=look.label("variant", name)) for name, colour in look.colour.items()]
+    group = ("perturbation", look.labels("perturbation", suite["perturbations"]))
+    paint = partial(_bars, group=group, bar=("variant", look.colour))
     labels = ("Perturbation of the test images", f"Top-1 (%), {look.label('evaluation', evaluation)}")
-    paint = partial(_bars, groups=groups, bars={"variant": look.colour})
+    handles = [Patch(color=colour, label=look.label("variant", name)) for name, colour in look.colour.items()]
     return _figure(look.by_augmentation(frame), (1, 1.5), labels, paint, [*handles, _dots("seeds, ± sd")])
 
 
 def augmentation(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
     """Accuracy on clean images against the augmentation of the training, one panel per evaluation."""
     look, frame = Look(suite), _select(records, perturbation=CLEAN, part=FULL)
-    panels = [
-        look.panel(frame[frame["evaluation"] == name], dataset, [look.label("evaluation", name)])
-        for dataset in look.datasets
-        for name in suite["evaluations"]
-    ]
+    evaluations = look.labels("evaluation", suite["evaluations"])
+    places = product(look.datasets, evaluations.items())
+    panels = [look.panel(frame[frame["evaluation"] == name], dataset, [label]) for dataset, (name, label) in places]
     labels = ("Augmentation of the training", "Top-1 on clean images (%)")
-    handles = [*look.lines(), _dots("seeds")]
-    return _figure(panels, (len(suite["evaluations"]), 2.3), labels, partial(_trends, look=look), handles)
+    handles = [*look.lines(), _dots("seeds", "#666666")]
+    return _figure(panels, (len(evaluations), 2.3), labels, partial(_trends, look=look), handles)
 
 
 def parts(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
@@ -267,29 +261,24 @@ def parts(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any])
     look = Look(suite)
     evaluation = look.evaluation("knn")
     frame, known = _select(records, evaluation=evaluation), suite["perturbations"]
-    perturbations = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
-    panels = [
-        look.panel(
-            frame[frame["perturbation"] == name],
-            dataset,
-            [look.label("variant", variant), look.label("perturbation", name)],
-            variant=variant,
-        )
-        for dataset in look.datasets
-        for variant in dict.fromkeys(run["variant"] for run in suite["runs"] if len(run["parts"]) > 1)
-        for name in perturbations
-    ]
-    groups = {"augmentation": {name: look.label("augmentation", name) for name in look.augmentations}}
+    columns = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
+    split = dict.fromkeys(run["variant"] for run in suite["runs"] if len(run["parts"]) > 1)
+    panels = []
+    for dataset, variant, name in product(look.datasets, split, columns):
+        title = [look.label("variant", variant), look.label("perturbation", name)]
+        panels.append(look.panel(frame[frame["perturbation"] == name], dataset, title, variant=variant))
+    group = ("augmentation", look.labels("augmentation", look.augmentations))
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
-        _bars(axes, shown[~shown["variant"].isin(look.floors)], groups, {"part": PARTS})
+        _bars(axes, shown[~shown["variant"].isin(look.floors)], group, ("part", PARTS))
         _floor(axes, shown, look)
 
-    handles = [Patch(color=colour, label=name if name == FULL else name.upper()) for name, colour in PARTS.items()]
-    floors = look.lines()[len(look.variants) :]
+    bars = [Patch(color=colour, label=name if name == FULL else name.upper()) for name, colour in PARTS.items()]
+    handles = [*bars, *look.lines()[len(look.variants) :], _dots("seeds, ± sd")]
     labels = ("Augmentation of the training", f"Top-1 (%), {look.label('evaluation', evaluation)}")
-    shape = (len(perturbations) if panels else 1, 1.8)
-    return _figure(panels, shape, labels, paint, [*handles, *floors, _dots("seeds, ± sd")])
+    if not panels:
+        panels, columns = [Panel("", frame.iloc[:0], [])], columns[:1]
+    return _figure(panels, (len(columns), 1.8), labels, paint, handles)
 
 
 def _styled(draw: Draw, records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
@@ -298,6 +287,4 @@ def _styled(draw: Draw, records: pd.DataFrame, histories: pd.DataFrame, suite: d
         return draw(records, histories, suite)
 
 
-FIGURES: dict[str, Draw] = {
-    draw.__name__: partial(_styled, draw) for draw in (knn_curves, robustness, augmentation, parts)
-}
+FIGURES: dict[str, Draw] = {f.__name__: partial(_styled, f) for f in (knn_curves, robustness, augmentation, parts)}
