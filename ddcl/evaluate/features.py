@@ -20,6 +20,7 @@ from ddcl.evaluate.encode import encode
 from ddcl.evaluate.store import FOLDER, INDEX, SCHEMA, TRAIN, array_path, file_digest, labels_path
 from ddcl.recipes import PerturbationRecipe, Recipe
 
+
 def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, dict[str, Any], str]:
     """Return the run's method with the checkpoint's weights, the checkpoint's content without weights, its digest."""
     content, digest = load_checkpoint(path)

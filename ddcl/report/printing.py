@@ -147,7 +147,8 @@ def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
 
 def to_html(printed: Printed) -> str:
     """Return a <table> element, followed by its notes."""
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in [*printed.row_keys, *printed.headers])
+    heads = "".join(f'<th scope="col" class="key">{escape(name)}</th>' for name in printed.row_keys)
+    heads += "".join(f'<th scope="col">{escape(name)}</th>' for name in printed.headers)
     body = []
     for labels, cells in printed.rows:
         row = "".join(f'<th scope="row">{escape(label)}</th>' for label in labels)

@@ -1,0 +1,108 @@
+"""The report: one self-contained HTML page that works offline, without JavaScript, and on paper."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from ddcl.core.files import write_text
+
+FIGURE_CAPTIONS = {
+    "knn_curves": "kNN accuracy on held-out training images while training: mean over seeds, and their range. The "
+    "dashed line is the encoder before any training.",
+    "robustness": "Accuracy of the linear probe on clean and perturbed test images. Bars: mean over seeds; lines: "
+    "sample standard deviation; dots: single seeds.",
+    "augmentation": "Accuracy on clean test images after pretraining under augmentations of growing strength. Dots: "
+    "single seeds; dashed line: the untrained encoder.",
+    "parts": "kNN accuracy of the whole features and of their parts. The whole has more dimensions than DIR, and DIR "
+    "more than DVR, which alone can make such differences.",
+}
+
+
+def write_page(
+    suite: dict[str, Any],
+    runs: list[dict[str, Any]],
+    records: pd.DataFrame,
+    tables: dict[str, tuple[str, str, str]],
+    figures: Path,
+    out: Path,
+) -> None:
+    """Write the page of a suite to `out`.
+
+    suite: the plan. runs, records: what was collected.
+    tables: name -> (title, caption, HTML of the wide table). figures: the folder with the drawn PNGs.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ddcl.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("page.html.j2").render(
+        suite=suite,
+        labels=suite["labels"],
+        facts=facts(suite, runs, records),
+        attention=attention(suite, runs, records),
+        tables={name: (title, caption, Markup(html)) for name, (title, caption, html) in tables.items()},
+        figures={name: (FIGURE_CAPTIONS[name], png_uri(figures / f"{name}.png")) for name in suite["figures"]},
+        runs=runs,
+    )
+    write_text(out, page)
+
+
+def png_uri(path: Path) -> str:
+    """Return the PNG file as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def facts(suite: dict[str, Any], runs: list[dict[str, Any]], records: pd.DataFrame) -> dict[str, str]:
+    """Return what was run, as named lines of text."""
+    done = [run for run in runs if run["status"] != "missing"]
+    trained = [run for run in suite["runs"] if run["trains"]]
+    seeds = sorted({run["seed"] for run in suite["runs"]})
+    labels = suite["labels"]
+    images = sorted({int(n) for n in records["n"] if n})
+    lines = {
+        "Suite": suite["suite"],
+        "Runs": f"{len(done)} of {len(suite['runs'])} done, {len(trained)} of them trained",
+        "Methods": ", ".join(labels["variant"].values()),
+        "Augmentations": ", ".join(name for key, name in labels["augmentation"].items() if key != "none"),
+        "Seeds": ", ".join(map(str, seeds)),
+        "Evaluations": ", ".join(labels["evaluation"].values()),
+        "Perturbations": ", ".join(labels["perturbation"].values()),
+        "Cells": f"{int((records['status'] == 'ok').sum())} of {len(records)} measured and healthy",
+        "Test images": ", ".join(map(str, images)),
+        "Training time": f"{sum(run['seconds'] for run in done) / 60:.1f} minutes, summed over runs",
+        "Device": _distinct(f"{run['device']}, {run['precision']}" for run in done),
+        "Host": _distinct(run["host"] for run in done),
+        "Versions": _distinct(" · ".join(f"{name} {v}" for name, v in run["versions"].items() if v) for run in done),
+        "Commit": _distinct(_commit(run) for run in done),
+    }
+    return {name: text for name, text in lines.items() if text}
+
+
+def _distinct(texts: Any) -> str:
+    return "; ".join(dict.fromkeys(texts))
+
+
+def _commit(run: dict[str, Any]) -> str:
+    commit = run["git_commit"] or "not in a git checkout"
+    return f"{commit[:12]}, with uncommitted changes" if run["git_dirty"] else commit[:21]
+
+
+def attention(suite: dict[str, Any], runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return (run, what is wrong with it) for every run that is missing or did not end well, or lacks cells."""
+    keys = ["dataset", "variant", "augmentation", "seed"]
+    lines = []
+    for run in runs:
+        name = f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
+        if run["status"] != "ok":
+            lines.append((name, f"{run['status']}: {run['message']}"))
+            continue
+        own = records[(records[keys] == [run[key] for key in keys]).all(axis=1)]
+        bad = own[own["status"] != "ok"]
+        for evaluation, cells in bad.groupby("evaluation", sort=False):
+            lines.append((name, f"{len(cells)} cells of {evaluation}: {', '.join(cells['status'].unique())}"))
+    return lines
