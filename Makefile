@@ -11,7 +11,7 @@ demo: .venv/ready
 
 # The default run: everything but the tests marked slow.
 test: .venv/ready
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # The slow tests: whole runs of the DAG, kills in the middle, full disks.
 test-slow: .venv/ready

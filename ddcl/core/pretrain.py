@@ -107,6 +107,8 @@ class Pretraining:
         row["seconds"] = self.history[-1]["seconds"] + time.perf_counter() - started
         if not math.isfinite(row["loss"]):
             self.status, self.message = "diverged", f"the loss became {row['loss']} in epoch {epoch + 1}"
+        elif not all(torch.isfinite(value).all() for value in self.method.state_dict().values()):
+            self.status, self.message = "diverged", f"weights became infinite or nan in epoch {epoch + 1}"
         elif (epoch + 1) % self.config.monitor.every_epochs == 0 or epoch + 1 == self.epochs:
             row |= self.monitor(self.method)
         return row

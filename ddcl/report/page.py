@@ -44,7 +44,7 @@ def write_page(
         suite=suite,
         labels=suite["labels"],
         facts=facts(suite, runs, records),
-        attention=attention(suite, runs, records),
+        attention=attention(runs, records),
         tables={name: (title, caption, Markup(html)) for name, (title, caption, html) in tables.items()},
         figures={name: (FIGURE_CAPTIONS[name], png_uri(figures / f"{name}.png")) for name in suite["figures"]},
         runs=runs,
@@ -92,7 +92,7 @@ def _commit(run: dict[str, Any]) -> str:
     return f"{commit[:12]}, with uncommitted changes" if run["git_dirty"] else commit[:21]
 
 
-def attention(suite: dict[str, Any], runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[str, str]]:
+def attention(runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[str, str]]:
     """Return (run, what is wrong with it) for every run that is missing or did not end well, or lacks cells."""
     keys = ["dataset", "variant", "augmentation", "seed"]
     lines = []

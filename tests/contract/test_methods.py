@@ -18,7 +18,13 @@ from ddcl.recipes import Recipe, build_recipe
 from ddcl.registry import METHODS
 
 TRAINED = [name for name, entry in METHODS.items() if entry.trains]
-OVERRIDES = {"epochs": 6, "batch_size": 32, "checkpoint_epochs": 1, "backbone": {"widths": [8, 16, 32]}}
+OVERRIDES = {
+    "epochs": 6,
+    "batch_size": 32,
+    "checkpoint_epochs": 1,
+    "monitor": {"every_epochs": 2},
+    "backbone": {"widths": [8, 16, 32]},
+}
 
 
 def recipe_of(method: str, seed: int = 0) -> Recipe:

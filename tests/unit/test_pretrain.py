@@ -42,6 +42,24 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(tmp_path: Path) -> N
     assert len(run.history) == 2
 
 
+def test_weights_that_are_not_finite_after_a_finite_loss_are_divergence_too(tmp_path: Path) -> None:
+    def monitor(method: Method) -> Row:
+        assert all(torch.isfinite(p).all() for p in method.parameters()), "must not be reached"
+        return no_monitor(method)
+
+    run = run_toy(float("inf"), monitor, tmp_path / "loss")
+    assert run.status == "diverged"
+    toy = Toy(1.0)
+    toy.after_step = lambda: toy.encoder[1].weight.data.fill_(float("inf"))  # type: ignore[operator, index, method-assign]
+    config = recipe_of("simsiam").training
+    loader = ToyLoader()
+    loader.steps = 1
+    run = Pretraining(toy, loader, monitor, config, ("r", "c"), 0)
+    run.run(tmp_path / "weights")
+    assert (run.status, run.epoch) == ("diverged", 1)
+    assert "weights became" in run.message
+
+
 def test_a_low_effective_rank_ends_the_run_as_collapsed(tmp_path: Path) -> None:
     def monitor(method: Method) -> Row:
         constant = torch.ones(50, 8) + 1e-3 * torch.randn(50, 1)
