@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,15 @@ def facts(suite: dict[str, Any], runs: list[dict[str, Any]], records: pd.DataFra
     done = [run for run in runs if run["status"] != "missing"]
     trained = [run for run in suite["runs"] if run["trains"]]
     seeds = sorted({run["seed"] for run in suite["runs"]})
-    labels = suite["labels"]
     images = sorted({int(n) for n in records["n"] if n})
     lines = {
         "Suite": suite["suite"],
         "Runs": f"{len(done)} of {len(suite['runs'])} done, {len(trained)} of them trained",
-        "Methods": ", ".join(labels["variant"].values()),
-        "Augmentations": ", ".join(name for key, name in labels["augmentation"].items() if key != "none"),
+        "Methods": _labels(suite, "variant", (run["variant"] for run in suite["runs"])),
+        "Augmentations": _labels(suite, "augmentation", (run["augmentation"] for run in trained)),
         "Seeds": ", ".join(map(str, seeds)),
-        "Evaluations": ", ".join(labels["evaluation"].values()),
-        "Perturbations": ", ".join(labels["perturbation"].values()),
+        "Evaluations": _labels(suite, "evaluation", suite["evaluations"]),
+        "Perturbations": _labels(suite, "perturbation", suite["perturbations"]),
         "Cells": f"{int((records['status'] == 'ok').sum())} of {len(records)} measured and healthy",
         "Test images": ", ".join(map(str, images)),
         "Training time": f"{sum(run['seconds'] for run in done) / 60:.1f} minutes, summed over runs",
@@ -83,13 +83,17 @@ def facts(suite: dict[str, Any], runs: list[dict[str, Any]], records: pd.DataFra
     return {name: text for name, text in lines.items() if text}
 
 
-def _distinct(texts: Any) -> str:
+def _labels(suite: dict[str, Any], kind: str, names: Iterable[str]) -> str:
+    return ", ".join(suite["labels"][kind][name] for name in dict.fromkeys(names))
+
+
+def _distinct(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 
 def _commit(run: dict[str, Any]) -> str:
     commit = run["git_commit"] or "not in a git checkout"
-    return f"{commit[:12]}, with uncommitted changes" if run["git_dirty"] else commit[:21]
+    return f"{commit}, with uncommitted changes" if run["git_dirty"] else commit
 
 
 def attention(runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[str, str]]:

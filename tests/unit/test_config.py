@@ -295,9 +295,9 @@ def test_negative_seeds_are_refused(seeds: list[int]) -> None:
 
 
 def test_blocks_are_united() -> None:
-    built = suite([BLOCK, BLOCK | {"seeds": [0, 1]}, BLOCK | {"variants": ["simsiam"], "overrides": {"epochs": 2}}])
+    built = suite([BLOCK, BLOCK | {"seeds": [0, 1]}, BLOCK | {"variants": ["simsiam"], "overrides": {"epochs": 3}}])
     assert list(built.recipes) == ["digits/ddcl/baug/seed0", "digits/ddcl/baug/seed1", "digits/simsiam/baug/seed0"]
-    assert built.recipes["digits/simsiam/baug/seed0"].training.epochs == 2
+    assert built.recipes["digits/simsiam/baug/seed0"].training.epochs == 3
     assert built.recipes["digits/ddcl/baug/seed1"].seed == 1
 
 
@@ -315,7 +315,7 @@ def test_number_of_runs_and_cells_by_hand() -> None:
 
 def test_blocks_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(UserError, match="runs: digits/ddcl/baug/seed0 stands in two blocks with other numbers"):
-        suite([BLOCK, BLOCK | {"overrides": {"epochs": 2}}])
+        suite([BLOCK, BLOCK | {"overrides": {"epochs": 3}}])
 
 
 def test_recipes_of_all_seeds_differ_in_the_seed_only() -> None:
@@ -505,7 +505,7 @@ def test_digest_changes_with_each_name(field: str) -> None:
     [
         ("datasets/digits.yaml", "image_side_px: 16", "image_side_px: 20"),
         ("datasets/digits.yaml", "scale: [0.5, 1.0]", "scale: [0.6, 1.0]"),
-        ("variants/small/common.yaml", "every_epochs: 2", "every_epochs: 3"),
+        ("variants/small/common.yaml", "every_epochs: 4", "every_epochs: 3"),
         ("variants/small/simsiam.yaml", "momentum: 0.9", "momentum: 0.8"),
         ("variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_frac: 0.7"),
         ("augmentations/baug.yaml", "hue: 0.1", "hue: 0.2"),

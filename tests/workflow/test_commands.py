@@ -22,7 +22,13 @@ PERTURBATIONS = ("--perturbations", "none", "color_rotate")
 
 def write_recipe(results: Path, variant: str, epochs: int, seed: int = 0) -> Path:
     """Write the recipe of a short run; return the run's folder."""
-    overrides = {"epochs": epochs, "schedule": {"warmup_epochs": 0}, "checkpoint_epochs": 1, "monitor": {"every_epochs": 1}, "precision": "fp32"}
+    overrides = {
+        "epochs": epochs,
+        "schedule": {"warmup_epochs": 0},
+        "checkpoint_epochs": 1,
+        "monitor": {"every_epochs": 1},
+        "precision": "fp32",
+    }
     recipe = build_recipe(("digits", variant, "caug"), seed, overrides)
     folder = results / "runs" / recipe.name
     write_json(folder / "config.json", recipe.model_dump())
