@@ -5,6 +5,17 @@ from __future__ import annotations
 from torch import nn
 
 
+def _two_hidden_layers(in_dim: int, width: int) -> list[nn.Module]:
+    return [
+        nn.Linear(in_dim, width, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(inplace=True),
+        nn.Linear(width, width, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(inplace=True),
+    ]
+
+
 def simsiam_projector(in_dim: int, out_dim: int) -> nn.Sequential:
     """Return a 3-layer MLP [B, in_dim] → [B, out_dim] whose output is standardised (BN without affine).
 
@@ -12,12 +23,7 @@ def simsiam_projector(in_dim: int, out_dim: int) -> nn.Sequential:
     ReLU" (Chen and He 2021, sec. 3). DDCL uses the same head for each part.
     """
     return nn.Sequential(
-        nn.Linear(in_dim, out_dim, bias=False),
-        nn.BatchNorm1d(out_dim),
-        nn.ReLU(inplace=True),
-        nn.Linear(out_dim, out_dim, bias=False),
-        nn.BatchNorm1d(out_dim),
-        nn.ReLU(inplace=True),
+        *_two_hidden_layers(in_dim, out_dim),
         nn.Linear(out_dim, out_dim),
         nn.BatchNorm1d(out_dim, affine=False),
     )
@@ -39,11 +45,6 @@ def barlow_projector(in_dim: int, out_dim: int) -> nn.Sequential:
     The standardisation of the output belongs to the loss there (`ddcl.core.losses.standardise`).
     """
     return nn.Sequential(
-        nn.Linear(in_dim, out_dim, bias=False),
-        nn.BatchNorm1d(out_dim),
-        nn.ReLU(inplace=True),
-        nn.Linear(out_dim, out_dim, bias=False),
-        nn.BatchNorm1d(out_dim),
-        nn.ReLU(inplace=True),
+        *_two_hidden_layers(in_dim, out_dim),
         nn.Linear(out_dim, out_dim, bias=False),
     )
