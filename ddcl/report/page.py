@@ -23,6 +23,13 @@ FIGURE_CAPTIONS = {
     "parts": "kNN accuracy of the whole features and of their parts. The whole has more dimensions than DIR, and DIR "
     "more than DVR, which alone can make such differences.",
 }
+FIGURE_ALTS = {
+    "knn_curves": "Line chart of kNN accuracy against the epoch of pretraining, one panel per augmentation.",
+    "robustness": "Bar chart of linear accuracy for each perturbation, one panel per augmentation of pretraining.",
+    "augmentation": "Line chart of clean accuracy against the strength of the augmentation, one panel per evaluation.",
+    "parts": "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
+}
+KEYS = ["dataset", "variant", "augmentation", "seed"]
 
 
 def write_page(
@@ -47,7 +54,10 @@ def write_page(
         facts=facts(suite, runs, records),
         attention=attention(runs, records),
         tables={name: (title, caption, Markup(html)) for name, (title, caption, html) in tables.items()},
-        figures={name: (FIGURE_CAPTIONS[name], png_uri(figures / f"{name}.png")) for name in suite["figures"]},
+        figures=[
+            (name, FIGURE_CAPTIONS[name], FIGURE_ALTS[name], png_uri(figures / f"{name}.png"))
+            for name in suite["figures"]
+        ],
         runs=runs,
     )
     write_text(out, page)
@@ -62,18 +72,20 @@ def facts(suite: dict[str, Any], runs: list[dict[str, Any]], records: pd.DataFra
     """Return what was run, as named lines of text."""
     done = [run for run in runs if run["status"] != "missing"]
     trained = [run for run in suite["runs"] if run["trains"]]
+    names = {run_name(run) for run in trained}
+    n_trained = sum(run_name(run) in names for run in done)
     seeds = sorted({run["seed"] for run in suite["runs"]})
     images = sorted({int(n) for n in records["n"] if n})
     lines = {
         "Suite": suite["suite"],
-        "Runs": f"{len(done)} of {len(suite['runs'])} done, {len(trained)} of them trained",
+        "Runs": f"{len(done)} of {len(suite['runs'])} done, {n_trained} of them trained",
         "Methods": _labels(suite, "variant", (run["variant"] for run in suite["runs"])),
         "Augmentations": _labels(suite, "augmentation", (run["augmentation"] for run in trained)),
         "Seeds": ", ".join(map(str, seeds)),
         "Evaluations": _labels(suite, "evaluation", suite["evaluations"]),
         "Perturbations": _labels(suite, "perturbation", suite["perturbations"]),
         "Cells": f"{int((records['status'] == 'ok').sum())} of {len(records)} measured and healthy",
-        "Test images": ", ".join(map(str, images)),
+        "Test images": "; ".join(f"{n:,}" for n in images),
         "Training time": f"{sum(run['seconds'] for run in done) / 60:.1f} minutes, summed over runs",
         "Device": _distinct(f"{run['device']}, {run['precision']}" for run in done),
         "Host": _distinct(run["host"] for run in done),
@@ -96,17 +108,24 @@ def _commit(run: dict[str, Any]) -> str:
     return f"{commit}, with uncommitted changes" if run["git_dirty"] else commit
 
 
-def attention(runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return (run, what is wrong with it) for every run that is missing or did not end well, or lacks cells."""
-    keys = ["dataset", "variant", "augmentation", "seed"]
-    lines = []
+def run_name(run: dict[str, Any]) -> str:
+    """Return the name of a run, which is also its folder below results/runs."""
+    return f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
+
+
+def attention(runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Return (run, what is wrong with it) for every run that is missing or did not end well, or lacks cells.
+
+    Cells with the status of their run are not named again.
+    """
+    found = []
     for run in runs:
-        name = f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
-        if run["status"] != "ok":
-            lines.append((name, f"{run['status']}: {run['message']}"))
-            continue
-        own = records[(records[keys] == [run[key] for key in keys]).all(axis=1)]
-        bad = own[own["status"] != "ok"]
+        problems = [] if run["status"] == "ok" else [f"{run['status']}: {run['message']}"]
+        own = records[(records[KEYS] == [run[key] for key in KEYS]).all(axis=1)]
+        bad = own[~own["status"].isin(["ok", run["status"]])]
         for evaluation, cells in bad.groupby("evaluation", sort=False):
-            lines.append((name, f"{len(cells)} cells of {evaluation}: {', '.join(cells['status'].unique())}"))
-    return lines
+            counts = cells["status"].value_counts().sort_index()
+            problems.append(f"{evaluation}: " + ", ".join(f"{n} of its cells {status}" for status, n in counts.items()))
+        if problems:
+            found.append((run_name(run), problems))
+    return found

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ddcl.grid import read_table
 from ddcl.report.figures import FIGURES
-from ddcl.report.page import FIGURE_CAPTIONS, write_page
+from ddcl.report.page import FIGURE_ALTS, FIGURE_CAPTIONS, attention, write_page
 from ddcl.report.printing import layout, to_html
 from ddcl.report.tables import build_table
 from tests.unit import synthetic
@@ -63,8 +63,8 @@ def render(tmp_path: Path, records: pd.DataFrame, runs: list[dict[str, Any]], pl
     return out.read_text(encoding="utf-8")
 
 
-def test_every_figure_has_a_caption() -> None:
-    assert set(FIGURE_CAPTIONS) == set(FIGURES)
+def test_every_figure_has_a_caption_and_an_alternative_text() -> None:
+    assert set(FIGURE_CAPTIONS) == set(FIGURE_ALTS) == set(FIGURES)
 
 
 def test_page_is_complete_well_formed_and_self_contained(tmp_path: Path) -> None:
@@ -85,6 +85,7 @@ def test_page_is_complete_well_formed_and_self_contained(tmp_path: Path) -> None
     assert "Nothing is missing, collapsed or diverged." in html
     assert "with uncommitted changes" in html
     assert "torch 2.0" in html
+    assert "10 of 10 done, 8 of them trained" in html
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
@@ -97,8 +98,19 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     html = render(tmp_path, records, runs)
     assert "<code>digits/ddcl/baug/seed0</code>: collapsed: effective rank 1.20" in html
     assert "<code>digits/ddcl/baug/seed1</code>: missing: run.json" in html
-    assert "<code>digits/simsiam/caug/seed1</code>: 2 cells of knn: missing" in html
+    assert "<code>digits/simsiam/caug/seed1</code>: knn: 2 of its cells missing" in html
     assert f"3 of {len(runs)} runs need a look" in html
+
+
+def test_a_run_is_named_once_with_all_that_is_wrong() -> None:
+    records, runs = synthetic.records(PLAN), runs_of(PLAN)
+    own = (records["variant"] == "ddcl") & (records["augmentation"] == "baug") & (records["seed"] == 0)
+    records.loc[own, "status"] = "collapsed"
+    records.loc[own & (records["evaluation"] == "linear"), "status"] = "missing"
+    runs[0] |= {"status": "collapsed", "message": "rank"}
+    assert attention(runs, records) == [
+        ("digits/ddcl/baug/seed0", ["collapsed: rank", "linear: 6 of its cells missing"])
+    ]
 
 
 def test_labels_are_escaped(tmp_path: Path) -> None:
