@@ -19,7 +19,7 @@ from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
 from ddcl.core.config import TrainingConfig
 from ddcl.core.devices import native_bf16
 from ddcl.core.errors import UserError
-from ddcl.core.losses import std_ratio
+from ddcl.core.losses import effective_rank, std_ratio
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.optim import build_optimizer, initial_lr, lr_factor, set_lr
 from ddcl.core.seeds import derive
@@ -103,13 +103,25 @@ class Pretraining:
         assert step is not None
         row: Row = {"epoch": epoch + 1, "lr": self.optimizer.param_groups[0]["lr"] if self.optimizer else 0.0}
         row |= {name: float(value) / self.loader.steps for name, value in sums.items()}
-        row |= {f"std_ratio_{name}": float(std_ratio(z.detach())) for name, z in step.embeddings.items()}
         row["seconds"] = self.history[-1]["seconds"] + time.perf_counter() - started
-        if not math.isfinite(row["loss"]):
-            self.status, self.message = "diverged", f"the loss became {row['loss']} in epoch {epoch + 1}"
+        return row | self._measure(epoch, row["loss"], step)
+
+    def _measure(self, epoch: int, loss: float, step: Step) -> Row:
+        """Return the spread of the last batch's projections and, when it is due, what the monitor says.
+
+        Nothing is measured once the run has diverged.
+        """
+        if not math.isfinite(loss):
+            self.status, self.message = "diverged", f"the loss became {loss} in epoch {epoch + 1}"
         elif not all(torch.isfinite(value).all() for value in self.method.state_dict().values()):
             self.status, self.message = "diverged", f"weights became infinite or nan in epoch {epoch + 1}"
-        elif (epoch + 1) % self.config.monitor.every_epochs == 0 or epoch + 1 == self.epochs:
+        if self.status == "diverged":
+            return {}
+        row: Row = {}
+        for name, z in step.embeddings.items():
+            row[f"std_ratio_{name}"] = float(std_ratio(z.detach()))
+            row[f"effective_rank_{name}"] = float(effective_rank(z.detach()))
+        if (epoch + 1) % self.config.monitor.every_epochs == 0 or epoch + 1 == self.epochs:
             row |= self.monitor(self.method)
         return row
 

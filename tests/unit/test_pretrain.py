@@ -76,6 +76,8 @@ def test_a_healthy_run_is_ok_and_monitored_at_the_configured_epochs(tmp_path: Pa
     assert run.status == "ok"
     assert [row["epoch"] for row in run.history] == list(range(7))
     assert [row["epoch"] for row in run.history if "knn_top1" in row] == [0, 2, 4, 6]
+    assert all({"loss", "lr", "std_ratio_full", "effective_rank_full"} <= row.keys() for row in run.history[1:])
+    assert all(0 < row["std_ratio_full"] <= 1.1 and 1 <= row["effective_rank_full"] <= 32 for row in run.history[1:])
 
 
 def test_monitoring_does_not_change_training(tmp_path: Path) -> None:
