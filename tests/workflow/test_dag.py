@@ -103,7 +103,8 @@ class TestAfterARun:
         for table in ("linear", "knn", "robustness", "augmentation", "convergence"):
             frame = pd.read_csv(done_smoke / f"results/tables/{table}.csv")
             assert len(frame)
-            assert set(frame["status"]) == {"ok"}
+            # after two epochs a curve need not have reached what it is measured against
+            assert set(frame["status"]) <= ({"ok", "1 of 1 not reached"} if table == "convergence" else {"ok"})
             assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex"))
         for figure in ("knn_curves", "robustness", "augmentation", "parts"):
             assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))
