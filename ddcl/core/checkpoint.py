@@ -66,8 +66,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], str]:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: missing checkpoint; `ddcl pretrain` makes it") from None
-    except OSError as error:
-        raise UserError(f"{path}: checkpoint cannot be read ({error.strerror or error})") from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise UserError(f"{path}: checkpoint cannot be read ({error.strerror})") from None
     except pickle.UnpicklingError:
         raise UserError(f"{path}: damaged checkpoint, or not one of this suite; delete it and run again") from None
     except Exception as error:  # a flipped bit makes the unpickler raise nearly anything: IndexError, AssertionError, …
