@@ -11,10 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from ddcl.core.checkpoint import load_checkpoint
 from ddcl.core.files import read_json, write_json
-from ddcl.recipes import build_recipe
+from ddcl.core.method import Method
+from ddcl.data.views import Pipeline
+from ddcl.evaluate import features
+from ddcl.recipes import build_recipe, load_recipe, read_perturbation
 from tests.workflow.commands import ROOT, ddcl
 
 PERTURBATIONS = ("--perturbations", "none", "color_rotate")
@@ -129,6 +133,24 @@ def test_features_without_a_perturbation_and_damaged_features(copied: Path) -> N
     path = run / "features" / "test_none.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     assert "test_none.npy: damaged" in refused(copied, "evaluate", "knn", "--run", str(run), *PERTURBATIONS)
+
+
+def test_an_encoder_that_changes_while_frozen_is_an_error(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One BatchNorm statistic moved by a forward pass is enough, and no index is left that could be used."""
+    encode = features.encode
+
+    def leaking(method: Method, images: Tensor, pipeline: Pipeline, stream: int) -> Tensor:
+        next(method.buffers()).add_(1e-3)
+        return encode(method, images, pipeline, stream)
+
+    monkeypatch.setattr(features, "encode", leaking)
+    run = run_folder(copied)
+    shutil.rmtree(run / "features")
+    perturbations = [read_perturbation("none")[1]]
+    manifest = copied / "results" / "data" / "digits" / "manifest.json"
+    with pytest.raises(RuntimeError, match="frozen encoder changed"):
+        features.extract(load_recipe(run / "config.json"), run, manifest, perturbations, "cpu")
+    assert not (run / "features" / "features.json").exists()
 
 
 @pytest.mark.parametrize(
