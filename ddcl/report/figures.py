@@ -29,6 +29,7 @@ WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PARTS = {"full": "#555555", "dir": "#56B4E9", "dvr": "#E69F00"}
+MARKS = {"collapsed": "†", "diverged": "‡"}  # as in the tables
 FLOOR, INK, NOTE = "#999999", "#222222", "#555555"
 STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
 STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
@@ -128,8 +129,7 @@ def _note(panel: Panel) -> str:
         unmeasured = ["missing"] if rows["value"].isna().any() else []
         status[run] = [*(name for name in rows["status"] if name != "ok"), *unmeasured, "ok"][0]
     found = sorted(Counter(name for name in status.values() if name != "ok").items())
-    marks = {"collapsed": "† "}
-    return ", ".join(f"{marks.get(name, '')}{count} of {len(status)} runs {name}" for name, count in found)
+    return ", ".join(f"{MARKS.get(name, '')} {count} of {len(status)} runs {name}".lstrip() for name, count in found)
 
 
 def _figure(
@@ -139,7 +139,7 @@ def _figure(
     columns = max(shape[0], 1)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
     # 96 characters fit beside each other; no line ends within "2 of 24 runs missing".
     notes = [_note(panel).replace(" ", "\0").replace(",\0", ", ") for panel in panels]
     notes = [textwrap.fill(note, 96 // columns).replace("\0", " ") for note in notes]
@@ -190,16 +190,20 @@ def _bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis) -> None:
 
 
 def _curves(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
-    """Draw mean and range of each variant's seeds; a collapsed run is dotted, beside the mean that it is part of."""
+    """Draw mean and range of each variant's seeds, without diverged ones: a mean that loses a seed midway jumps.
+
+    A collapsed run is dotted beside the mean that it is part of, a diverged one up to its end.
+    """
     for place, variant in enumerate(look.variants):
         runs, colour = frame[(frame["variant"] == variant) & frame["value"].notna()], look.colour[variant]
-        seeds = runs.groupby("epoch")["value"].agg(["mean", "min", "max"])
+        seeds = runs[runs["status"] != "diverged"].groupby("epoch")["value"].agg(["mean", "min", "max"])
         every = max(len(seeds) // 5, 1)
         axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.18, linewidth=0)
         axes.plot(seeds["mean"], color=colour, marker=look.marker[variant], markevery=(place % every, every))
-        for _, run in runs[runs["status"] == "collapsed"].groupby("seed"):
+        for (_, status), run in runs[runs["status"].isin(MARKS)].groupby(["seed", "status"]):
             axes.plot(run["epoch"], run["value"], color=colour, linestyle=":", linewidth=0.9)
-            axes.text(run["epoch"].iloc[-1], run["value"].iloc[-1], "†", color=INK)
+            end = (run["epoch"].iloc[-1], run["value"].iloc[-1])
+            axes.annotate(MARKS[status], end, (2, 0), textcoords="offset points", va="center", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     _floor(axes, frame, look)
 

@@ -16,8 +16,8 @@ NOTHING = "–"  # no such cell in the suite
 MARKS = {
     "collapsed": ("†", "a seed collapsed; its value is included"),
     "diverged": ("‡", "a seed diverged; it has no value"),
-    "failed": ("✗", "a seed failed; it has no value"),
-    "missing": ("✗", "a seed is missing"),
+    "failed": ("✗", "a seed is missing or failed; it has no value"),
+    "missing": ("✗", "a seed is missing or failed; it has no value"),
     "not reached": ("∞", "a seed never got there; it has no value"),
 }
 METRIC_LABELS = {
@@ -29,6 +29,7 @@ METRIC_LABELS = {
     "epochs_to_95": "epochs to 95 %",
 }
 TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
+TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 TEX |= {"∞": r"$\infty$", "−": "$-$"} | {character: "\\" + character for character in "&%$#_{}"}
 
 
@@ -74,10 +75,10 @@ def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Print
         " ".join(labels.get(key, {}).get(column[key], column[key]) for key in spec.columns)
         for _, column in columns.iterrows()
     ]
-    notes = [
+    used = [
         f"{mark} {meaning}" for status, (mark, meaning) in MARKS.items() if shown["status"].str.contains(status).any()
     ]
-    return Printed(row_keys, headers, body, notes)
+    return Printed(row_keys, headers, body, list(dict.fromkeys(used)))
 
 
 def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
@@ -109,7 +110,7 @@ def to_markdown(printed: Printed, spec: TableSpec) -> str:
     lines = [f"# {spec.title}", "", spec.caption.strip(), "", line([*printed.row_keys, *printed.headers])]
     lines.append(line(["---"] * len(printed.row_keys) + ["---:"] * len(printed.headers)))
     lines += [line([*labels, *cells]) for labels, cells in printed.rows]
-    return "\n".join([*lines, "", *printed.notes]).rstrip() + "\n"
+    return "\n".join([*lines, "", *(f"- {note}" for note in printed.notes)]).rstrip() + "\n"
 
 
 def tex_escape(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ UNITS = {
     "final_knn_top1": "%",
     "epochs_to_95": "epochs",
 }
+WHOLE = ("ok", "collapsed")  # statuses of runs that were trained to their last epoch
+Curves = dict[tuple[Any, ...], pd.DataFrame]
 COLUMNS = [*KEYS, "selection", "metric", "unit", "mean", "sd", "n_seeds", "seeds_expected", "n_images", "status"]
 
 
@@ -31,7 +34,7 @@ def build_table(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str,
     if spec.kind == "convergence":
         values = convergence_values(records, histories, suite, spec.reference_variant)
     else:
-        values = cell_values(records, spec)
+        values = cell_values(expected_cells(records, suite), spec)
     frame = aggregate(values, [*KEYS, "selection", "metric"])
     frame["unit"] = frame["metric"].map(UNITS)
     factor = np.where(frame["unit"].isin(["%", "points"]), 100.0, 1.0)
@@ -39,39 +42,65 @@ def build_table(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str,
     return frame[COLUMNS].reset_index(drop=True)
 
 
-def cell_values(records: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
+def expected_cells(records: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
+    """Return the top-1 row of every cell that the suite expects; `missing` where `records` has no row or no value.
+
+    The plan, not what happens to be in `records`, says how many seeds a mean should have.
+    """
+    cells = pd.DataFrame(
+        [
+            {name: run[name] for name in RUN}
+            | {"part": part, "evaluation": evaluation, "perturbation": perturbation, "metric": "top1"}
+            | {"selection": suite["selections"][evaluation]}
+            for run in suite["runs"]
+            for evaluation, part, perturbation in product(suite["evaluations"], run["parts"], suite["perturbations"])
+        ]
+    )
+    keys = [*RUN, "part", "evaluation", "perturbation", "metric"]
+    found = cells.merge(records[[*keys, "value", "n", "status"]], on=keys, how="left", validate="one_to_one")
+    unmeasured = found["value"].isna() & (found["status"].isna() | (found["status"] == "ok"))
+    return found.assign(n=found["n"].fillna(0).astype(int), status=found["status"].mask(unmeasured, "missing"))
+
+
+def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
     """Return one row per selected cell, metric and seed, with the derived metrics added."""
-    chosen = records[records["metric"] == "top1"]
+    chosen = cells
     for key, names in spec.select.model_dump().items():
         if names is not None:
             chosen = chosen[chosen[key].isin(names)]
-    added = [relative_drop(chosen, records)] if "relative_drop" in spec.derive else []
+    added = [relative_drop(chosen, cells)] if "relative_drop" in spec.derive else []
     if "change" in spec.derive and spec.reference_augmentation is not None:
-        added.append(change(chosen, records, spec.reference_augmentation))
+        added.append(change(chosen, cells, spec.reference_augmentation))
     return pd.concat([chosen, *added], ignore_index=True)
 
 
 def _against(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return `chosen` with the columns of `reference` rows that have the same `keys`, suffix ``_reference``.
 
-    The status is that of the reference where only the reference is not ok.
+    The status is that of the reference where that is worse. What the suite has no reference for is left out: it is not
+    missing.
     """
-    paired = chosen.merge(reference[[*keys, "value", "status"]], on=keys, how="left", suffixes=("", "_reference"))
-    worse = (paired["status"] == "ok") & paired["status_reference"].notna()
-    return paired.assign(status=paired["status"].where(~worse, paired["status_reference"]))
+    paired = chosen.merge(reference[[*keys, "value", "status"]], on=keys, suffixes=("", "_reference"))
+    both = zip(paired["status"], paired["status_reference"], strict=True)
+    return paired.assign(status=[paired_status(own, other) for own, other in both])
 
 
-def relative_drop(chosen: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+def paired_status(own: str, reference: str) -> str:
+    """Return the status of a value that is measured against another: the reason why there is none, if there is none."""
+    return reference if own in WHOLE and reference != "ok" else own
+
+
+def relative_drop(chosen: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Return 1 − value / clean value of the same run, evaluation and part, for perturbed cells."""
-    clean = records[(records["metric"] == "top1") & (records["perturbation"] == CLEAN)]
+    clean = cells[cells["perturbation"] == CLEAN]
     perturbed = chosen[chosen["perturbation"] != CLEAN]
     paired = _against(perturbed, clean, [*RUN, "evaluation", "part"])
     return paired.assign(metric="relative_drop", value=1 - paired["value"] / paired["value_reference"])
 
 
-def change(chosen: pd.DataFrame, records: pd.DataFrame, augmentation: str) -> pd.DataFrame:
+def change(chosen: pd.DataFrame, cells: pd.DataFrame, augmentation: str) -> pd.DataFrame:
     """Return value minus the value under `augmentation`, paired by seed; nothing for runs without training."""
-    reference = records[(records["metric"] == "top1") & (records["augmentation"] == augmentation)]
+    reference = cells[cells["augmentation"] == augmentation]
     keys = ["dataset", "variant", "seed", "evaluation", "part", "perturbation"]
     others = chosen[~chosen["augmentation"].isin([augmentation, CLEAN])]
     paired = _against(others, reference, keys)
@@ -82,27 +111,48 @@ def convergence_values(
     records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any], reference_variant: dict[str, str]
 ) -> pd.DataFrame:
     """Return one row per trained run and convergence metric."""
-    status = records.groupby(RUN, sort=False)["status"].first() if len(records) else pd.Series(dtype=str)
-    curves = {}
-    if len(histories):
-        monitored = histories[histories["knn_top1"].notna()]
-        curves = {key: curve.sort_values("epoch") for key, curve in monitored.groupby(RUN)}
+    ended = training_statuses(records)
+    curves = {key: curve for key, curve in monitored_curves(histories).items() if ended.get(key) in WHOLE}
+    ended = {key: status for key, status in ended.items() if key in curves or status not in WHOLE}
     rows = []
     for run in suite["runs"]:
         if not run["trains"]:
             continue
         key = tuple(run[name] for name in RUN)
         reference = (run["dataset"], reference_variant.get(run["variant"], run["variant"]), *key[2:])
-        measured = curve_metrics(curves.get(key), curves.get(reference))
-        run_status = status.get(key, "missing")
-        for metric, value in measured.items():
-            unreached = metric == "epochs_to_95" and run_status == "ok" and np.isnan(value)
+        own_status, reference_status = ended.get(key, "missing"), ended.get(reference, "missing")
+        for metric, value in curve_metrics(curves.get(key), curves.get(reference)).items():
+            status = own_status
+            if metric == "epochs_to_95":
+                status = paired_status(own_status, reference_status)
+                if key in curves and reference in curves and np.isnan(value):
+                    status = "not reached"
             rows.append(
                 {name: run[name] for name in RUN}
                 | {"part": "full", "evaluation": "monitor", "perturbation": CLEAN, "selection": "train-holdout"}
-                | {"metric": metric, "value": value, "n": 0, "status": "not reached" if unreached else run_status}
+                | {"metric": metric, "value": value, "n": 0, "status": status}
             )
     return pd.DataFrame(rows, columns=[*RUN, *KEYS[3:], "selection", "metric", "value", "n", "status"])
+
+
+def monitored_curves(histories: pd.DataFrame) -> Curves:
+    """Return the epochs in which the monitor ran, in order, of each run that it ran twice in."""
+    if histories.empty:
+        return {}
+    groups = histories[histories["knn_top1"].notna()].sort_values("epoch").groupby(RUN)
+    return {key: curve for key, curve in groups if len(curve) > 1}
+
+
+def training_statuses(records: pd.DataFrame) -> dict[tuple[Any, ...], str]:
+    """Return how the training of each run ended, as its records say, whichever of them are missing.
+
+    A run without any record is left out: its history may have been cut short.
+    """
+    ended: dict[tuple[Any, ...], str] = {}
+    for status in ("ok", "failed", "collapsed", "diverged"):
+        named = records.loc[records["status"] == status, RUN].drop_duplicates()
+        ended |= dict.fromkeys(named.itertuples(index=False, name=None), status)
+    return ended
 
 
 def curve_metrics(curve: pd.DataFrame | None, reference: pd.DataFrame | None) -> dict[str, float]:
@@ -111,11 +161,11 @@ def curve_metrics(curve: pd.DataFrame | None, reference: pd.DataFrame | None) ->
     The area is that of the trapezoids under kNN accuracy against epoch, divided by the epochs: the mean accuracy while
     training, in [0, 1].
     """
-    if curve is None or len(curve) < 2:
+    if curve is None:
         return {"knn_auc": np.nan, "final_knn_top1": np.nan, "epochs_to_95": np.nan}
     epoch, accuracy = curve["epoch"].to_numpy(dtype=float), curve["knn_top1"].to_numpy(dtype=float)
     reached = np.nan
-    if reference is not None and len(reference):
+    if reference is not None:
         there = accuracy >= 0.95 * float(reference["knn_top1"].iloc[-1])
         reached = float(epoch[there.argmax()]) if there.any() else np.nan
     area = float(np.trapezoid(accuracy, epoch)) / (epoch[-1] - epoch[0])

@@ -114,6 +114,31 @@ def test_lines_are_means() -> None:
     assert list(floor.get_ydata()) == pytest.approx([70, 70])
 
 
+def test_the_curve_of_a_diverged_run_is_shown_but_in_no_mean() -> None:
+    records, histories, plan = whole()
+    run = {"variant": "ddcl", "augmentation": "baug", "seed": 1}
+    records.loc[(records[list(run)] == pd.Series(run)).all(axis=1), ["value", "status"]] = [np.nan, "diverged"]
+    own = (histories[list(run)] == pd.Series(run)).all(axis=1)
+    histories.loc[own, "knn_top1"] *= 0.2
+    axes = FIGURES["knn_curves"](records, histories[~own | (histories["epoch"] <= 2)], plan).axes[0]
+    mean, diverged, *_ = axes.lines
+    assert list(mean.get_ydata()) == pytest.approx([50, 70, 76, 90])
+    assert list(diverged.get_ydata()) == pytest.approx([10, 14])
+    assert "‡" in [text.get_text() for text in axes.texts]
+
+
+def test_each_dataset_has_its_own_scale() -> None:
+    records, histories, plan = whole()
+    plan = plan | {"runs": [*plan["runs"], *(run | {"dataset": "other"} for run in plan["runs"])]}
+    other = {"dataset": "other", "eval_dataset": "other"}
+    records = pd.concat([records, records.assign(**other, value=records["value"] / 4)])
+    histories = pd.concat([histories, histories.assign(dataset="other", knn_top1=histories["knn_top1"] / 4)])
+    for name in ("knn_curves", "augmentation"):
+        axes = FIGURES[name](records, histories, plan).axes
+        assert axes[0].get_ylim() == axes[1].get_ylim()
+        assert axes[0].get_ylim()[0] > axes[2].get_ylim()[1]
+
+
 def test_suite_without_linear_or_parts() -> None:
     records, histories, plan = whole()
     plan = plan | {"evaluations": ["knn"], "runs": [run | {"parts": ["full"]} for run in plan["runs"]]}

@@ -16,17 +16,25 @@ from ddcl.report.figures import FIGURES
 from ddcl.report.printing import NOTHING, cell_text, layout, tex_escape, to_html, to_latex, to_markdown, write_table
 from ddcl.report.specs import FIGURE_NAMES, TableSpec
 from ddcl.report.statistics import aggregate, status_of
-from ddcl.report.tables import COLUMNS, build_table, curve_metrics
+from ddcl.report.tables import COLUMNS, RUN, build_table, curve_metrics, paired_status
 from tests.unit import synthetic
 
 PLAN = synthetic.suite()
 TABLES = sorted(path.stem for path in (CONFIG_DIR / "tables").glob("*.yaml"))
 
 
-def table(name: str, records: pd.DataFrame | None = None) -> tuple[pd.DataFrame, TableSpec]:
+def table(
+    name: str, records: pd.DataFrame | None = None, histories: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, TableSpec]:
     spec = read_table(name)
     found = synthetic.records(PLAN) if records is None else records
-    return build_table(found, synthetic.histories(PLAN), PLAN, spec), spec
+    curves = synthetic.histories(PLAN) if histories is None else histories
+    return build_table(found, curves, PLAN, spec), spec
+
+
+def of(frame: pd.DataFrame, variant: str, seed: int = 1) -> pd.Series:
+    """Which rows are those of a run after BAug."""
+    return (frame[RUN] == pd.Series(dict(zip(RUN, ("digits", variant, "baug", seed), strict=True)))).all(axis=1)
 
 
 def one(frame: pd.DataFrame, **keys: str) -> pd.Series:
@@ -120,12 +128,11 @@ def test_losing_any_one_run_shows_in_every_table_that_it_is_in(name: str) -> Non
     assert len(rows)
     assert set(rows["status"]) == {"1 of 2 missing"}
     text = to_markdown(layout(frame, spec, PLAN), spec)
-    assert "✗ a seed is missing" in text
-    if name != "convergence":  # its values come from the histories, which are all there in this test
-        assert set(rows["n_seeds"]) == {1}
-        assert "(n=1/2)" in text
+    assert "- ✗ a seed is missing" in text
+    assert set(rows["n_seeds"]) == {1}
+    assert "(n=1/2)" in text
     whole, _ = table(name)
-    untouched = frame["variant"] != "simsiam"
+    untouched = (frame["variant"] != "simsiam") & (frame["metric"] != "epochs_to_95")  # DDCL's is against SimSiam
     pd.testing.assert_frame_equal(frame[untouched], whole[untouched])
 
 
@@ -135,6 +142,77 @@ def test_a_change_against_a_lost_reference_is_not_silently_dropped() -> None:
     records.loc[lost, ["value", "status"]] = [np.nan, "diverged"]
     row = one(table("augmentation", records)[0], variant="simsiam", metric="change", evaluation="knn")
     assert (row["n_seeds"], row["status"]) == (0, "2 of 2 diverged")
+
+
+@pytest.mark.parametrize("name", ["linear", "knn", "robustness", "augmentation"])
+def test_a_row_that_is_not_even_in_the_records_shows(name: str) -> None:
+    records = synthetic.records(PLAN)
+    frame, _ = table(name, records[~of(records, "simsiam")])
+    rows = frame[(frame["variant"] == "simsiam") & (frame["augmentation"] == "baug")]
+    assert set(rows["status"]) == {"1 of 2 missing"}
+    assert set(rows["seeds_expected"]) == {2}
+
+
+def test_a_value_that_is_not_there_is_missing_whatever_its_status_says() -> None:
+    records = synthetic.records(PLAN)
+    records.loc[of(records, "simsiam"), "value"] = np.nan
+    row = one(table("knn", records)[0], variant="simsiam", augmentation="baug", perturbation="none")
+    assert (row["n_seeds"], row["status"]) == (1, "1 of 2 missing")
+
+
+def test_no_change_against_an_augmentation_that_is_not_in_the_suite() -> None:
+    plan = PLAN | {"runs": [run for run in PLAN["runs"] if run["augmentation"] != "baug"]}
+    frame = build_table(synthetic.records(plan), synthetic.histories(plan), plan, read_table("augmentation"))
+    assert set(frame["metric"]) == {"top1"}
+
+
+def test_a_paired_value_has_the_status_that_explains_it() -> None:
+    assert paired_status("ok", "ok") == "ok"
+    assert paired_status("collapsed", "ok") == "collapsed"
+    assert paired_status("ok", "collapsed") == "collapsed"
+    assert paired_status("collapsed", "diverged") == "diverged"  # not "collapsed; its value is included"
+    assert paired_status("missing", "collapsed") == "missing"
+
+
+def epochs_of_ddcl(records: pd.DataFrame, histories: pd.DataFrame) -> tuple[int, str]:
+    """n and status of DDCL's epochs to 95 % of SimSiam's final accuracy."""
+    frame, _ = table("convergence", records, histories)
+    row = one(frame, variant="ddcl", augmentation="baug", metric="epochs_to_95")
+    return row["n_seeds"], row["status"]
+
+
+def test_epochs_to_95_says_what_is_wrong_with_the_reference() -> None:
+    records, histories = synthetic.records(PLAN), synthetic.histories(PLAN)
+    assert epochs_of_ddcl(records, histories[~of(histories, "simsiam")]) == (1, "1 of 2 missing")
+    records.loc[of(records, "simsiam"), "status"] = "collapsed"
+    assert epochs_of_ddcl(records, histories) == (2, "1 of 2 collapsed")
+    records.loc[of(records, "simsiam"), ["value", "status"]] = [np.nan, "diverged"]
+    assert epochs_of_ddcl(records, histories) == (1, "1 of 2 diverged")
+
+
+def test_epochs_to_95_are_not_reached_only_if_both_curves_are_there() -> None:
+    records, histories = synthetic.records(PLAN), synthetic.histories(PLAN)
+    histories.loc[of(histories, "ddcl"), "knn_top1"] /= 2
+    assert epochs_of_ddcl(records, histories) == (1, "1 of 2 not reached")
+
+
+def test_the_history_of_a_diverged_run_is_in_no_mean() -> None:
+    records, histories = synthetic.records(PLAN), synthetic.histories(PLAN)
+    records.loc[of(records, "ddcl"), ["value", "status"]] = [np.nan, "diverged"]
+    cut = histories[~(of(histories, "ddcl") & (histories["epoch"] > 2))]
+    frame, _ = table("convergence", records, cut)
+    rows = frame[(frame["variant"] == "ddcl") & (frame["augmentation"] == "baug")]
+    assert set(rows["n_seeds"]) == {1}
+    assert set(rows["status"]) == {"1 of 2 diverged"}
+    assert one(rows, metric="knn_auc")["mean"] == pytest.approx(72.0)
+
+
+def test_a_trained_run_with_one_missing_evaluation_converged() -> None:
+    records = synthetic.records(PLAN)
+    lost = of(records, "ddcl") & (records["evaluation"] == "linear")
+    records.loc[lost, ["value", "n", "status"]] = [np.nan, 0, "missing"]
+    frame, _ = table("convergence", records)
+    assert set(frame["status"]) == {"ok"}
 
 
 def cell(**changes: Any) -> str:
@@ -162,6 +240,14 @@ def test_notes_appear_only_where_their_mark_is_used() -> None:
     assert "†" in to_html(printed)
 
 
+def test_failed_and_missing_share_a_mark_and_its_note() -> None:
+    records = synthetic.records(PLAN)
+    for variant, status in (("ddcl", "failed"), ("simsiam", "missing")):
+        records.loc[of(records, variant), ["value", "status"]] = [np.nan, status]
+    frame, spec = table("knn", records)
+    assert layout(frame, spec, PLAN).notes == ["✗ a seed is missing or failed; it has no value"]
+
+
 def test_layout_follows_the_suite_and_drops_constant_labels() -> None:
     frame, spec = table("knn")
     printed = layout(frame, spec, PLAN)
@@ -179,6 +265,7 @@ def test_what_is_not_in_the_suite_prints_as_nothing() -> None:
 
 def test_special_characters_are_escaped() -> None:
     assert tex_escape("50 % & a_b") == r"50 \% \& a\_b"
+    assert tex_escape("~^") == r"\textasciitilde{}\textasciicircum{}"
     frame, spec = table("linear")
     tex = to_latex(layout(frame, spec, PLAN), spec, "linear")
     assert r"SimSiam \& co\_" in tex
