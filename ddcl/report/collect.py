@@ -7,7 +7,6 @@ runs.json: one object per run: status, digests, versions, seconds.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +24,14 @@ RUN_KEYS = ("dataset", "variant", "augmentation", "seed")
 METRIC = "top1"
 
 
+def run_name(run: dict[str, Any]) -> str:
+    """Return the name of a run of the plan, which is also its folder below results/runs."""
+    return f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
+
+
 def run_folder(results: Path, run: dict[str, Any]) -> Path:
     """Return where the files of a run of the plan lie."""
-    return results.joinpath("runs", run["dataset"], run["variant"], run["augmentation"], f"seed{run['seed']}")
+    return results / "runs" / run_name(run)
 
 
 @dataclass
@@ -149,9 +153,3 @@ def _write(found: Collection, results: Path) -> None:
     write_atomic(results / "records.parquet", lambda path: records.to_parquet(path, index=False))
     write_atomic(results / "histories.parquet", lambda path: histories.to_parquet(path, index=False))
     write_json(results / "runs.json", found.runs)
-
-
-def read_runs(path: Path) -> list[dict[str, Any]]:
-    """Read runs.json."""
-    runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return runs

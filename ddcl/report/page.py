@@ -12,6 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from ddcl.core.files import write_text
+from ddcl.report.collect import RUN_KEYS, run_name
 
 FIGURE_CAPTIONS = {
     "knn_curves": "kNN accuracy on held-out training images while training: mean over seeds, and their range. The "
@@ -29,7 +30,6 @@ FIGURE_ALTS = {
     "augmentation": "Line chart of clean accuracy against the strength of the augmentation, one panel per evaluation.",
     "parts": "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
 }
-KEYS = ["dataset", "variant", "augmentation", "seed"]
 
 
 def write_page(
@@ -108,11 +108,6 @@ def _commit(run: dict[str, Any]) -> str:
     return f"{commit}, with uncommitted changes" if run["git_dirty"] else commit
 
 
-def run_name(run: dict[str, Any]) -> str:
-    """Return the name of a run, which is also its folder below results/runs."""
-    return f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
-
-
 def attention(runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """Return (run, what is wrong with it) for every run that is missing or did not end well, or lacks cells.
 
@@ -121,7 +116,7 @@ def attention(runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[s
     found = []
     for run in runs:
         problems = [] if run["status"] == "ok" else [f"{run['status']}: {run['message']}"]
-        own = records[(records[KEYS] == [run[key] for key in KEYS]).all(axis=1)]
+        own = records[(records[list(RUN_KEYS)] == [run[key] for key in RUN_KEYS]).all(axis=1)]
         bad = own[~own["status"].isin(["ok", run["status"]])]
         for evaluation, cells in bad.groupby("evaluation", sort=False):
             counts = cells["status"].value_counts().sort_index()
