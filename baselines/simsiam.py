@@ -7,21 +7,28 @@ from torch import Tensor, nn
 from ddcl.core.heads import simsiam_predictor, simsiam_projector
 from ddcl.core.losses import full_precision, mean_cosine
 from ddcl.core.method import Batch, Method, Step
-from ddcl.registry import SimSiamSettings
+from ddcl.registry import SimSiamBaselineSettings
 
 
 class SimSiam(Method):
-    """Predict one view's projection from the other's; the target's gradient is stopped."""
+    """Predict one view's projection from the other's; the target's gradient is stopped.
 
-    def __init__(self, encoder: nn.Module, feature_dim: int, settings: SimSiamSettings) -> None:
-        super().__init__(encoder, feature_dim, settings)
-        self.projector = simsiam_projector(feature_dim, settings.projector_dim)
-        self.projector[6].bias.requires_grad_(False)  # the BN that follows cancels it; frozen in the official code
+    `feature_frac` below 1 is the suite's own control: the method sees, and has, only the first features.
+    """
+
+    def __init__(self, encoder: nn.Module, feature_dim: int, settings: SimSiamBaselineSettings) -> None:
+        super().__init__(encoder, round(settings.feature_frac * feature_dim), settings)
+        self.fix_predictor_lr = settings.fix_predictor_lr
+        self.projector = simsiam_projector(self.feature_dim, settings.projector_dim, settings.projector_layers)
+        self.projector[-2].bias.requires_grad_(False)  # the BN that follows cancels it; frozen in the official code
         self.predictor = simsiam_predictor(settings.projector_dim, settings.predictor_hidden_dim)
+
+    def features(self, x: Tensor) -> Tensor:
+        return super().features(x)[:, : self.feature_dim]
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return projection and prediction [B, d] of one view."""
-        z = self.projector(self.encoder(x))
+        z = self.projector(self.features(x))
         return full_precision(z), full_precision(self.predictor(z))
 
     def step(self, batch: Batch) -> Step:
@@ -31,4 +38,4 @@ class SimSiam(Method):
         return Step(loss, embeddings={"full": z1})
 
     def fixed_lr(self) -> list[nn.Module]:
-        return [self.predictor]  # "the lr of the predictor is fixed" (official code, --fix-pred-lr)
+        return [self.predictor] if self.fix_predictor_lr else []  # the official code's --fix-pred-lr

@@ -1,15 +1,19 @@
-"""A suite's grid: which runs, cells and files there are. Imports no torch: Snakemake reads it at every start."""
+"""A suite's grid: which runs, evaluations and cells there are. Imports no torch: Snakemake reads it at every start."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ddcl.core.config import SuiteConfig, parse, read_yaml
+from ddcl.core.config import parse, read_yaml
 from ddcl.core.errors import UserError, check_name
 from ddcl.core.files import canonical_json
 from ddcl.recipes import (
+    AUTHORS_SUFFIX,
     CONFIG_DIR,
     EvaluationRecipe,
     PerturbationRecipe,
@@ -18,23 +22,29 @@ from ddcl.recipes import (
     read_dataset,
     read_evaluation,
     read_ops,
-    read_perturbation,
+    read_perturbations,
     read_variant,
 )
-from ddcl.registry import METHODS
+from ddcl.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry, has_cell
 from ddcl.report.specs import FIGURE_NAMES, TableSpec
+from ddcl.yaml_models import BlockConfig, RandomSubsetsConfig, SuiteConfig
 
 CLEAN = "none"  # the perturbation that leaves test images as they are
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One number that the suite is expected to give: run × evaluation × perturbation × part."""
+@dataclass
+class Run:
+    """A run of the suite, and what it is evaluated by: {data set: {evaluation: perturbations}}."""
 
-    run: str
-    evaluation: str
-    perturbation: str
-    part: str
+    recipe: Recipe
+    label: str
+    subsets: RandomSubsetsConfig | None
+    evaluations: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    def add(self, dataset: str, evaluation: str, perturbations: list[str]) -> None:
+        """Ask for an evaluation on a data set; perturbations of several blocks are united."""
+        known = self.evaluations.setdefault(dataset, {}).setdefault(evaluation, [])
+        known += [name for name in perturbations if name not in known]
 
 
 class Suite:
@@ -46,82 +56,158 @@ class Suite:
 
     def __init__(self, config: dict[str, Any], where: str) -> None:
         self.config = parse(SuiteConfig, config, where)
-        self.recipes: dict[str, Recipe] = {}
-        names = dict.fromkeys(name for block in self.config.runs for name in block.datasets)
-        self.dataset_configs = {name: read_dataset(name) for name in names}
-        for block in self.config.runs:
-            self._add_block(block.model_dump(), where)
-        if CLEAN not in self.config.perturbations:
-            raise UserError(f"{where}: perturbations must contain {CLEAN!r}: the clean images are the reference")
-        for figure in self.config.figures:
-            check_name("figure", figure, FIGURE_NAMES, f"{where}: figures")
+        self.runs: dict[str, Run] = {}
         self.evaluations: dict[str, EvaluationRecipe] = {}
         self.perturbations: dict[str, PerturbationRecipe] = {}
         self.labels: dict[str, dict[str, str]] = {"evaluation": {}, "perturbation": {}}
-        for name in self.config.evaluations:
-            self.labels["evaluation"][name], self.evaluations[name] = read_evaluation(name)
-        for name in self.config.perturbations:
-            self.labels["perturbation"][name], self.perturbations[name] = read_perturbation(name)
-        self.tables = {name: read_table(name) for name in self.config.tables}
+        self.tables: dict[str, TableSpec] = {}
+        self.figures: list[str] = []
+        self._add(self.config, where)
+        names = (name for run in self.runs.values() for name in (run.recipe.dataset, *run.evaluations))
+        self.dataset_configs = {name: read_dataset(name) for name in dict.fromkeys(names)}
 
     @classmethod
     def load(cls, path: Path) -> Suite:
         """Read the suite file `path`."""
         return cls(read_yaml(path), str(path))
 
-    def _add_block(self, block: dict[str, Any], where: str) -> None:
-        for dataset in block["datasets"]:
-            for variant in block["variants"]:
-                for augmentation in block["augmentations"]:
-                    first: Recipe | None = None
-                    for seed in block["seeds"]:
-                        recipe = (
-                            first.model_copy(update={"seed": seed})
-                            if first
-                            else build_recipe((dataset, variant, augmentation), seed, block["overrides"])
-                        )
-                        first = first or recipe
-                        if self.recipes.setdefault(recipe.name, recipe) != recipe:
-                            raise UserError(f"{where}: runs: {recipe.name} stands in two blocks with other numbers")
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """The recipe of each run, by the run's name."""
+        return {name: run.recipe for name, run in self.runs.items()}
 
-    def cells(self) -> list[Cell]:
-        """Return every cell that the suite is expected to fill."""
-        return [
-            Cell(name, evaluation, perturbation, part)
-            for name, recipe in self.recipes.items()
-            for evaluation in self.evaluations
-            for perturbation in self.perturbations
-            for part in METHODS[recipe.method].parts
-        ]
+    def protocol(self, evaluation: str) -> EvaluationEntry:
+        """Return the registry's entry of an evaluation of the suite."""
+        return EVALUATIONS[self.evaluations[evaluation].protocol]
+
+    def parts(self, run: Run, evaluation: str) -> list[str]:
+        """Return the parts of the features that an evaluation of a run gives cells for."""
+        allowed, parts = self.protocol(evaluation).parts, list(METHODS[run.recipe.method].parts)
+        if run.subsets and parts == ["full"]:
+            parts += RANDOM_PARTS
+        return [part for part in parts if allowed is None or part in allowed]
+
+    def features(self, run: Run, dataset: str) -> list[str]:
+        """Return the perturbations under which features of a run on a data set are needed."""
+        wanted = run.evaluations.get(dataset, {}).items()
+        needed = (names for evaluation, names in wanted if "features" in self.protocol(evaluation).inputs)
+        return list(dict.fromkeys(name for names in needed for name in names))
+
+    def _add(self, config: SuiteConfig, where: str, chain: tuple[str, ...] = ()) -> None:
+        """Add the suites that `config` includes, then its own blocks, tables and figures."""
+        for name in config.include:
+            path = CONFIG_DIR / "suites" / f"{name}.yaml"
+            if name in chain:
+                raise UserError(f"{path}: circular include: {' -> '.join((*chain, name))}")
+            self._add(parse(SuiteConfig, read_yaml(path), str(path)), str(path), (*chain, name))
+        for block in config.runs:
+            self._add_block(block, config, where)
+        for figure in config.figures:
+            check_name("figure", figure, FIGURE_NAMES, f"{where}: figures")
+        self.figures += [figure for figure in config.figures if figure not in self.figures]
+        self.tables |= {name: read_table(name) for name in config.tables}
+
+    def _add_block(self, block: BlockConfig, config: SuiteConfig, where: str) -> None:
+        evaluations = config.evaluations if block.evaluations is None else block.evaluations
+        named = config.perturbations if block.perturbations is None else block.perturbations
+        perturbations = [member for name in named for member in self._read_perturbations(name, config.draws, where)]
+        for name in (*evaluations, *(name for item in block.transfer for name in item.evaluations)):
+            self.labels["evaluation"][name], self.evaluations[name] = read_evaluation(name)
+        if not evaluations or CLEAN not in perturbations:
+            missing = (
+                f"{CLEAN!r} in perturbations: the clean images are the reference" if evaluations else "evaluations"
+            )
+            raise UserError(f"{where}: runs: a block needs {missing}, its own or the suite's")
+        for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
+            first = build_recipe((dataset, variant, augmentation), block.seeds[0], block.overrides, block.authors)
+            label = read_variant(read_dataset(dataset), variant, {}, block.authors).label
+            for seed in block.seeds:
+                run = self._add_run(first.model_copy(update={"seed": seed}), label, config.random_subsets, where)
+                for evaluation in evaluations:
+                    run.add(dataset, evaluation, self._under(evaluation, perturbations))
+                for item in block.transfer:
+                    for target, evaluation in product(item.to, item.evaluations):
+                        run.add(target, evaluation, [CLEAN])
+
+    def _read_perturbations(self, name: str, draws: int, where: str) -> list[str]:
+        members = read_perturbations(name, draws)
+        if len(members) > 1:
+            self.labels["perturbation"][name] = name.replace("_", " ")
+        for member, (label, recipe) in members.items():
+            if self.perturbations.setdefault(member, recipe) != recipe:
+                raise UserError(f"{where}: perturbation {member} stands in two suites with another number of draws")
+            self.labels["perturbation"][member] = label
+        return list(members)
+
+    def _under(self, evaluation: str, perturbations: list[str]) -> list[str]:
+        """Return those of the perturbations that an evaluation is made under."""
+        under = self.evaluations[evaluation].under
+        if under == "clean" or not self.protocol(evaluation).perturbed:
+            return [CLEAN]
+        return perturbations if under == "all" else [name for name in perturbations if "." not in name]
+
+    def _add_run(self, recipe: Recipe, label: str, subsets: RandomSubsetsConfig | None, where: str) -> Run:
+        run = self.runs.setdefault(recipe.name, Run(recipe, label, subsets))
+        if run.recipe != recipe:
+            raise UserError(f"{where}: runs: {recipe.name} stands in two blocks with other numbers")
+        if run.subsets != subsets:
+            raise UserError(f"{where}: runs: {recipe.name} stands in two suites with other random_subsets")
+        return run
+
+    def n_cells(self) -> int:
+        """Return how many numbers the suite is expected to give."""
+        return sum(
+            has_cell(part, perturbation) * len(target["metrics"])
+            for run in self.runs.values()
+            for target in self._targets(run)
+            for part, perturbation in product(target["parts"], target["perturbations"])
+        )
+
+    def _targets(self, run: Run) -> Iterator[dict[str, Any]]:
+        """Yield, per data set and evaluation of a run, the cells that its record must have."""
+        for dataset, evaluations in run.evaluations.items():
+            for evaluation, perturbations in evaluations.items():
+                yield {
+                    "eval_dataset": dataset,
+                    "evaluation": evaluation,
+                    "perturbations": perturbations,
+                    "parts": self.parts(run, evaluation),
+                    "metrics": list(self.protocol(evaluation).metrics),
+                }
 
     def plan(self) -> dict[str, Any]:
         """Return the JSON object of results/suite.json: what collect, tables, figures and the report need to know."""
-        labels = dict(self.labels)
-        labels["dataset"] = {name: dataset.label for name, dataset in self.dataset_configs.items()}
-        labels["variant"] = {}
-        labels["augmentation"] = {CLEAN: "no training"}
-        for recipe in self.recipes.values():
-            scale = self.dataset_configs[recipe.dataset].scale
-            labels["variant"][recipe.variant] = read_variant(scale, recipe.variant, {}).label
-            if recipe.ops:
-                labels["augmentation"][recipe.augmentation] = read_ops("augmentations", recipe.augmentation, {})[0]
         return {
-            "schema": 1,
+            "schema": 2,
             "suite": self.config.suite,
             "title": self.config.title,
             "description": self.config.description,
-            "runs": [self._run_entry(recipe) for recipe in self.recipes.values()],
+            "runs": [self._run_entry(run) for run in self.runs.values()],
             "evaluations": list(self.evaluations),
+            "protocols": {name: recipe.protocol for name, recipe in self.evaluations.items()},
             "selections": {name: recipe.selection for name, recipe in self.evaluations.items()},
             "perturbations": list(self.perturbations),
             "tables": list(self.tables),
-            "figures": self.config.figures,
+            "figures": self.figures,
+            "figure_variants": self.config.figure_variants,
+            "figure_augmentations": self.config.figure_augmentations,
             "table_specs": {name: spec.model_dump() for name, spec in self.tables.items()},
-            "labels": labels,
+            "labels": self._all_labels(),
         }
 
-    def _run_entry(self, recipe: Recipe) -> dict[str, Any]:
-        entry = METHODS[recipe.method]
+    def _all_labels(self) -> dict[str, dict[str, str]]:
+        labels = dict(self.labels)
+        labels["dataset"] = {name: dataset.label for name, dataset in self.dataset_configs.items()}
+        labels["eval_dataset"] = labels["dataset"]
+        labels["variant"] = {run.recipe.variant: run.label for run in self.runs.values()}
+        trained = dict.fromkeys(run.recipe.augmentation for run in self.runs.values() if run.recipe.ops)
+        labels["augmentation"] = {CLEAN: "no training"}
+        labels["augmentation"] |= {name: read_ops("augmentations", name, {})[0] for name in trained}
+        return labels
+
+    def _run_entry(self, run: Run) -> dict[str, Any]:
+        recipe, entry = run.recipe, METHODS[run.recipe.method]
+        schedule = recipe.training.schedule
         return {
             "dataset": recipe.dataset,
             "variant": recipe.variant,
@@ -130,6 +216,12 @@ class Suite:
             "parts": list(entry.parts),
             "trains": entry.trains,
             "recipe_digest": recipe.digest,
+            "backbone": recipe.training.backbone.name,
+            "epochs": recipe.training.epochs,
+            "extra_warmup_epochs": schedule.extra_warmup_epochs,
+            "batch_size": recipe.training.batch_size,
+            "authors": recipe.variant.endswith(AUTHORS_SUFFIX),
+            "targets": list(self._targets(run)),
         }
 
     def plan_text(self) -> str:

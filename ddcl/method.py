@@ -3,25 +3,27 @@
 The features h [B, D] are split into a distortion-invariant part (DIR), the first ``round(dir_frac · D)`` columns, and
 a distortion-variant part (DVR), the rest; 80 / 20 in the paper. DIR gets the usual loss of positive pairs. The
 Distortion-Disentangled Loss (DDL) drives the DVRs of the two views to be orthogonal: it is the absolute value of the
-*batch mean* of their cosine, so that signs cancel between images, as in the official code (not the mean of absolute
-values).
+*batch mean* of their cosine, so that signs cancel between images, as in the official code. (The mean of absolute
+values, which does not let them cancel, is the setting ``dvr_form: mean_of_abs``.)
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ddcl.core.heads import barlow_projector, simsiam_predictor, simsiam_projector
-from ddcl.core.losses import barlow_twins_loss, full_precision, mean_cosine, standardise
+from ddcl.core.losses import barlow_twins_loss, cosine, full_precision, group_means, mean_cosine, standardise
 from ddcl.core.method import Batch, Method, Step
 from ddcl.registry import DDCLSettings, DDCLSymmetricSettings
 
 
 class _Split(Method):
-    """The split of the features into DIR and DVR that both forms share."""
+    """The split of the features into DIR and DVR, and the loss on DVR, that both forms share."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: DDCLSettings | DDCLSymmetricSettings) -> None:
         super().__init__(encoder, feature_dim, settings)
+        self.dvr_weight, self.dvr_form, self.dvr_groups = settings.dvr_weight, settings.dvr_form, settings.dvr_groups
         self.dir_dim = round(settings.dir_frac * feature_dim)
         self.dvr_dim = feature_dim - self.dir_dim
         if not 0 < self.dir_dim < feature_dim:
@@ -39,16 +41,26 @@ class _Split(Method):
         h = self.encoder(x)  # [B, D]
         return h[:, : self.dir_dim], h[:, self.dir_dim :]
 
+    def disentangling_loss(self, *cosines: Tensor) -> Tensor:
+        """Return the DDL, a scalar in [0, 1], of the cosines [B] of the two views' DVRs, in one or two directions."""
+        directions = torch.stack(cosines)  # [1 or 2, B]
+        if self.dvr_form == "mean_of_abs":
+            return directions.abs().mean()
+        return group_means(directions.mean(dim=0), self.dvr_groups).abs().mean()
+
 
 class DDCL(_Split):
-    """Asymmetric DDCL: SimSiam on DIR; each part has its own projector and predictor."""
+    """Asymmetric DDCL: SimSiam on DIR; each part has its own projector and predictor.
+
+    With `preg_weight`, DDCL+PReg of the official code: the squared norms of the two parts' heads are tied.
+    """
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: DDCLSettings) -> None:
         super().__init__(encoder, feature_dim, settings)
-        self.dvr_weight = settings.dvr_weight
-        dim, hidden_dim = settings.projector_dim, settings.predictor_hidden_dim
-        self.projector_dir = simsiam_projector(self.dir_dim, dim)
-        self.projector_dvr = simsiam_projector(self.dvr_dim, dim)
+        self.preg_weight, self.fix_predictor_lr = settings.preg_weight, settings.fix_predictor_lr
+        dim, layers, hidden_dim = settings.projector_dim, settings.projector_layers, settings.predictor_hidden_dim
+        self.projector_dir = simsiam_projector(self.dir_dim, dim, layers)
+        self.projector_dvr = simsiam_projector(self.dvr_dim, dim, layers)
         self.predictor_dir = simsiam_predictor(dim, hidden_dim)
         self.predictor_dvr = simsiam_predictor(dim, hidden_dim)
 
@@ -64,12 +76,27 @@ class DDCL(_Split):
         z2_dir, z2_dvr, p2_dir, p2_dvr = self.embed(batch.x2)
         # detach = stop-gradient on the four targets
         dir_loss = -0.5 * (mean_cosine(p1_dir, z2_dir.detach()) + mean_cosine(p2_dir, z1_dir.detach()))
-        dvr_cosine = 0.5 * (mean_cosine(p1_dvr, z2_dvr.detach()) + mean_cosine(p2_dvr, z1_dvr.detach()))
-        loss = dir_loss + self.dvr_weight * dvr_cosine.abs()
-        return Step(loss, {"dir_loss": dir_loss, "dvr_cosine": dvr_cosine}, {"dir": z1_dir, "dvr": z1_dvr})
+        towards, back = cosine(p1_dvr, z2_dvr.detach()), cosine(p2_dvr, z1_dvr.detach())  # [B]
+        loss = dir_loss + self.dvr_weight * self.disentangling_loss(towards, back)
+        terms = {"dir_loss": dir_loss, "dvr_cosine": 0.5 * (towards + back).mean()}
+        if self.preg_weight:
+            terms["preg"] = self.parameter_regularisation()
+            loss = loss + self.preg_weight * terms["preg"]
+        return Step(loss, terms, {"dir": z1_dir, "dvr": z1_dvr})
+
+    def parameter_regularisation(self) -> Tensor:
+        """Return PReg: half of |‖g_dir‖² − ‖g_dvr‖²| + |‖q_dir‖² − ‖q_dvr‖²|, over all parameters of the heads."""
+        projectors = _squared_norm(self.projector_dir) - _squared_norm(self.projector_dvr)
+        predictors = _squared_norm(self.predictor_dir) - _squared_norm(self.predictor_dvr)
+        return 0.5 * (projectors.abs() + predictors.abs())
 
     def fixed_lr(self) -> list[nn.Module]:
-        return [self.predictor_dir, self.predictor_dvr]
+        return [self.predictor_dir, self.predictor_dvr] if self.fix_predictor_lr else []
+
+
+def _squared_norm(module: nn.Module) -> Tensor:
+    """Return the sum of squares of all parameters of `module`."""
+    return torch.stack([p.square().sum() for p in module.parameters()]).sum()
 
 
 class DDCLSymmetric(_Split):
@@ -86,7 +113,6 @@ class DDCLSymmetric(_Split):
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: DDCLSymmetricSettings) -> None:
         super().__init__(encoder, feature_dim, settings)
-        self.dvr_weight = settings.dvr_weight
         self.offdiag_weight = settings.offdiag_weight
         self.projector_dir = barlow_projector(self.dir_dim, settings.projector_dim)
         self.projector_dvr = barlow_projector(self.dvr_dim, settings.projector_dim)
@@ -100,6 +126,6 @@ class DDCLSymmetric(_Split):
         z1_dir, z1_dvr = self.embed(batch.x1)
         z2_dir, z2_dvr = self.embed(batch.x2)
         dir_loss = barlow_twins_loss(z1_dir, z2_dir, self.offdiag_weight)
-        dvr_cosine = mean_cosine(z1_dvr, z2_dvr)
-        loss = dir_loss + self.dvr_weight * dvr_cosine.abs()
-        return Step(loss, {"dir_loss": dir_loss, "dvr_cosine": dvr_cosine}, {"dir": z1_dir, "dvr": z1_dvr})
+        cosines = cosine(z1_dvr, z2_dvr)  # [B]
+        loss = dir_loss + self.dvr_weight * self.disentangling_loss(cosines)
+        return Step(loss, {"dir_loss": dir_loss, "dvr_cosine": cosines.mean()}, {"dir": z1_dir, "dvr": z1_dvr})

@@ -6,29 +6,24 @@ nothing. Imports no torch.
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from ddcl.core.config import (
-    DatasetConfig,
-    EvaluationConfig,
-    Model,
-    OpsConfig,
-    TrainingConfig,
-    VariantConfig,
-    merge,
-    parse,
-    read_yaml,
-)
+from ddcl.core.config import Model, merge, parse, read_yaml
 from ddcl.core.errors import UserError, check_name
 from ddcl.core.files import canonical_json, digest_text, read_json
+from ddcl.core.training_config import TrainingConfig
 from ddcl.data.op_settings import build_settings
 from ddcl.registry import EVALUATIONS, METHODS, READERS
+from ddcl.yaml_models import DatasetConfig, EvaluationConfig, NormalisationConfig, OpsConfig, VariantConfig
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "config"
 NO_AUGMENTATION = "none"  # the augmentation of runs that do not train
+ANY_SCALE = "any"  # folder of the variants that change something at every scale
+AUTHORS_SUFFIX = "_authors"  # of the variants of a block with `authors: true`
 
 
 class OpRecipe(Model):
@@ -38,6 +33,17 @@ class OpRecipe(Model):
     settings: dict[str, Any]
 
 
+class DataRecipe(Model):
+    """Everything that can move the images of a prepared data set."""
+
+    reader: str
+    settings: dict[str, Any]
+    image_side_px: int
+    n_classes: int
+    normalisation: NormalisationConfig | None
+    resize_px: int | None
+
+
 class Recipe(Model):
     """Everything that can move the numbers of one run."""
 
@@ -45,8 +51,7 @@ class Recipe(Model):
     variant: str
     augmentation: str
     seed: int = Field(ge=0)
-    reader: str
-    image_side_px: int
+    data: DataRecipe
     method: str
     settings: dict[str, Any]
     training: TrainingConfig
@@ -70,6 +75,7 @@ class EvaluationRecipe(Model):
     protocol: str
     selection: str
     settings: dict[str, Any]
+    under: str = Field(default="all", exclude=True)  # which cells there are, not what their numbers are
 
 
 class PerturbationRecipe(Model):
@@ -77,6 +83,7 @@ class PerturbationRecipe(Model):
 
     perturbation: str
     ops: list[OpRecipe]
+    draws: int = 1
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -84,13 +91,20 @@ def load_recipe(path: Path) -> Recipe:
     return parse(Recipe, read_json(path, "recipe"), str(path))
 
 
-def _read_with_base(folder: Path, name: str, chain: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the YAML `folder`/`name` on top of its `base`, recursively."""
+def variant_path(scale: str, name: str) -> Path:
+    """Return the file of a variant: of the scale, else of `any`, where what holds at every scale stands."""
+    own, common = (CONFIG_DIR / "variants" / folder / f"{name}.yaml" for folder in (scale, ANY_SCALE))
+    return own if own.exists() or not common.exists() else common
+
+
+def _read_with_base(scale: str, name: str, chain: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the YAML of variant `name` on top of its `base`, recursively."""
+    path = variant_path(scale, name)
     if name in chain:
-        raise UserError(f"{folder / name}.yaml: circular base: {' -> '.join((*chain, name))}")
-    values = read_yaml(folder / f"{name}.yaml")
+        raise UserError(f"{path}: circular base: {' -> '.join((*chain, name))}")
+    values = dict(read_yaml(path))
     base = values.pop("base", None)
-    return values if base is None else merge(_read_with_base(folder, base, (*chain, name)), values)
+    return values if base is None else merge(_read_with_base(scale, base, (*chain, name)), values)
 
 
 def read_dataset(name: str) -> DatasetConfig:
@@ -103,13 +117,36 @@ def read_dataset(name: str) -> DatasetConfig:
     return dataset
 
 
-def read_variant(scale: str, name: str, overrides: dict[str, Any]) -> VariantConfig:
-    """Read and check config/variants/`scale`/`name`.yaml, with a block's `overrides` of its training settings."""
-    folder = CONFIG_DIR / "variants" / scale
-    check_name("scale", scale, [entry.name for entry in folder.parent.iterdir() if entry.is_dir()], str(folder.parent))
-    where = f"{folder / name}.yaml"
-    values = _read_with_base(folder, name)
-    values["training"] = merge(values.get("training") or {}, overrides)
+def data_recipe(name: str) -> DataRecipe:
+    """Return the recipe of the data set `name`."""
+    dataset = read_dataset(name)
+    values = dataset.model_dump(include=set(DataRecipe.model_fields))
+    return DataRecipe.model_validate(values | {"settings": reader_settings(name, dataset).model_dump()})
+
+
+def reader_settings(name: str, dataset: DatasetConfig) -> BaseModel:
+    """Return the settings of the data set's reader, checked."""
+    where = f"{CONFIG_DIR / 'datasets' / name}.yaml: settings"
+    return parse(READERS[dataset.reader].settings, dataset.settings, where)
+
+
+def read_variant(dataset: DatasetConfig, name: str, overrides: dict[str, Any], authors: bool = False) -> VariantConfig:
+    """Read and check the variant `name` of the data set's scale.
+
+    On top of the variant's own numbers come, in this order, what the data set needs otherwise, the variant's `authors`
+    section if `authors` is asked for, and a block's `overrides` of the training settings.
+    """
+    root = CONFIG_DIR / "variants"
+    scales = [entry.name for entry in root.iterdir() if entry.is_dir() and entry.name != ANY_SCALE]
+    check_name("scale", dataset.scale, scales, str(root))
+    where = str(variant_path(dataset.scale, name))
+    values = _read_with_base(dataset.scale, name)
+    values["training"] = merge(values.get("training") or {}, dataset.training_overrides)
+    if authors:
+        if not values.get("authors"):
+            raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
+        values = merge(values, values["authors"]) | {"label": f"{values.get('label')} (as published)"}
+    values["training"] = merge(values["training"], overrides)
     variant = parse(VariantConfig, values, where if not overrides else f"{where} with the block's overrides")
     check_name("method", variant.method, METHODS, where)
     parse(METHODS[variant.method].settings, variant.settings, f"{where}: settings")
@@ -125,6 +162,8 @@ def read_ops(
         raise UserError(f"{path}: circular base: {' -> '.join((*chain, name))}")
     config = parse(OpsConfig, read_yaml(path), str(path))
     ops: list[OpRecipe] = []
+    if config.family:
+        raise UserError(f"{path}: a family stands for several perturbations; it has no operations of its own")
     if config.base is None and config.remove:
         raise UserError(f"{path}: remove: there is no base to remove {config.remove} from")
     if config.base is not None:
@@ -147,10 +186,37 @@ def _complete(item: OpRecipe, overrides: dict[str, dict[str, Any]], where: str) 
     return OpRecipe(op=item.op, settings=settings.model_dump())
 
 
-def read_perturbation(name: str) -> tuple[str, PerturbationRecipe]:
-    """Return label and recipe of config/perturbations/`name`.yaml."""
-    label, ops = read_ops("perturbations", name, {})
-    return label, PerturbationRecipe(perturbation=name, ops=ops)
+def read_perturbations(name: str, draws: int = 1) -> dict[str, tuple[str, PerturbationRecipe]]:
+    """Return label and recipe of the perturbation `name`, by name; a family gives one for each combination.
+
+    draws: of a perturbation with operations; members of a family are drawn once.
+    """
+    path = CONFIG_DIR / "perturbations" / f"{name}.yaml"
+    config = parse(OpsConfig, read_yaml(path), str(path))
+    if not config.family:
+        label, ops = read_ops("perturbations", name, {})
+        return {name: (label, PerturbationRecipe(perturbation=name, ops=ops, draws=draws if ops else 1))}
+    family = config.family
+    if config.base is not None:
+        base = CONFIG_DIR / "perturbations" / f"{config.base}.yaml"
+        family = merge(parse(OpsConfig, read_yaml(base), str(base)).family, family)
+    if len(family) != 1 or config.ops or config.remove:
+        raise UserError(f"{path}: a family has exactly one operation, and neither ops nor remove")
+    ((op, lists),) = family.items()
+    found = {}
+    for values in product(*lists.values()):
+        member = f"{name}.{'_'.join(map(str, values))}"
+        item = _complete(OpRecipe(op=op, settings=dict(zip(lists, values, strict=True))), {}, str(path))
+        recipe = PerturbationRecipe(perturbation=member, ops=[item], draws=1)
+        found[member] = (" ".join(map(str, values)).replace("_", " "), recipe)
+    return found
+
+
+def read_perturbation(name: str, draws: int = 1) -> PerturbationRecipe:
+    """Return the recipe of one perturbation; members of a family are named FAMILY.VALUES."""
+    members = read_perturbations(name.split(".", 1)[0], draws)
+    check_name("perturbation", name, members, str(CONFIG_DIR / "perturbations"))
+    return members[name][1]
 
 
 def read_evaluation(name: str) -> tuple[str, EvaluationRecipe]:
@@ -160,15 +226,19 @@ def read_evaluation(name: str) -> tuple[str, EvaluationRecipe]:
     check_name("protocol", config.protocol, EVALUATIONS, str(path))
     settings = parse(EVALUATIONS[config.protocol].settings, config.settings, f"{path}: settings")
     return config.label, EvaluationRecipe(
-        evaluation=name, protocol=config.protocol, selection=config.selection, settings=settings.model_dump()
+        evaluation=name,
+        protocol=config.protocol,
+        selection=config.selection,
+        settings=settings.model_dump(),
+        under=config.under,
     )
 
 
-def build_recipe(names: tuple[str, str, str], seed: int, overrides: dict[str, Any]) -> Recipe:
+def build_recipe(names: tuple[str, str, str], seed: int, overrides: dict[str, Any], authors: bool = False) -> Recipe:
     """Return the recipe of the run `names` = (dataset, variant, augmentation)."""
     dataset_name, variant_name, augmentation = names
     dataset = read_dataset(dataset_name)
-    variant = read_variant(dataset.scale, variant_name, overrides)
+    variant = read_variant(dataset, variant_name, overrides, authors)
     trains = METHODS[variant.method].trains
     if trains == (augmentation == NO_AUGMENTATION):
         wanted = "a name in config/augmentations" if trains else repr(NO_AUGMENTATION)
@@ -176,11 +246,10 @@ def build_recipe(names: tuple[str, str, str], seed: int, overrides: dict[str, An
     ops = read_ops("augmentations", augmentation, dataset.augmentation_overrides)[1] if trains else []
     return Recipe(
         dataset=dataset_name,
-        variant=variant_name,
+        variant=variant_name + (AUTHORS_SUFFIX if authors else ""),
         augmentation=augmentation,
         seed=seed,
-        reader=dataset.reader,
-        image_side_px=dataset.image_side_px,
+        data=data_recipe(dataset_name),
         method=variant.method,
         settings=parse(METHODS[variant.method].settings, variant.settings, variant_name).model_dump(),
         training=variant.training,

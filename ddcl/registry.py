@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from ddcl.core.config import Model
+
+TOP1 = "top1"  # accuracy after the last epoch, or with hyperparameters chosen on the training split
+TOP1_BEST_TEST = "top1_best_test_epoch"  # of the epoch that is best on the test split: too high, but as published
 
 
 class SimSiamSettings(Model):
     """Settings of `baselines.simsiam`."""
 
     projector_dim: int = Field(ge=1, description="width of all projector layers")
+    projector_layers: Literal[2, 3] = Field(default=3, description="layers of the projector")
     predictor_hidden_dim: int = Field(ge=1, description="width of the predictor's bottleneck")
+    fix_predictor_lr: bool = Field(default=True, description="the predictor's learning rate does not decay")
+
+
+class SimSiamBaselineSettings(SimSiamSettings):
+    """Settings of `baselines.simsiam` that DDCL does not share."""
+
+    feature_frac: float = Field(
+        default=1.0, gt=0, le=1, description="use only the first round(this · D) features: a control of DIR's width"
+    )
 
 
 class BarlowTwinsSettings(Model):
@@ -29,18 +42,33 @@ class BarlowTwinsSettings(Model):
     offdiag_weight: float = Field(ge=0, description="λ of the redundancy term, eq. 1")
 
 
-class DDCLSettings(SimSiamSettings):
+class SplitSettings(Model):
+    """What both forms of DDCL share."""
+
+    dir_frac: float = Field(gt=0, lt=1, description="share of the features that is DIR")
+    dvr_weight: float = Field(ge=0, description="weight of the distortion-disentangled loss")
+    dvr_form: Literal["abs_of_mean", "mean_of_abs"] = Field(
+        default="abs_of_mean",
+        description="|mean cos|, as the official code, or mean |cos|, which does not let signs cancel between images",
+    )
+    dvr_groups: int = Field(
+        default=1,
+        ge=1,
+        description="equal groups of the batch that abs_of_mean is taken of, then averaged; the official code takes it "
+        "per GPU, of which its scripts use 2",
+    )
+
+
+class DDCLSettings(SplitSettings, SimSiamSettings):
     """Settings of `ddcl.method.DDCL`."""
 
-    dir_frac: float = Field(gt=0, lt=1, description="share of the features that is DIR")
-    dvr_weight: float = Field(ge=0, description="weight of the distortion-disentangled loss")
+    preg_weight: float = Field(
+        default=0.0, ge=0, description="weight of PReg, which ties the heads' parameter norms; the official 0.001"
+    )
 
 
-class DDCLSymmetricSettings(BarlowTwinsSettings):
+class DDCLSymmetricSettings(SplitSettings, BarlowTwinsSettings):
     """Settings of `ddcl.method.DDCLSymmetric`."""
-
-    dir_frac: float = Field(gt=0, lt=1, description="share of the features that is DIR")
-    dvr_weight: float = Field(ge=0, description="weight of the distortion-disentangled loss")
 
 
 class NoSettings(Model):
@@ -65,14 +93,72 @@ class KnnSettings(Model):
     chunk_images: int = Field(ge=1, description="test images per similarity block; bounds the memory")
 
 
+class FashionMnistSettings(Model):
+    """Settings of `ddcl.data.readers.arrays:read_fashion_mnist`."""
+
+    n_train: int | None = Field(
+        default=None, ge=10, description="use this many training images, the first of each class alike; null: all"
+    )
+
+
+class ImageNetSettings(Model):
+    """Settings of `ddcl.data.readers.files:read_imagenet`."""
+
+    classes: str | None = Field(
+        default=None, description="file in config/datasets with one WordNet id a line: only these classes; null: all"
+    )
+    classes_sha256: str | None = Field(default=None, description="sha256 of that file")
+
+
+class ImageFolderSettings(Model):
+    """Settings of `ddcl.data.readers.files:read_image_folder`."""
+
+    folder: str = Field(description="folder below data_root (or an absolute path) that holds the two split folders")
+    train: str = Field(default="train", description="folder of the training images: one subfolder per class")
+    test: str = Field(default="val", description="folder of the test images: the same subfolders")
+
+
+class SgdSettings(Model):
+    """SGD on augmented images, as the sources train their classifiers."""
+
+    epochs: int = Field(ge=1, description="passes over the training images")
+    batch_size: int = Field(ge=1, description="images per step")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(ge=0, description="l2 penalty")
+    lr_classifier: float = Field(gt=0, description="learning rate of the classifier, times batch_size / 256")
+    crop_scale: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[0.08, 1.0], min_length=2, max_length=2, description="area of the random crops, share of the image's"
+    )
+    flip: bool = Field(default=True, description="mirror half of the images")
+    save_epochs: int = Field(default=10, ge=1, description="save the state for resuming every this many epochs")
+
+
+class OnlineSettings(SgdSettings):
+    """Settings of `ddcl.evaluate.online`."""
+
+    lars: bool = Field(default=False, description="LARS, trust 0.001: SimSiam's ImageNet probe, batch 4096")
+
+
+class FinetuneSettings(SgdSettings):
+    """Settings of `ddcl.evaluate.finetune`."""
+
+    lr_backbone: float = Field(ge=0, description="learning rate of the encoder, times batch_size / 256")
+    classifier_at_backbone_lr: bool = Field(
+        default=False,
+        description="train the classifier at lr_backbone, as the official code does by mistake: it looks for fc.weight "
+        "after wrapping the network, which renames it",
+    )
+    subset: str | None = Field(
+        default=None, description="train on the images of config/subsets/<data set>_<this>.json only; null: all"
+    )
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A registered class or function, the type of its settings, and what is known of it without importing it."""
+    """A registered class or function, and the type of its settings."""
 
     target: str
     settings: type[BaseModel]
-    parts: tuple[str, ...] = ("full",)
-    trains: bool = True
 
     def load(self) -> Any:
         """Import and return the class or function."""
@@ -80,21 +166,75 @@ class Entry:
         return getattr(importlib.import_module(module), name)
 
 
+@dataclass(frozen=True)
+class MethodEntry(Entry):
+    """A method, and what is known of it without importing it."""
+
+    parts: tuple[str, ...] = ("full",)
+    trains: bool = True
+
+
+@dataclass(frozen=True)
+class EvaluationEntry(Entry):
+    """A protocol, and what is known of it without importing it.
+
+    inputs: `features` (extracted once), `images` (it trains on them itself), or both.
+    metrics: what it reports of each cell.
+    parts: the parts that it can be asked for; None: all.
+    perturbed: whether it is also evaluated on perturbed test images.
+    """
+
+    inputs: tuple[Literal["features", "images"], ...] = ("features",)
+    metrics: tuple[str, ...] = (TOP1,)
+    parts: tuple[str, ...] | None = None
+    perturbed: bool = True
+
+
 SPLIT_PARTS = ("full", "dir", "dvr")
+RANDOM_PARTS = ("random_dir", "random_dvr")  # of methods without a split: random columns, as many as DIR and DVR have
+
+
+def has_cell(part: str, perturbation: str) -> bool:
+    """Return whether a part is evaluated under a perturbation: random parts are not, under members of a family."""
+    return part not in RANDOM_PARTS or "." not in perturbation
+
 
 METHODS = {
-    "ddcl": Entry("ddcl.method:DDCL", DDCLSettings, SPLIT_PARTS),
-    "ddcl_sym": Entry("ddcl.method:DDCLSymmetric", DDCLSymmetricSettings, SPLIT_PARTS),
-    "simsiam": Entry("baselines.simsiam:SimSiam", SimSiamSettings),
-    "barlow_twins": Entry("baselines.barlow_twins:BarlowTwins", BarlowTwinsSettings),
-    "random_init": Entry("baselines.random_init:RandomInit", NoSettings, trains=False),
+    "ddcl": MethodEntry("ddcl.method:DDCL", DDCLSettings, SPLIT_PARTS),
+    "ddcl_sym": MethodEntry("ddcl.method:DDCLSymmetric", DDCLSymmetricSettings, SPLIT_PARTS),
+    "simsiam": MethodEntry("baselines.simsiam:SimSiam", SimSiamBaselineSettings),
+    "barlow_twins": MethodEntry("baselines.barlow_twins:BarlowTwins", BarlowTwinsSettings),
+    "random_init": MethodEntry("baselines.random_init:RandomInit", NoSettings, trains=False),
 }
 
 EVALUATIONS = {
-    "linear": Entry("ddcl.evaluate.linear:evaluate", LinearSettings),
-    "knn": Entry("ddcl.evaluate.knn:evaluate", KnnSettings),
+    "linear": EvaluationEntry("ddcl.evaluate.linear:evaluate", LinearSettings),
+    "knn": EvaluationEntry("ddcl.evaluate.knn:evaluate", KnnSettings),
+    "online": EvaluationEntry(
+        "ddcl.evaluate.online:evaluate", OnlineSettings, inputs=("features", "images"), metrics=(TOP1, TOP1_BEST_TEST)
+    ),
+    "finetune": EvaluationEntry(
+        "ddcl.evaluate.finetune:evaluate",
+        FinetuneSettings,
+        inputs=("images",),
+        metrics=(TOP1, TOP1_BEST_TEST),
+        parts=("full",),
+        perturbed=False,
+    ),
 }
 
 READERS = {
     "digits": Entry("ddcl.data.datasets:read_digits", NoSettings),
+    "fashion_mnist": Entry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),
+    "cifar10": Entry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
+    "cifar100": Entry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
+    "stl10": Entry("ddcl.data.readers.arrays:read_stl10", NoSettings),
+    "tiny_imagenet": Entry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
+    "imagenet": Entry("ddcl.data.readers.files:read_imagenet", ImageNetSettings),
+    "imagenette": Entry("ddcl.data.readers.files:read_imagenette", NoSettings),
+    "cub200": Entry("ddcl.data.readers.files:read_cub200", NoSettings),
+    "flowers102": Entry("ddcl.data.readers.files:read_flowers102", NoSettings),
+    "food101": Entry("ddcl.data.readers.files:read_food101", NoSettings),
+    "pets": Entry("ddcl.data.readers.files:read_pets", NoSettings),
+    "image_folder": Entry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings),
 }

@@ -12,7 +12,7 @@ def _module(target: str) -> str:
 
 def prepare_digest(reader: str) -> str:
     """Return the digest of the code that prepares a data set."""
-    return code_digest("ddcl.data.manifest", _module(READERS[reader].target))
+    return code_digest("ddcl.data.prepare", _module(READERS[reader].target))
 
 
 def pretrain_digest(method: str) -> str:

@@ -7,39 +7,41 @@ import io
 import shutil
 from pathlib import Path
 
-import torch
-
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import save_checkpoint
 from ddcl.core.devices import device_name
 from ddcl.core.files import write_json, write_text
 from ddcl.core.pretrain import Pretraining, Row
 from ddcl.core.provenance import provenance
+from ddcl.data.images import on_device
 from ddcl.data.loader import TwoViewLoader
-from ddcl.data.manifest import read_manifest, read_split
+from ddcl.data.manifest import read_images, read_manifest
 from ddcl.evaluate.monitor import Monitor
 from ddcl.recipes import Recipe
 
 FIRST_COLUMNS = ("epoch", "seconds", "loss", "lr", "knn_top1")
 
 
-def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, device: str, code_digest: str) -> Pretraining:
+def pretrain(
+    recipe: Recipe, manifest_path: Path, folder: Path, device: str, code_digest: str, workers: int = 0
+) -> Pretraining:
     """Train the run and write checkpoint.pt, history.csv and run.json below `folder`.
+
+    workers: processes that decode images, where the data set is kept as files.
 
     The state for resuming lies in `folder`/work until the run has ended. Two runs of one recipe on one machine give the
     same checkpoint, bit for bit on a CPU, interrupted or not.
     """
-    manifest = read_manifest(manifest_path, recipe.dataset, recipe.image_side_px)
-    arrays = read_split(manifest_path, manifest, "train")
-    images, labels = torch.from_numpy(arrays[0]), torch.from_numpy(arrays[1])
-    names = (recipe.dataset, recipe.seed)
+    manifest = read_manifest(manifest_path, recipe.dataset, recipe.data.model_dump())
+    side_px, names = recipe.data.image_side_px, (recipe.dataset, recipe.seed)
     method = build_method(recipe).to(device)
-    clean = build_pipeline([], recipe.image_side_px, manifest)
     loader = None
     if method.trains:
-        pipeline = build_pipeline(recipe.ops, recipe.image_side_px, manifest)
-        loader = TwoViewLoader((images.to(device), labels.to(device)), pipeline, recipe.training.batch_size, names)
-    monitor = Monitor((images, labels), clean, recipe.training.monitor, names)
+        images = read_images(manifest_path, manifest, "pretrain", side_px, workers)
+        pipeline = build_pipeline(recipe.ops, side_px, manifest)
+        loader = TwoViewLoader(on_device(images, device), pipeline, recipe.training.batch_size, names, device)
+    labelled = read_images(manifest_path, manifest, "train", side_px, workers)
+    monitor = Monitor(labelled, build_pipeline([], side_px, manifest), recipe.training.monitor, names)
     work = folder / "work"
     training = Pretraining(method, loader, monitor, recipe.training, (recipe.digest, code_digest), recipe.seed)
     training.run(work)

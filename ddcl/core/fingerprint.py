@@ -23,6 +23,8 @@ NEUTRAL = frozenset(
         "ddcl.core.errors",
         "ddcl.core.files",
         "ddcl.core.config",
+        "ddcl.core.training_config",
+        "ddcl.yaml_models",
         "ddcl.core.fingerprint",
         "ddcl.core.provenance",
         "ddcl.registry",

@@ -5,25 +5,19 @@ from __future__ import annotations
 from torch import nn
 
 
-def _two_hidden_layers(in_dim: int, width: int) -> list[nn.Module]:
-    return [
-        nn.Linear(in_dim, width, bias=False),
-        nn.BatchNorm1d(width),
-        nn.ReLU(inplace=True),
-        nn.Linear(width, width, bias=False),
-        nn.BatchNorm1d(width),
-        nn.ReLU(inplace=True),
-    ]
+def _hidden(in_dim: int, width: int) -> list[nn.Module]:
+    return [nn.Linear(in_dim, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
 
 
-def simsiam_projector(in_dim: int, out_dim: int) -> nn.Sequential:
-    """Return a 3-layer MLP [B, in_dim] → [B, out_dim] whose output is standardised (BN without affine).
+def simsiam_projector(in_dim: int, out_dim: int, layers: int = 3) -> nn.Sequential:
+    """Return an MLP of `layers` layers, [B, in_dim] → [B, out_dim], whose output is standardised (BN without affine).
 
     "The projection MLP has BN applied to each fully-connected layer, including its output fc. Its output fc has no
-    ReLU" (Chen and He 2021, sec. 3). DDCL uses the same head for each part.
+    ReLU. … This MLP has 3 layers" (Chen and He 2021, sec. 3); 2 in their CIFAR experiment. DDCL uses it for each part.
     """
+    dims = [in_dim] + [out_dim] * (layers - 1)
     return nn.Sequential(
-        *_two_hidden_layers(in_dim, out_dim),
+        *(module for dim in dims[:-1] for module in _hidden(dim, out_dim)),
         nn.Linear(out_dim, out_dim),
         nn.BatchNorm1d(out_dim, affine=False),
     )
@@ -31,12 +25,7 @@ def simsiam_projector(in_dim: int, out_dim: int) -> nn.Sequential:
 
 def simsiam_predictor(dim: int, hidden_dim: int) -> nn.Sequential:
     """Return the 2-layer bottleneck [B, dim] → [B, dim]; "its output fc does not have BN or ReLU" (ibid.)."""
-    return nn.Sequential(
-        nn.Linear(dim, hidden_dim, bias=False),
-        nn.BatchNorm1d(hidden_dim),
-        nn.ReLU(inplace=True),
-        nn.Linear(hidden_dim, dim),
-    )
+    return nn.Sequential(*_hidden(dim, hidden_dim), nn.Linear(hidden_dim, dim))
 
 
 def barlow_projector(in_dim: int, out_dim: int) -> nn.Sequential:
@@ -45,6 +34,7 @@ def barlow_projector(in_dim: int, out_dim: int) -> nn.Sequential:
     The standardisation of the output belongs to the loss there (`ddcl.core.losses.standardise`).
     """
     return nn.Sequential(
-        *_two_hidden_layers(in_dim, out_dim),
+        *_hidden(in_dim, out_dim),
+        *_hidden(out_dim, out_dim),
         nn.Linear(out_dim, out_dim, bias=False),
     )

@@ -14,12 +14,24 @@ def full_precision(z: Tensor) -> Tensor:
     return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
 
-def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Return the batch mean of the row-wise cosine of a, b [B, d], in [-1, 1].
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Return the row-wise cosine [B] of a, b [B, d], in [-1, 1].
 
     torch's ``cosine_similarity(dim=1, eps=1e-8)``, as in the official SimSiam and DDCL code.
     """
-    return F.cosine_similarity(a, b, dim=1, eps=1e-8).mean()
+    return F.cosine_similarity(a, b, dim=1, eps=1e-8)
+
+
+def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Return the batch mean of `cosine`."""
+    return cosine(a, b).mean()
+
+
+def group_means(values: Tensor, groups: int) -> Tensor:
+    """Return the means [groups] of equal, consecutive groups of a batch's values [B]; `groups` must divide B."""
+    if len(values) % groups:
+        raise ValueError(f"a batch of {len(values)} has no {groups} equal groups")
+    return values.view(groups, -1).mean(dim=1)
 
 
 def standardise(z: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ddcl.core.config import OptimizerConfig, ScheduleConfig
 from ddcl.core.method import Method
+from ddcl.core.training_config import OptimizerConfig, ScheduleConfig
 
 
 class LARS(Optimizer):
@@ -42,9 +42,9 @@ class LARS(Optimizer):
                 p.add_(state["mu"], alpha=-group["lr"])
 
 
-def initial_lr(config: OptimizerConfig, batch_size: int) -> float:
-    """Return the learning rate at the top of the schedule."""
-    return config.base_lr * (batch_size / 256 if config.lr_scaling == "batch/256" else 1.0)
+def scaled_lr(base_lr: float, config: OptimizerConfig, batch_size: int) -> float:
+    """Return the learning rate at the top of the schedule that `base_lr` stands for."""
+    return base_lr * (batch_size / 256 if config.lr_scaling == "batch/256" else 1.0)
 
 
 def lr_factor(config: ScheduleConfig, epoch: float, epochs: int) -> float:
@@ -59,22 +59,38 @@ def lr_factor(config: ScheduleConfig, epoch: float, epochs: int) -> float:
     return config.final_lr_frac + (1 - config.final_lr_frac) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def parameter_groups(method: Method, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Return groups by (fixed rate, decayed): each has `params`, `weight_decay` and the flag `fixed_lr`."""
+def warmup_lr(top_lr: float, epoch: int, epochs: int) -> float:
+    """Return the rate in epoch `epoch` (0-based) of the official DDCL code's `epochs` extra warm-up epochs."""
+    return 1e-9 + top_lr * epoch / epochs
+
+
+def parameter_groups(method: Method, config: OptimizerConfig, batch_size: int) -> list[dict[str, Any]]:
+    """Return groups by (fixed rate, decayed, 1-D).
+
+    Each has `params`, `weight_decay`, the rate at the top of the schedule `top_lr`, and the flag `fixed_lr`.
+    """
     fixed = {id(p) for module in method.fixed_lr() for p in module.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    own_1d = config.base_lr_1d is not None
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for p in method.parameters():
         if p.requires_grad:
-            groups.setdefault((id(p) in fixed, config.decay_1d or p.ndim > 1), []).append(p)
+            flat = p.ndim <= 1
+            groups.setdefault((id(p) in fixed, config.decay_1d or not flat, own_1d and flat), []).append(p)
+    lr, lr_1d = (scaled_lr(base, config, batch_size) for base in (config.base_lr, config.base_lr_1d or config.base_lr))
     return [
-        {"params": params, "weight_decay": config.weight_decay if decayed else 0.0, "fixed_lr": is_fixed}
-        for (is_fixed, decayed), params in groups.items()
+        {
+            "params": params,
+            "weight_decay": config.weight_decay if decayed else 0.0,
+            "fixed_lr": is_fixed,
+            "top_lr": lr_1d if is_1d else lr,
+        }
+        for (is_fixed, decayed, is_1d), params in groups.items()
     ]
 
 
 def build_optimizer(method: Method, config: OptimizerConfig, batch_size: int) -> Optimizer:
     """Return the optimiser of all trainable parameters, at its initial rate."""
-    groups, lr = parameter_groups(method, config), initial_lr(config, batch_size)
+    groups, lr = parameter_groups(method, config, batch_size), scaled_lr(config.base_lr, config, batch_size)
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=config.momentum)
     if config.name == "lars":
@@ -83,7 +99,13 @@ def build_optimizer(method: Method, config: OptimizerConfig, batch_size: int) ->
     return adam(groups, lr=lr, betas=(config.momentum, 0.999))
 
 
-def set_lr(optimizer: Optimizer, lr: float, factor: float) -> None:
-    """Set the rate of each group to lr · factor, or to lr where the group's rate is fixed."""
+def set_lr(optimizer: Optimizer, factor: float) -> None:
+    """Set the rate of each group to its top rate times `factor`, or to its top rate where the rate is fixed."""
     for group in optimizer.param_groups:
-        group["lr"] = lr if group["fixed_lr"] else lr * factor
+        group["lr"] = group["top_lr"] * (1.0 if group["fixed_lr"] else factor)
+
+
+def set_warmup_lr(optimizer: Optimizer, epoch: int, epochs: int) -> None:
+    """Set the rate of each group to `warmup_lr`, also where the rate is fixed later."""
+    for group in optimizer.param_groups:
+        group["lr"] = warmup_lr(group["top_lr"], epoch, epochs)

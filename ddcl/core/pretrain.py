@@ -13,16 +13,17 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
-from ddcl.core.config import TrainingConfig
 from ddcl.core.devices import native_bf16
 from ddcl.core.errors import UserError
 from ddcl.core.losses import effective_rank, std_ratio
 from ddcl.core.method import Batch, Method, Step
-from ddcl.core.optim import build_optimizer, initial_lr, lr_factor, set_lr
+from ddcl.core.optim import build_optimizer, lr_factor, set_lr, set_warmup_lr
 from ddcl.core.seeds import derive
+from ddcl.core.training_config import TrainingConfig
 
 Row = dict[str, float]
 
@@ -34,8 +35,8 @@ class Loader(Protocol):
     def steps(self) -> int:
         """Steps per epoch."""
 
-    def epoch(self, epoch: int) -> Iterable[Batch]:
-        """Yield the batches of a 0-based epoch, the same at every call."""
+    def epoch(self, epoch: int, order: int) -> Iterable[Batch]:
+        """Yield the batches of a 0-based epoch, in the order of epoch `order`; the same at every call."""
 
 
 class Pretraining:
@@ -59,15 +60,18 @@ class Pretraining:
     ) -> None:
         self.method, self.loader, self.monitor, self.config = method, loader, monitor, config
         self.identity, self.seed = list(identity), seed
-        self.epochs = config.epochs if loader else 0
+        self.warmup = config.schedule.extra_warmup_epochs if loader else 0
+        self.epochs = self.warmup + config.epochs if loader else 0  # in all
         self.epoch = 0
         self.status, self.message = "ok", ""
         self.history: list[Row] = []
         self.device = next(method.parameters()).device
-        self.optimizer = build_optimizer(method, config.optimizer, config.batch_size) if loader else None
+        self.optimizer = self._new_optimizer() if loader else None
         native = config.precision == "auto" and native_bf16(self.device.type)
         self.precision = "bf16" if native or config.precision == "bf16" else "fp32"
-        self.lr = initial_lr(config.optimizer, config.batch_size)
+
+    def _new_optimizer(self) -> Optimizer:
+        return build_optimizer(self.method, self.config.optimizer, self.config.batch_size)
 
     def run(self, work: Path) -> None:
         """Train to the end, resuming from the state in `work` if there is one."""
@@ -94,10 +98,13 @@ class Pretraining:
         started = time.perf_counter()
         self.method.train()
         torch.manual_seed(derive(self.seed, "epoch", epoch))
+        if epoch == self.warmup and self.warmup:
+            self.optimizer = self._new_optimizer()  # that of the extra warm-up is thrown away
         sums: dict[str, Tensor] = {}
         step = None
-        for index, batch in enumerate(self.loader.epoch(epoch)):
-            step = self._train_step(batch, epoch + (index / self.loader.steps if self._per_step else 0))
+        for index, batch in enumerate(self.loader.epoch(epoch, max(0, epoch - self.warmup))):
+            self._set_rate(epoch, index / self.loader.steps)
+            step = self._train_step(batch)
             for name, value in {"loss": step.loss, **step.terms}.items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
         assert step is not None
@@ -125,13 +132,17 @@ class Pretraining:
             row |= self.monitor(self.method)
         return row
 
-    @property
-    def _per_step(self) -> bool:
-        return self.config.schedule.per == "step"
-
-    def _train_step(self, batch: Batch, epoch: float) -> Step:
+    def _set_rate(self, epoch: int, done: float) -> None:
+        """Set the learning rates for the step that comes after the share `done` of `epoch`."""
         assert self.optimizer is not None
-        set_lr(self.optimizer, self.lr, lr_factor(self.config.schedule, epoch, self.epochs))
+        if epoch < self.warmup:
+            set_warmup_lr(self.optimizer, epoch, self.warmup)
+            return
+        time = epoch - self.warmup + (done if self.config.schedule.per == "step" else 0.0)
+        set_lr(self.optimizer, lr_factor(self.config.schedule, time, self.config.epochs))
+
+    def _train_step(self, batch: Batch) -> Step:
+        assert self.optimizer is not None
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         batch = Batch(
             batch.x1.contiguous(memory_format=layout), batch.x2.contiguous(memory_format=layout), batch.labels
@@ -189,7 +200,7 @@ class Pretraining:
                 tqdm.write(f"not resumed: {path} is of another recipe or code")
                 continue
             self.method.load_state_dict(state["method"])
-            if self.optimizer:
+            if self.optimizer:  # built anew before a main epoch, so a state of the warm-up never reaches one
                 self.optimizer.load_state_dict(state["optimizer"])
             self.epoch, self.history = state["epoch"], state["history"]
             tqdm.write(f"resumed {path} at epoch {self.epoch}/{self.epochs}")

@@ -8,23 +8,20 @@ number of workers nor the point of resume.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ddcl.core.streams import derive
+
+__all__ = ["Draws", "derive", "generator", "uniform"]
 
 # splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"), as signed 64-bit integers:
 # torch's int64 arithmetic wraps, so the bits are those of the unsigned algorithm.
 _GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX2 = 0x94D049BB133111EB - (1 << 64)
-
-
-def derive(*names: object) -> int:
-    """Return the 63-bit seed of the sub-stream that `names` names: a hash, the same on every machine."""
-    text = "\x1f".join(str(name) for name in names)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def generator(*names: object) -> torch.Generator:

@@ -6,15 +6,12 @@ int64 [N]; splits are `train` and `test`. `prepare` is the only caller.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
-Split: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
+from ddcl.data.source import ArraySplit, Request
 
 
-def read_digits(side_px: int) -> dict[str, Split]:
+def read_digits(request: Request) -> dict[str, ArraySplit]:
     """Return scikit-learn's digits (1,797 real 8×8 scans, in its wheel), drawn larger, as three equal channels.
 
     A fixed, stratified quarter is the test split: the wheel's file has no official one. Enlarged bilinearly.
@@ -27,8 +24,11 @@ def read_digits(side_px: int) -> dict[str, Split]:
 
     digits = load_digits()
     grey = torch.from_numpy(digits.images)[:, None] * (255 / 16)  # [N, 1, 8, 8], from levels 0 … 16
-    drawn = F.interpolate(grey, size=(side_px, side_px), mode="bilinear", align_corners=False)
+    drawn = F.interpolate(grey, size=(request.side_px, request.side_px), mode="bilinear", align_corners=False)
     images = drawn.round().clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1).numpy()
     labels = digits.target.astype(np.int64)
     train, test = train_test_split(np.arange(len(labels)), test_size=0.25, stratify=labels, random_state=0)
-    return {"train": (images[train], labels[train]), "test": (images[test], labels[test])}
+    return {
+        "train": ArraySplit(images[train], labels[train]),
+        "test": ArraySplit(images[test], labels[test]),
+    }

@@ -5,47 +5,63 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 from ddcl.core.errors import UserError
 from ddcl.core.method import Batch
 from ddcl.core.seeds import Draws, derive, generator
+from ddcl.data.images import Ask, Images, views
 from ddcl.data.views import Pipeline
 
 
-class TwoViewLoader:
-    """Two views of every image of an array in memory.
+def epoch_asks(
+    n: int,
+    batch_size: int,
+    names: tuple[object, ...],
+    epochs: tuple[int, int],
+    n_views: int,
+    drop_last: bool = True,
+) -> list[Ask]:
+    """Return the batches of an epoch over n images.
 
-    images: uint8 [N, 3, H, W] on the device where views are made.
-    labels: int64 [N].
+    names: what order and draws derive from. epochs: the 0-based epoch of the draws, and that of the order.
+    drop_last: without the last, incomplete batch. A last batch of one image is dropped always: it has no statistics.
+    """
+    order = torch.randperm(n, generator=generator(*names, "order", epochs[1]))
+    stream = derive(*names, "augment")
+    return [
+        Ask(index, tuple(Draws(stream, index, epochs[0], view) for view in range(n_views)))
+        for index in torch.split(order, batch_size)
+        if len(index) == batch_size or (len(index) > 1 and not drop_last)
+    ]
+
+
+class TwoViewLoader:
+    """Two views of every image of a split.
+
+    images: the split to train on.
     pipeline: the augmentation, with normalisation.
     names: (dataset, seed), from which order and draws derive; not the method: methods are compared on paired draws.
+    device: where views are made.
     """
 
     def __init__(
-        self, arrays: tuple[Tensor, Tensor], pipeline: Pipeline, batch_size: int, names: tuple[str, int]
+        self, images: Images, pipeline: Pipeline, batch_size: int, names: tuple[str, int], device: str
     ) -> None:
-        self.images, self.labels = arrays
+        self.images = images
         self.pipeline = pipeline
         self.batch_size = batch_size
         self.names = names
-        if len(self.images) < batch_size:
-            raise UserError(
-                f"batch_size {batch_size} is larger than the {len(self.images)} training images of {names[0]}"
-            )
+        self.device = device
+        if len(images) < batch_size:
+            raise UserError(f"batch_size {batch_size} is larger than the {len(images)} training images of {names[0]}")
 
     @property
     def steps(self) -> int:
-        """Steps per epoch; the last, incomplete batch is dropped, as in the official code."""
+        """Steps per epoch."""
         return len(self.images) // self.batch_size
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of `epoch` (0-based)."""
-        order = torch.randperm(len(self.images), generator=generator(*self.names, "order", epoch))
-        order = order.to(self.images.device)
-        stream = derive(*self.names, "augment")
-        for step in range(self.steps):
-            index = order[step * self.batch_size : (step + 1) * self.batch_size]
-            images = self.images[index]
-            x1, x2 = (self.pipeline(images, Draws(stream, index, epoch, view)) for view in (0, 1))
-            yield Batch(x1, x2, self.labels[index])
+    def epoch(self, epoch: int, order: int) -> Iterator[Batch]:
+        """Yield the batches of `epoch` (0-based) in the order of epoch `order`."""
+        asks = epoch_asks(len(self.images), self.batch_size, self.names, (epoch, order), n_views=2)
+        for ask, (x1, x2) in zip(asks, views(self.images, asks, self.pipeline, self.device), strict=True):
+            yield Batch(x1, x2, self.images.labels[ask.index].to(self.device))

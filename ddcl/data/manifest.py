@@ -1,100 +1,112 @@
-"""Prepared data sets: arrays on disk, and the manifest that every later stage checks them against."""
+"""Prepared data sets: what lies on disk, and the manifest that every later stage checks it against.
+
+Small images become one array per split; large ones stay files, of which names and sizes are kept.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ddcl.core.errors import UserError
-from ddcl.core.files import read_json, write_array, write_json
-from ddcl.recipes import read_dataset
-from ddcl.registry import READERS
+from ddcl.core.files import read_json
+from ddcl.data.images import ArrayImages, FileImages, Images
+from ddcl.data.location import data_root
 
-SCHEMA = 1
-
-
-def array_path(folder: Path, split: str, kind: str) -> Path:
-    """Return where `kind` ("images" or "labels") of a split lies below a prepared data set's folder."""
-    return folder / "arrays" / f"{split}_{kind}.npy"
+SCHEMA = 2
+FOLDER = "splits"  # below the prepared data set's folder
+HASH_CHUNK_BYTES = 2**26
 
 
-def _sha256(array: NDArray[Any]) -> str:
-    header = f"{array.dtype} {array.shape} ".encode()
-    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+def split_path(folder: Path, split: str, kind: str) -> Path:
+    """Return where `kind` (images, labels or files) of a split lies below a prepared data set's folder."""
+    return folder / FOLDER / f"{split}_{kind}.{'tsv' if kind == 'files' else 'npy'}"
 
 
-def prepare(name: str, folder: Path) -> dict[str, Any]:
-    """Read data set `name`, write its arrays and manifest.json below `folder`, and return the manifest.
-
-    The manifest holds, per split, n, n per class and the sha256 of images and labels, and the training split's mean
-    and standard deviation per channel, in [0, 1], that images are normalised with.
-    """
-    config = read_dataset(name)
-    splits = READERS[config.reader].load()(config.image_side_px)
-    shutil.rmtree(folder / "arrays", ignore_errors=True)
-    entries: dict[str, Any] = {}
-    for split, (images, labels) in splits.items():
-        for kind, array in (("images", images), ("labels", labels)):
-            write_array(array_path(folder, split, kind), array)
-        entries[split] = {
-            "n": len(labels),
-            "n_per_class": np.bincount(labels).tolist(),
-            "images_sha256": _sha256(images),
-            "labels_sha256": _sha256(labels),
-        }
-    pixels = splits["train"][0].astype(np.float64) / 255
-    manifest = {
-        "schema": SCHEMA,
-        "dataset": name,
-        "reader": config.reader,
-        "image_side_px": config.image_side_px,
-        "splits": entries,
-        "mean": pixels.mean(axis=(0, 2, 3)).tolist(),
-        "std": pixels.std(axis=(0, 2, 3)).tolist(),
-    }
-    write_json(folder / "manifest.json", manifest)
-    return manifest
+def array_sha256(array: NDArray[Any]) -> str:
+    """Return the sha256 of an array's type, shape and content; a memory-mapped one is read piece by piece."""
+    digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for start in range(0, len(flat), HASH_CHUNK_BYTES):
+        digest.update(flat[start : start + HASH_CHUNK_BYTES].tobytes())
+    return digest.hexdigest()
 
 
-def read_manifest(path: Path, dataset: str, image_side_px: int) -> dict[str, Any]:
-    """Read manifest.json; `UserError` unless it is that of `dataset` at this side."""
+def files_sha256(names: Any, sizes: Any) -> str:
+    """Return the sha256 of the sorted names and sizes: the same wherever the files lie and however they are listed."""
+    lines = sorted(f"{name}\t{size}\n" for name, size in zip(names, sizes, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def read_manifest(path: Path, dataset: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Read manifest.json; `UserError` unless it is that of `dataset`, prepared as the recipe `data` says."""
     manifest: dict[str, Any] = read_json(path, "manifest; `ddcl prepare` makes it")
     if manifest.get("schema") != SCHEMA:
         raise UserError(
             f"{path}: manifest schema {manifest.get('schema')!r}, expected {SCHEMA}; run `ddcl prepare` again"
         )
-    found = (manifest["dataset"], manifest["image_side_px"])
-    if found != (dataset, image_side_px):
-        raise UserError(
-            f"{path}: the manifest is of {found[0]} at {found[1]} px, the run needs {dataset} at {image_side_px} px; "
-            "run `ddcl prepare` again"
-        )
+    found = {"dataset": manifest["dataset"], **manifest["data"]}
+    for key, value in {"dataset": dataset, **data}.items():
+        if found.get(key) != value:
+            raise UserError(
+                f"{path}: the manifest has {key} {found.get(key)!r}, the run needs {value!r}; run `ddcl prepare` again"
+            )
     return manifest
 
 
-def read_split(path: Path, manifest: dict[str, Any], split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return images [N, 3, S, S] and labels [N] of a split, checked against the manifest at `path`."""
+def read_images(path: Path, manifest: dict[str, Any], split: str, side_px: int, workers: int = 0) -> Images:
+    """Return the images of a split, as an encoder of `side_px` sees them.
+
+    path: of manifest.json. `pretrain` is `train` where the data set has no images of its own for it.
+    workers: processes that decode files.
+    """
+    if split == "pretrain" and split not in manifest["splits"]:
+        split = "train"
     if split not in manifest["splits"]:
         raise UserError(f"{path}: no split {split!r}; there are {', '.join(manifest['splits'])}")
-    entry = manifest["splits"][split]
-    arrays = []
-    for kind in ("images", "labels"):
-        file = array_path(path.parent, split, kind)
-        try:
-            array = np.load(file)
-        except FileNotFoundError:
-            raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{file}: damaged array ({error}); run `ddcl prepare` again") from None
-        if len(array) != entry["n"] or _sha256(array) != entry[f"{kind}_sha256"]:
-            raise UserError(
-                f"{file}: does not match {path.name} ({len(array)} items, {entry['n']} expected; sha256 "
-                f"{_sha256(array)[:12]}…, {entry[f'{kind}_sha256'][:12]}… expected); run `ddcl prepare` again"
-            )
-        arrays.append(array)
-    return arrays[0], arrays[1]
+    labels = torch.from_numpy(_read_array(path, manifest, split, "labels"))
+    if manifest["kind"] == "arrays":
+        return ArrayImages(torch.from_numpy(_read_array(path, manifest, split, "images")), labels, side_px)
+    names, sizes = _read_files(path, manifest, split)
+    data = manifest["data"]
+    # the share of the shorter side that the central crop keeps stays that of the data set's YAML
+    resize_px = round((data["resize_px"] or data["image_side_px"]) * side_px / data["image_side_px"])
+    return FileImages(data_root(), names, sizes, labels, side_px, resize_px, workers)
+
+
+def _read_array(path: Path, manifest: dict[str, Any], split: str, kind: str) -> NDArray[Any]:
+    """Return an array of a split, memory-mapped (changes stay in memory), checked against the manifest."""
+    entry, file = manifest["splits"][split], split_path(path.parent, split, kind)
+    try:
+        array: NDArray[Any] = np.load(file, mmap_mode="c")
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file}: damaged array ({error}); run `ddcl prepare` again") from None
+    found = array_sha256(array)
+    if len(array) != entry["n"] or found != entry[f"{kind}_sha256"]:
+        raise UserError(
+            f"{file}: does not match {path.name} ({len(array)} items, {entry['n']} expected; sha256 "
+            f"{found[:12]}…, {entry[f'{kind}_sha256'][:12]}… expected); run `ddcl prepare` again"
+        )
+    return array
+
+
+def _read_files(path: Path, manifest: dict[str, Any], split: str) -> tuple[list[str], list[int]]:
+    """Return names and sizes of a split's files, checked against the manifest; each file is checked when it is read."""
+    file = split_path(path.parent, split, "files")
+    try:
+        lines = [line.split("\t", 1) for line in file.read_text(encoding="utf-8").splitlines()]
+        sizes, names = [int(line[0]) for line in lines], [line[1] for line in lines]
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
+    except (OSError, ValueError, IndexError) as error:
+        raise UserError(f"{file}: damaged list of files ({error}); run `ddcl prepare` again") from None
+    if files_sha256(names, sizes) != manifest["splits"][split]["files_sha256"]:
+        raise UserError(f"{file}: does not match {path.name}; run `ddcl prepare` again")
+    return names, sizes

@@ -96,6 +96,29 @@ class ElasticSettings(Model):
     )
 
 
+class CorruptionSettings(Model):
+    """One of the 15 common corruptions of Hendrycks and Dietterich 2019 (arXiv 1903.12261); for test images."""
+
+    kind: Literal[
+        "gaussian_noise",
+        "shot_noise",
+        "impulse_noise",
+        "defocus_blur",
+        "glass_blur",
+        "motion_blur",
+        "zoom_blur",
+        "snow",
+        "frost",
+        "fog",
+        "brightness",
+        "contrast",
+        "elastic_transform",
+        "pixelate",
+        "jpeg_compression",
+    ] = Field(description="which corruption")
+    severity: int = Field(ge=1, le=5, description="from 1, hardly visible, to 5")
+
+
 OP_SETTINGS: dict[str, type[BaseModel]] = {
     "resized_crop": ResizedCropSettings,
     "color_jitter": ColorJitterSettings,
@@ -104,6 +127,7 @@ OP_SETTINGS: dict[str, type[BaseModel]] = {
     "horizontal_flip": HorizontalFlipSettings,
     "rotation": RotationSettings,
     "elastic": ElasticSettings,
+    "corruption": CorruptionSettings,
 }
 
 

@@ -10,10 +10,16 @@ from torch import Tensor
 
 from ddcl.core.errors import UserError, check_name
 from ddcl.core.seeds import Draws
+from ddcl.data.op_settings import ResizedCropSettings
 from ddcl.data.ops import OPS, Params
+
+CROP = "0:resized_crop"  # the name under which a recipe's leading crop draws
 
 # On a CPU, pixels of the views made at once, so that what the operations pass on stays in the cache.
 CPU_CHUNK_PIXELS = 2**17
+
+
+Recipe = Sequence[tuple[str, BaseModel]]
 
 
 class Pipeline:
@@ -29,7 +35,7 @@ class Pipeline:
 
     def __init__(
         self,
-        recipe: Sequence[tuple[str, BaseModel]],
+        recipe: Recipe,
         output_side_px: int,
         mean: Sequence[float],
         std: Sequence[float],
@@ -45,35 +51,47 @@ class Pipeline:
         self.output_side_px = output_side_px
         self.mean, self.std = tuple(mean), tuple(std)
 
-    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
-        """Return the views, float32 [B, 3, S, S], of images uint8 [B, 3, H, W]: `sample`, then `apply`."""
+    @property
+    def leading_crop(self) -> ResizedCropSettings | None:
+        """The settings of the recipe's first operation if that is a resized crop: files are cut while decoding."""
+        first = self.recipe[0][1] if self.recipe else None
+        return first if isinstance(first, ResizedCropSettings) else None
+
+    def __call__(self, images: Tensor, draws: Draws, cropped: bool = False) -> Tensor:
+        """Return the views, float32 [B, 3, S, S], of images uint8 [B, 3, H, W]: `sample`, then `apply`.
+
+        cropped: the leading crop was done; the images have the side of the views.
+        """
         if len(images) != len(draws.images):
             raise ValueError(f"{len(images)} images with the draws of {len(draws.images)}")
         height, width = images.shape[-2:]
         if draws.images.device != images.device:
             draws = Draws(draws.stream, draws.images.to(images.device), draws.epoch, draws.view)
-        return self.apply(images, self.sample(draws, height, width))
+        start = 1 if cropped else 0
+        return self.apply(images, self.sample(draws, height, width, start), start)
 
-    def sample(self, draws: Draws, height: int, width: int) -> list[Params]:
+    def sample(self, draws: Draws, height: int, width: int, start: int = 0) -> list[Params]:
         """Return the parameters of each operation for B images of height × width pixels.
 
         One dictionary of tensors [B, …] per operation of the recipe, in its order; the keys are those that the
         operation's `sample` documents, such as angle_deg. The operation at place i draws under the name "i:name".
+        start: leave out the operations before this place.
         """
         size = (height, width)
         params = []
-        for place, (name, settings) in enumerate(self.recipe):
+        for place, (name, settings) in list(enumerate(self.recipe))[start:]:
             params.append(OPS[name].sample(draws, f"{place}:{name}", size, settings))
             if OPS[name].resizes:
                 size = (self.output_side_px, self.output_side_px)
         return params
 
-    def apply(self, images: Tensor, params: Sequence[Params]) -> Tensor:
+    def apply(self, images: Tensor, params: Sequence[Params], start: int = 0) -> Tensor:
         """Return the views, float32 [B, 3, S, S] normalised, of images uint8 [B, 3, H, W] with the given parameters.
 
         Raises UserError where the recipe has no resized_crop and the images' side is not output_side_px.
         """
-        self._check(images, params)
+        recipe = self.recipe[start:]
+        self._check(images, params, recipe)
         mean, std = (
             torch.tensor(v, device=images.device, dtype=torch.float32)[:, None, None] for v in (self.mean, self.std)
         )
@@ -83,24 +101,24 @@ class Pipeline:
         for start in range(0, batch, chunk):
             part = slice(start, start + chunk)
             own = [{key: value[part].to(images.device) for key, value in item.items()} for item in params]
-            torch.addcmul(-mean / std, self._transform(images[part], own), 1 / std, out=views[part])
+            torch.addcmul(-mean / std, self._transform(images[part], own, recipe), 1 / std, out=views[part])
         return views
 
-    def _transform(self, images: Tensor, params: Sequence[Params]) -> Tensor:
+    def _transform(self, images: Tensor, params: Sequence[Params], recipe: Recipe) -> Tensor:
         """Return float32 [B, 3, S, S] in [0, 1], before normalisation."""
-        x = images if self.recipe and OPS[self.recipe[0][0]].resizes else images.to(torch.float32).div_(255)
-        for (name, settings), own in zip(self.recipe, params, strict=True):
+        x = images if recipe and OPS[recipe[0][0]].resizes else images.to(torch.float32).div_(255)
+        for (name, settings), own in zip(recipe, params, strict=True):
             op = OPS[name]
             x = op.apply(x, own, settings, self.output_side_px) if op.resizes else op.apply(x, own, settings)
         return x
 
-    def _check(self, images: Tensor, params: Sequence[Params]) -> None:
+    def _check(self, images: Tensor, params: Sequence[Params], recipe: Recipe) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"needs uint8 [B, 3, H, W], found {images.dtype} {list(images.shape)}")
-        if len(params) != len(self.recipe):
-            raise ValueError(f"{len(self.recipe)} operations with parameters for {len(params)}")
+        if len(params) != len(recipe):
+            raise ValueError(f"{len(recipe)} operations with parameters for {len(params)}")
         height, width = images.shape[-2:]
-        resizes = any(OPS[name].resizes for name, _ in self.recipe)
+        resizes = any(OPS[name].resizes for name, _ in recipe)
         if not resizes and (height, width) != (self.output_side_px, self.output_side_px):
             asked = f"{self.output_side_px} × {self.output_side_px}"
             raise UserError(

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 
 from ddcl.core.method import Method
 from ddcl.core.seeds import Draws
+from ddcl.data.images import Images, chunks
 from ddcl.data.views import Pipeline
 
 CHUNK_IMAGES = 512
+Job: TypeAlias = tuple[Pipeline, int, int]  # pipeline, seed of its draws, number of the draw
 
 
 @torch.no_grad()
-def encode(method: Method, images: Tensor, pipeline: Pipeline, stream: int) -> Tensor:
-    """Return features [N, D] float32 on the CPU of uint8 images [N, 3, S, S], in evaluation mode, float32.
+def encode(method: Method, images: Images, jobs: Sequence[Job], dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Return, per job, features [N, D] of all images on the CPU, computed in evaluation mode and float32.
 
-    stream: seed of the perturbation's draws.
+    The images are loaded once for all jobs.
     """
     method.eval()
     device = next(method.parameters()).device
-    features = []
-    for start in range(0, len(images), CHUNK_IMAGES):
-        chunk = images[start : start + CHUNK_IMAGES].to(device)
-        index = torch.arange(start, start + len(chunk), device=device)
-        features.append(method.features(pipeline(chunk, Draws(stream, index))).float().cpu())
-    return torch.cat(features)
+    features: list[list[Tensor]] = [[] for _ in jobs]
+    asks = chunks(len(images), CHUNK_IMAGES)
+    for ask, (loaded,) in zip(asks, images.load(asks, None), strict=True):
+        x = loaded.to(device, non_blocking=True)
+        for found, (pipeline, stream, draw) in zip(features, jobs, strict=True):
+            found.append(method.features(pipeline(x, Draws(stream, ask.index, draw))).to(dtype).cpu())
+    return [torch.cat(found) for found in features]

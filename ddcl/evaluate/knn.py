@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -36,8 +38,8 @@ def knn_predict(
     return torch.cat(predicted)
 
 
-def evaluate(train: Features, tests: dict[str, Features], settings: KnnSettings, seed: int) -> Outcome:
-    """Predict the class of every test image, by perturbation: the training features vote.
+def evaluate(train: Features, tests: Mapping[str, Features], settings: KnnSettings, seed: int) -> Outcome:
+    """Predict the class of every test image, by name of the draw: the training features vote.
 
     Nothing is fitted and nothing drawn (`seed` is not used).
     """

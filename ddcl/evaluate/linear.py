@@ -7,6 +7,8 @@ then fitted to all of it, and the test split is read once, to report.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -43,8 +45,8 @@ def choose_l2(features: NDArray[np.float64], labels: NDArray[np.int64], settings
     return max(scores, key=lambda weight: scores[weight])
 
 
-def evaluate(train: Features, tests: dict[str, Features], settings: LinearSettings, seed: int) -> Outcome:
-    """Predict the class of every test image, by perturbation, with one probe fitted to clean training features.
+def evaluate(train: Features, tests: Mapping[str, Features], settings: LinearSettings, seed: int) -> Outcome:
+    """Predict the class of every test image, by name of the draw, with one probe fitted to clean training features.
 
     Features are standardised with the training split's mean and standard deviation first, so that one list of
     penalties fits features of any scale.
@@ -59,4 +61,4 @@ def evaluate(train: Features, tests: dict[str, Features], settings: LinearSettin
         name: probe.predict((test.features.astype(np.float64) - mean) / scale).astype(np.int64)
         for name, test in tests.items()
     }
-    return Outcome(predictions, {"l2_weight": l2_weight, "iterations": float(probe.n_iter_.max())})
+    return Outcome(predictions, chosen={"l2_weight": l2_weight, "iterations": float(probe.n_iter_.max())})

@@ -1,84 +1,91 @@
-"""Records: one JSON object per run and evaluation, with its cells, and the per-image predictions beside it."""
+"""Records: one JSON object per run, data set and evaluation, with its cells; per-image predictions lie beside it."""
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ddcl.core.files import write_atomic, write_json
 from ddcl.core.provenance import provenance
-from ddcl.evaluate.store import FOLDER, TRAIN, Outcome, check_owner, read_features, read_index
-from ddcl.recipes import EvaluationRecipe, Recipe
-from ddcl.registry import EVALUATIONS, METHODS
+from ddcl.evaluate.protocols import Job, evaluate_features, evaluate_images
+from ddcl.evaluate.store import Outcome
+from ddcl.registry import TOP1, has_cell
 from ddcl.stages import evaluate_digest
 
-SCHEMA = 1
-METRIC = "top1"
+SCHEMA = 2
 
 
-def evaluate_run(
-    recipe: Recipe, evaluation: EvaluationRecipe, perturbations: list[str], run: Path, threads: int
-) -> dict[str, Any]:
-    """Evaluate all parts of the run in folder `run` under all perturbations; write and return the record.
+def evaluate_run(job: Job) -> dict[str, Any]:
+    """Evaluate all parts of a run under all perturbations; write and return the record.
 
-    It goes to `run`/<evaluation>.json, with the per-image predictions beside it. The record of a diverged run has its
-    cells without values. BLAS uses `threads` threads: their number can move the last bits.
+    It goes to <run>/on/<data set>/<evaluation>.json, with the per-image predictions beside it. The record of a diverged
+    run has its cells without values. BLAS uses `job.threads` threads: their number can move the last bits.
     """
-    folder, out = run / FOLDER, run / f"{evaluation.evaluation}.json"
-    index = read_index(folder)
-    check_owner(folder, index, recipe.name, recipe.digest)
-    entry = EVALUATIONS[evaluation.protocol]
-    settings = entry.settings.model_validate(evaluation.settings)
-    cells: list[dict[str, Any]] = []
-    chosen: dict[str, dict[str, float]] = {}
-    predictions: dict[str, Any] = {}
-    if index["status"] == "diverged":
-        cells = [
-            _cell(perturbation, part, None, 0)
-            for part in METHODS[recipe.method].parts
-            for perturbation in perturbations
-        ]
-    else:
-        evaluate = entry.load()
-        train = read_features(folder, index, TRAIN)
-        tests = {name: read_features(folder, index, name) for name in perturbations}
-        for part, (start, stop) in index["parts"].items():
-            sliced = {name: test.columns(start, stop) for name, test in tests.items()}
-            with threadpool_limits(threads):
-                outcome: Outcome = evaluate(train.columns(start, stop), sliced, settings, recipe.seed)
-            chosen[part] = outcome.chosen
-            for name, predicted in outcome.predictions.items():
-                labels = tests[name].labels
-                cells.append(_cell(name, part, float((predicted == labels).mean()), len(labels)))
-                predictions[f"{part}/{name}"] = predicted.astype(np.int32)
-        predictions["labels"] = next(iter(tests.values())).labels.astype(np.int32)
+    with threadpool_limits(job.threads):
+        found = (evaluate_images if "images" in job.entry.inputs else evaluate_features)(job)
+    out = job.folder / f"{job.evaluation.evaluation}.json"
+    cells, predictions = _cells(job, found.outcomes, found.labels)
     record = {
         "schema": SCHEMA,
-        "run": {name: getattr(recipe, name) for name in ("dataset", "variant", "augmentation", "seed")},
-        "evaluation": evaluation.model_dump(),
-        "eval_dataset": recipe.dataset,
-        "status": index["status"],
-        "chosen": chosen,
+        "run": {name: getattr(job.recipe, name) for name in ("dataset", "variant", "augmentation", "seed")},
+        "evaluation": job.evaluation.model_dump(),
+        "eval_dataset": job.dataset,
+        "status": found.status,
+        "chosen": {part: [own.chosen for own in outcomes] for part, outcomes in found.outcomes.items()},
         "cells": cells,
         "provenance": {
-            "recipe_digest": recipe.digest,
-            "checkpoint_digest": index["checkpoint_digest"],
-            "code_digest": evaluate_digest(evaluation.protocol),
-            **provenance("cpu"),
+            "recipe_digest": job.recipe.digest,
+            "checkpoint_digest": found.checkpoint_digest,
+            "code_digest": evaluate_digest(job.evaluation.protocol),
+            **provenance(job.device),
         },
     }
-    write_atomic(predictions_path(out), lambda path: np.savez_compressed(path, **predictions))
+    write_atomic(predictions_path(out), lambda path: np.savez_compressed(path, allow_pickle=False, **predictions))
     write_json(out, record)
     return record
+
+
+def _cells(
+    job: Job, outcomes: dict[str, list[Outcome]], labels: NDArray[np.int64] | None
+) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    """Return the cells and the arrays of per-image predictions [column sets, draws, N]."""
+    if labels is None:
+        addresses = product(job.perturbations, job.part_names(), job.entry.metrics)
+        return [_cell(address, None, 0) for address in addresses if has_cell(address[1], address[0])], {}
+    cells: list[dict[str, Any]] = []
+    arrays: dict[str, NDArray[Any]] = {"labels": labels.astype(np.int32)}
+    for part, own in outcomes.items():
+        for metric in job.entry.metrics:
+            found = [outcome.predictions if metric == TOP1 else outcome.best_test for outcome in own]
+            for name in job.perturbations:
+                if not has_cell(part, name):
+                    continue
+                draws = [key for key in found[0] if key.rpartition("-")[0] == name]
+                predicted = np.stack([[item[key] for key in draws] for item in found])
+                cells.append(_cell((name, part, metric), (predicted == labels).mean(axis=2), len(labels)))
+                arrays[f"{metric}/{part}/{name}"] = predicted.astype(np.int32)
+    return cells, arrays
+
+
+def _cell(address: tuple[str, str, str], accuracies: NDArray[np.float64] | None, n: int) -> dict[str, Any]:
+    """Return a cell. accuracies: [column sets, draws].
+
+    The value is their mean; sd_draws is that of the column sets' means where there are several, else of the draws.
+    """
+    perturbation, part, metric = address
+    cell = {"perturbation": perturbation, "part": part, "metric": metric, "n": n}
+    if accuracies is None:
+        return cell | {"value": None, "n_draws": 0, "sd_draws": None}
+    drawn = accuracies.mean(axis=1) if len(accuracies) > 1 else accuracies[0]
+    sd = float(drawn.std(ddof=1)) if len(drawn) > 1 else None
+    return cell | {"value": float(accuracies.mean()), "n_draws": len(drawn), "sd_draws": sd}
 
 
 def predictions_path(record: Path) -> Path:
     """Return where the per-image predictions of a record lie."""
     return record.with_name(f"{record.stem}_predictions.npz")
-
-
-def _cell(perturbation: str, part: str, value: float | None, n: int) -> dict[str, Any]:
-    return {"perturbation": perturbation, "part": part, "metric": METRIC, "value": value, "n": n}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 
 from ddcl.core.errors import UserError
 from ddcl.core.files import read_json
+from ddcl.registry import RANDOM_PARTS, has_cell
 
 SCHEMA = 1
-FOLDER = "features"  # below the run's folder
+FOLDER = "features"  # below the folder of a run and an evaluation data set
 INDEX = "features.json"
+CLEAN_DRAW = "none-0"  # the clean test images, as the only draw of the perturbation that changes nothing
 TRAIN = "train"  # clean training images; test images are stored by perturbation
 
 
@@ -26,22 +29,43 @@ class Features:
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
 
-    def columns(self, start: int, stop: int) -> Features:
-        """Return the columns [start, stop): one part."""
-        return Features(np.ascontiguousarray(self.features[:, start:stop]), self.labels)
+    def columns(self, columns: NDArray[np.int64]) -> Features:
+        """Return the same images with these columns only: one part."""
+        return Features(np.ascontiguousarray(self.features[:, columns]), self.labels)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an evaluation gives: predicted classes [N] by perturbation, and the hyperparameters that it chose."""
+    """What an evaluation gives for one part.
+
+    predictions: predicted classes [N] by name of the draw.
+    best_test: the same, of the epoch that is best on the clean test split, where a protocol reports that too.
+    chosen: the hyperparameters that it chose.
+    """
 
     predictions: dict[str, NDArray[np.int64]]
+    best_test: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)
 
 
+def evaluation_folder(run: Path, dataset: str) -> Path:
+    """Return where features and records of the run in folder `run` on `dataset` lie."""
+    return run / "on" / dataset
+
+
 def array_path(folder: Path, name: str) -> Path:
-    """Return where the features of `name` (`train` or a perturbation) lie."""
+    """Return where the features of `name` (`train`, or a draw of a perturbation: `drawn`) lie."""
     return folder / f"{TRAIN}.npy" if name == TRAIN else folder / f"test_{name}.npy"
+
+
+def drawn(perturbation: str, draw: int) -> str:
+    """Return the name of a perturbation's draw, such as ``color-0``."""
+    return f"{perturbation}-{draw}"
+
+
+def draws_of(index: dict[str, Any], perturbation: str) -> list[str]:
+    """Return the names of all draws of a perturbation that the index has."""
+    return [name for name in index["arrays"] if name.rpartition("-")[0] == perturbation]
 
 
 def labels_path(folder: Path, split: str) -> Path:
@@ -72,6 +96,39 @@ def check_owner(folder: Path, index: dict[str, Any], name: str, recipe_digest: s
             f"{folder}: these are features of run {index['run']} (recipe {index['recipe_digest']}), not of {name} "
             f"(recipe {recipe_digest}); run `ddcl extract` again"
         )
+
+
+class TestFeatures(Mapping[str, Features]):
+    """The features of test images by name of the draw, read from disk when they are asked for.
+
+    columns: indices of the features to keep; None: all.
+    """
+
+    def __init__(
+        self, folder: Path, index: dict[str, Any], names: Sequence[str], columns: NDArray[np.int64] | None = None
+    ) -> None:
+        self.folder, self.index, self.names, self.kept = folder, index, names, columns
+
+    def __getitem__(self, name: str) -> Features:
+        features = read_features(self.folder, self.index, name)
+        return features if self.kept is None else features.columns(self.kept)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def of(self, part: str) -> TestFeatures:
+        """Return the draws that a part is evaluated on: for random parts, which are drawn themselves, the first."""
+        if part not in RANDOM_PARTS:
+            return self
+        kept = [name for name in self.names if name.endswith("-0") and has_cell(part, name.rpartition("-")[0])]
+        return TestFeatures(self.folder, self.index, kept, self.kept)
+
+    def columns(self, columns: NDArray[np.int64]) -> TestFeatures:
+        """Return the same images with these columns only."""
+        return TestFeatures(self.folder, self.index, self.names, columns)
 
 
 def read_features(folder: Path, index: dict[str, Any], name: str) -> Features:

@@ -8,7 +8,9 @@ runs.json: one object per run: status, digests, versions, seconds.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ import pandas as pd
 
 from ddcl.core.errors import UserError
 from ddcl.core.files import read_json, write_atomic, write_json
+from ddcl.evaluate.store import evaluation_folder
 from ddcl.recipes import EvaluationRecipe, read_evaluation
+from ddcl.registry import TOP1_BEST_TEST, has_cell
 from ddcl.stages import evaluate_digest
 
 RUN_KEYS = ("dataset", "variant", "augmentation", "seed")
-METRIC = "top1"
 
 
 def run_name(run: dict[str, Any]) -> str:
@@ -54,12 +57,21 @@ def collect(plan: dict[str, Any], results: Path, partial: bool) -> Collection:
     recipes = {name: read_evaluation(name)[1] for name in plan["evaluations"]}
     for run in plan["runs"]:
         summary = _collect_run(run, results, found)
-        for recipe in recipes.values():
-            _collect_cells(plan, run, summary, recipe, results, found)
+        for target in run["targets"]:
+            _collect_cells(run, summary, (target, recipes[target["evaluation"]]), results, found)
+    for row in found.records:
+        row["suite"] = plan["suite"]
     if found.problems and not partial:
         raise UserError(f"{len(found.problems)} problems:\n  " + "\n  ".join(found.problems))
     _write(found, results)
     return found
+
+
+def expected_cells(target: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield (part, perturbation, metric) of every cell that a run's record on a data set must have."""
+    for part, perturbation, metric in product(target["parts"], target["perturbations"], target["metrics"]):
+        if has_cell(part, perturbation):
+            yield part, perturbation, metric
 
 
 def _collect_run(run: dict[str, Any], results: Path, found: Collection) -> dict[str, Any]:
@@ -100,50 +112,44 @@ def _read_record(path: Path, run: dict[str, Any], summary: dict[str, Any], recip
 
 
 def _collect_cells(
-    plan: dict[str, Any],
     run: dict[str, Any],
     summary: dict[str, Any],
-    recipe: EvaluationRecipe,
+    asked: tuple[dict[str, Any], EvaluationRecipe],
     results: Path,
     found: Collection,
 ) -> None:
-    """Add one row for each expected cell of a run and evaluation."""
-    path = run_folder(results, run) / f"{recipe.evaluation}.json"
-    cells: dict[tuple[str, str], dict[str, Any]] = {}
+    """Add one row for each expected cell of a run, data set and evaluation."""
+    target, recipe = asked
+    path = evaluation_folder(run_folder(results, run), target["eval_dataset"]) / f"{recipe.evaluation}.json"
+    cells: dict[tuple[str, str, str], dict[str, Any]] = {}
     record: dict[str, Any] = {"status": "missing", "provenance": {}}
     readable = True
     try:
         record = _read_record(path, run, summary, recipe)
-        addresses = [(cell["perturbation"], cell["part"]) for cell in record["cells"]]
+        addresses = [(cell["part"], cell["perturbation"], cell["metric"]) for cell in record["cells"]]
         cells = dict(zip(addresses, record["cells"], strict=True))
         found.problems += [f"{path}: duplicate cell {key}" for key, n in Counter(addresses).items() if n > 1]
     except UserError as error:
         found.problems.append(str(error))
         readable = False
-    for part in run["parts"]:
-        for perturbation in plan["perturbations"]:
-            cell = cells.get((perturbation, part))
-            if readable and cell is None:
-                found.problems.append(f"{path}: missing cell (perturbation {perturbation}, part {part})")
-            found.records.append(
-                {"suite": plan["suite"]}
-                | {key: run[key] for key in RUN_KEYS}
-                | {
-                    "evaluation": recipe.evaluation,
-                    "eval_dataset": record.get("eval_dataset", run["dataset"]),
-                    "perturbation": perturbation,
-                    "part": part,
-                    "selection": recipe.selection,
-                    "metric": METRIC,
-                    "value": np.nan if cell is None or cell["value"] is None else cell["value"],
-                    "n": 0 if cell is None else cell["n"],
-                    "status": "missing" if cell is None else record["status"],
-                }
-                | {
-                    name: record["provenance"].get(name)
-                    for name in ("recipe_digest", "code_digest", "checkpoint_digest", "git_commit")
-                }
-            )
+    for key in expected_cells(target):
+        cell, (part, perturbation, metric) = cells.get(key), key
+        if readable and cell is None:
+            found.problems.append(f"{path}: missing cell (part {part}, perturbation {perturbation}, metric {metric})")
+        measured = cell or {"value": None, "n": 0, "n_draws": 0, "sd_draws": None}
+        row: dict[str, Any] = {name: run[name] for name in RUN_KEYS}
+        row |= {"evaluation": recipe.evaluation, "eval_dataset": target["eval_dataset"], "perturbation": perturbation}
+        row |= {"part": part, "selection": selection(metric, recipe.selection), "metric": metric}
+        row |= {name: np.nan if measured[name] is None else measured[name] for name in ("value", "sd_draws")}
+        row |= {"n": measured["n"], "n_draws": measured["n_draws"]}
+        row["status"] = "missing" if cell is None else record["status"]
+        digests = ("recipe_digest", "code_digest", "checkpoint_digest", "git_commit")
+        found.records.append(row | {name: record["provenance"].get(name) for name in digests})
+
+
+def selection(metric: str, rule: str) -> str:
+    """Return how a number was selected: the evaluation's rule, unless the metric itself says best test epoch."""
+    return "best-test-epoch" if metric == TOP1_BEST_TEST else rule
 
 
 def _write(found: Collection, results: Path) -> None:

@@ -54,7 +54,13 @@ class Look:
     """The names of a suite in its order, their labels, and the fixed colour and marker of each variant."""
 
     def __init__(self, suite: dict[str, Any]) -> None:
-        self.suite, runs = suite, suite["runs"]
+        self.suite = suite
+        shown = {key: suite.get(f"figure_{key}s") for key in ("variant", "augmentation")}
+        self.runs = runs = [
+            run
+            for run in suite["runs"]
+            if not run["trains"] or all(names is None or run[key] in names for key, names in shown.items())
+        ]
         self.datasets = list(dict.fromkeys(run["dataset"] for run in runs))
         self.variants = list(dict.fromkeys(run["variant"] for run in runs if run["trains"]))
         self.floors = list(dict.fromkeys(run["variant"] for run in runs if not run["trains"]))
@@ -79,7 +85,7 @@ class Look:
         """Return the panel of the trained runs with the values `only`, and of the untrained runs."""
         keys = [
             tuple(run[key] for key in RUN)
-            for run in self.suite["runs"]
+            for run in self.runs
             if run["dataset"] == dataset
             if not run["trains"] or all(run[key] == name for key, name in only.items())
         ]
@@ -242,7 +248,8 @@ def robustness(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, 
     look = Look(suite)
     evaluation = look.evaluation("linear")
     frame = _select(records, evaluation=evaluation, part=FULL)
-    group = ("perturbation", look.labels("perturbation", suite["perturbations"]))
+    single = [name for name in suite["perturbations"] if "." not in name]  # a family has a table
+    group = ("perturbation", look.labels("perturbation", single))
     paint = partial(_bars, group=group, bar=("variant", look.colour))
     labels = ("Perturbation of the test images", f"Top-1 (%), {look.label('evaluation', evaluation)}")
     handles = [Patch(color=colour, label=look.label("variant", name)) for name, colour in look.colour.items()]
@@ -266,7 +273,7 @@ def parts(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any])
     evaluation = look.evaluation("knn")
     frame, known = _select(records, evaluation=evaluation), suite["perturbations"]
     columns = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
-    split = dict.fromkeys(run["variant"] for run in suite["runs"] if len(run["parts"]) > 1)
+    split = dict.fromkeys(run["variant"] for run in look.runs if len(run["parts"]) > 1)
     panels = []
     for dataset, variant, name in product(look.datasets, split, columns):
         title = [look.label("variant", variant), look.label("perturbation", name)]

@@ -22,8 +22,11 @@ MARKS = {
 }
 METRIC_LABELS = {
     "top1": "top-1",
+    "top1_best_test_epoch": "top-1, best test epoch",
     "relative_drop": "relative drop",
     "change": "change",
+    "published": "published",
+    "difference": "difference",
     "knn_auc": "area (%)",
     "final_knn_top1": "final (%)",
     "epochs_to_95": "epochs to 95 %",
@@ -85,20 +88,25 @@ def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
     """Return the order of the values of each key: that of the suite."""
     runs = suite["runs"]
     orders = {key: list(dict.fromkeys(run[key] for run in runs)) for key in ("dataset", "variant", "augmentation")}
-    orders["part"] = list(dict.fromkeys(part for run in runs for part in run["parts"]))
+    targets = [target for run in runs for target in run["targets"]]
+    orders["part"] = list(dict.fromkeys(part for target in targets for part in target["parts"]))
+    orders["eval_dataset"] = list(dict.fromkeys(target["eval_dataset"] for target in targets))
+    families = [name.split(".")[0] for name in suite["perturbations"]]
     return orders | {
         "evaluation": suite["evaluations"],
-        "perturbation": suite["perturbations"],
+        "perturbation": [*suite["perturbations"], *families],
         "metric": spec.print,
     }
 
 
 def _sorted(frame: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
-    return frame.sort_values(
-        list(frame.columns),
-        key=lambda column: column.map({name: place for place, name in enumerate(orders[str(column.name)])}),
-        kind="stable",
-    )
+    """Return the rows in the order of the suite; a column that the suite has no order for keeps its own."""
+
+    def place(column: pd.Series) -> pd.Series:
+        names = orders.get(str(column.name)) or list(dict.fromkeys(column))
+        return column.map({name: place for place, name in enumerate(names)})
+
+    return frame.sort_values(list(frame.columns), key=place, kind="stable")
 
 
 def to_markdown(printed: Printed, spec: TableSpec) -> str:

@@ -9,16 +9,38 @@ from pydantic import Field, model_validator
 from ddcl.core.config import Model
 
 FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts")  # a test keeps it equal to ddcl.report.figures
-KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "perturbation")
-Key = Literal["dataset", "variant", "augmentation", "part", "evaluation", "perturbation", "metric"]
+KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")
+Key = Literal[
+    "dataset",
+    "variant",
+    "augmentation",
+    "part",
+    "evaluation",
+    "eval_dataset",
+    "perturbation",
+    "metric",
+    "source",  # of a published number
+    "differs",  # in what the measured run differs from the published one
+]
 
 
 class SelectSpec(Model):
     """Which cells a table is about; a key that is not given selects everything."""
 
+    dataset: list[str] | None = Field(default=None, description="data sets of pretraining")
+    variant: list[str] | None = Field(default=None, description="variants")
+    augmentation: list[str] | None = Field(default=None, description="augmentations")
     evaluation: list[str] | None = Field(default=None, description="evaluations")
-    perturbation: list[str] | None = Field(default=None, description="perturbations")
+    perturbation: list[str] | None = Field(
+        default=None, description="perturbations; of a family, its name stands for all"
+    )
     part: list[str] | None = Field(default=None, description="parts of the features")
+    metric: list[str] = Field(
+        default=["top1"], description="metrics as measured; top1_best_test_epoch was selected on the test split"
+    )
+    tested_on: Literal["own", "others", "all"] = Field(
+        default="own", description="evaluated on the data set of pretraining, on others (transfer), or both"
+    )
 
 
 class TableSpec(Model):
@@ -26,8 +48,13 @@ class TableSpec(Model):
 
     title: str = Field(description="heading")
     caption: str = Field(description="protocol and selection rule, in words")
-    kind: Literal["cells", "convergence"] = Field(description="from records, or from training histories")
+    kind: Literal["cells", "convergence", "published"] = Field(
+        description="from records, from training histories, or beside published numbers"
+    )
     select: SelectSpec = Field(default_factory=SelectSpec, description="which cells; kind cells only")
+    mean_over: list[Literal["perturbation"]] = Field(
+        default_factory=list, description="average over these keys per run, such as over all common corruptions"
+    )
     derive: list[Literal["relative_drop", "change"]] = Field(
         default_factory=list,
         description="metrics computed per run before averaging. relative_drop: 1 - value / clean value. change: value "
@@ -41,6 +68,12 @@ class TableSpec(Model):
     rows: list[Key] = Field(min_length=1, description="keys that label the printed rows")
     columns: list[Key] = Field(min_length=1, description="keys that label the printed columns")
     print: list[str] = Field(min_length=1, description="metrics in the printed form; the CSV has all")
+
+    @model_validator(mode="after")
+    def _one_metric(self) -> TableSpec:
+        if self.derive and len(self.select.metric) > 1:
+            raise ValueError("derive: needs exactly one metric in select")
+        return self
 
     @model_validator(mode="after")
     def _reference_given(self) -> TableSpec:

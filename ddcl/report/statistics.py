@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 
@@ -18,10 +19,13 @@ def status_of(statuses: Sequence[str]) -> str:
 def aggregate(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return one row per group of `keys`, in order of first appearance.
 
-    frame: one row per expected seed, with columns `value` (NaN: not measured), `n` (images) and `status`.
+    frame: one row per expected seed, with columns `value` (NaN: not measured), `n` (images) and `status`, and where a
+    value is itself a mean over draws, `n_draws` and their standard deviation `sd_draws`.
     Adds mean and sd (sample, ddof = 1; NaN for one value) of the measured values, n_seeds (how many they are),
-    seeds_expected, n_images and status. Mean over seeds answers "other seeds, the same test images".
+    seeds_expected, n_images, n_draws, sd_draws (mean over seeds) and status. Mean over seeds answers "other seeds, the
+    same test images".
     """
+    frame = frame.assign(**{name: frame.get(name, np.nan) for name in ("n_draws", "sd_draws")})
     groups = frame.groupby(keys, sort=False, dropna=False)
     return groups.agg(
         mean=("value", "mean"),
@@ -29,5 +33,7 @@ def aggregate(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         n_seeds=("value", "count"),
         seeds_expected=("value", "size"),
         n_images=("n", "max"),
+        n_draws=("n_draws", "max"),
+        sd_draws=("sd_draws", "mean"),
         status=("status", lambda statuses: status_of(list(statuses))),
     ).reset_index()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from ddcl.report.collect import expected_cells as planned_cells
+from ddcl.report.collect import selection
+from ddcl.report.published import published_table
 from ddcl.report.specs import KEYS, TableSpec
 from ddcl.report.statistics import aggregate
 
@@ -15,6 +17,7 @@ CLEAN = "none"
 RUN = ["dataset", "variant", "augmentation", "seed"]
 UNITS = {
     "top1": "%",
+    "top1_best_test_epoch": "%",
     "relative_drop": "%",
     "change": "points",
     "knn_auc": "%",
@@ -23,7 +26,8 @@ UNITS = {
 }
 WHOLE = ("ok", "collapsed")  # statuses of runs that were trained to their last epoch
 Curves = dict[tuple[Any, ...], pd.DataFrame]
-COLUMNS = [*KEYS, "selection", "metric", "unit", "mean", "sd", "n_seeds", "seeds_expected", "n_images", "status"]
+NUMBERS = ["mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws", "n_images"]
+COLUMNS = [*KEYS, "selection", "metric", "unit", *NUMBERS, "status"]
 
 
 def build_table(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any], spec: TableSpec) -> pd.DataFrame:
@@ -31,6 +35,8 @@ def build_table(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str,
 
     Accuracies are in percent, changes in percentage points.
     """
+    if spec.kind == "published":
+        return published_table(expected_cells(records, suite), suite)
     if spec.kind == "convergence":
         values = convergence_values(records, histories, suite, spec.reference_variant)
     else:
@@ -38,40 +44,68 @@ def build_table(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str,
     frame = aggregate(values, [*KEYS, "selection", "metric"])
     frame["unit"] = frame["metric"].map(UNITS)
     factor = np.where(frame["unit"].isin(["%", "points"]), 100.0, 1.0)
-    frame["mean"], frame["sd"] = frame["mean"] * factor, frame["sd"] * factor
+    for name in ("mean", "sd", "sd_draws"):
+        frame[name] = frame[name] * factor
     return frame[COLUMNS].reset_index(drop=True)
 
 
 def expected_cells(records: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
-    """Return the top-1 row of every cell that the suite expects; `missing` where `records` has no row or no value.
+    """Return the row of every cell that the suite expects; `missing` where `records` has no row or no value.
 
     The plan, not what happens to be in `records`, says how many seeds a mean should have.
     """
     cells = pd.DataFrame(
         [
             {name: run[name] for name in RUN}
-            | {"part": part, "evaluation": evaluation, "perturbation": perturbation, "metric": "top1"}
-            | {"selection": suite["selections"][evaluation]}
+            | {"part": part, "evaluation": target["evaluation"], "eval_dataset": target["eval_dataset"]}
+            | {"perturbation": perturbation, "metric": metric}
+            | {"selection": selection(metric, suite["selections"][target["evaluation"]])}
             for run in suite["runs"]
-            for evaluation, part, perturbation in product(suite["evaluations"], run["parts"], suite["perturbations"])
+            for target in run["targets"]
+            for part, perturbation, metric in planned_cells(target)
         ]
     )
-    keys = [*RUN, "part", "evaluation", "perturbation", "metric"]
-    found = cells.merge(records[[*keys, "value", "n", "status"]], on=keys, how="left", validate="one_to_one")
+    keys = [*RUN, "part", "evaluation", "eval_dataset", "perturbation", "metric"]
+    found = cells.merge(
+        records[[*keys, "value", "sd_draws", "n", "n_draws", "status"]], on=keys, how="left", validate="one_to_one"
+    )
     unmeasured = found["value"].isna() & (found["status"].isna() | (found["status"] == "ok"))
-    return found.assign(n=found["n"].fillna(0).astype(int), status=found["status"].mask(unmeasured, "missing"))
+    counts = {name: found[name].fillna(0).astype(int) for name in ("n", "n_draws")}
+    return found.assign(**counts, status=found["status"].mask(unmeasured, "missing"))
 
 
 def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
     """Return one row per selected cell, metric and seed, with the derived metrics added."""
-    chosen = cells
-    for key, names in spec.select.model_dump().items():
+    chosen = cells[cells["metric"].isin(spec.select.metric)]
+    if spec.select.tested_on != "all":
+        chosen = chosen[(chosen["dataset"] == chosen["eval_dataset"]) == (spec.select.tested_on == "own")]
+    for key in KEYS:
+        names = getattr(spec.select, key, None)
         if names is not None:
-            chosen = chosen[chosen[key].isin(names)]
+            family = chosen[key].str.split(".").str[0]
+            chosen = chosen[chosen[key].isin(names) | (family.isin(names) if key == "perturbation" else False)]
+    if spec.mean_over:
+        chosen = mean_over(chosen, spec.mean_over)
     added = [relative_drop(chosen, cells)] if "relative_drop" in spec.derive else []
     if "change" in spec.derive and spec.reference_augmentation is not None:
         added.append(change(chosen, cells, spec.reference_augmentation))
     return pd.concat([chosen, *added], ignore_index=True)
+
+
+def mean_over(cells: pd.DataFrame, keys: list[Literal["perturbation"]]) -> pd.DataFrame:
+    """Return the mean of each run's cells over all values of `keys`, which become the family's name.
+
+    A mean that lacks a cell has no value.
+    """
+    cells = cells.assign(**{key: cells[key].str.split(".").str[0] for key in keys})
+    groups = cells.groupby([*RUN, *KEYS[3:], "selection", "metric"], sort=False, as_index=False)
+    return groups.agg(
+        value=("value", lambda values: values.mean(skipna=False)),
+        n=("n", "max"),
+        n_draws=("n_draws", "max"),
+        sd_draws=("sd_draws", "mean"),
+        status=("status", lambda statuses: next((name for name in statuses if name != "ok"), "ok")),
+    )
 
 
 def _against(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -94,14 +128,14 @@ def relative_drop(chosen: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Return 1 − value / clean value of the same run, evaluation and part, for perturbed cells."""
     clean = cells[cells["perturbation"] == CLEAN]
     perturbed = chosen[chosen["perturbation"] != CLEAN]
-    paired = _against(perturbed, clean, [*RUN, "evaluation", "part"])
+    paired = _against(perturbed, clean, [*RUN, "evaluation", "eval_dataset", "part", "metric"])
     return paired.assign(metric="relative_drop", value=1 - paired["value"] / paired["value_reference"])
 
 
 def change(chosen: pd.DataFrame, cells: pd.DataFrame, augmentation: str) -> pd.DataFrame:
     """Return value minus the value under `augmentation`, paired by seed; nothing for runs without training."""
     reference = cells[cells["augmentation"] == augmentation]
-    keys = ["dataset", "variant", "seed", "evaluation", "part", "perturbation"]
+    keys = ["dataset", "variant", "seed", "evaluation", "eval_dataset", "part", "perturbation", "metric"]
     others = chosen[~chosen["augmentation"].isin([augmentation, CLEAN])]
     paired = _against(others, reference, keys)
     return paired.assign(metric="change", value=paired["value"] - paired["value_reference"])
@@ -129,7 +163,8 @@ def convergence_values(
                     status = "not reached"
             rows.append(
                 {name: run[name] for name in RUN}
-                | {"part": "full", "evaluation": "monitor", "perturbation": CLEAN, "selection": "train-holdout"}
+                | {"part": "full", "evaluation": "monitor", "eval_dataset": run["dataset"], "perturbation": CLEAN}
+                | {"selection": "train-holdout"}
                 | {"metric": metric, "value": value, "n": 0, "status": status}
             )
     return pd.DataFrame(rows, columns=[*RUN, *KEYS[3:], "selection", "metric", "value", "n", "status"])

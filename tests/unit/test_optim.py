@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from ddcl.core.config import OptimizerConfig, ScheduleConfig
 from ddcl.core.method import Method
 from ddcl.core.optim import LARS, build_optimizer, initial_lr, lr_factor, parameter_groups, set_lr
+from ddcl.core.training_config import OptimizerConfig, ScheduleConfig
 from ddcl.registry import NoSettings
 
 SIMSIAM = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)

@@ -4,9 +4,12 @@ import re
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from ddcl.core.errors import UserError
+from ddcl.data.location import data_root, missing_message
 from ddcl.grid import Suite
+from ddcl.recipes import data_recipe
 from ddcl.stages import (
     collect_digest,
     evaluate_digest,
@@ -16,17 +19,29 @@ from ddcl.stages import (
     report_digest,
 )
 
-# Jobs use the interpreter that runs Snakemake, whether or not its environment is activated.
-shell.prefix(f'export PATH="{os.path.dirname(sys.executable)}:$PATH"; ')
-
 try:
     SUITE = Suite(dict(config), " + ".join(map(os.path.relpath, workflow.configfiles)))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+DATA_ROOT = data_root(SUITE.config.data_root)
+
+# Jobs use the interpreter that runs Snakemake, whether or not its environment is activated. Where the data sets lie is
+# no parameter of a rule: moving them redoes nothing.
+shell.prefix(
+    f'export PATH="{os.path.dirname(sys.executable)}:$PATH" DDCL_DATA="{DATA_ROOT}"; '
+)
+
+if workflow.is_main_process:
+    missing = missing_message(SUITE.dataset_configs, DATA_ROOT)
+    if missing:
+        logger.warning(missing)
+
 RUN = "results/runs/{dataset}/{variant}/{augmentation}/seed{seed}"
 LOG = "results/logs/{dataset}/{variant}/{augmentation}/seed{seed}"
 BENCHMARK = "results/benchmarks/{dataset}/{variant}/{augmentation}/seed{seed}"
+DATA = "results/data/{dataset}"
+EVAL_DATA = "results/data/{eval_dataset}"
 
 
 def one_of(names):
@@ -35,19 +50,24 @@ def one_of(names):
 
 
 wildcard_constraints:
-    dataset=one_of(recipe.dataset for recipe in SUITE.recipes.values()),
+    dataset=one_of(SUITE.dataset_configs),
+    eval_dataset=one_of(SUITE.dataset_configs),
     variant=one_of(recipe.variant for recipe in SUITE.recipes.values()),
     augmentation=one_of(recipe.augmentation for recipe in SUITE.recipes.values()),
     seed=r"\d+",
     table=one_of(SUITE.tables),
-    figure=one_of(SUITE.config.figures),
+    figure=one_of(SUITE.figures),
+
+
+def run_of(wildcards):
+    name = f"{wildcards.dataset}/{wildcards.variant}/{wildcards.augmentation}/seed{wildcards.seed}"
+    if name not in SUITE.runs:
+        raise UserError(f"{name} is not a run of suite {SUITE.config.suite}")
+    return SUITE.runs[name]
 
 
 def recipe_of(wildcards):
-    name = f"{wildcards.dataset}/{wildcards.variant}/{wildcards.augmentation}/seed{wildcards.seed}"
-    if name not in SUITE.recipes:
-        raise UserError(f"{name} is not a run of suite {SUITE.config.suite}")
-    return SUITE.recipes[name]
+    return run_of(wildcards).recipe
 
 
 def run_folder(wildcards, input):
@@ -63,8 +83,7 @@ def plan_json(wildcards):
 
 
 def dataset_recipe(wildcards):
-    dataset = SUITE.dataset_configs[wildcards.dataset]
-    return {"reader": dataset.reader, "image_side_px": dataset.image_side_px}
+    return data_recipe(wildcards.dataset).model_dump()
 
 
 def prepare_code(wildcards):
@@ -79,18 +98,64 @@ def extract_code(wildcards):
     return extract_digest(recipe_of(wildcards).method)
 
 
-def perturbation_recipes(wildcards):
-    return {name: recipe.model_dump() for name, recipe in SUITE.perturbations.items()}
+def feature_names(wildcards):
+    return SUITE.features(run_of(wildcards), wildcards.eval_dataset)
+
+
+def feature_recipes(wildcards):
+    return {
+        name: SUITE.perturbations[name].model_dump()
+        for name in feature_names(wildcards)
+    }
+
+
+def feature_draws(wildcards):
+    """Return how often each random perturbation is drawn."""
+    return max(SUITE.perturbations[name].draws for name in feature_names(wildcards))
+
+
+def evaluated_names(evaluation):
+    """Return the function of wildcards that gives the perturbations of an evaluation."""
+
+    def names(wildcards):
+        return run_of(wildcards).evaluations[wildcards.eval_dataset][evaluation]
+
+    return names
+
+
+def evaluation_input(evaluation):
+    """Return the patterns of what an evaluation takes: features, or the checkpoint and images of both data sets."""
+    inputs = SUITE.protocol(evaluation).inputs
+    files = {"recipe": f"{RUN}/config.json"}
+    if "features" in inputs:
+        files["features"] = f"{RUN}/on/{{eval_dataset}}/features"
+    if "images" in inputs:
+        files["checkpoint"] = f"{RUN}/checkpoint.pt"
+        files["own_data"], files["data"] = (
+            f"{DATA}/manifest.json",
+            f"{EVAL_DATA}/manifest.json",
+        )
+        files["splits"] = f"{EVAL_DATA}/splits"
+    return files
+
+
+def subset_arguments(wildcards):
+    subsets = run_of(wildcards).subsets
+    return f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac}" if subsets else ""
 
 
 def record_files(wildcards):
     return [
         f"results/runs/{name}/{file}"
-        for name in SUITE.recipes
+        for name, run in SUITE.runs.items()
         for file in [
             "run.json",
             "history.csv",
-            *(f"{evaluation}.json" for evaluation in SUITE.evaluations),
+            *(
+                f"on/{dataset}/{evaluation}.json"
+                for dataset, evaluations in run.evaluations.items()
+                for evaluation in evaluations
+            ),
         ]
     ]
 
@@ -101,9 +166,7 @@ def targets():
             "results/tables/{table}.{ext}", table=SUITE.tables, ext=["csv", "md", "tex"]
         ),
         *expand(
-            "results/figures/{figure}.{ext}",
-            figure=SUITE.config.figures,
-            ext=["png", "pdf"],
+            "results/figures/{figure}.{ext}", figure=SUITE.figures, ext=["png", "pdf"]
         ),
         "results/report/index.html",
     ]

@@ -1,8 +1,8 @@
 # From a data set's own files to arrays and a manifest. The only rule that may touch the network.
 rule prepare:
     output:
-        manifest="results/data/{dataset}/manifest.json",
-        arrays=directory("results/data/{dataset}/arrays"),
+        manifest=f"{DATA}/manifest.json",
+        splits=directory(f"{DATA}/splits"),
     log:
         "results/logs/{dataset}/prepare.log",
     conda:

@@ -1,16 +1,17 @@
-# Features once per run, then every evaluation on them: all parts and perturbations in one job each.
+# Features once per run and data set, then every evaluation: all parts and perturbations in one job each.
 rule extract:
     input:
         recipe=f"{RUN}/config.json",
         checkpoint=f"{RUN}/checkpoint.pt",
-        manifest="results/data/{dataset}/manifest.json",
-        arrays="results/data/{dataset}/arrays",
+        own_data=f"{DATA}/manifest.json",
+        data=f"{EVAL_DATA}/manifest.json",
+        splits=f"{EVAL_DATA}/splits",
     output:
-        directory(f"{RUN}/features"),
+        directory(f"{RUN}/on/{{eval_dataset}}/features"),
     log:
-        f"{LOG}/extract.log",
+        f"{LOG}/extract_{{eval_dataset}}.log",
     benchmark:
-        f"{BENCHMARK}/extract.tsv"
+        f"{BENCHMARK}/extract_{{eval_dataset}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -18,12 +19,13 @@ rule extract:
         mem_mb=2000,
     params:
         run=run_folder,
-        names=list(SUITE.perturbations),
-        recipes=perturbation_recipes,
+        names=feature_names,
+        draws=feature_draws,
+        recipes=feature_recipes,
         code=extract_code,
     shell:
-        "exec python -m ddcl extract --run {params.run} --manifest {input.manifest} --threads {threads}"
-        " --perturbations {params.names} > {log} 2>&1"
+        "exec python -m ddcl extract --run {params.run} --eval-dataset {wildcards.eval_dataset}"
+        " --threads {threads} --draws {params.draws} --perturbations {params.names} > {log} 2>&1"
 
 
 # One rule per evaluation of the suite, with its name (linear, knn, …).
@@ -33,15 +35,14 @@ for evaluation in SUITE.evaluations:
         name:
             evaluation
         input:
-            recipe=f"{RUN}/config.json",
-            features=f"{RUN}/features",
+            **evaluation_input(evaluation),
         output:
-            record=f"{RUN}/{evaluation}.json",
-            predictions=f"{RUN}/{evaluation}_predictions.npz",
+            record=f"{RUN}/on/{{eval_dataset}}/{evaluation}.json",
+            predictions=f"{RUN}/on/{{eval_dataset}}/{evaluation}_predictions.npz",
         log:
-            f"{LOG}/{evaluation}.log",
+            f"{LOG}/{evaluation}_{{eval_dataset}}.log",
         benchmark:
-            f"{BENCHMARK}/{evaluation}.tsv"
+            f"{BENCHMARK}/{evaluation}_{{eval_dataset}}.tsv"
         conda:
             "../../environment.yml"
         threads: 1
@@ -50,9 +51,11 @@ for evaluation in SUITE.evaluations:
         params:
             run=run_folder,
             evaluation=evaluation,
-            names=list(SUITE.perturbations),
+            names=evaluated_names(evaluation),
+            subsets=subset_arguments,
             recipe=SUITE.evaluations[evaluation].model_dump(),
             code=evaluate_digest(SUITE.evaluations[evaluation].protocol),
         shell:
-            "exec python -m ddcl evaluate {params.evaluation} --run {params.run} --threads {threads}"
+            "exec python -m ddcl evaluate {params.evaluation} --run {params.run}"
+            " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.subsets}"
             " --perturbations {params.names} > {log} 2>&1"

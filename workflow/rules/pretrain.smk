@@ -16,8 +16,8 @@ rule resolve:
 rule pretrain:
     input:
         recipe=f"{RUN}/config.json",
-        manifest="results/data/{dataset}/manifest.json",
-        arrays="results/data/{dataset}/arrays",
+        manifest=f"{DATA}/manifest.json",
+        splits=f"{DATA}/splits",
     output:
         checkpoint=f"{RUN}/checkpoint.pt",
         history=f"{RUN}/history.csv",
@@ -35,4 +35,4 @@ rule pretrain:
         run=run_folder,
         code=pretrain_code,
     shell:
-        "exec python -m ddcl pretrain --run {params.run} --manifest {input.manifest} --threads {threads} >> {log} 2>&1"
+        "exec python -m ddcl pretrain --run {params.run} --threads {threads} >> {log} 2>&1"

@@ -1,0 +1,132 @@
+"""Preparing a data set: what its reader finds, checked, written to disk, and described by the manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ddcl.core.errors import UserError
+from ddcl.core.files import write_array, write_json, write_text
+from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, SCHEMA, array_sha256, files_sha256, split_path
+from ddcl.data.source import NO_LABEL, ArraySplit, FileSplit, Request
+from ddcl.recipes import data_recipe, read_dataset, reader_settings
+from ddcl.registry import READERS
+from ddcl.yaml_models import DatasetConfig
+
+
+def prepare(name: str, folder: Path, root: Path, download: bool = True) -> dict[str, Any]:
+    """Read data set `name` below `root`, write its splits and manifest.json below `folder`; return the manifest.
+
+    download: fetch it where that is possible and it is not there.
+    The manifest holds, per split, n, n per class, and checksums: of the arrays, or of the sorted names and sizes of the
+    files; and mean and standard deviation per channel, in [0, 1], that images are normalised with.
+    """
+    config, recipe = read_dataset(name), data_recipe(name)
+    entry = READERS[config.reader]
+    request = Request(
+        dataset=name,
+        root=root,
+        side_px=config.image_side_px,
+        settings=reader_settings(name, config),
+        download=download,
+        obtain=config.obtain,
+    )
+    splits: dict[str, Any] = entry.load()(request)
+    _check_counts(name, config, splits)
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    entries = {split: _write_split(folder, split, content, root) for split, content in splits.items()}
+    normalisation = config.normalisation.model_dump() if config.normalisation else _moments(name, splits["train"])
+    manifest = {
+        "schema": SCHEMA,
+        "dataset": name,
+        "data": recipe.model_dump(),
+        "kind": "files" if isinstance(splits["train"], FileSplit) else "arrays",
+        "splits": entries,
+        **normalisation,
+    }
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _check_counts(name: str, config: DatasetConfig, splits: dict[str, Any]) -> None:
+    """Raise `UserError` for labels or numbers of images that are not those of the data set's YAML."""
+    for split, content in splits.items():
+        known = content.labels[content.labels != NO_LABEL]
+        classes = np.unique(known)
+        if split != "pretrain" and len(known) != len(content.labels):
+            raise UserError(
+                f"data set {name}: {len(content.labels) - len(known)} images of split {split} have no label"
+            )
+        if not np.array_equal(classes, np.arange(config.n_classes)):
+            missing = sorted(set(range(config.n_classes)) - set(classes.tolist()))
+            found = f"{len(classes)} classes, {missing[:5]} missing" if missing else f"labels up to {classes[-1]}"
+            raise UserError(f"data set {name}: split {split} has {found}; config/datasets says {config.n_classes}")
+        wanted = config.n_images.get(split)
+        if wanted is not None and wanted != len(content.labels):
+            raise UserError(
+                f"data set {name}: split {split} has {len(content.labels)} images; config/datasets says {wanted}: "
+                "the copy is incomplete or another version"
+            )
+
+
+def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, root: Path) -> dict[str, Any]:
+    """Write one split; return its entry in the manifest."""
+    labels = np.asarray(content.labels, dtype=np.int64)
+    write_array(split_path(folder, split, "labels"), labels)
+    entry: dict[str, Any] = {
+        "n": len(labels),
+        "n_per_class": np.bincount(labels[labels != NO_LABEL]).tolist(),
+        "labels_sha256": array_sha256(labels),
+    }
+    if isinstance(content, ArraySplit):
+        write_array(split_path(folder, split, "images"), content.images)
+        return entry | {"images_sha256": array_sha256(content.images)}
+    sizes = _verify_files(root, content, split)
+    text = "".join(f"{size}\t{name}\n" for name, size in zip(content.names, sizes, strict=True))
+    write_text(split_path(folder, split, "files"), text)
+    return entry | {"files_sha256": files_sha256(content.names, sizes)}
+
+
+def _verify_files(root: Path, content: FileSplit, split: str) -> list[int]:
+    """Return the size of each file after decoding it coarsely; all damaged ones stand in one `UserError`."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        checks = pool.map(lambda name: _check_file(root / name), content.names, chunksize=64)
+        found = list(tqdm(checks, total=len(content.names), unit="file", desc=f"check {split}", disable=None))
+    bad = [problem for _, problem in found if problem]
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise UserError(f"{len(bad)} damaged images in split {split}: {'; '.join(bad[:5])}{more}; get them again")
+    return [size for size, _ in found]
+
+
+def _check_file(path: Path) -> tuple[int, str]:
+    """Return a file's size in bytes, and what is wrong with it as an image, if anything."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (32, 32))  # JPEG: an eighth of the side, but every byte is read
+            image.load()
+        return path.stat().st_size, ""
+    except (OSError, SyntaxError) as error:  # PIL calls a broken PNG a SyntaxError
+        return 0, f"{path} ({str(error).replace(str(path), '').strip()})"
+
+
+def _moments(name: str, content: ArraySplit | FileSplit) -> dict[str, list[float]]:
+    """Return mean and std per channel of the training images, in [0, 1], from exact integer sums."""
+    if isinstance(content, FileSplit):
+        raise UserError(f"data set {name}: images kept as files need `normalisation` in config/datasets/{name}.yaml")
+    total, squares, n = np.zeros(3), np.zeros(3), content.images.size // 3
+    for chunk in np.array_split(content.images, max(1, content.images.nbytes // HASH_CHUNK_BYTES)):
+        pixels = chunk.astype(np.int64)
+        total += pixels.sum(axis=(0, 2, 3))
+        squares += (pixels**2).sum(axis=(0, 2, 3))
+    mean = total / n
+    std = np.sqrt(squares / n - mean**2)
+    return {"mean": (mean / 255).tolist(), "std": (std / 255).tolist()}

@@ -1,0 +1,56 @@
+"""What a reader is asked, and what it returns.
+
+A reader is a function ``(Request) -> {split: ArraySplit | FileSplit}``. Splits are `train` and `test`, and `pretrain`
+where pretraining uses other images than `train` (STL-10's unlabelled ones). `prepare` is the only caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_LABEL = -1  # of images of which no class is known; only in the split `pretrain`
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `prepare` asks of a reader.
+
+    dataset: name in config/datasets, for messages.
+    root: the folder in which data sets lie (`data_root`, or the environment's DDCL_DATA).
+    side_px: side of the images that an `ArraySplit` must have.
+    settings: the reader's own settings, an instance of its model in `ddcl.registry`.
+    download: whether a missing data set may be fetched.
+    obtain: words for the message when it is missing: what to get, and where by name.
+    """
+
+    dataset: str
+    root: Path
+    side_px: int
+    settings: Any
+    download: bool
+    obtain: str
+
+
+@dataclass(frozen=True)
+class ArraySplit:
+    """Small images, all of one size: uint8 [N, 3, S, S], and int64 labels [N]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FileSplit:
+    """Large images that stay files: names relative to `Request.root`, sorted within a class, and int64 labels [N]."""
+
+    names: Sequence[str]
+    labels: NDArray[np.int64]
+
+
+Splits: TypeAlias = dict[str, ArraySplit] | dict[str, FileSplit]

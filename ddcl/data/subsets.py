@@ -1,0 +1,61 @@
+"""Fixed lists of training images for semi-supervised evaluation: config/subsets/<data set>_<name>.json.
+
+A list names, for each class, positions among the class's training images in the data set's own order (files: sorted by
+name). So it can be shipped without the images, and means the same ones wherever they lie.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddcl.core.errors import UserError, did_you_mean
+from ddcl.core.files import read_json
+from ddcl.core.seeds import derive
+from ddcl.recipes import CONFIG_DIR
+
+FOLDER = "subsets"
+
+
+def subset_path(dataset: str, name: str) -> Path:
+    """Return the file of a list."""
+    return CONFIG_DIR / FOLDER / f"{dataset}_{name}.json"
+
+
+def draw_subset(dataset: str, n_classes: int, n_available: int, per_class: int, seed: int) -> dict[str, Any]:
+    """Return a list of `per_class` positions out of the first `n_available` of each class, drawn from `seed`."""
+    rng = np.random.Generator(np.random.PCG64(derive(dataset, "subset", per_class, seed)))
+    positions = [sorted(rng.choice(n_available, per_class, replace=False).tolist()) for _ in range(n_classes)]
+    return {
+        "dataset": dataset,
+        "seed": seed,
+        "n_available": n_available,
+        "per_class": per_class,
+        "positions": positions,
+    }
+
+
+def read_subset(dataset: str, name: str, labels: Tensor) -> Tensor:
+    """Return the indices [n] of the images that the list `name` of `dataset` names, in order.
+
+    labels: [N] int64, of all training images. `UserError` where a class has fewer images than the list needs.
+    """
+    path = subset_path(dataset, name)
+    if not path.exists():
+        known = [entry.stem for entry in path.parent.glob("*.json")]
+        raise UserError(f"{path}: no such list of images{did_you_mean(path.stem, known)}; `ddcl subset` makes one")
+    positions = read_json(path, "list of images")["positions"]
+    n_classes = int(labels.max()) + 1
+    if len(positions) != n_classes:
+        raise UserError(f"{path}: a list for {len(positions)} classes; {dataset} has {n_classes}")
+    found = []
+    for label, wanted in enumerate(positions):
+        own = (labels == label).nonzero()[:, 0]
+        if max(wanted) >= len(own):
+            raise UserError(f"{path}: asks for image {max(wanted)} of class {label}, which has {len(own)}")
+        found.append(own[torch.tensor(wanted)])
+    return torch.cat(found).sort().values

@@ -1,0 +1,78 @@
+"""The linear probe as the authors run it: SGD on augmented images through the frozen encoder.
+
+Official code: main_lincls.py. Classifiers on all parts are trained in one pass: they share the images and the encoder,
+and nothing else. Two numbers come out of it: the last epoch's, and that of the best epoch on the test split, which is
+what the authors report.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ddcl.core.optim import LARS
+from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
+from ddcl.evaluate.store import Outcome, TestFeatures
+from ddcl.registry import OnlineSettings
+
+LARS_TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
+
+
+def evaluate(
+    task: ImageTask, sets: dict[str, list[NDArray[np.int64]]], tests: TestFeatures, settings: OnlineSettings
+) -> dict[str, list[Outcome]]:
+    """Return, per part and column set, the predicted class of every test image, by name of the draw.
+
+    sets: the columns of the features that each classifier sees. tests: test features; the first are the clean ones.
+    """
+    columns = [torch.from_numpy(own).to(task.device) for part in sets.values() for own in part]
+    names = (*task.names, "probe")
+    heads = nn.ModuleList(new_classifier(len(own), task.n_classes, (*names, len(own))) for own in columns)
+    heads.to(task.device)
+    clean = tests[tests.names[0]]
+    clean_features = torch.from_numpy(clean.features).to(task.device)
+    clean_labels = torch.from_numpy(clean.labels).to(task.device)
+
+    def loss(x: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad():
+            h = task.method.features(x).float()  # [B, D]; evaluation mode, no gradients
+        terms = [cross_entropy(head(h[:, own]), labels) for head, own in zip(heads, columns, strict=True)]
+        return torch.stack(terms).sum()  # of independent parameters: each head gets its own gradient
+
+    parts = [part for part, own in sets.items() for _ in own]
+
+    @torch.no_grad()
+    def predict(features: Tensor) -> list[Tensor]:
+        return [head(features[:, own]).argmax(dim=1) for head, own in zip(heads, columns, strict=True)]
+
+    def scores() -> list[float]:
+        return [float((predicted == clean_labels).float().mean()) for predicted in predict(clean_features)]
+
+    def all_predictions() -> list[dict[str, NDArray[np.int64]]]:
+        found: list[dict[str, NDArray[np.int64]]] = [{} for _ in heads]
+        wanted = {part: set(tests.of(part)) for part in sets}
+        for name, test in tests.items():
+            predictions = predict(torch.from_numpy(test.features).to(task.device))
+            for own, part, predicted in zip(found, parts, predictions, strict=True):
+                if name in wanted[part]:
+                    own[name] = predicted.cpu().numpy()
+        return found
+
+    task.method.eval()
+    training = SgdTraining(list(heads), _optimizer(heads, settings), loss, scores, settings)
+    training.run(task)
+    last = all_predictions()
+    for head, state in zip(heads, training.best, strict=True):
+        head.load_state_dict(state)
+    outcomes = iter([Outcome(own, best) for own, best in zip(last, all_predictions(), strict=True)])
+    return {part: [next(outcomes) for _ in own] for part, own in sets.items()}
+
+
+def _optimizer(heads: nn.Module, settings: OnlineSettings) -> torch.optim.Optimizer:
+    lr = settings.lr_classifier * settings.batch_size / 256
+    groups = [{"params": list(heads.parameters()), "top_lr": lr}]
+    if settings.lars:
+        return LARS(groups, lr, settings.momentum, settings.weight_decay, LARS_TRUST)
+    return torch.optim.SGD(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)

@@ -1,0 +1,165 @@
+"""From an evaluation job to what its protocol needs: stored features, or the frozen encoder and images.
+
+Imports torch only where a protocol needs images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddcl.core.errors import UserError
+from ddcl.core.files import canonical_json, digest_text
+from ddcl.core.streams import derive
+from ddcl.evaluate.store import (
+    FOLDER,
+    TRAIN,
+    Outcome,
+    TestFeatures,
+    check_owner,
+    draws_of,
+    evaluation_folder,
+    read_features,
+    read_index,
+)
+from ddcl.recipes import EvaluationRecipe, Recipe, data_recipe
+from ddcl.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry
+from ddcl.stages import evaluate_digest
+from ddcl.yaml_models import RandomSubsetsConfig
+
+ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation of one run on one data set.
+
+    run: the run's folder. data: manifest.json of the data set that it was trained on, and of `dataset`.
+    subsets: for methods without a split, the control of width.
+    """
+
+    recipe: Recipe
+    evaluation: EvaluationRecipe
+    dataset: str
+    perturbations: Sequence[str]
+    run: Path
+    data: tuple[Path, Path]
+    subsets: RandomSubsetsConfig | None = None
+    device: str = "cpu"
+    threads: int = 1
+
+    @property
+    def entry(self) -> EvaluationEntry:
+        """The protocol's entry in the registry."""
+        return EVALUATIONS[self.evaluation.protocol]
+
+    def part_names(self) -> list[str]:
+        """Return the parts that the record has cells for."""
+        allowed, parts = self.entry.parts, list(METHODS[self.recipe.method].parts)
+        if self.subsets and parts == ["full"]:
+            parts += RANDOM_PARTS
+        return [part for part in parts if allowed is None or part in allowed]
+
+    @property
+    def folder(self) -> Path:
+        """Where features and records of this run and data set lie."""
+        return evaluation_folder(self.run, self.dataset)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a protocol found: outcomes per part and column set, none where the run diverged."""
+
+    status: str
+    checkpoint_digest: str
+    outcomes: dict[str, list[Outcome]]
+    labels: NDArray[np.int64] | None
+
+
+def column_sets(parts: dict[str, Sequence[int]], job: Job) -> ColumnSets:
+    """Return the columns of each part that the protocol takes, and of random subsets where there is no split."""
+    allowed = job.entry.parts
+    sets = {name: [np.arange(*parts[name])] for name in parts if allowed is None or name in allowed}
+    if job.subsets and list(parts) == ["full"] and allowed is None:
+        width = parts["full"][1]
+        dir_width = round(job.subsets.dir_frac * width)
+        orders = [
+            np.random.Generator(np.random.PCG64(derive(job.recipe.seed, "random subset", draw))).permutation(width)
+            for draw in range(job.subsets.draws)
+        ]  # not the method: every method loses the same columns
+        for part, kept in zip(RANDOM_PARTS, (slice(dir_width), slice(dir_width, None)), strict=True):
+            sets[part] = [np.sort(order[kept]) for order in orders]
+    return sets
+
+
+def evaluate_features(job: Job) -> Found:
+    """Evaluate by a protocol that takes stored features only: one part and column set after another."""
+    index, tests = _stored(job)
+    if index["status"] == "diverged":
+        return Found(index["status"], index["checkpoint_digest"], {}, None)
+    evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
+    train = read_features(job.folder / FOLDER, index, TRAIN)
+    outcomes = {
+        part: [evaluate(train.columns(own), tests.of(part).columns(own), settings, job.recipe.seed) for own in columns]
+        for part, columns in column_sets(index["parts"], job).items()
+    }
+    return Found(index["status"], index["checkpoint_digest"], outcomes, tests[tests.names[0]].labels)
+
+
+def evaluate_images(job: Job) -> Found:
+    """Evaluate by a protocol that trains on images itself."""
+    from ddcl.data.images import on_device
+    from ddcl.data.manifest import read_images, read_manifest
+    from ddcl.evaluate.features import load_frozen
+    from ddcl.evaluate.sgd import ImageTask
+
+    recipe, (own_path, path) = job.recipe, job.data
+    method, content, digest = load_frozen(job.run / "checkpoint.pt", recipe, job.device)
+    if content["status"] == "diverged":
+        return Found("diverged", digest, {}, None)
+    normalisation = read_manifest(own_path, recipe.dataset, recipe.data.model_dump())
+    manifest = read_manifest(path, job.dataset, data_recipe(job.dataset).model_dump())
+    side_px, workers = recipe.data.image_side_px, job.threads if job.threads > 1 else 0
+    train, test = (
+        on_device(read_images(path, manifest, split, side_px, workers), job.device) for split in ("train", "test")
+    )
+    evaluation = job.evaluation.evaluation
+    identity = [digest, evaluate_digest(job.evaluation.protocol), digest_text(canonical_json(job.evaluation.settings))]
+    identity += [canonical_json(manifest["splits"]), job.subsets.model_dump_json() if job.subsets else ""]
+    task = ImageTask(
+        recipe=recipe,
+        method=method,
+        train=train,
+        test=test,
+        names=(job.dataset, recipe.seed),
+        n_classes=manifest["data"]["n_classes"],
+        normalisation=normalisation,
+        state=job.folder / f"{evaluation}_work" / "state.pt",
+        identity=identity,
+    )
+    evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
+    if "features" not in job.entry.inputs:
+        return Found(content["status"], digest, {"full": [evaluate(task, settings)]}, test.labels.numpy())
+    index, tests = _stored(job)
+    outcomes = evaluate(task, column_sets(index["parts"], job), tests, settings)
+    return Found(content["status"], digest, outcomes, test.labels.numpy())
+
+
+def _stored(job: Job) -> tuple[dict[str, Any], TestFeatures]:
+    """Return the index of the stored features and those of the test images, the clean ones first."""
+    folder = job.folder / FOLDER
+    index = read_index(folder)
+    check_owner(folder, index, job.recipe.name, job.recipe.digest)
+    names = []
+    for perturbation in job.perturbations:
+        draws = draws_of(index, perturbation)
+        if not draws and index["status"] != "diverged":
+            known = ", ".join(sorted({name.rpartition("-")[0] for name in index["arrays"]} - {""}))
+            raise UserError(f"{folder}: no features for {perturbation!r}; there are {known}; run `ddcl extract` again")
+        names += draws
+    return index, TestFeatures(folder, index, names)

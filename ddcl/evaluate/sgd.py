@@ -1,0 +1,152 @@
+"""Classifiers trained by SGD on augmented images, as the sources do: what the online probe and fine-tuning share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from ddcl.build import build_pipeline
+from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
+from ddcl.core.errors import UserError
+from ddcl.core.method import Method
+from ddcl.core.optim import lr_factor
+from ddcl.core.seeds import generator
+from ddcl.core.training_config import ScheduleConfig
+from ddcl.data.images import Images, views
+from ddcl.data.loader import epoch_asks
+from ddcl.recipes import OpRecipe, Recipe
+from ddcl.registry import SgdSettings
+
+COSINE = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """What a protocol that trains on images is given.
+
+    method: the run's, with its trained weights, on the device, without gradients. train, test: the data set's splits.
+    names: (data set, seed), which order and draws derive from, the same for all methods.
+    normalisation: mean and std that the encoder was trained with.
+    state: file for resuming; identity: what a saved state must belong to.
+    """
+
+    recipe: Recipe
+    method: Method
+    train: Images
+    test: Images
+    names: tuple[str, int]
+    n_classes: int
+    normalisation: dict[str, Any]
+    state: Path
+    identity: list[str]
+
+    def with_train(self, train: Images) -> ImageTask:
+        """Return the same task with other training images."""
+        return replace(self, train=train)
+
+    @property
+    def device(self) -> str:
+        """Where the method is."""
+        return next(self.method.parameters()).device.type
+
+
+def new_classifier(width: int, n_classes: int, names: tuple[object, ...]) -> nn.Linear:
+    """Return a linear classifier with weights from N(0, 0.01²) and bias 0, as in the official code."""
+    classifier = nn.Linear(width, n_classes)
+    with torch.no_grad():
+        classifier.weight.copy_(0.01 * torch.randn(n_classes, width, generator=generator(*names, "classifier")))
+        classifier.bias.zero_()
+    return classifier
+
+
+class SgdTraining:
+    """Trains `units`, modules whose test accuracies are followed one by one, and keeps the best state of each.
+
+    loss: (images [B, 3, S, S], labels [B]) -> scalar. scores: () -> accuracy of each unit on the clean test split.
+    After `run`, the units are those of the last epoch; `best[i]` is the state of unit i in its best epoch on the *test*
+    split, the first of equals: the authors report that one.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[nn.Module],
+        optimizer: torch.optim.Optimizer,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        scores: Callable[[], list[float]],
+        settings: SgdSettings,
+    ) -> None:
+        self.units, self.optimizer, self.loss, self.scores, self.settings = units, optimizer, loss, scores, settings
+        self.epoch = 0
+        self.top = [-1.0] * len(units)
+        self.best: list[dict[str, Tensor]] = [{} for _ in units]
+
+    def run(self, task: ImageTask) -> None:
+        """Train to the last epoch, resuming from `task.state` if it holds a state of the same training."""
+        self._resume(task)
+        ops = [OpRecipe(op="resized_crop", settings={"scale": self.settings.crop_scale})]
+        ops += [OpRecipe(op="horizontal_flip", settings={"prob": 0.5})] if self.settings.flip else []
+        pipeline = build_pipeline(ops, task.recipe.data.image_side_px, task.normalisation)
+        names = (*task.names, "probe")
+        epochs = self.settings.epochs
+        for epoch in tqdm(range(self.epoch, epochs), initial=self.epoch, total=epochs, unit="epoch", disable=None):
+            self._set_rate(epoch)
+            asks = epoch_asks(len(task.train), self.settings.batch_size, names, (epoch, epoch), 1, drop_last=False)
+            for ask, (x,) in zip(asks, views(task.train, asks, pipeline, task.device), strict=True):
+                loss = self.loss(x, task.train.labels[ask.index].to(x.device))
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                self.optimizer.step()
+            self.epoch = epoch + 1
+            self._follow()
+            if self.epoch % self.settings.save_epochs == 0 or self.epoch == epochs:
+                self._save(task)
+
+    def _set_rate(self, epoch: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["top_lr"] * lr_factor(COSINE, epoch, self.settings.epochs)
+
+    def _follow(self) -> None:
+        for i, score in enumerate(self.scores()):
+            if score > self.top[i]:
+                self.top[i], self.best[i] = score, copy.deepcopy(self.units[i].state_dict())
+
+    def _save(self, task: ImageTask) -> None:
+        state = {
+            "identity": task.identity,
+            "epoch": self.epoch,
+            "units": [unit.state_dict() for unit in self.units],
+            "optimizer": self.optimizer.state_dict(),
+            "top": self.top,
+            "best": self.best,
+        }
+        save_checkpoint(task.state, state)
+
+    def _resume(self, task: ImageTask) -> None:
+        if not task.state.exists():
+            return
+        try:
+            state, _ = load_checkpoint(task.state)
+        except UserError as error:
+            tqdm.write(f"not resumed: {error}")
+            return
+        if state["identity"] != task.identity:
+            tqdm.write(f"not resumed: {task.state} is of another recipe, checkpoint or code")
+            return
+        for unit, own in zip(self.units, state["units"], strict=True):
+            unit.load_state_dict(own)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.top, self.best = state["epoch"], state["top"], state["best"]
+        tqdm.write(f"resumed {task.state} at epoch {self.epoch}/{self.settings.epochs}")
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits [B, classes]."""
+    return F.cross_entropy(logits.float(), labels)

@@ -1,0 +1,191 @@
+"""What each verb of the command line does. Heavy imports happen inside; a verb's help is its docstring's first line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from ddcl.core.errors import UserError
+
+
+def prepare(args: Namespace) -> None:
+    """Find or download a data set, check it, and write its splits and manifest."""
+    from ddcl.data.location import data_root
+    from ddcl.data.prepare import prepare
+
+    folder = args.output or args.results / "data" / args.dataset
+    manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
+    counts = ", ".join(f"{name} {split['n']}" for name, split in manifest["splits"].items())
+    print(f"{folder / 'manifest.json'}: {counts} images, {manifest['kind']}")
+
+
+def resolve(args: Namespace) -> None:
+    """Check a suite and write its plan and the recipe of each run."""
+    from ddcl.core.files import write_json
+    from ddcl.grid import Suite
+
+    suite = Suite.load(_suite_path(args.suite))
+    if not args.check:
+        write_json(args.results / "suite.json", suite.plan())
+        for name, recipe in suite.recipes.items():
+            write_json(args.results / "runs" / name / "config.json", recipe.model_dump())
+    where = "checked, nothing written" if args.check else f"written below {args.results}"
+    print(f"{args.suite}: {len(suite.recipes)} runs, {suite.n_cells()} cells; {where}")
+
+
+def plan(args: Namespace) -> None:
+    """Say what a suite costs before anything runs: jobs, GPU hours, disk, and data sets that are missing."""
+    from ddcl.cost import describe
+    from ddcl.data.location import data_root
+    from ddcl.grid import Suite
+
+    suite = Suite.load(_suite_path(args.suite))
+    print(describe(suite, args.data_root or data_root(suite.config.data_root), args.results))
+
+
+def schema(args: Namespace) -> None:
+    """Print the JSON schema of suite files (workflow/schemas/config.schema.yaml)."""
+    from ddcl.yaml_models import suite_schema
+
+    print(suite_schema(), end="")
+
+
+def write(args: Namespace) -> None:
+    """Write a JSON text that the workflow resolved to a file, atomically."""
+    from ddcl.core.files import write_json
+
+    write_json(args.output, json.loads(args.json))
+
+
+def subset(args: Namespace) -> None:
+    """Draw a fixed list of training images for semi-supervised evaluation, and write it."""
+    from ddcl.core.files import write_json
+    from ddcl.data.subsets import draw_subset, subset_path
+    from ddcl.recipes import read_dataset
+
+    path = subset_path(args.dataset, args.name)
+    n_classes = read_dataset(args.dataset).n_classes
+    write_json(path, draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed))
+    print(f"{path}: {args.per_class} images of each of {n_classes} classes")
+
+
+def pretrain(args: Namespace) -> None:
+    """Train a run; resumes by itself."""
+    device = _device(args)
+    from ddcl.recipes import load_recipe
+    from ddcl.stages import pretrain_digest
+    from ddcl.training import pretrain
+
+    recipe = load_recipe(args.run / "config.json")
+    digest, workers = pretrain_digest(recipe.method), _workers(args)
+    training = pretrain(recipe, _manifest(args, recipe.dataset), args.run, device, digest, workers)
+    print(f"{recipe.name}: {training.status} after {training.epoch} epochs {training.message}".rstrip())
+
+
+def extract(args: Namespace) -> None:
+    """Write the features of a trained run, clean and perturbed, on a data set."""
+    device = _device(args)
+    from ddcl.data.manifest import read_manifest
+    from ddcl.evaluate.features import Target, extract
+    from ddcl.evaluate.store import FOLDER, evaluation_folder
+    from ddcl.recipes import load_recipe, read_perturbation
+
+    perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
+    recipe = load_recipe(args.run / "config.json")
+    dataset = args.eval_dataset or recipe.dataset
+    own = read_manifest(_manifest(args, recipe.dataset), recipe.dataset, recipe.data.model_dump())
+    target = Target(dataset, _manifest(args, dataset), evaluation_folder(args.run, dataset) / FOLDER)
+    extract(recipe, args.run, own, target, perturbations, (device, _workers(args)))
+
+
+def evaluate(args: Namespace) -> None:
+    """Evaluate a run on a data set and write a record."""
+    from ddcl.evaluate.protocols import Job
+    from ddcl.evaluate.record import evaluate_run
+    from ddcl.recipes import load_recipe, read_evaluation
+    from ddcl.registry import EVALUATIONS
+    from ddcl.yaml_models import RandomSubsetsConfig
+
+    recipe, evaluation = load_recipe(args.run / "config.json"), read_evaluation(args.evaluation)[1]
+    dataset = args.eval_dataset or recipe.dataset
+    record = evaluate_run(
+        Job(
+            recipe=recipe,
+            evaluation=evaluation,
+            dataset=dataset,
+            perturbations=args.perturbations,
+            run=args.run,
+            data=(_manifest(args, recipe.dataset), _manifest(args, dataset)),
+            subsets=RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None,
+            # protocols on stored features need no GPU, and some no torch
+            device=_device(args) if "images" in EVALUATIONS[evaluation.protocol].inputs else "cpu",
+            threads=args.threads,
+        )
+    )
+    for cell in record["cells"]:
+        value = record["status"] if cell["value"] is None else f"{100 * cell['value']:.1f} %"
+        print(f"{recipe.name} {args.evaluation} {cell['part']} {cell['perturbation']} {cell['metric']}: {value}")
+
+
+def collect(args: Namespace) -> None:
+    """Gather all records of a plan into three files."""
+    from ddcl.core.files import read_json
+    from ddcl.report.collect import collect
+
+    found = collect(read_json(args.results / "suite.json", "plan; `ddcl resolve` makes it"), args.results, args.partial)
+    for problem in found.problems:
+        print(f"ddcl: {problem}", file=sys.stderr)
+    print(f"{args.results / 'records.parquet'}: {len(found.records)} cells, {len(found.problems)} problems")
+
+
+def table(args: Namespace) -> None:
+    """Write a table as CSV, Markdown and LaTeX."""
+    from ddcl.report.render import render_table
+
+    render_table(args.name, args.results)
+
+
+def figure(args: Namespace) -> None:
+    """Draw a figure as PNG and PDF."""
+    from ddcl.report.render import render_figure
+
+    render_figure(args.name, args.results)
+
+
+def report(args: Namespace) -> None:
+    """Write the report page."""
+    from ddcl.report.render import render_page
+
+    print(render_page(args.results))
+
+
+def _suite_path(text: str) -> Path:
+    """Return a suite's file: a path, or a name in config/suites."""
+    from ddcl.recipes import CONFIG_DIR
+
+    path = Path(text)
+    return path if path.suffix or path.exists() else CONFIG_DIR / "suites" / f"{text}.yaml"
+
+
+def _manifest(args: Namespace, dataset: str) -> Path:
+    path: Path = args.results / "data" / dataset / "manifest.json"
+    return path
+
+
+def _workers(args: Namespace) -> int:
+    """Return how many processes decode images: with one thread, the process itself does."""
+    return int(args.threads) if args.threads > 1 else 0
+
+
+def _device(args: Namespace) -> str:
+    """Return the device to use, after setting torch's number of threads."""
+    import torch
+
+    torch.set_num_threads(args.threads)
+    if args.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no CUDA device here; allowed now: cpu, auto")
+    return str(args.device)
