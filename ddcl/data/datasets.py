@@ -32,3 +32,20 @@ def read_digits(request: Request) -> dict[str, ArraySplit]:
         "train": ArraySplit(images[train], labels[train]),
         "test": ArraySplit(images[test], labels[test]),
     }
+
+
+def read_fashion_mnist(request):
+    import gzip
+    from pathlib import Path
+    root = Path("/usr/share/datasets/fashion-mnist")
+    def idx(name, offset):
+        return np.frombuffer(gzip.open(root / name).read(), np.uint8, offset=offset)
+    out = {}
+    for split, stem in (("train", "train"), ("test", "t10k")):
+        x = idx(f"{stem}-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)
+        y = idx(f"{stem}-labels-idx1-ubyte.gz", 8).astype(np.int64)
+        if split == "train" and request.settings.n_train:
+            keep = np.sort(np.concatenate([np.flatnonzero(y == c)[: request.settings.n_train // 10] for c in range(10)]))
+            x, y = x[keep], y[keep]
+        out[split] = ArraySplit(np.ascontiguousarray(np.repeat(x, 3, axis=1)), y)
+    return out

@@ -38,7 +38,7 @@ class ToyLoader:
 
     steps = 4
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, order: int) -> Iterator[Batch]:
         rng = generator("toy", epoch)
         kinds = torch.randn(4, 3, 16, 16, generator=generator("kinds"))
         for _ in range(self.steps):
@@ -87,7 +87,7 @@ def test_step_is_finite_and_gradient_reaches_encoder_and_heads(name: str) -> Non
     # a perturbation, since with zero_init_last the residual branches get no gradient in the very first step
     for p in method.parameters():
         p.data += 0.01 * torch.randn(p.shape, generator=generator(p.shape))
-    step = method.step(next(ToyLoader().epoch(0)))
+    step = method.step(next(ToyLoader().epoch(0, 0)))
     assert step.loss.ndim == 0
     assert torch.isfinite(step.loss)
     assert set(step.embeddings) <= set(METHODS[name].parts)
@@ -121,11 +121,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     step = Pretraining._train_step
     counter = {"left": 14}  # in the middle of the fourth epoch
 
-    def killing_step(self: Pretraining, batch: Batch, epoch: float) -> object:
+    def killing_step(self: Pretraining, batch: Batch) -> object:
         counter["left"] -= 1
         if counter["left"] == 0:
             raise KilledError
-        return step(self, batch, epoch)
+        return step(self, batch)
 
     monkeypatch.setattr(Pretraining, "_train_step", killing_step)
     with pytest.raises(KilledError):

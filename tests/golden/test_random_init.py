@@ -11,7 +11,7 @@ from baselines.random_init import RandomInit
 from ddcl.core.checkpoint import weights_digest
 from ddcl.core.method import Method
 from ddcl.core.pretrain import Pretraining, Row
-from ddcl.recipes import read_variant
+from ddcl.recipes import read_dataset, read_variant
 from ddcl.registry import METHODS, NoSettings
 from tests.golden import compare
 
@@ -43,7 +43,7 @@ def test_the_engine_leaves_its_weights_alone(method: Method, tmp_path: Path) -> 
         seen.append(weights_digest(method))
         return {"knn_top1": 0.5, "effective_rank": 5.0}
 
-    config = read_variant("small", "random_init", {"epochs": 3}).training
+    config = read_variant(read_dataset("digits"), "random_init", {"epochs": 3}).training
     run = Pretraining(method, None, monitor, config, ("recipe", "code"), seed=0)
     run.run(tmp_path)
     assert run.epoch == 0

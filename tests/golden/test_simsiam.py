@@ -10,10 +10,10 @@ from torch import nn
 
 from baselines.simsiam import SimSiam
 from ddcl.core.method import Method
-from ddcl.registry import SimSiamSettings
+from ddcl.registry import SimSiamBaselineSettings
 from tests.golden import compare, reference
 
-SETTINGS = SimSiamSettings(projector_dim=6, predictor_hidden_dim=3)
+SETTINGS = SimSiamBaselineSettings(projector_dim=6, predictor_hidden_dim=3)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_rate_of_the_predictor_is_fixed(method: Method) -> None:
 def test_number_of_parameters_at_the_authors_size() -> None:
     """38.20 M with a ResNet-50 of 23.51 M (chen and He: 2048-2048-2048, 2048-512-2048)."""
     with torch.device("meta"):
-        method = SimSiam(nn.Identity(), 2048, SimSiamSettings(projector_dim=2048, predictor_hidden_dim=512))
+        method = SimSiam(nn.Identity(), 2048, SimSiamBaselineSettings(projector_dim=2048, predictor_hidden_dim=512))
     assert compare.n_parameters(method.projector) == 3 * 2048 * 2048 + 2 * 2 * 2048 + 2048
     assert compare.n_parameters(method.predictor) == 2 * 2048 * 512 + 2 * 512 + 2048
     assert round((23_508_032 + compare.n_parameters(method)) / 1e6, 2) == 38.20

@@ -11,18 +11,24 @@ PERTURBATIONS = ["none", "color_rotate"]
 SEEDS = [0, 1]
 
 
+def targets(parts: list[str]) -> list[dict[str, Any]]:
+    """The cells that each run must have: both evaluations, on digits only."""
+    common = {"eval_dataset": "digits", "perturbations": PERTURBATIONS, "parts": parts, "metrics": ["top1"]}
+    return [common | {"evaluation": evaluation} for evaluation in ("linear", "knn")]
+
+
 def suite() -> dict[str, Any]:
     """The plan: two variants, two augmentations, two seeds, and an untrained floor."""
     runs = [
         {"dataset": "digits", "variant": variant, "augmentation": augmentation, "seed": seed, "parts": parts}
-        | {"trains": True, "recipe_digest": f"{variant}{augmentation}{seed}"}
+        | {"trains": True, "recipe_digest": f"{variant}{augmentation}{seed}", "targets": targets(parts)}
         for variant, parts in VARIANTS.items()
         for augmentation in ("baug", "caug")
         for seed in SEEDS
     ]
     runs += [
         {"dataset": "digits", "variant": "random_init", "augmentation": "none", "seed": seed, "parts": ["full"]}
-        | {"trains": False, "recipe_digest": f"random{seed}"}
+        | {"trains": False, "recipe_digest": f"random{seed}", "targets": targets(["full"])}
         for seed in SEEDS
     ]
     return {
@@ -32,6 +38,7 @@ def suite() -> dict[str, Any]:
         "description": "Made-up numbers.",
         "runs": runs,
         "evaluations": ["linear", "knn"],
+        "protocols": {"linear": "linear", "knn": "knn"},
         "selections": {"linear": "train-holdout", "knn": "fixed"},
         "perturbations": PERTURBATIONS,
         "tables": ["knn"],
@@ -64,6 +71,7 @@ def records(plan: dict[str, Any]) -> pd.DataFrame:
             | {"evaluation": evaluation, "eval_dataset": run["dataset"], "perturbation": perturbation, "part": part}
             | {"selection": plan["selections"][evaluation], "metric": "top1"}
             | {"value": value(run, perturbation, part), "n": 450, "status": "ok"}
+            | {"n_draws": 1, "sd_draws": float("nan")}
             for run in plan["runs"]
             for evaluation in plan["evaluations"]
             for part in run["parts"]

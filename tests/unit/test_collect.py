@@ -33,7 +33,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in PLAN["evaluations"]:
             cells = [
                 {"perturbation": perturbation, "part": part, "metric": "top1"}
-                | {"value": synthetic.value(run, perturbation, part), "n": 450}
+                | {"value": synthetic.value(run, perturbation, part), "n": 450, "n_draws": 1, "sd_draws": None}
                 for perturbation in PLAN["perturbations"]
                 for part in run["parts"]
             ]
@@ -41,7 +41,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
             provenance = {"recipe_digest": run["recipe_digest"], "checkpoint_digest": "c", "git_commit": None}
             provenance["code_digest"] = evaluate_digest(recipe.protocol)
             record: dict[str, Any] = {"run": keys, "eval_dataset": "digits", "status": "ok", "cells": cells}
-            write_json(folder / f"{name}.json", record | {"evaluation": recipe.model_dump(), "provenance": provenance})
+            write_json(
+                folder / "on/digits" / f"{name}.json",
+                record | {"evaluation": recipe.model_dump(), "provenance": provenance},
+            )
     return results
 
 
@@ -73,7 +76,7 @@ def test_every_expected_cell_is_a_row(results: Path) -> None:
     assert len(read_json(results / "runs.json", "runs")) == len(PLAN["runs"])
 
 
-RECORD = "runs/digits/ddcl/caug/seed1/knn.json"
+RECORD = "runs/digits/ddcl/caug/seed1/on/digits/knn.json"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ RECORD = "runs/digits/ddcl/caug/seed1/knn.json"
         ({"checkpoint_digest": "other"}, "stale, its checkpoint_digest is other"),
         ({"code_digest": "other"}, "stale, its code_digest is other"),
         ({"evaluation": {"evaluation": "knn"}}, "stale, evaluated with other settings"),
-        ({"cells": []}, "missing cell (perturbation none, part full)"),
+        ({"cells": []}, "missing cell (part full, perturbation none, metric top1)"),
     ],
 )
 def test_a_bad_record_is_named_and_its_cells_are_missing(
@@ -128,7 +131,7 @@ def test_a_missing_run_is_named_once_and_marked(results: Path) -> None:
 
 def test_a_diverged_run_is_no_problem_and_has_no_values(results: Path) -> None:
     for name in PLAN["evaluations"]:
-        path = results / "runs/digits/simsiam/baug/seed0" / f"{name}.json"
+        path = results / "runs/digits/simsiam/baug/seed0/on/digits" / f"{name}.json"
         cells = [cell | {"value": None, "n": 0} for cell in read_json(path, "record")["cells"]]
         edit(path, status="diverged", cells=cells)
     assert collect(PLAN, results, partial=False).problems == []

@@ -17,7 +17,8 @@ from ddcl import grid, recipes
 from ddcl.core.config import Model, merge, parse, read_yaml
 from ddcl.core.errors import UserError
 from ddcl.grid import Suite
-from ddcl.recipes import Recipe, build_recipe, read_dataset, read_evaluation, read_ops, read_perturbation, read_variant
+from ddcl.recipes import Recipe, build_recipe, read_dataset, read_evaluation, read_ops, read_perturbations, read_variant
+from ddcl.report.collect import RUN_KEYS, expected_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
@@ -55,6 +56,7 @@ class Outer(Model):
     grouped: list[dict[str, Inner]] = Field(default_factory=list)
 
 
+DIGITS = read_dataset("digits")
 GOOD = {"label": "x", "inner": {"width_px": 3}}
 
 
@@ -188,28 +190,33 @@ def names(folder: str) -> list[str]:
 def test_every_suite_is_valid(path: Path) -> None:
     suite = Suite.load(path)
     assert suite.recipes
-    cells = suite.cells()
-    assert len(cells) == len(set(cells))
-    assert {cell.run for cell in cells} == set(suite.recipes)
     plan = suite.plan()
+    cells = [
+        (*(run[key] for key in RUN_KEYS), target["eval_dataset"], target["evaluation"], *cell)
+        for run in plan["runs"]
+        for target in run["targets"]
+        for cell in expected_cells(target)
+    ]
+    assert len(cells) == len(set(cells)) == suite.n_cells()
+    assert len({cell[:4] for cell in cells}) == len(suite.recipes)
     assert yaml.safe_load(suite.plan_text()) == plan
     for kind in ("dataset", "variant", "augmentation"):
         assert {run[kind] for run in plan["runs"]} <= set(plan["labels"][kind])
     for kind in ("evaluation", "perturbation"):
-        assert set(plan[f"{kind}s"]) == set(plan["labels"][kind])
+        assert set(plan[f"{kind}s"]) <= set(plan["labels"][kind])
 
 
 def test_every_file_is_valid_whether_a_suite_names_it_or_not() -> None:
     for name in names("datasets"):
         read_dataset(name)
-    for scale in sorted(path for path in (CONFIG / "variants").iterdir() if path.is_dir()):
-        for name in names(f"variants/{scale.name}"):
-            if name != "common":  # what the others start from
-                read_variant(scale.name, name, {})
+    for scale in ("small", "cifar", "imagenet"):
+        dataset = DIGITS.model_copy(update={"scale": scale})
+        for name in {*names(f"variants/{scale}"), *names("variants/any")} - {"common"}:  # what the others start from
+            read_variant(dataset, name, {})
     for name in names("augmentations"):
         assert read_ops("augmentations", name, {})[1]
     for name in names("perturbations"):
-        read_perturbation(name)
+        assert read_perturbations(name)
     for name in names("evaluations"):
         read_evaluation(name)
     for name in names("tables"):
@@ -218,7 +225,7 @@ def test_every_file_is_valid_whether_a_suite_names_it_or_not() -> None:
 
 def test_labels_are_unique_within_a_kind() -> None:
     """Two rows of a table with one name could not be told apart."""
-    for folder in ("datasets", "augmentations", "perturbations", "evaluations", "variants/small"):
+    for folder in ("datasets", "augmentations", "perturbations", "variants/small", "variants/cifar", "variants/any"):
         labels = [
             read_yaml(CONFIG / folder / f"{name}.yaml").get("label") for name in names(folder) if name != "common"
         ]
@@ -278,9 +285,10 @@ def test_a_block_with_a_mistake(changes: dict[str, Any], message: str) -> None:
         ({"evaluations": ["lineal"]}, "did you mean 'linear'"),
         ({"figures": ["robustnes"]}, "unknown figure 'robustnes'; did you mean 'robustness'"),
         ({"tables": ["lineal"]}, r"lineal\.yaml: no such file"),
-        ({"perturbations": ["color"]}, "perturbations must contain 'none'"),
+        ({"perturbations": ["color"]}, "a block needs 'none' in perturbations"),
+        ({"evaluations": []}, "a block needs evaluations"),
         ({"evaluation": ["knn"]}, "unknown key 'evaluation'; did you mean 'evaluations'"),
-        ({"runs": []}, "runs: "),
+        ({"runs": []}, "a suite needs runs, or other suites in include"),
     ],
 )
 def test_a_suite_with_a_mistake(changes: dict[str, Any], message: str) -> None:
@@ -309,8 +317,8 @@ def test_number_of_runs_and_cells_by_hand() -> None:
         [BLOCK | trained, BLOCK | floor], evaluations=["knn", "linear"], perturbations=["none", "color_rotate"]
     )
     assert len(built.recipes) == (3 * 2 + 1) * 2
-    assert len(built.cells()) == 2 * 2 * 2 * (2 * 2 * 3 + 2 * 1 + 1)
-    assert {cell.part for cell in built.cells() if "simsiam" in cell.run} == {"full"}
+    assert built.n_cells() == 2 * 2 * 2 * (2 * 2 * 3 + 2 * 1 + 1)
+    assert {part for run in built.plan()["runs"] if run["variant"] == "simsiam" for part in run["parts"]} == {"full"}
 
 
 def test_blocks_that_contradict_each_other_are_refused() -> None:
@@ -330,10 +338,10 @@ def test_recipes_of_all_seeds_differ_in_the_seed_only() -> None:
 
 def test_unknown_scale_method_reader_and_protocol(config: Path) -> None:
     with pytest.raises(UserError, match="unknown scale 'smal'; did you mean 'small'"):
-        read_variant("smal", "ddcl", {})
+        read_variant(DIGITS.model_copy(update={"scale": "smal"}), "ddcl", {})
     edit(config / "variants/small/ddcl.yaml", "method: ddcl", "method: dccl")
     with pytest.raises(UserError, match=r"ddcl\.yaml: unknown method 'dccl'; did you mean 'ddcl'"):
-        read_variant("small", "ddcl", {})
+        read_variant(DIGITS, "ddcl", {})
     edit(config / "datasets/digits.yaml", "reader: digits", "reader: digit")
     with pytest.raises(UserError, match=r"digits\.yaml: unknown reader 'digit'; did you mean 'digits'"):
         read_dataset("digits")
@@ -345,7 +353,7 @@ def test_unknown_scale_method_reader_and_protocol(config: Path) -> None:
 def test_settings_of_a_method_and_of_a_protocol_are_checked(config: Path) -> None:
     edit(config / "variants/small/ddcl.yaml", "dvr_weight: 1.0", "dvr_weigth: 1.0")
     with pytest.raises(UserError, match=r"settings: .*unknown key 'dvr_weigth'; did you mean 'dvr_weight'"):
-        read_variant("small", "ddcl", {})
+        read_variant(DIGITS, "ddcl", {})
     edit(config / "evaluations/knn.yaml", "temperature: 0.1", "temperature: 0.0")
     with pytest.raises(UserError, match=r"settings: temperature: .*greater than 0, found 0\.0"):
         read_evaluation("knn")
@@ -353,7 +361,7 @@ def test_settings_of_a_method_and_of_a_protocol_are_checked(config: Path) -> Non
 
 def test_a_variant_stands_on_its_base(config: Path) -> None:
     (config / "variants/small/ddcl_f50.yaml").write_text("base: ddcl\nlabel: half\nsettings: {dir_frac: 0.5}\n")
-    half, whole = read_variant("small", "ddcl_f50", {}), read_variant("small", "ddcl", {})
+    half, whole = read_variant(DIGITS, "ddcl_f50", {}), read_variant(DIGITS, "ddcl", {})
     assert half.settings == whole.settings | {"dir_frac": 0.5}
     assert half.training == whole.training
     assert half.label == "half"
@@ -364,7 +372,7 @@ def test_circular_bases_are_refused(config: Path) -> None:
         (config / f"variants/small/{name}.yaml").write_text(f"base: {base}\n")
         (config / f"augmentations/{name}.yaml").write_text(f"label: {name}\nbase: {base}\n")
     with pytest.raises(UserError, match="circular base: one -> two -> one"):
-        read_variant("small", "one", {})
+        read_variant(DIGITS, "one", {})
     with pytest.raises(UserError, match="circular base: one -> two -> one"):
         read_ops("augmentations", "one", {})
 
@@ -372,7 +380,7 @@ def test_circular_bases_are_refused(config: Path) -> None:
 def test_a_variant_without_numbers_is_an_error_that_says_so(config: Path) -> None:
     (config / "variants/small/empty.yaml").write_text("label: x\nmethod: ddcl\ntraining:\n")
     with pytest.raises(UserError, match=r"empty\.yaml.*training"):
-        read_variant("small", "empty", {})
+        read_variant(DIGITS, "empty", {})
 
 
 @pytest.mark.parametrize(
@@ -387,7 +395,7 @@ def test_a_variant_without_numbers_is_an_error_that_says_so(config: Path) -> Non
 )
 def test_numbers_that_make_no_sense_are_refused(overrides: dict[str, Any], path: str) -> None:
     with pytest.raises(UserError, match=re.escape(path)):
-        read_variant("small", "ddcl", overrides)
+        read_variant(DIGITS, "ddcl", overrides)
 
 
 @pytest.mark.parametrize("l2_weight", ["0.0", "-1.0", ".inf"])
@@ -494,7 +502,7 @@ def test_digest_changes_with_each_number() -> None:
     assert len(set(digests.values())) == len(digests)
 
 
-@pytest.mark.parametrize("field", ["reader", "method", "dataset", "variant", "augmentation"])
+@pytest.mark.parametrize("field", ["method", "dataset", "variant", "augmentation"])
 def test_digest_changes_with_each_name(field: str) -> None:
     recipe = build_recipe(NAMES, 0, {})
     assert recipe.model_copy(update={field: "another"}).digest != recipe.digest

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ddcl.core.method import Method
-from ddcl.core.optim import LARS, build_optimizer, initial_lr, lr_factor, parameter_groups, set_lr
+from ddcl.core.optim import LARS, build_optimizer, lr_factor, parameter_groups, scaled_lr, set_lr, set_warmup_lr
 from ddcl.core.training_config import OptimizerConfig, ScheduleConfig
 from ddcl.registry import NoSettings
 
@@ -53,7 +53,7 @@ class Toy(Method):
     [(256, "batch/256", 0.05), (512, "batch/256", 0.1), (128, "batch/256", 0.025), (512, "none", 0.05)],
 )
 def test_rate_scales_with_the_batch(batch_size: int, scaling: str, expected: float) -> None:
-    assert initial_lr(optimizer_config(lr_scaling=scaling), batch_size) == pytest.approx(expected, rel=1e-15)
+    assert scaled_lr(0.05, optimizer_config(lr_scaling=scaling), batch_size) == pytest.approx(expected, rel=1e-15)
 
 
 def test_simsiam_and_ddcl_schedule_by_hand() -> None:
@@ -107,11 +107,40 @@ def test_fixed_rate_of_a_predictor_does_not_decay() -> None:
     assert {group["lr"] for group in optimizer.param_groups} == {0.1}
     seen: dict[bool, list[float]] = {True: [], False: []}
     for epoch in range(3):
-        set_lr(optimizer, 0.1, lr_factor(SIMSIAM, epoch, 3))
+        set_lr(optimizer, lr_factor(SIMSIAM, epoch, 3))
         for group in optimizer.param_groups:
             seen[group["fixed_lr"]].append(group["lr"])
     assert seen[True] == [0.1, 0.1, 0.1]
     assert seen[False] == pytest.approx([0.1, 0.075, 0.025], rel=1e-12)
+
+
+def test_extra_warm_up_of_the_official_code_by_hand() -> None:
+    """lr_e = 1e-9 + lr0 · e / 30, e = 0 … 29, for every parameter: the first epoch stands still, the last has 29/30."""
+    optimizer = build_optimizer(Toy(), optimizer_config(), 256)
+    seen = []
+    for epoch in range(30):
+        set_warmup_lr(optimizer, epoch, 30)
+        rates = {group["lr"] for group in optimizer.param_groups}
+        assert len(rates) == 1  # the predictor's rate is not fixed here
+        seen += rates
+    assert seen[0] == pytest.approx(1e-9, rel=1e-12)
+    assert seen[15] == pytest.approx(1e-9 + 0.025, rel=1e-12)
+    assert seen[29] == pytest.approx(1e-9 + 0.05 * 29 / 30, rel=1e-12)
+
+
+def test_one_dimensional_parameters_can_have_a_rate_of_their_own() -> None:
+    """Official Barlow Twins: 0.2 · B / 256 for weights, 0.0048 · B / 256 for biases and BatchNorm; B = 2048."""
+    method = Toy()
+    config = optimizer_config(name="lars", base_lr=0.2, base_lr_1d=0.0048, decay_1d=False)
+    optimizer = build_optimizer(method, config, 2048)
+    for factor in (1.0, 0.5):
+        set_lr(optimizer, factor)
+        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        own = {name: rates[id(p)] for name, p in method.named_parameters() if p.requires_grad}
+        assert own["encoder.weight"] == pytest.approx(1.6 * factor)
+        assert own["encoder.bias"] == own["projector.1.weight"] == pytest.approx(0.0384 * factor)
+        assert own["predictor.weight"] == pytest.approx(1.6)  # fixed
+        assert own["predictor.bias"] == pytest.approx(0.0384)
 
 
 # --- parameter groups
@@ -121,7 +150,7 @@ def names_by_group(method: Method, config: OptimizerConfig) -> dict[tuple[bool, 
     names = {id(p): name for name, p in method.named_parameters()}
     return {
         (group["fixed_lr"], group["weight_decay"]): {names[id(p)] for p in group["params"]}
-        for group in parameter_groups(method, config)
+        for group in parameter_groups(method, config, 256)
     }
 
 

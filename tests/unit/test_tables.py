@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from ddcl.grid import read_table
-from ddcl.recipes import CONFIG_DIR
 from ddcl.report.figures import FIGURES
 from ddcl.report.printing import NOTHING, cell_text, layout, tex_escape, to_html, to_latex, to_markdown, write_table
 from ddcl.report.specs import FIGURE_NAMES, TableSpec
@@ -20,7 +19,8 @@ from ddcl.report.tables import COLUMNS, RUN, build_table, curve_metrics, paired_
 from tests.unit import synthetic
 
 PLAN = synthetic.suite()
-TABLES = sorted(path.stem for path in (CONFIG_DIR / "tables").glob("*.yaml"))
+# The tables that the synthetic suite has cells for; the others have tests of their own.
+TABLES = ["ablations", "augmentation", "augmentation_ablation", "convergence", "knn", "linear", "robustness"]
 
 
 def table(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import Tensor
@@ -16,7 +17,6 @@ from torch import Tensor
 from ddcl.core.checkpoint import load_checkpoint
 from ddcl.core.files import read_json, write_json
 from ddcl.core.method import Method
-from ddcl.data.views import Pipeline
 from ddcl.evaluate import features
 from ddcl.recipes import build_recipe, load_recipe, read_perturbation
 from tests.workflow.commands import ROOT, ddcl
@@ -72,6 +72,11 @@ def run_folder(cwd: Path) -> Path:
     return cwd / "results" / "runs" / "digits" / "ddcl" / "caug" / "seed0"
 
 
+def own(cwd: Path) -> Path:
+    """Where features and records on the run's own data set lie."""
+    return run_folder(cwd) / "on" / "digits"
+
+
 def refused(cwd: Path, *command: str) -> str:
     """Run a command that must fail with status 2 and one line; return the line."""
     done = ddcl(*command, cwd=cwd)
@@ -90,11 +95,10 @@ def test_help_of_every_verb_needs_no_torch() -> None:
 
 def test_a_run_leaves_all_its_files(trained: Path) -> None:
     names = {path.name for path in run_folder(trained).iterdir()}
-    assert names == {
-        *("config.json", "checkpoint.pt", "history.csv", "run.json", "features"),
-        *("linear.json", "linear_predictions.npz", "knn.json", "knn_predictions.npz"),
-    }
-    record = read_json(run_folder(trained) / "knn.json", "record")
+    assert names == {"config.json", "checkpoint.pt", "history.csv", "run.json", "on"}
+    records = {"linear.json", "linear_predictions.npz", "knn.json", "knn_predictions.npz"}
+    assert {path.name for path in own(trained).iterdir()} == records | {"features"}
+    record = read_json(own(trained) / "knn.json", "record")
     assert {cell["part"] for cell in record["cells"]} == {"full", "dir", "dvr"}
     assert all(cell["n"] == 450 and 0 <= cell["value"] <= 1 for cell in record["cells"])
 
@@ -120,7 +124,7 @@ def test_checkpoint_of_another_recipe(copied: Path) -> None:
 
 def test_features_of_another_run(copied: Path) -> None:
     other = write_recipe(copied / "results", "ddcl", epochs=1, seed=1)
-    shutil.copytree(run_folder(copied) / "features", other / "features")
+    shutil.copytree(own(copied) / "features", other / "on" / "digits" / "features")
     line = refused(copied, "evaluate", "knn", "--run", str(other), *PERTURBATIONS)
     assert "features of run digits/ddcl/caug/seed0" in line
     assert "seed1" in line
@@ -129,28 +133,30 @@ def test_features_of_another_run(copied: Path) -> None:
 def test_features_without_a_perturbation_and_damaged_features(copied: Path) -> None:
     run = run_folder(copied)
     line = refused(copied, "evaluate", "knn", "--run", str(run), "--perturbations", "color_flip")
-    assert "no features for 'color_flip'; there are color_rotate, none, train" in line
-    path = run / "features" / "test_none.npy"
+    assert "no features for 'color_flip'; there are color_rotate, none;" in line
+    path = own(copied) / "features" / "test_none-0.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
-    assert "test_none.npy: damaged" in refused(copied, "evaluate", "knn", "--run", str(run), *PERTURBATIONS)
+    assert "test_none-0.npy: damaged" in refused(copied, "evaluate", "knn", "--run", str(run), *PERTURBATIONS)
 
 
 def test_an_encoder_that_changes_while_frozen_is_an_error(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One BatchNorm statistic moved by a forward pass is enough, and no index is left that could be used."""
     encode = features.encode
 
-    def leaking(method: Method, images: Tensor, pipeline: Pipeline, stream: int) -> Tensor:
+    def leaking(method: Method, *arguments: Any) -> list[Tensor]:
         next(method.buffers()).add_(1e-3)
-        return encode(method, images, pipeline, stream)
+        return encode(method, *arguments)
 
     monkeypatch.setattr(features, "encode", leaking)
     run = run_folder(copied)
-    shutil.rmtree(run / "features")
-    perturbations = [read_perturbation("none")[1]]
+    folder = own(copied) / "features"
+    shutil.rmtree(folder)
     manifest = copied / "results" / "data" / "digits" / "manifest.json"
+    target = features.Target("digits", manifest, folder)
+    recipe, clean = load_recipe(run / "config.json"), [read_perturbation("none")]
     with pytest.raises(RuntimeError, match="frozen encoder changed"):
-        features.extract(load_recipe(run / "config.json"), run, manifest, perturbations, "cpu")
-    assert not (run / "features" / "features.json").exists()
+        features.extract(recipe, run, read_json(manifest, "manifest"), target, clean, ("cpu", 0))
+    assert not (folder / "features.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +180,7 @@ def test_unreadable_suite(tmp_path: Path) -> None:
 
 
 def test_dataset_that_does_not_match_its_manifest(copied: Path) -> None:
-    path = copied / "results" / "data" / "digits" / "arrays" / "train_images.npy"
+    path = copied / "results" / "data" / "digits" / "splits" / "train_images.npy"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
@@ -184,9 +190,11 @@ def test_dataset_that_does_not_match_its_manifest(copied: Path) -> None:
 
 def test_manifest_of_another_side(copied: Path) -> None:
     path = copied / "results" / "data" / "digits" / "manifest.json"
-    write_json(path, read_json(path, "manifest") | {"image_side_px": 32})
+    manifest = read_json(path, "manifest")
+    manifest["data"]["image_side_px"] = 32
+    write_json(path, manifest)
     line = refused(copied, "pretrain", "--run", str(run_folder(copied)))
-    assert "digits at 32 px" in line
+    assert "the manifest has image_side_px 32, the run needs 16" in line
 
 
 def test_unknown_names_are_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -219,7 +227,7 @@ def test_two_runs_of_one_recipe_give_identical_records(trained: Path, tmp_path: 
     run = write_recipe(tmp_path / "results", "ddcl", epochs=1)
     run_everything(tmp_path, run)
     for name in ("linear.json", "knn.json"):
-        assert (run / name).read_bytes() == (run_folder(trained) / name).read_bytes()
+        assert (run / "on/digits" / name).read_bytes() == (own(trained) / name).read_bytes()
 
 
 def digest(run: Path) -> str:
@@ -233,8 +241,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_checkpoint(traine
     whole = write_recipe(tmp_path / "results", "ddcl", epochs=8)
     killed = tmp_path / "killed" / "run"
     shutil.copytree(whole, killed)
-    manifest = str(tmp_path / "results" / "data" / "digits" / "manifest.json")
-    command = ("pretrain", "--manifest", manifest, "--run")
+    command = ("pretrain", "--results", str(tmp_path / "results"), "--run")
     assert ddcl(*command, str(whole), cwd=tmp_path).returncode == 0
 
     for _ in range(2):
