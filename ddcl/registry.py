@@ -224,8 +224,8 @@ EVALUATIONS = {
 }
 
 READERS = {
-    "digits": Entry("ddcl.data.datasets:read_digits", NoSettings),
-    "fashion_mnist": Entry("ddcl.data.datasets:read_fashion_mnist", FashionMnistSettings),
+    "digits": Entry("ddcl.data.readers.arrays:read_digits", NoSettings),
+    "fashion_mnist": Entry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),
     "cifar10": Entry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
     "cifar100": Entry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
     "stl10": Entry("ddcl.data.readers.arrays:read_stl10", NoSettings),

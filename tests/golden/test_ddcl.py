@@ -213,3 +213,101 @@ def test_parts_have_weights_of_their_own() -> None:
     method = DDCL(nn.Identity(), 10, SETTINGS)
     assert not torch.equal(method.predictor_dir[0].weight, method.predictor_dvr[0].weight)
     assert not torch.equal(method.projector_dir[3].weight, method.projector_dvr[3].weight)
+
+
+# --- the variants of the loss: PReg, mean |cos|, and the absolute value per group of the batch
+
+PREG = 1.3
+
+
+def squared_norm(w: Any, head: str) -> Any:
+    """Sum of squares of every parameter whose name starts with the head's."""
+    return sum((value**2).sum() for name, value in w.items() if name.startswith(f"{head}."))
+
+
+def preg(w: Any) -> Any:
+    """(|‖g_I‖² − ‖g_V‖²| + |‖q_I‖² − ‖q_V‖²|) / 2, main_simsiam.py lines 489-498."""
+    return (
+        sum(abs(squared_norm(w, f"{head}_dir") - squared_norm(w, f"{head}_dvr")) for head in ("projector", "predictor"))
+        / 2
+    )
+
+
+def test_preg_loss_and_gradients_are_the_formula() -> None:
+    batch = compare.two_views()
+    method = compare.tiny(DDCL, SETTINGS.model_copy(update={"preg_weight": PREG}))
+    w = compare.arrays(method)
+    step = method.step(batch)
+    expected = loss(w, *compare.pixels(batch)) + PREG * preg(w)
+    assert float(step.loss.detach()) == pytest.approx(expected, rel=1e-12)
+    assert float(step.terms["preg"].detach()) == pytest.approx(preg(w), rel=1e-12)
+    frozen = tuple(targets(w, x) for x in compare.pixels(batch))
+    names = ["encoder.1.weight", "projector_dir.0.weight", "predictor_dvr.1.weight", "projector_dvr.6.bias"]
+    compare.assert_finite_differences(
+        method, batch, lambda w: loss(w, *compare.pixels(batch), frozen) + PREG * preg(w), names
+    )
+    constants = tuple({name: torch.from_numpy(z) for name, z in view.items()} for view in frozen)
+    compare.assert_gradients(method, batch, lambda w: loss(w, batch.x1, batch.x2, constants) + PREG * preg(w), 1e-12)
+
+
+def test_preg_at_the_authors_size_starts_near_zero() -> None:
+    """Squared norms at initialisation, measured on the official module: 6145 and 6143 (projectors), 1367 and 1367."""
+    settings = DDCLSettings(projector_dim=2048, predictor_hidden_dim=512, dir_frac=0.8, dvr_weight=1.0)
+    torch.manual_seed(0)
+    method = DDCL(nn.Identity(), 2048, settings)
+    for part in ("dir", "dvr"):
+        norms = [
+            float(sum(p.detach().square().sum() for p in head.parameters()))
+            for head in (getattr(method, f"projector_{part}"), getattr(method, f"predictor_{part}"))
+        ]
+        assert norms == pytest.approx([6144, 1366.5], rel=2e-3)
+    assert float(method.parameter_regularisation()) < 10
+
+
+def per_image(w: Any, x1: Any, x2: Any, frozen: Any) -> list[tuple[Any, Any]]:
+    """The DVR cosines of each image, in both directions."""
+    one, two = forward(w, x1), forward(w, x2)
+    return [
+        tuple(
+            reference.mean_cosine(p["p_dvr"][i : i + 1], z["z_dvr"][i : i + 1])
+            for p, z in ((one, frozen[1]), (two, frozen[0]))
+        )
+        for i in range(len(x1))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "combine"),
+    [
+        # mean over images and directions of |cos|
+        ({"dvr_form": "mean_of_abs"}, lambda c: sum(abs(a) + abs(b) for a, b in c) / 16),
+        # two groups of four images: the mean of the two |means|
+        ({"dvr_groups": 2}, lambda c: (abs(sum(a + b for a, b in c[:4])) + abs(sum(a + b for a, b in c[4:]))) / 16),
+    ],
+    ids=["mean of abs", "per group"],
+)
+def test_other_forms_of_the_loss_are_their_formulas(changes: dict[str, Any], combine: Any) -> None:
+    batch = compare.two_views()
+    method = compare.tiny(DDCL, SETTINGS.model_copy(update=changes))
+    w = compare.arrays(method)
+    frozen = tuple(targets(w, x) for x in compare.pixels(batch))
+
+    def formula(w: Any, x1: Any, x2: Any, frozen: Any) -> Any:
+        return terms(w, x1, x2, frozen)[0] + WEIGHT * combine(per_image(w, x1, x2, frozen))
+
+    expected = formula(w, *compare.pixels(batch), frozen)
+    assert float(method.step(batch).loss.detach()) == pytest.approx(expected, rel=1e-12)
+    assert expected != pytest.approx(loss(w, *compare.pixels(batch), frozen), rel=1e-3)  # it is not the default form
+    constants = tuple({name: torch.from_numpy(z) for name, z in view.items()} for view in frozen)
+    compare.assert_gradients(method, batch, lambda w: formula(w, batch.x1, batch.x2, constants), 1e-12)
+
+
+def test_a_batch_that_has_no_equal_groups_is_refused() -> None:
+    method = compare.tiny(DDCL, SETTINGS.model_copy(update={"dvr_groups": 3}))
+    with pytest.raises(ValueError, match="a batch of 8 has no 3 equal groups"):
+        method.step(compare.two_views())
+
+
+def test_the_predictors_rate_can_be_let_decay() -> None:
+    method = compare.tiny(DDCL, SETTINGS.model_copy(update={"fix_predictor_lr": False}))
+    assert list(method.fixed_lr()) == []

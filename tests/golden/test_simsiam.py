@@ -104,3 +104,26 @@ def test_whole_features_are_the_only_part(method: Method) -> None:
         rtol=1e-11,
         atol=1e-11,
     )
+
+
+def test_a_projector_of_two_layers() -> None:
+    """Linear-BN-ReLU, Linear-BN(affine=False): Chen and He's CIFAR experiment."""
+    method = compare.tiny(SimSiam, SETTINGS.model_copy(update={"projector_layers": 2}))
+    w, x = compare.arrays(method), compare.two_views().x1
+    h = reference.encoder(w, x.numpy())
+    hidden = reference.relu(reference.batch_norm(w, "projector.1", reference.matrix(w, "projector.0", h)))
+    expected = reference.standardised(reference.affine(w, "projector.3", hidden))
+    found = method.step(compare.two_views()).embeddings["full"].detach().numpy()
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+    assert [name for name, p in method.named_parameters() if not p.requires_grad] == ["projector.3.bias"]
+
+
+def test_the_control_of_width_has_only_the_first_features() -> None:
+    """round(0.8 · 10) = 8 of 10: nothing of the last two reaches features, loss or gradient."""
+    method = compare.tiny(SimSiam, SETTINGS.model_copy(update={"feature_frac": 0.8}))
+    batch = compare.two_views()
+    assert method.parts() == {"full": (0, 8)}
+    torch.testing.assert_close(method.features(batch.x1), method.encoder(batch.x1)[:, :8], rtol=0, atol=0)
+    gradient = compare.encoder_gradient(method, batch)
+    assert gradient[:8].abs().min() > 0
+    assert gradient[8:].abs().max() == 0

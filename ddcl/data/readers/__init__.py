@@ -1,0 +1,1 @@
+"""Readers: from the files of each data set, in its official layout, to splits."""

@@ -1,0 +1,187 @@
+"""Readers of large images: every split is a list of files, sorted by class and name, which are decoded later."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddcl.core.errors import UserError
+from ddcl.data.readers.fetch import Archive, check_md5, damaged_is_named, missing, obtain
+from ddcl.data.source import FileSplit, Request
+from ddcl.recipes import CONFIG_DIR
+
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+CUB = Archive(
+    "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
+    "97eceeb196236b17998738112f37df78",
+)
+
+
+def _split(request: Request, items: Iterable[tuple[Path | str, int]]) -> FileSplit:
+    """Return the split of (path, label), sorted by label and name; every file must be there."""
+    pairs = sorted((int(label), os.path.relpath(path, request.root)) for path, label in items)
+    lost = [name for _, name in pairs if not (request.root / name).exists()]
+    if lost:
+        raise UserError(f"{request.root / lost[0]}: missing, and {len(lost) - 1} more images of {request.dataset}")
+    return FileSplit([Path(name).as_posix() for _, name in pairs], np.array([label for label, _ in pairs], np.int64))
+
+
+def class_folders(request: Request, folder: Path, names: Iterable[str]) -> FileSplit:
+    """Return the images in the subfolders `names` of `folder`, labelled by their place among the names."""
+    names = list(names)
+    lost = [name for name in names if not (folder / name).is_dir()]
+    if lost:
+        raise UserError(f"{folder}: {len(lost)} of {len(names)} class folders are missing: {', '.join(lost[:5])}")
+    items: list[tuple[Path | str, int]] = []
+    for label, name in enumerate(names):
+        found = [entry.path for entry in os.scandir(folder / name) if entry.name.lower().endswith(EXTENSIONS)]
+        if not found:
+            raise UserError(f"{folder / name}: no image in it (looked for {', '.join(EXTENSIONS)})")
+        items += [(path, label) for path in found]
+    return _split(request, items)
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+
+
+def read_image_folder(request: Request) -> dict[str, FileSplit]:
+    """Return any data set of class folders: <folder>/<train>/<class>/*.jpg, and the same classes for testing."""
+    folder = request.root / request.settings.folder
+    train, test = folder / request.settings.train, folder / request.settings.test
+    for place in (train, test):
+        if not place.is_dir():
+            missing(request, place)
+    classes, others = _subfolders(train), _subfolders(test)
+    if classes != others:
+        only = sorted(set(classes) ^ set(others))
+        raise UserError(
+            f"{folder}: class folders that only one of {train.name}, {test.name} has: {', '.join(only[:5])}"
+        )
+    return {"train": class_folders(request, train, classes), "test": class_folders(request, test, classes)}
+
+
+def read_imagenet(request: Request) -> dict[str, FileSplit]:
+    """Return ILSVRC2012 or some of its classes: imagenet/{train,val}/<WordNet id>/*.JPEG; val is the test split.
+
+    Where the folders are not there but the official archives are, those are unpacked by torchvision, which checks them.
+    """
+    folder = request.root / "imagenet"
+    if not all((folder / split).is_dir() for split in ("train", "val")):
+        _unpack_imagenet(request, folder)
+    wanted = _class_list(request)
+    classes = _subfolders(folder / "train") if wanted is None else wanted
+    return {
+        "train": class_folders(request, folder / "train", classes),
+        "test": class_folders(request, folder / "val", classes),
+    }
+
+
+def _unpack_imagenet(request: Request, folder: Path) -> None:
+    from torchvision.datasets import imagenet
+
+    for kind, (name, md5) in imagenet.ARCHIVE_META.items():
+        if not (folder / name).exists():
+            missing(request, folder / "train", [f"imagenet/{name}"])
+        if not (folder / kind).is_dir():
+            check_md5(folder / name, md5, "get it again")
+    with damaged_is_named(folder):
+        if not (folder / imagenet.META_FILE).exists():
+            imagenet.parse_devkit_archive(folder)
+        for kind, unpack in (("train", imagenet.parse_train_archive), ("val", imagenet.parse_val_archive)):
+            if not (folder / kind).is_dir():
+                # to another name first: an unpacking that was interrupted is not taken for the whole
+                unpack(folder, folder=f"{kind}.unpacking")
+                (folder / f"{kind}.unpacking").rename(folder / kind)
+
+
+def _class_list(request: Request) -> list[str] | None:
+    """Return the sorted classes of the shipped list, checked against its checksum; None: all."""
+    if request.settings.classes is None:
+        return None
+    path = CONFIG_DIR / "datasets" / request.settings.classes
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if request.settings.classes_sha256 not in (None, found):
+        raise UserError(f"{path}: sha256 {found}, expected {request.settings.classes_sha256}")
+    lines = (line.split("#")[0].strip() for line in content.decode().splitlines())
+    return sorted(line for line in lines if line)
+
+
+def read_imagenette(request: Request) -> dict[str, FileSplit]:
+    """Return Imagenette (ten easy classes of ImageNet, shorter side 320 px)."""
+    from torchvision.datasets import Imagenette
+
+    url, md5 = Imagenette._ARCHIVES["320px"]
+    folder = request.root / Path(url).stem
+    obtain(request, folder, [Archive(url, md5)])
+    classes = _subfolders(folder / "train")
+    return {
+        split: class_folders(request, folder / place, classes) for split, place in (("train", "train"), ("test", "val"))
+    }
+
+
+def read_cub200(request: Request) -> dict[str, FileSplit]:
+    """Return CUB-200-2011 (Wah et al. 2011) in its official split."""
+    folder = request.root / "CUB_200_2011"
+    obtain(request, folder, [CUB])
+    tables = {}
+    for name in ("images", "image_class_labels", "train_test_split"):
+        with damaged_is_named(folder / f"{name}.txt"):
+            tables[name] = dict(line.split() for line in (folder / f"{name}.txt").read_text().splitlines())
+    splits = {}
+    for split, flag in (("train", "1"), ("test", "0")):
+        chosen = [image for image, is_train in tables["train_test_split"].items() if is_train == flag]
+        labels = tables["image_class_labels"]
+        splits[split] = _split(request, [(folder / "images" / tables["images"][i], int(labels[i]) - 1) for i in chosen])
+    return splits
+
+
+def read_flowers102(request: Request) -> dict[str, FileSplit]:
+    """Return Oxford Flowers-102 (Nilsback and Zisserman 2008): its train and test splits, as the authors use them."""
+    from torchvision.datasets import Flowers102
+
+    folder = request.root / "flowers-102"
+    names = Flowers102._file_dict
+    archives = [
+        Archive(Flowers102._download_url_prefix + name, md5, key == "image") for key, (name, md5) in names.items()
+    ]
+    obtain(request, folder, archives, place=folder)
+    for key in ("label", "setid"):
+        check_md5(folder / names[key][0], names[key][1], "delete it and run the command again")
+    return _torchvision(request, Flowers102, folder, {"train": "train", "test": "test"})
+
+
+def read_food101(request: Request) -> dict[str, FileSplit]:
+    """Return Food-101 (Bossard et al. 2014)."""
+    from torchvision.datasets import Food101
+
+    folder = request.root / "food-101"
+    obtain(request, folder, [Archive(Food101._URL, Food101._MD5)])
+    return _torchvision(request, Food101, folder, {"train": "train", "test": "test"})
+
+
+def read_pets(request: Request) -> dict[str, FileSplit]:
+    """Return Oxford-IIIT Pets (Parkhi et al. 2012): trainval and test, 37 breeds."""
+    from torchvision.datasets import OxfordIIITPet
+
+    folder = request.root / "oxford-iiit-pet"
+    obtain(request, folder, [Archive(url, md5) for url, md5 in OxfordIIITPet._RESOURCES], place=folder)
+    return _torchvision(request, OxfordIIITPet, folder, {"train": "trainval", "test": "test"})
+
+
+def _torchvision(request: Request, cls: Any, folder: Path, splits: dict[str, str]) -> dict[str, FileSplit]:
+    """Return the files and labels that torchvision's class finds."""
+    found = {}
+    for split, name in splits.items():
+        with damaged_is_named(folder):
+            data = cls(request.root, split=name)
+        found[split] = _split(
+            request, zip(getattr(data, "_image_files", None) or data._images, data._labels, strict=True)
+        )
+    return found

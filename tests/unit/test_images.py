@@ -1,0 +1,137 @@
+"""Images from arrays and from files: the same question, answered as torchvision would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tv
+
+from ddcl.core.errors import UserError
+from ddcl.core.seeds import Draws
+from ddcl.data.images import ArrayImages, Ask, FileImages, Images, chunks, views
+from ddcl.data.op_settings import ResizedCropSettings, build_settings
+from ddcl.data.ops_geometry import sample_resized_crop
+from ddcl.data.views import CROP, Pipeline
+
+SIDE = 32
+SIZES = [(40, 60), (64, 48), (50, 50), (33, 90), (200, 36)]  # height, width
+CROPPING = ResizedCropSettings()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five images of different sizes; the last is grey."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for i, (height, width) in enumerate(SIZES):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        image = coarse.resize((width, height), Image.Resampling.BICUBIC)
+        (image.convert("L") if i == 4 else image).save(root / f"{i}.jpg", quality=95)
+    return root
+
+
+def files(root: Path, workers: int = 0) -> FileImages:
+    names = [f"{i}.jpg" for i in range(len(SIZES))]
+    sizes = [(root / name).stat().st_size for name in names]
+    return FileImages(root, names, sizes, torch.arange(len(SIZES)), SIDE, 36, workers)
+
+
+def ask(*index: int, views: int = 0) -> Ask:
+    chosen = torch.tensor(index)
+    return Ask(chosen, tuple(Draws(7, chosen, 3, view) for view in range(views)))
+
+
+def pil(root: Path, i: int) -> Image.Image:
+    return Image.open(root / f"{i}.jpg").convert("RGB")
+
+
+def pixels(image: Image.Image) -> Tensor:
+    return tv.pil_to_tensor(image)
+
+
+def test_evaluation_sees_the_resized_central_square(folder: Path) -> None:
+    ((loaded,),) = list(files(folder).load([ask(0, 4, 1)], None))
+    for row, i in zip(loaded, (0, 4, 1), strict=True):
+        expected = tv.center_crop(tv.resize(pil(folder, i), [36], antialias=True), [SIDE, SIDE])
+        assert torch.equal(row, pixels(expected))
+
+
+def test_random_crops_are_torchvisions_on_the_same_box(folder: Path) -> None:
+    (loaded,) = list(files(folder).load([ask(0, 1, 2, 3, views=2)], CROPPING))
+    assert len(loaded) == 2
+    for view, images in enumerate(loaded):
+        for i, found in enumerate(images):
+            box = sample_resized_crop(Draws(7, torch.tensor([i]), 3, view), CROP, SIZES[i], CROPPING)
+            top, left, height, width = (int(box[key]) for key in ("top_px", "left_px", "height_px", "width_px"))
+            expected = tv.resized_crop(pil(folder, i), top, left, height, width, [SIDE, SIDE])
+            assert torch.equal(found, pixels(expected))
+    assert not torch.equal(loaded[0], loaded[1])
+
+
+def test_nothing_depends_on_the_number_of_workers_or_on_the_batch(folder: Path) -> None:
+    asks = [ask(0, 1, views=2), ask(2, 3, views=2), ask(4, 0, views=2)]
+    alone = list(files(folder).load(asks, CROPPING))
+    for workers in (1, 2):
+        together = list(files(folder, workers).load(asks, CROPPING))
+        assert all(torch.equal(a, b) for x, y in zip(alone, together, strict=True) for a, b in zip(x, y, strict=True))
+    ((one, _),) = list(files(folder).load([ask(1, views=2)], CROPPING))
+    assert torch.equal(one[0], alone[0][0][1])
+
+
+@pytest.mark.parametrize("source", ["files", "array"])
+def test_views_are_the_pipelines_with_the_crop_done_where_the_pixels_are(source: str, folder: Path) -> None:
+    """Whoever cuts the crop, the operations after it draw the same numbers."""
+    ops = [("resized_crop", CROPPING), ("grayscale", build_settings("grayscale", {"prob": 0.5}, "test"))]
+    pipeline = Pipeline(ops, SIDE, [0.0] * 3, [1.0] * 3)
+    own = files(folder)
+    images: Images = own
+    index = torch.arange(4)
+    if source == "array":
+        (clean,) = next(own.load([Ask(index)], None))
+        images = ArrayImages(clean, index, SIDE)
+    asked = Ask(index, (Draws(1, index), Draws(1, index, 0, 1)))
+    ((x1, x2),) = list(views(images, [asked], pipeline, "cpu"))
+    assert x1.shape == x2.shape == (4, 3, SIDE, SIDE)
+    grey = [bool((row[0] == row[1]).all()) for row in x1]
+    params = pipeline.sample(asked.draws[0], SIDE, SIDE)[1]
+    assert grey == params["applied"].tolist()
+
+
+def test_arrays_of_another_side_are_resized(folder: Path) -> None:
+    images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    ((loaded,),) = list(ArrayImages(images, torch.zeros(3), SIDE).load(chunks(3, 8), None))
+    assert loaded.shape == (3, 3, SIDE, SIDE)
+    expected = tv.resize(images, [SIDE, SIDE], antialias=True)
+    assert (loaded.int() - expected.int()).abs().max() <= 1
+
+
+def test_subsets_keep_order_and_labels(folder: Path) -> None:
+    part = files(folder).subset(torch.tensor([3, 1]))
+    assert list(part.names) == ["3.jpg", "1.jpg"]
+    assert part.labels.tolist() == [3, 1]
+    array = ArrayImages(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 3, 8, 8), torch.arange(5), 8)
+    assert array.subset(torch.tensor([4, 0])).images[:, 0, 0, 0].tolist() == [4, 0]
+
+
+def test_a_damaged_a_changed_and_a_missing_file_name_themselves(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    images = files(copy)
+    data = (copy / "2.jpg").read_bytes()
+    (copy / "2.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match=r"2\.jpg: \d+ bytes, \d+ when it was prepared"):
+        images.open(2)
+    (copy / "2.jpg").write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    (copy / "1.jpg").write_bytes(b"x" * images.sizes_bytes[1])
+    with pytest.raises(UserError, match=r"1\.jpg: cannot be read as an image"):
+        images.open(1)
+    (copy / "0.jpg").unlink()
+    with pytest.raises(UserError, match=r"0\.jpg: cannot be read as an image"):
+        images.open(0)

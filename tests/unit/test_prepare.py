@@ -1,0 +1,139 @@
+"""Preparing a data set: counts, checksums, moments, and errors that say what is wrong with which file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddcl.core.errors import UserError
+from ddcl.core.files import write_json
+from ddcl.data import prepare as stage
+from ddcl.data.manifest import files_sha256, read_images, read_manifest
+from ddcl.data.source import ArraySplit, FileSplit
+from ddcl.registry import Entry, NoSettings
+from ddcl.yaml_models import DatasetConfig, NormalisationConfig
+
+RNG = np.random.default_rng(0)
+
+
+def arrays(n: int, classes: int = 2) -> ArraySplit:
+    return ArraySplit(RNG.integers(0, 256, (n, 3, 8, 8), dtype=np.uint8), np.arange(n) % classes)
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Prepare made-up splits as the data set `toy`; keywords change its YAML."""
+
+    def run(splits: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        values = {"label": "Toy", "reader": "toy", "scale": "small", "image_side_px": 8, "n_classes": 2} | changes
+        config = DatasetConfig.model_validate(values)
+        entry = Entry("", NoSettings)
+        monkeypatch.setattr(Entry, "load", lambda self: lambda request: splits)
+        monkeypatch.setitem(stage.READERS, "toy", entry)
+        monkeypatch.setattr("ddcl.recipes.read_dataset", lambda name: config)
+        monkeypatch.setattr(stage, "read_dataset", lambda name: config)
+        monkeypatch.setenv("DDCL_DATA", str(tmp_path))
+        return stage.prepare("toy", tmp_path / "out", tmp_path)
+
+    return run
+
+
+def test_manifest_of_arrays_by_hand(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    splits = {"train": arrays(6), "test": arrays(4), "pretrain": ArraySplit(arrays(9).images, np.full(9, -1))}
+    splits["pretrain"].labels[:2] = [0, 1]
+    manifest = prepared(splits, n_images={"train": 6, "test": 4, "pretrain": 9})
+    assert manifest["kind"] == "arrays"
+    assert manifest["splits"]["train"]["n_per_class"] == [3, 3]
+    assert manifest["splits"]["pretrain"]["n"] == 9
+    assert manifest["splits"]["pretrain"]["n_per_class"] == [1, 1]
+    pixels = splits["train"].images / 255
+    assert manifest["mean"] == pytest.approx(pixels.mean(axis=(0, 2, 3)), rel=1e-12)
+    assert manifest["std"] == pytest.approx(pixels.std(axis=(0, 2, 3)), rel=1e-12)
+    path = tmp_path / "out" / "manifest.json"
+    assert read_manifest(path, "toy", manifest["data"]) == manifest
+    images = read_images(path, manifest, "pretrain", 8)
+    assert len(images) == 9
+    assert (images.labels == -1).sum() == 7
+
+
+def test_pretraining_is_on_the_training_images_where_there_are_no_others(
+    prepared: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    manifest = prepared({"train": arrays(6), "test": arrays(4)})
+    assert len(read_images(tmp_path / "out/manifest.json", manifest, "pretrain", 8)) == 6
+    with pytest.raises(UserError, match="no split 'validation'; there are train, test"):
+        read_images(tmp_path / "out/manifest.json", manifest, "validation", 8)
+
+
+@pytest.mark.parametrize(
+    ("train", "changes", "message"),
+    [
+        (arrays(6), {"n_images": {"train": 7}}, "split train has 6 images; config/datasets says 7"),
+        (arrays(6, classes=1), {}, r"split train has 1 classes, \[1\] missing; config/datasets says 2"),
+        (arrays(6, classes=3), {}, "split train has labels up to 2; config/datasets says 2"),
+        (ArraySplit(arrays(6).images, np.array([0, 1, 0, 1, 0, -1])), {}, "1 images of split train have no label"),
+    ],
+)
+def test_wrong_counts_are_refused(
+    train: ArraySplit, changes: dict[str, Any], message: str, prepared: Callable[..., dict[str, Any]]
+) -> None:
+    with pytest.raises(UserError, match=message):
+        prepared({"train": train, "test": arrays(4)}, **changes)
+
+
+NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.2] * 3)
+
+
+def jpegs(root: Path, n: int = 4) -> FileSplit:
+    names = [f"{'ab'[i % 2]}/{i}.jpg" for i in range(n)]
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(root / name)
+    return FileSplit(names, np.arange(n) % 2)
+
+
+def test_manifest_of_files(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    split = jpegs(tmp_path)
+    manifest = prepared({"train": split, "test": split}, normalisation=NORMALISATION, resize_px=10)
+    sizes = [(tmp_path / name).stat().st_size for name in split.names]
+    assert manifest["splits"]["train"]["files_sha256"] == files_sha256(split.names, sizes)
+    assert files_sha256(split.names[::-1], sizes[::-1]) == files_sha256(split.names, sizes)
+    assert (manifest["kind"], manifest["mean"]) == ("files", [0.5] * 3)
+    images = read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
+    assert len(images) == 4
+    table = tmp_path / "out/splits/test_files.tsv"
+    table.write_text(table.read_text().replace("a/0.jpg", "a/9.jpg"))
+    with pytest.raises(UserError, match=r"test_files\.tsv: does not match manifest\.json"):
+        read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
+
+
+def test_every_damaged_file_is_named_in_one_message(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    split = jpegs(tmp_path)
+    data = (tmp_path / "a/0.jpg").read_bytes()
+    (tmp_path / "a/0.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "b/1.jpg").write_text("no image")
+    with pytest.raises(UserError, match=r"2 damaged images in split train: .*a/0\.jpg .*Truncated.*b/1\.jpg"):
+        prepared({"train": split, "test": split}, normalisation=NORMALISATION)
+
+
+def test_files_need_a_normalisation(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    split = jpegs(tmp_path)
+    with pytest.raises(UserError, match="need `normalisation`"):
+        prepared({"train": split, "test": split})
+
+
+def test_a_manifest_of_other_settings_is_refused(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    manifest = prepared({"train": arrays(6), "test": arrays(4)})
+    path = tmp_path / "out/manifest.json"
+    with pytest.raises(UserError, match="the manifest has n_classes 2, the run needs 3; run `ddcl prepare` again"):
+        read_manifest(path, "toy", manifest["data"] | {"n_classes": 3})
+    with pytest.raises(UserError, match="the manifest has dataset 'toy', the run needs 'other'"):
+        read_manifest(path, "other", manifest["data"])
+    write_json(path, manifest | {"schema": 1})
+    with pytest.raises(UserError, match="manifest schema 1"):
+        read_manifest(path, "toy", manifest["data"])
