@@ -1,7 +1,7 @@
 """The table of image operations: what a recipe's names mean.
 
-To add an operation: a settings model in `ddcl.data.op_settings`, a `sample` and an `apply` in `ddcl.data.ops_colour` or
-`ddcl.data.ops_geometry`, a row here, and a parity test in tests/unit/test_ops.py.
+To add an operation: a settings model in `ddcl.data.op_settings`, a `sample` and an `apply` in `ddcl.data.ops_colour`,
+`ddcl.data.ops_geometry` or `ddcl.data.ops_corruption`, a row here, and a parity test in tests/unit/test_ops.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from torch import Tensor
 
-from ddcl.data import ops_colour, ops_geometry
+from ddcl.data import ops_colour, ops_corruption, ops_geometry
 from ddcl.data.op_settings import OP_SETTINGS
 from ddcl.data.ops_colour import Params
 
@@ -50,4 +50,5 @@ OPS: dict[str, Op] = {
     ),
     "rotation": Op(OP_SETTINGS["rotation"], ops_geometry.sample_rotation, ops_geometry.apply_rotation),
     "elastic": Op(OP_SETTINGS["elastic"], ops_geometry.sample_elastic, ops_geometry.apply_elastic),
+    "corruption": Op(OP_SETTINGS["corruption"], ops_corruption.sample_corruption, ops_corruption.apply_corruption),
 }

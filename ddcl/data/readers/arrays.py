@@ -28,7 +28,7 @@ def _split(request: Request, images: NDArray[np.uint8], labels: Any) -> ArraySpl
         from torch.nn import functional as F
 
         side = (request.side_px, request.side_px)
-        chunks = torch.from_numpy(images).split(4096)
+        chunks = torch.split(torch.from_numpy(images), 4096)
         resized = [F.interpolate(chunk.float(), side, mode="bilinear", antialias=True) for chunk in chunks]
         images = torch.cat([chunk.round().clamp(0, 255).to(torch.uint8) for chunk in resized]).numpy()
     if images.shape[1] == 1:
@@ -163,7 +163,7 @@ def _read_idx(request: Request, folder: Path, split: str, kind: str) -> NDArray[
 
 
 def read_tiny_imagenet(request: Request) -> dict[str, ArraySplit]:
-    """Return Tiny-ImageNet (Le and Yang 2015): 200 classes, 64 px; test is the validation split, whose labels are known."""
+    """Return Tiny-ImageNet (Le and Yang 2015), 64 px; test is the validation split, the one with known labels."""
     folder = request.root / "tiny-imagenet-200"
     obtain(request, folder, [TINY_IMAGENET])
     with damaged_is_named(folder / "wnids.txt"):

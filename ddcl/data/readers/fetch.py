@@ -1,4 +1,4 @@
-"""Getting a data set: an existing copy first, then archives, which are downloaded so that an interruption costs nothing."""
+"""Getting a data set: an existing copy first, then its archives, by downloads that can be interrupted and go on."""
 
 from __future__ import annotations
 
@@ -103,8 +103,9 @@ def _download(url: str, part: Path) -> None:
 def obtain(request: Request, folder: Path, archives: Sequence[Archive], place: Path | None = None) -> None:
     """Make sure that `folder` is there: as it is, or out of archives that lie in `place` or are downloaded to it.
 
-    place: where archives lie and are unpacked; by default the folder above. A marker beside the folder tells an unpacking
-    that was interrupted from one that ended. Raises `UserError` that says what to get, from where, and into which folder.
+    place: where archives lie and are unpacked; by default the folder above. A marker beside the folder tells an
+    unpacking that was interrupted from one that ended. Raises `UserError` that says what to get, from where, and into
+    which folder.
     """
     place = place or folder.parent
     marker = place / f".{folder.name}.unpacking"

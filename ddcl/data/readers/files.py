@@ -87,7 +87,7 @@ def _unpack_imagenet(request: Request, folder: Path) -> None:
 
     for kind, (name, md5) in imagenet.ARCHIVE_META.items():
         if not (folder / name).exists():
-            missing(request, folder / "train", [f"imagenet/{name}"])
+            missing(request, folder / "train", [name])
         if not (folder / kind).is_dir():
             check_md5(folder / name, md5, "get it again")
     with damaged_is_named(folder):
