@@ -81,6 +81,8 @@ def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Print
     used = [
         f"{mark} {meaning}" for status, (mark, meaning) in MARKS.items() if shown["status"].str.contains(status).any()
     ]
+    if shown.empty:
+        used = ["nothing in the suite belongs here"]
     return Printed(row_keys, headers, body, list(dict.fromkeys(used)))
 
 

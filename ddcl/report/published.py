@@ -14,6 +14,8 @@ from ddcl.report.statistics import aggregate
 
 KINDS = {"linear": "linear", "online": "linear", "knn": "knn", "finetune": "finetune"}  # of a protocol
 PUBLISHED_ELSEWHERE = "baug"  # what a published run with another augmentation is put beside
+AUTHORS_SOURCES = ("DDCL paper", "DDCL official README")
+AUTHORS_WARMUP_EPOCHS = 30  # of the official code, before the epochs that it reports
 SAME = ["dataset", "augmentation", "part", "eval_dataset", "perturbation"]  # keys that must be equal
 COLUMNS = [*KEYS, "selection", "metric", "unit", "mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws"]
 COLUMNS += ["n_images", "status", "source", "locator", "differs", "note"]
@@ -67,6 +69,8 @@ def differences(number: dict[str, Any], run: dict[str, Any], evaluation: str) ->
         found.append(f"backbone {run['backbone']}, published {number['backbone'] or '?'}")
     if number["epochs"] != str(run["epochs"]):
         found.append(f"epochs {run['epochs']}, published {number['epochs'] or '?'}")
+    if number["source"] in AUTHORS_SOURCES and run["extra_warmup_epochs"] != AUTHORS_WARMUP_EPOCHS:
+        found.append(f"extra warm-up {run['extra_warmup_epochs']}, published {AUTHORS_WARMUP_EPOCHS}")
     if number["batch_size"] and number["batch_size"] != str(run["batch_size"]):
         found.append(f"batch {run['batch_size']}, published {number['batch_size']}")
     if not number["augmentation"]:

@@ -1,0 +1,191 @@
+"""The paper's tables from made-up records: what is in them, what is not, and how published numbers stand beside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ddcl.grid import Suite, read_table
+from ddcl.report.printing import layout, to_markdown
+from ddcl.report.published import differences, read_published
+from ddcl.report.tables import build_table, expected_cells
+
+BLOCK = {"datasets": ["imagenet100"], "variants": ["ddcl", "simsiam"], "augmentations": ["baug"], "seeds": [0, 1]}
+SUITE = {
+    "suite": "t",
+    "title": "t",
+    "description": "t",
+    "runs": [
+        BLOCK | {"transfer": [{"to": ["cub200"], "evaluations": ["linear_b32", "finetune_b32"]}]},
+        BLOCK | {"seeds": [0], "authors": True, "evaluations": ["linear_online", "semi_1pct_authors"]},
+    ],
+    "evaluations": ["linear", "linear_online", "semi_1pct"],
+    "perturbations": ["none", "color", "common_corruptions_3"],
+    "draws": 10,
+    "random_subsets": {"draws": 5, "dir_frac": 0.8},
+}
+PLAN = Suite(SUITE, "t.yaml").plan()
+
+
+def records(plan: dict[str, Any]) -> pd.DataFrame:
+    """Every cell measured: 0.80, less for perturbed images, more for the best test epoch and for seed 1."""
+    none = pd.DataFrame(columns=["value", "sd_draws", "n", "n_draws", "status"])
+    keys = [
+        "dataset",
+        "variant",
+        "augmentation",
+        "seed",
+        "part",
+        "evaluation",
+        "eval_dataset",
+        "perturbation",
+        "metric",
+    ]
+    cells = expected_cells(none.reindex(columns=[*none.columns, *keys]).astype({"seed": int}), plan)
+    kinds = list(dict.fromkeys(name for name in cells["perturbation"] if "." in name))
+    place = cells["perturbation"].map({name: 0.01 * i for i, name in enumerate(kinds)}).fillna(0)
+    value = 0.80 + 0.02 * cells["seed"] + 0.01 * (cells["metric"] != "top1") - 0.1 * (cells["perturbation"] == "color")
+    value -= place
+    return cells.assign(value=value, n=5000, n_draws=10, sd_draws=0.004, status="ok")
+
+
+def table(name: str, frame: pd.DataFrame | None = None) -> pd.DataFrame:
+    found = records(PLAN) if frame is None else frame
+    return build_table(found, pd.DataFrame(), PLAN, read_table(name))
+
+
+def test_transfer_is_what_was_tested_elsewhere() -> None:
+    frame = table("transfer")
+    assert set(frame["eval_dataset"]) == {"cub200"}
+    assert set(frame["evaluation"]) == {"linear_b32", "finetune_b32"}
+    assert set(frame["metric"]) == {"top1"}
+    assert set(frame.loc[frame["evaluation"] == "finetune_b32", "part"]) == {"full"}
+    assert set(frame.loc[frame["evaluation"] == "linear_b32", "part"]) == {
+        "full",
+        "dir",
+        "dvr",
+        "random_dir",
+        "random_dvr",
+    }
+    assert "cub200" not in set(table("linear")["eval_dataset"])
+
+
+def test_numbers_selected_on_the_test_split_stand_in_their_own_table_only() -> None:
+    for name in ("linear_online", "semi_supervised", "transfer", "robustness", "ablations"):
+        frame = table(name)
+        assert len(frame)
+        assert not frame["metric"].str.contains("best_test").any()
+        assert not frame["selection"].str.contains("test").any()
+    frame = table("linear_best_test")
+    assert set(frame["metric"]) == {"top1_best_test_epoch"}
+    assert set(frame["selection"]) == {"best-test-epoch"}
+    assert "TEST SPLIT" in read_table("linear_best_test").title
+
+
+def test_corruptions_are_the_mean_of_all_kinds_per_run() -> None:
+    row = table("corruptions").query("variant == 'ddcl' and part == 'full'").iloc[0]
+    assert row["mean"] == pytest.approx(100 * (0.81 - 0.01 * 7))  # fifteen kinds, 0 … 14 points down
+    assert (row["perturbation"], row["n_seeds"]) == ("common_corruptions_3", 2)
+    lost = records(PLAN)
+    seed = (lost["seed"] == 0) & (lost["perturbation"] == "common_corruptions_3.fog_3") & (lost["part"] == "full")
+    lost.loc[seed & (lost["variant"] == "ddcl"), ["value", "status"]] = [None, "missing"]
+    row = table("corruptions", lost).query("variant == 'ddcl' and part == 'full'").iloc[0]
+    assert (row["n_seeds"], row["status"]) == (1, "1 of 2 missing")
+
+
+def test_random_columns_are_not_evaluated_under_members_of_families() -> None:
+    frame = records(PLAN)
+    random = frame[frame["part"].str.startswith("random")]
+    assert set(random["perturbation"]) == {"none", "color"}
+    assert set(random["variant"]) == {"simsiam", "simsiam_authors"}
+
+
+def test_few_labels_fair_and_as_published() -> None:
+    frame = table("semi_supervised")
+    assert set(zip(frame["evaluation"], frame["variant"], strict=True)) == {
+        ("semi_1pct", "ddcl"),
+        ("semi_1pct", "simsiam"),
+        ("semi_1pct_authors", "ddcl_authors"),
+        ("semi_1pct_authors", "simsiam_authors"),
+    }
+
+
+# --- beside published numbers
+
+
+def test_published_number_measured_value_and_difference_by_hand() -> None:
+    """SimSiam, ImageNet-100, BAug: the official README says 81.8, of the best test epoch."""
+    frame = table("published")
+    chosen = frame[
+        (frame["variant"] == "simsiam_authors")
+        & (frame["source"] == "DDCL official README")
+        & (frame["evaluation"] == "linear_online")
+        & (frame["perturbation"] == "none")
+    ].set_index("metric")
+    number = read_published().query(
+        "source == 'DDCL official README' and dataset == 'imagenet100' and variant == 'simsiam'"
+        " and augmentation == 'baug' and perturbation == 'none'"
+        " and evaluation_kind == 'linear' and eval_dataset == 'imagenet100'"
+    )
+    value = float(number["value_percent"].iloc[0])
+    assert chosen.loc["published", "mean"] == value
+    assert chosen.loc["top1", "mean"] == pytest.approx(80.0)
+    assert chosen.loc["top1_best_test_epoch", "mean"] == pytest.approx(81.0)
+    assert chosen.loc["difference", "mean"] == pytest.approx(81.0 - value)
+    assert set(chosen["differs"]) == {"nothing known"}
+
+
+def test_what_differs_is_said() -> None:
+    frame = table("published").query("source == 'DDCL official README' and perturbation == 'none'")
+    fair = frame[(frame["variant"] == "simsiam") & (frame["part"] == "full")]
+    by_evaluation = {name: set(own["differs"]) for name, own in fair.groupby("evaluation")}
+    assert by_evaluation["linear_online"] == {"extra warm-up 0, published 30"}
+    assert by_evaluation["linear"] == {"extra warm-up 0, published 30; protocol"}
+    number = read_published().query("variant == 'simsiam'").iloc[0].to_dict() | {
+        "source": "a blog",
+        "backbone": "ResNet-18",
+        "epochs": "800",
+        "batch_size": "512",
+        "augmentation": "",
+        "same_as": "",
+        "selection": "max-over-epochs",
+    }
+    run = {"backbone": "ResNet-50", "epochs": 500, "batch_size": 256, "extra_warmup_epochs": 0}
+    assert differences(number, run, "linear") == (
+        "backbone ResNet-50, published ResNet-18; epochs 500, published 800; batch 256, published 512; augmentation; "
+        "protocol; selection max-over-epochs"
+    )
+
+
+def test_a_missing_measurement_leaves_the_published_number() -> None:
+    frame = records(PLAN)
+    frame[["value", "status"]] = [None, "missing"]
+    found = table("published", frame)
+    assert found.loc[found["metric"] == "published", "mean"].notna().all()
+    assert found.loc[found["metric"] != "published", "mean"].isna().all()
+
+
+def test_a_suite_without_published_numbers_says_so() -> None:
+    plan = Suite(SUITE | {"runs": [BLOCK | {"datasets": ["digits"], "evaluations": ["knn"]}]}, "t.yaml").plan()
+    frame = build_table(records(plan), pd.DataFrame(), plan, read_table("published"))
+    assert frame.empty
+    text = to_markdown(layout(frame, read_table("published"), plan), read_table("published"))
+    assert "- nothing in the suite belongs here" in text
+
+
+def test_every_table_of_the_paper_prints() -> None:
+    for name in (
+        "linear",
+        "linear_online",
+        "linear_best_test",
+        "transfer",
+        "semi_supervised",
+        "published",
+        "ablations",
+    ):
+        frame = table(name)
+        text = to_markdown(layout(frame, read_table(name), PLAN), read_table(name))
+        assert len(text.splitlines()) > 6, name
+        assert "nan" not in text
