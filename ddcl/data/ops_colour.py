@@ -119,7 +119,7 @@ def sample_grayscale(draws: Draws, name: str, size_px: tuple[int, int], settings
 
 def apply_grayscale(x: Tensor, params: Params, settings: GrayscaleSettings) -> Tensor:
     """Set the three channels of the drawn images to their luma."""
-    return where_applied(x, params, lambda part, _: luma(part).expand(-1, 3, -1, -1))
+    return where_applied(x, params, lambda part, _: luma(part).repeat(1, 3, 1, 1))
 
 
 def sample_gaussian_blur(draws: Draws, name: str, size_px: tuple[int, int], settings: GaussianBlurSettings) -> Params:

@@ -210,6 +210,14 @@ def test_probability_and_draws_of_untouched_images(op: str) -> None:
     assert torch.equal(run(op, x, draw(op, n, side_px=4, prob=0.3), prob=0.3)[untouched], x[untouched])
 
 
+def test_the_next_operation_may_write_into_images_that_were_all_changed() -> None:
+    """At 224 px on a CPU a chunk is a few images, and now and then all of them are made grey."""
+    grey = run("grayscale", random_images(3), draw("grayscale", 3, prob=1.0), prob=1.0)
+    some = draw("gaussian_blur", 3, prob=1.0) | {"applied": torch.tensor([True, False, True])}
+    blurred = run("gaussian_blur", grey, some)
+    assert torch.equal(OPS["gaussian_blur"].apply(grey, some, settings_of("gaussian_blur")), blurred)
+
+
 def test_ranges_of_the_draws() -> None:
     n = N_STATISTICS
     jitter = draw("color_jitter", n, prob=1.0)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.core.errors import UserError
-from ddcl.data.readers.fetch import Archive, check_md5, damaged_is_named, missing, obtain
+from ddcl.data.readers.fetch import Archive, check_md5, damaged_is_named, obtain
 from ddcl.data.source import NO_LABEL, ArraySplit, Request
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
 IDX_FILES = {"train": "train", "test": "t10k"}
+IDX_KINDS = [(split, kind) for split in IDX_FILES for kind in ("images-idx3", "labels-idx1")]
 TINY_IMAGENET = Archive(
     "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
     "90528d7ca1a48142e341f4ef8d21d0de",
@@ -123,10 +124,10 @@ def read_fashion_mnist(request: Request) -> dict[str, ArraySplit]:
 
     raw = request.root / "FashionMNIST" / "raw"
     folders = [raw, request.root / "fashion-mnist", DEBIAN_FASHION]
-    folder = next((place for place in folders if _idx_path(place, "train", "images-idx3") is not None), None)
+    folder = next((place for place in folders if all(_idx_path(place, *file) for file in IDX_KINDS)), None)
     if folder is None:
-        archives = [Archive(FashionMNIST.mirrors[0] + name, md5) for name, md5 in FashionMNIST.resources]
-        obtain(request, raw, archives, place=raw)
+        archives = [Archive(FashionMNIST.mirrors[0] + name, md5, False) for name, md5 in FashionMNIST.resources]
+        obtain(request, raw / archives[-1].name, archives)
         folder = raw
     splits = {}
     for split in IDX_FILES:
@@ -149,10 +150,7 @@ def _idx_path(folder: Path, split: str, kind: str) -> Path | None:
 
 def _read_idx(request: Request, folder: Path, split: str, kind: str) -> NDArray[np.uint8]:
     """Return the uint8 array of an idx file (LeCun's format: magic, sizes, data)."""
-    path = _idx_path(folder, split, kind)
-    if path is None:
-        missing(request, folder / f"{IDX_FILES[split]}-{kind}-ubyte")
-        raise AssertionError
+    path = _idx_path(folder, split, kind) or folder / f"{IDX_FILES[split]}-{kind}-ubyte"
     with damaged_is_named(path):
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         n_dims = data[3]

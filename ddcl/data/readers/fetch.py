@@ -100,20 +100,18 @@ def _download(url: str, part: Path) -> None:
         raise EOFError(f"the connection ended after {part.stat().st_size} of {total} bytes")
 
 
-def obtain(request: Request, folder: Path, archives: Sequence[Archive], place: Path | None = None) -> None:
-    """Make sure that `folder` is there: as it is, or out of archives that lie in `place` or are downloaded to it.
+def obtain(request: Request, unpacked: Path, archives: Sequence[Archive]) -> None:
+    """Make sure that `unpacked` is there: as it is, or out of archives that lie beside it or are downloaded to there.
 
-    place: where archives lie and are unpacked; by default the folder above. A marker beside the folder tells an
-    unpacking that was interrupted from one that ended. Raises `UserError` that says what to get, from where, and into
-    which folder.
+    A marker beside it tells an unpacking that was interrupted from one that ended. Raises `UserError` that says what to
+    get, from where, and into which folder.
     """
-    place = place or folder.parent
-    marker = place / f".{folder.name}.unpacking"
-    if folder.exists() and not marker.exists():
+    place = unpacked.parent
+    marker = place / f".{unpacked.name}.unpacking"
+    if unpacked.exists() and not marker.exists():
         return
-    there = [(place / archive.name).exists() for archive in archives]
-    if not archives or not (all(there) or request.download):
-        missing(request, folder, [archive.name for archive in archives])
+    if not (request.download or all((place / archive.name).exists() for archive in archives)):
+        missing(request, unpacked, [archive.name for archive in archives])
     from torchvision.datasets.utils import extract_archive
 
     paths = [fetch(archive, place) for archive in archives]
@@ -122,7 +120,6 @@ def obtain(request: Request, folder: Path, archives: Sequence[Archive], place: P
         if archive.extract:
             with damaged_is_named(path):
                 extract_archive(str(path), str(place))
-    folder.mkdir(exist_ok=True)
     marker.unlink()
 
 

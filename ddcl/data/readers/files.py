@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ CUB = Archive(
 
 
 def _split(request: Request, items: Iterable[tuple[Path | str, int]]) -> FileSplit:
-    """Return the split of (path, label), sorted by label and name; every file must be there."""
-    pairs = sorted((int(label), os.path.relpath(path, request.root)) for path, label in items)
+    """Return the split of (path, label), sorted by label and name; every file must be there.
+
+    Names are relative to `data_root`, but of files elsewhere, whose names stay absolute.
+    """
+    below = f"{request.root}{os.sep}"
+    pairs = sorted((int(label), str(path).removeprefix(below)) for path, label in items)
     lost = [name for _, name in pairs if not (request.root / name).exists()]
     if lost:
         raise UserError(f"{request.root / lost[0]}: missing, and {len(lost) - 1} more images of {request.dataset}")
@@ -96,8 +101,10 @@ def _unpack_imagenet(request: Request, folder: Path) -> None:
         for kind, unpack in (("train", imagenet.parse_train_archive), ("val", imagenet.parse_val_archive)):
             if not (folder / kind).is_dir():
                 # to another name first: an unpacking that was interrupted is not taken for the whole
-                unpack(folder, folder=f"{kind}.unpacking")
-                (folder / f"{kind}.unpacking").rename(folder / kind)
+                unfinished = folder / f"{kind}.unpacking"
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unpack(folder, folder=unfinished.name)
+                unfinished.rename(folder / kind)
 
 
 def _class_list(request: Request) -> list[str] | None:
@@ -151,7 +158,7 @@ def read_flowers102(request: Request) -> dict[str, FileSplit]:
     archives = [
         Archive(Flowers102._download_url_prefix + name, md5, key == "image") for key, (name, md5) in names.items()
     ]
-    obtain(request, folder, archives, place=folder)
+    obtain(request, folder / "jpg", archives)
     for key in ("label", "setid"):
         check_md5(folder / names[key][0], names[key][1], "delete it and run the command again")
     return _torchvision(request, Flowers102, folder, {"train": "train", "test": "test"})
@@ -171,7 +178,7 @@ def read_pets(request: Request) -> dict[str, FileSplit]:
     from torchvision.datasets import OxfordIIITPet
 
     folder = request.root / "oxford-iiit-pet"
-    obtain(request, folder, [Archive(url, md5) for url, md5 in OxfordIIITPet._RESOURCES], place=folder)
+    obtain(request, folder / "annotations", [Archive(url, md5) for url, md5 in OxfordIIITPet._RESOURCES])
     return _torchvision(request, OxfordIIITPet, folder, {"train": "trainval", "test": "test"})
 
 

@@ -1,0 +1,239 @@
+"""The protocols that train on images: the online probe and fine-tuning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from ddcl.build import build_method, build_pipeline
+from ddcl.data.images import ArrayImages
+from ddcl.data.readers.arrays import read_digits
+from ddcl.data.source import Request
+from ddcl.evaluate import finetune, linear, online
+from ddcl.evaluate.encode import encode
+from ddcl.evaluate.sgd import ImageTask, SgdTraining
+from ddcl.evaluate.store import CLEAN_DRAW, Features
+from ddcl.recipes import build_recipe, read_evaluation
+from ddcl.registry import EVALUATIONS, FinetuneSettings, LinearSettings, NoSettings, OnlineSettings
+
+NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}
+STILL = {"crop_scale": [1.0, 1.0], "flip": False}  # nothing is drawn but the order
+
+
+class Tests(dict[str, Features]):
+    """Test features in memory, with the interface of those on disk."""
+
+    @property
+    def names(self) -> list[str]:
+        return list(self)
+
+    def of(self, part: str) -> Tests:
+        return self
+
+
+@pytest.fixture(scope="module")
+def digits() -> dict[str, ArrayImages]:
+    request = Request("digits", NoSettings(), 16, Path(), False, "")
+    return {
+        name: ArrayImages(torch.from_numpy(split.images), torch.from_numpy(split.labels), 16)
+        for name, split in read_digits(request).items()
+    }
+
+
+def task_of(digits: dict[str, ArrayImages], tmp_path: Path, n_train: int | None = None) -> ImageTask:
+    recipe = build_recipe(("digits", "random_init", "none"), 0, {})
+    method = build_method(recipe).eval().requires_grad_(False)
+    train = digits["train"] if n_train is None else digits["train"].subset(torch.arange(n_train))
+    names = ("digits", 0)
+    return ImageTask(recipe, method, train, digits["test"], names, 10, NORMALISATION, tmp_path / "state.pt", ["a", "b"])
+
+
+def features_of(task: ImageTask) -> tuple[Features, Features]:
+    pipeline = build_pipeline([], 16, NORMALISATION)
+    found = [encode(task.method, images, [(pipeline, 0, 0)])[0].numpy() for images in (task.train, task.test)]
+    return Features(found[0], task.train.labels.numpy()), Features(found[1], task.test.labels.numpy())
+
+
+def accuracy(predicted: NDArray[np.int64], task: ImageTask) -> float:
+    return float((predicted == task.test.labels.numpy()).mean())
+
+
+def online_settings(**values: Any) -> OnlineSettings:
+    usual = {"epochs": 30, "batch_size": 128, "weight_decay": 0.0, "lr_classifier": 30.0}
+    return OnlineSettings.model_validate(usual | STILL | values)
+
+
+# --- the online probe
+
+
+def test_the_online_and_the_fast_probe_agree_on_unmoved_images(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
+    """On the same images without augmentation both minimise the same cross-entropy of the same features."""
+    task = task_of(digits, tmp_path)
+    train, test = features_of(task)
+    width = train.features.shape[1]
+    columns = {"full": [np.arange(width)], "random_dvr": [np.arange(0, width, 5)]}
+    settings = online_settings(epochs=40)
+    slow = online.evaluate(task, columns, Tests({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
+    fast_settings = LinearSettings(l2_weights=[1e-5, 1e-4, 1e-3], holdout_frac=0.2, max_iterations=1000)
+    for part, ((own,), (outcome,)) in {part: (columns[part], slow[part]) for part in columns}.items():
+        fast = linear.evaluate(train.columns(own), {CLEAN_DRAW: test.columns(own)}, fast_settings, 0)
+        both = accuracy(outcome.predictions[CLEAN_DRAW], task), accuracy(fast.predictions[CLEAN_DRAW], task)
+        print(part, both)
+        assert min(both) > 0.5
+        assert abs(both[0] - both[1]) < 0.02
+
+
+def test_every_head_of_the_online_probe_trains_as_if_alone(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
+    """Parts share the images and the encoder, and nothing else."""
+    task = task_of(digits, tmp_path, n_train=256)
+    test = features_of(task)[1]
+    sets = {"full": [np.arange(32)], "dir": [np.arange(20)], "random_dvr": [np.arange(3, 9), np.arange(9, 15)]}
+    settings = online_settings(epochs=2)
+    together = online.evaluate(task, sets, Tests({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
+    for part, columns in sets.items():
+        for i, own in enumerate(columns):
+            (tmp_path / "state.pt").unlink(missing_ok=True)
+            alone = online.evaluate(task, {part: [own]}, Tests({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
+            assert np.array_equal(alone[part][0].predictions[CLEAN_DRAW], together[part][i].predictions[CLEAN_DRAW])
+
+
+def test_the_online_probe_leaves_the_encoder_alone(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
+    task = task_of(digits, tmp_path, n_train=128)
+    before = {name: tensor.clone() for name, tensor in task.method.state_dict().items()}
+    sets = {"full": [np.arange(32)]}
+    online.evaluate(task, sets, Tests({CLEAN_DRAW: features_of(task)[1]}), online_settings(epochs=1))  # type: ignore[arg-type]
+    assert all(torch.equal(before[name], tensor) for name, tensor in task.method.state_dict().items())
+
+
+# --- fine-tuning
+
+
+def finetune_settings(**values: Any) -> FinetuneSettings:
+    usual = {"epochs": 4, "batch_size": 32, "weight_decay": 1e-4, "lr_classifier": 3.0, "lr_backbone": 0.03}
+    return FinetuneSettings.model_validate(usual | values)
+
+
+def test_the_classifier_has_a_rate_of_its_own_unless_the_official_mistake_is_asked_for(
+    digits: dict[str, ArrayImages], tmp_path: Path
+) -> None:
+    """Official semi-supervised rates, 0.02 and 30, at batch 64: a quarter of each; by mistake 0.02 for both."""
+    network = finetune.Network(task_of(digits, tmp_path))
+    n_classifier = sum(p.numel() for p in network.classifier.parameters())
+    n_encoder = sum(p.numel() for p in network.method.encoder.parameters())
+    for mistake, expected in ((False, [0.005, 7.5]), (True, [0.005, 0.005])):
+        settings = finetune_settings(
+            batch_size=64, lr_classifier=30.0, lr_backbone=0.02, classifier_at_backbone_lr=mistake
+        )
+        groups = finetune._optimizer(network, settings).param_groups
+        assert [group["top_lr"] for group in groups] == pytest.approx(expected)
+        assert [sum(p.numel() for p in group["params"]) for group in groups] == [n_encoder, n_classifier]
+    authors, ours = (read_evaluation(f"semi_1pct{end}")[1].settings for end in ("_authors", ""))
+    assert authors["classifier_at_backbone_lr"]
+    assert not ours["classifier_at_backbone_lr"]
+
+
+def test_fine_tuning_trains_a_copy_on_the_list_only(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
+    task = task_of(digits, tmp_path)
+    before = {name: tensor.clone() for name, tensor in task.method.state_dict().items()}
+    outcome = finetune.evaluate(task, finetune_settings(subset="10pct"))
+    assert outcome.chosen == {"n_train": 130.0}
+    assert accuracy(outcome.predictions[CLEAN_DRAW], task) > 0.5
+    assert accuracy(outcome.best_test[CLEAN_DRAW], task) >= accuracy(outcome.predictions[CLEAN_DRAW], task)
+    assert all(torch.equal(before[name], tensor) for name, tensor in task.method.state_dict().items())
+
+
+def test_the_best_test_epoch_is_the_first_of_the_best(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
+    """Scores by epoch 0.3, 0.9, 0.9, 0.5: the state after the second epoch is kept."""
+    task = task_of(digits, tmp_path, n_train=64)
+    network = finetune.Network(task)
+    given, states = iter([0.3, 0.9, 0.9, 0.5]), []
+
+    def scores() -> list[float]:
+        states.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return [next(given)]
+
+    settings = finetune_settings()
+    training = SgdTraining(
+        [network],
+        finetune._optimizer(network, settings),
+        lambda x, y: torch.nn.functional.cross_entropy(network(x), y),
+        scores,
+        settings,
+    )
+    training.run(task)
+    assert training.top == [0.9]
+    assert all(torch.equal(training.best[0][name], tensor) for name, tensor in states[1].items())
+    assert not torch.equal(states[1]["classifier.weight"], states[2]["classifier.weight"])
+
+
+@pytest.mark.parametrize("protocol", ["online", "finetune"])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    protocol: str, digits: dict[str, ArrayImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predictions(folder: Path) -> list[NDArray[np.int64]]:
+        task = task_of(digits, folder, n_train=128)
+        if protocol == "finetune":
+            outcome = finetune.evaluate(task, finetune_settings(save_epochs=1))
+        else:
+            tests = Tests({CLEAN_DRAW: features_of(task)[1]})
+            settings = online_settings(epochs=4, save_epochs=1, crop_scale=[0.3, 1.0], flip=True)
+            outcome = online.evaluate(task, {"full": [np.arange(32)]}, tests, settings)["full"][0]  # type: ignore[arg-type]
+        return [outcome.predictions[CLEAN_DRAW], outcome.best_test[CLEAN_DRAW]]
+
+    for folder in ("whole", "killed"):
+        (tmp_path / folder).mkdir()
+    whole = predictions(tmp_path / "whole")
+    follow, left = SgdTraining._follow, [3]
+
+    def killing(self: SgdTraining) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        follow(self)
+
+    monkeypatch.setattr(SgdTraining, "_follow", killing)
+    with pytest.raises(KeyboardInterrupt):
+        predictions(tmp_path / "killed")
+    monkeypatch.undo()
+    epochs = []
+    monkeypatch.setattr(SgdTraining, "_set_rate", _noting(SgdTraining._set_rate, epochs))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, predictions(tmp_path / "killed"), strict=True))
+    assert epochs == [2, 3]
+
+
+def _noting(set_rate: Any, epochs: list[int]) -> Any:
+    def noted(self: SgdTraining, epoch: int) -> None:
+        epochs.append(epoch)
+        set_rate(self, epoch)
+
+    return noted
+
+
+def test_a_state_of_another_training_is_not_resumed(
+    digits: dict[str, ArrayImages], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = task_of(digits, tmp_path, n_train=64)
+    tests = Tests({CLEAN_DRAW: features_of(task)[1]})
+    sets = {"full": [np.arange(32)]}
+    online.evaluate(task, sets, tests, online_settings(epochs=1))  # type: ignore[arg-type]
+    task.identity[0] = "another checkpoint"
+    again = online.evaluate(task, sets, tests, online_settings(epochs=2))  # type: ignore[arg-type]
+    (tmp_path / "state.pt").unlink()
+    fresh = online.evaluate(task, sets, tests, online_settings(epochs=2))  # type: ignore[arg-type]
+    assert np.array_equal(again["full"][0].predictions[CLEAN_DRAW], fresh["full"][0].predictions[CLEAN_DRAW])
+    assert "not resumed" in "".join(capsys.readouterr())
+
+
+def test_rates_of_the_sources() -> None:
+    """Rates at batch 256 as in the sources (docs/protocols.md), which the configuration gives before scaling."""
+    found = {name: read_evaluation(name)[1].settings for name in ("linear_online", "linear_lars", "finetune_b256")}
+    assert (found["linear_online"]["lr_classifier"], found["linear_online"]["weight_decay"]) == (30.0, 0.0)
+    assert (found["linear_lars"]["lr_classifier"], found["linear_lars"]["batch_size"]) == (0.1, 4096)
+    assert found["linear_lars"]["lars"]
+    assert found["finetune_b256"]["lr_backbone"] < found["finetune_b256"]["lr_classifier"]
+    assert set(EVALUATIONS["online"].metrics) == {"top1", "top1_best_test_epoch"}
