@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from ddcl.build import build_method, build_pipeline
+from ddcl.core.pretrain import Pretraining
 from ddcl.data.images import ArrayImages
+from ddcl.data.loader import TwoViewLoader
 from ddcl.data.readers.arrays import read_digits
 from ddcl.data.source import Request
 from ddcl.evaluate import finetune, linear, online
@@ -20,19 +23,20 @@ from ddcl.evaluate.sgd import ImageTask, SgdTraining
 from ddcl.evaluate.store import CLEAN_DRAW, Features
 from ddcl.recipes import build_recipe, read_evaluation
 from ddcl.registry import EVALUATIONS, FinetuneSettings, LinearSettings, NoSettings, OnlineSettings
+from tests.contract.test_methods import no_monitor
 
 NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}
 STILL = {"crop_scale": [1.0, 1.0], "flip": False}  # nothing is drawn but the order
 
 
-class Tests(dict[str, Features]):
+class Stored(dict[str, Features]):
     """Test features in memory, with the interface of those on disk."""
 
     @property
     def names(self) -> list[str]:
         return list(self)
 
-    def of(self, part: str) -> Tests:
+    def of(self, part: str) -> Stored:
         return self
 
 
@@ -71,21 +75,29 @@ def online_settings(**values: Any) -> OnlineSettings:
 # --- the online probe
 
 
-def test_the_online_and_the_fast_probe_agree_on_unmoved_images(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
-    """On the same images without augmentation both minimise the same cross-entropy of the same features."""
-    task = task_of(digits, tmp_path)
+@pytest.mark.slow
+@pytest.mark.parametrize(("lr", "tolerance"), [(30.0, 0.03), (3.0, 0.015)])
+def test_the_online_and_the_fast_probe_agree_on_a_small_run(
+    lr: float, tolerance: float, digits: dict[str, ArrayImages], tmp_path: Path
+) -> None:
+    """Both minimise the cross-entropy of the same features, if nothing is augmented; SGD with 30 is still noisy."""
+    recipe = build_recipe(("digits", "simsiam", "baug"), 0, {"precision": "fp32"})
+    pipeline = build_pipeline(recipe.ops, 16, NORMALISATION)
+    loader = TwoViewLoader(digits["train"], pipeline, recipe.training.batch_size, ("digits", 0), "cpu")
+    run = Pretraining(build_method(recipe), loader, no_monitor, recipe.training, ("r", "c"), 0)
+    run.run(tmp_path)
+    task = replace(task_of(digits, tmp_path), method=run.method.eval().requires_grad_(False))
     train, test = features_of(task)
     width = train.features.shape[1]
     columns = {"full": [np.arange(width)], "random_dvr": [np.arange(0, width, 5)]}
-    settings = online_settings(epochs=40)
-    slow = online.evaluate(task, columns, Tests({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
+    settings = online_settings(epochs=200, lr_classifier=lr)
+    slow = online.evaluate(task, columns, Stored({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
     fast_settings = LinearSettings(l2_weights=[1e-5, 1e-4, 1e-3], holdout_frac=0.2, max_iterations=1000)
-    for part, ((own,), (outcome,)) in {part: (columns[part], slow[part]) for part in columns}.items():
+    for part, (own,) in columns.items():
         fast = linear.evaluate(train.columns(own), {CLEAN_DRAW: test.columns(own)}, fast_settings, 0)
-        both = accuracy(outcome.predictions[CLEAN_DRAW], task), accuracy(fast.predictions[CLEAN_DRAW], task)
-        print(part, both)
-        assert min(both) > 0.5
-        assert abs(both[0] - both[1]) < 0.02
+        both = [accuracy(outcome.predictions[CLEAN_DRAW], task) for outcome in (slow[part][0], fast)]
+        assert min(both) > 0.75, part
+        assert abs(both[0] - both[1]) < tolerance, part
 
 
 def test_every_head_of_the_online_probe_trains_as_if_alone(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
@@ -94,11 +106,11 @@ def test_every_head_of_the_online_probe_trains_as_if_alone(digits: dict[str, Arr
     test = features_of(task)[1]
     sets = {"full": [np.arange(32)], "dir": [np.arange(20)], "random_dvr": [np.arange(3, 9), np.arange(9, 15)]}
     settings = online_settings(epochs=2)
-    together = online.evaluate(task, sets, Tests({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
+    together = online.evaluate(task, sets, Stored({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
     for part, columns in sets.items():
         for i, own in enumerate(columns):
             (tmp_path / "state.pt").unlink(missing_ok=True)
-            alone = online.evaluate(task, {part: [own]}, Tests({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
+            alone = online.evaluate(task, {part: [own]}, Stored({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
             assert np.array_equal(alone[part][0].predictions[CLEAN_DRAW], together[part][i].predictions[CLEAN_DRAW])
 
 
@@ -106,7 +118,7 @@ def test_the_online_probe_leaves_the_encoder_alone(digits: dict[str, ArrayImages
     task = task_of(digits, tmp_path, n_train=128)
     before = {name: tensor.clone() for name, tensor in task.method.state_dict().items()}
     sets = {"full": [np.arange(32)]}
-    online.evaluate(task, sets, Tests({CLEAN_DRAW: features_of(task)[1]}), online_settings(epochs=1))  # type: ignore[arg-type]
+    online.evaluate(task, sets, Stored({CLEAN_DRAW: features_of(task)[1]}), online_settings(epochs=1))  # type: ignore[arg-type]
     assert all(torch.equal(before[name], tensor) for name, tensor in task.method.state_dict().items())
 
 
@@ -140,9 +152,9 @@ def test_the_classifier_has_a_rate_of_its_own_unless_the_official_mistake_is_ask
 def test_fine_tuning_trains_a_copy_on_the_list_only(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
     task = task_of(digits, tmp_path)
     before = {name: tensor.clone() for name, tensor in task.method.state_dict().items()}
-    outcome = finetune.evaluate(task, finetune_settings(subset="10pct"))
+    outcome = finetune.evaluate(task, finetune_settings(subset="10pct", epochs=20))
     assert outcome.chosen == {"n_train": 130.0}
-    assert accuracy(outcome.predictions[CLEAN_DRAW], task) > 0.5
+    assert accuracy(outcome.predictions[CLEAN_DRAW], task) > 0.3  # from random weights; chance is 0.1
     assert accuracy(outcome.best_test[CLEAN_DRAW], task) >= accuracy(outcome.predictions[CLEAN_DRAW], task)
     assert all(torch.equal(before[name], tensor) for name, tensor in task.method.state_dict().items())
 
@@ -180,7 +192,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
         if protocol == "finetune":
             outcome = finetune.evaluate(task, finetune_settings(save_epochs=1))
         else:
-            tests = Tests({CLEAN_DRAW: features_of(task)[1]})
+            tests = Stored({CLEAN_DRAW: features_of(task)[1]})
             settings = online_settings(epochs=4, save_epochs=1, crop_scale=[0.3, 1.0], flip=True)
             outcome = online.evaluate(task, {"full": [np.arange(32)]}, tests, settings)["full"][0]  # type: ignore[arg-type]
         return [outcome.predictions[CLEAN_DRAW], outcome.best_test[CLEAN_DRAW]]
@@ -218,7 +230,7 @@ def test_a_state_of_another_training_is_not_resumed(
     digits: dict[str, ArrayImages], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = task_of(digits, tmp_path, n_train=64)
-    tests = Tests({CLEAN_DRAW: features_of(task)[1]})
+    tests = Stored({CLEAN_DRAW: features_of(task)[1]})
     sets = {"full": [np.arange(32)]}
     online.evaluate(task, sets, tests, online_settings(epochs=1))  # type: ignore[arg-type]
     task.identity[0] = "another checkpoint"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from ddcl.cost import jobs as jobs_of
+from ddcl.grid import Suite
 from tests.workflow.commands import copy_project, replace, snakemake
 
 RUN = ("resolve", "pretrain", "extract", "linear", "knn")  # the jobs of one run
@@ -51,6 +54,21 @@ def test_default_suite_plans_every_run_once(fresh: Path) -> None:
         "figure": 4,
         "report": 1,
     }
+
+
+@pytest.mark.slow
+def test_the_whole_paper_is_listed_in_a_minute_and_names_what_is_missing(fresh: Path) -> None:
+    suite = Suite.load(fresh / "config/suites/paper.yaml")
+    start = time.monotonic()
+    done = snakemake("-n", "--configfile", "config/suites/paper.yaml", copy=fresh)
+    seconds = time.monotonic() - start
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-2000:]
+    assert planned(output) == jobs_of(suite)
+    assert output.count("data sets are not in") == 1
+    missing = output[output.index("10 of 10 data sets are not in data") :].splitlines()[1:11]
+    assert [line.split()[0] for line in missing] == list(suite.dataset_configs)
+    assert seconds < 60
 
 
 def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
