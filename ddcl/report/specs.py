@@ -32,7 +32,7 @@ class SelectSpec(Model):
     augmentation: list[str] | None = Field(default=None, description="augmentations")
     evaluation: list[str] | None = Field(default=None, description="evaluations")
     perturbation: list[str] | None = Field(
-        default=None, description="perturbations; of a family, its name stands for all"
+        default=None, description="perturbations; a family's name stands for its members; null: all that are no members"
     )
     part: list[str] | None = Field(default=None, description="parts of the features")
     metric: list[str] = Field(

@@ -79,6 +79,8 @@ def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
     chosen = cells[cells["metric"].isin(spec.select.metric)]
     if spec.select.tested_on != "all":
         chosen = chosen[(chosen["dataset"] == chosen["eval_dataset"]) == (spec.select.tested_on == "own")]
+    if spec.select.perturbation is None:
+        chosen = chosen[~chosen["perturbation"].str.contains(".", regex=False)]
     for key in KEYS:
         names = getattr(spec.select, key, None)
         if names is not None:

@@ -95,6 +95,10 @@ def test_corruptions_are_the_mean_of_all_kinds_per_run() -> None:
     assert (row["n_seeds"], row["status"]) == (1, "1 of 2 missing")
 
 
+def test_members_of_a_family_are_in_no_table_that_does_not_name_it() -> None:
+    assert set(table("robustness")["perturbation"]) == {"none", "color"}
+
+
 def test_random_columns_are_not_evaluated_under_members_of_families() -> None:
     frame = records(PLAN)
     random = frame[frame["part"].str.startswith("random")]
