@@ -1,4 +1,4 @@
-"""Where the time of a suite goes: `python benchmarks/suite_split.py NAME WALL_SECONDS`, after it, in the project's root.
+"""Where the time of a suite goes: `python benchmarks/suite_split.py NAME WALL_SECONDS`, after it, in the root.
 
 WALL_SECONDS: what ``time snakemake …`` said. Reads results/benchmarks (Snakemake's own measurements per job) and
 results/runs.json, and writes benchmarks/results/NAME_split.csv. Seconds are summed over jobs; as many ran at a time as

@@ -114,7 +114,7 @@ def _check_file(path: Path) -> tuple[int, str]:
             image.draft("RGB", (32, 32))  # JPEG: an eighth of the side, but every byte is read
             image.load()
         return path.stat().st_size, ""
-    except (OSError, SyntaxError) as error:  # PIL calls a broken PNG a SyntaxError
+    except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error …
         return 0, f"{path} ({str(error).replace(str(path), '').strip()})"
 
 

@@ -261,7 +261,7 @@ def test_preg_at_the_authors_size_starts_near_zero() -> None:
             for head in (getattr(method, f"projector_{part}"), getattr(method, f"predictor_{part}"))
         ]
         assert norms == pytest.approx([6144, 1366.5], rel=2e-3)
-    assert float(method.parameter_regularisation()) < 10
+    assert method.parameter_regularisation().item() < 10
 
 
 def per_image(w: Any, x1: Any, x2: Any, frozen: Any) -> list[tuple[Any, Any]]:

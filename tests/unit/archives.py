@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import pickle
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -81,14 +82,34 @@ def mat(**values: Any) -> bytes:
     return out.getvalue()
 
 
+class Python2Pickler(pickle._Pickler):
+    """Writes all strings as Python 2 wrote them: the keys of the official CIFAR files are bytes."""
+
+    dispatch = pickle._Pickler.dispatch.copy()
+
+    def save_string(self, value: str | bytes) -> None:
+        data = value.encode("latin1") if isinstance(value, str) else value
+        self.write(pickle.BINSTRING + struct.pack("<i", len(data)) + data)
+        self.memoize(value)
+
+    dispatch[str] = dispatch[bytes] = save_string
+
+
+def python2_pickle(value: Any) -> bytes:
+    out = io.BytesIO()
+    Python2Pickler(out, 2).dump(value)
+    return out.getvalue()
+
+
 def cifar10(root: Path) -> Built:
     """Two images per batch file; rows of 3072 values, channels first."""
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
     images, labels = pixels(12, 32), [(3 * i) % 10 for i in range(10)] + [4, 7]
-    files = {"batches.meta": pickle.dumps({"label_names": [f"c{i}" for i in range(10)]})}
+    files = {"batches.meta": python2_pickle({"label_names": [f"c{i}" for i in range(10)]})}
     for i, name in enumerate(names):
         own = slice(2 * i, 2 * i + 2)
-        files[name] = pickle.dumps({"data": images[own].reshape(2, 3072), "labels": labels[own]})
+        batch = {"data": images[own].reshape(2, 3072), "labels": labels[own]}
+        files[name] = python2_pickle(batch | {"batch_label": name, "filenames": ["a.png", "b.png"]})
     built = Built(["cifar-10-python.tar.gz"], "cifar-10-batches-py", {}, {k: md5(v) for k, v in files.items()})
     built.splits = {"train": (labels[:10], images[:10]), "test": (labels[10:], images[10:])}
     built.md5[built.archives[0]] = tar(root / built.archives[0], {f"{built.folder}/{k}": v for k, v in files.items()})
@@ -98,11 +119,11 @@ def cifar10(root: Path) -> Built:
 def cifar100(root: Path) -> Built:
     """100 training images, one per class, and their coarse labels, which must not be read."""
     images, labels = pixels(102, 32, 1), [*((7 * i) % 100 for i in range(100)), 99, 3]
-    files = {"meta": pickle.dumps({"fine_label_names": [f"f{i}" for i in range(100)]})}
+    files = {"meta": python2_pickle({"fine_label_names": [f"f{i}" for i in range(100)]})}
     for name, own in (("train", slice(0, 100)), ("test", slice(100, 102))):
         data = images[own].reshape(-1, 3072)
         coarse = [0] * len(data)
-        files[name] = pickle.dumps({"data": data, "fine_labels": labels[own], "coarse_labels": coarse})
+        files[name] = python2_pickle({"data": data, "fine_labels": labels[own], "coarse_labels": coarse})
     built = Built(["cifar-100-python.tar.gz"], "cifar-100-python", {}, {k: md5(v) for k, v in files.items()})
     built.splits = {"train": (labels[:100], images[:100]), "test": (labels[100:], images[100:])}
     built.md5[built.archives[0]] = tar(root / built.archives[0], {f"{built.folder}/{k}": v for k, v in files.items()})
@@ -181,7 +202,10 @@ WNIDS = ["n01440764", "n01443537", "n02100735"]
 
 
 def imagenet(root: Path) -> Built:
-    """A tar of one tar per class, a flat tar of validation images, and the devkit that says their classes."""
+    """A tar of one tar per class, a flat tar of validation images, and the devkit that says their classes.
+
+    The devkit's numbers of the classes are not in the order of their names.
+    """
     train = {}
     for i, name in enumerate(WNIDS):
         out = io.BytesIO()
@@ -195,11 +219,11 @@ def imagenet(root: Path) -> Built:
     chosen = [2, 0, 1, 2]
     val = {f"ILSVRC2012_val_{i + 1:08}.JPEG": jpeg(100 + i) for i in range(len(chosen))}
     kinds = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("gloss", "O"), ("num_children", "O")]
-    rows = [(i + 1, name, f"word{i}, other", "", 0) for i, name in enumerate(WNIDS)]
+    rows = [(i + 1, name, f"word{i}, other", "", 0) for i, name in enumerate(reversed(WNIDS))]
     synsets = np.array([*rows, (4, "n00001740", "entity", "", 3)], dtype=kinds)
     devkit = {
         "data/meta.mat": mat(synsets=synsets),
-        "data/ILSVRC2012_validation_ground_truth.txt": "".join(f"{label + 1}\n" for label in chosen).encode(),
+        "data/ILSVRC2012_validation_ground_truth.txt": "".join(f"{3 - label}\n" for label in chosen).encode(),
     }
     archives = ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"]
     contents = (train, val, {f"ILSVRC2012_devkit_t12/{name}": data for name, data in devkit.items()})
@@ -258,9 +282,10 @@ def cub200(root: Path) -> Built:
 
 def flowers102(root: Path) -> Built:
     """Image numbers from 1, labels from 1; the split file has numbers of images."""
-    labels = [(5 * i) % 102 + 1 for i in range(204)]
-    folder, numbers = "flowers-102", {"trnid": range(1, 103), "valid": [], "tstid": range(103, 205)}
-    images = {f"jpg/image_{i:05}.jpg": jpeg(i) for i in range(1, 205)}
+    labels = [(5 * i) % 102 + 1 for i in range(210)]
+    folder = "flowers-102"
+    numbers = {"trnid": range(102, 0, -1), "valid": range(205, 211), "tstid": range(103, 205)}
+    images = {f"jpg/image_{i:05}.jpg": jpeg(i) for i in range(1, 211)}
     built = Built([f"{folder}/{name}" for name in ("102flowers.tgz", "imagelabels.mat", "setid.mat")], folder, {})
     built.md5 = {
         "102flowers.tgz": tar(root / folder / "102flowers.tgz", images),

@@ -23,15 +23,24 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 @dataclass
 class Server:
-    """What is served, how, and what was asked for. cut_after: close the connection after so many bytes."""
+    """What is served, how, and what was asked for.
+
+    cut_after: close the connection after so many bytes. chunked: without saying how many there are.
+    """
 
     url: str = ""
     content: bytes = CONTENT
     cut_after: int | None = None
     resumes: bool = True
+    chunked: bool = False
     status: int = 200
     asked: list[str | None] = field(default_factory=list)
     sent: int = 0
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture
@@ -39,6 +48,8 @@ def server() -> Iterator[Server]:
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             state.asked.append(wanted)
@@ -47,19 +58,29 @@ def server() -> Iterator[Server]:
                 self.send_error(416 if state.status == 200 else state.status)
                 return
             rest = state.content[start:]
+            self.close_connection = True
             self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(rest)))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(state.content) - 1}/{len(state.content)}")
+            if state.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            else:
+                self.send_header("Content-Length", str(len(rest)))
             self.end_headers()
-            rest = rest[: state.cut_after]
+            length, rest = len(rest), rest[: state.cut_after]
             state.sent += len(rest)
+            if state.chunked:
+                self.wfile.write(f"{length:x}\r\n".encode())
             self.wfile.write(rest)
+            if state.chunked and len(rest) == length:
+                self.wfile.write(b"\r\n0\r\n\r\n")
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state.url = f"http://127.0.0.1:{httpd.server_port}/data.bin"
-    thread = threading.Thread(target=httpd.serve_forever)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
     thread.start()
     yield state
     httpd.shutdown()
@@ -87,30 +108,64 @@ def test_a_download_that_was_cut_goes_on_where_it_was(server: Server, tmp_path: 
     ):
         fetch(archive(server), tmp_path)
     assert not (tmp_path / "data.bin").exists()
+    with pytest.raises(UserError, match=r"ended after 6000000 of 10240000 bytes.*6000000 bytes are kept"):
+        fetch(archive(server), tmp_path)
     server.cut_after = None
     assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=3000000-"]
+    assert server.asked == [None, "bytes=3000000-", "bytes=6000000-"]
     assert server.sent == len(CONTENT)
-    assert not (tmp_path / "data.bin.part").exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["data.bin"]
+
+
+def test_a_download_of_unknown_length_that_was_cut_goes_on(server: Server, tmp_path: Path) -> None:
+    server.chunked, server.cut_after = True, 5_000_000
+    with pytest.raises(UserError, match=r"data\.bin: download failed .* bytes are kept, the same command goes on"):
+        fetch(archive(server), tmp_path)
+    kept = (tmp_path / "data.bin.part").stat().st_size
+    assert 2**20 <= kept <= 5_000_000
+    server.cut_after = None
+    assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={kept}-"]
+
+
+@pytest.mark.parametrize("part", [b"of another file", CONTENT + b"too long"])
+def test_a_part_that_does_not_fit_is_deleted_and_the_next_call_starts_over(
+    part: bytes, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "data.bin.part").write_bytes(part)
+    with pytest.raises(UserError, match=r"data\.bin\.part: damaged .*; it was deleted; run the command again"):
+        fetch(archive(server), tmp_path)
+    assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [f"bytes={len(part)}-", None]
 
 
 def test_a_server_that_does_not_resume_starts_over(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data.bin.part").write_bytes(CONTENT[:1000])
     server.resumes = False
     assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000-"]
     assert server.sent == len(CONTENT)
 
 
 def test_a_part_that_is_already_whole_is_taken(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data.bin.part").write_bytes(CONTENT)
     assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
-    assert server.sent == 0
+    assert server.asked == [f"bytes={len(CONTENT)}-"]
+    assert server.sent == 0  # the answer was 416
 
 
 def test_what_is_not_there_says_so(server: Server, tmp_path: Path) -> None:
     server.status = 404
     with pytest.raises(UserError, match=rf"HTTP Error 404.*nothing was kept.*put the file into {tmp_path}"):
         fetch(archive(server), tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    root = tmp_path / "file" / "data"
+    request = Request("toys", root, 8, NoSettings(), True, "")
+    with pytest.raises(UserError, match=rf"{root}: cannot be written"):
+        obtain(request, root / "toys", [Archive("http://127.0.0.1:9/toys.tgz", MD5)])
 
 
 def test_no_server_says_so(tmp_path: Path) -> None:

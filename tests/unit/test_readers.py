@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import hashlib
+import io
+import os
 import shutil
+import threading
+import time
+import urllib.request
 from collections.abc import Callable
+from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.response import addinfourl
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 from torchvision import datasets
-from torchvision.datasets import imagenet
+from torchvision.datasets import imagenet, utils
+from torchvision.transforms.v2 import functional as tv
 
+from ddcl.__main__ import main
 from ddcl.core.errors import UserError
+from ddcl.data.location import is_there
 from ddcl.data.prepare import prepare
 from ddcl.data.readers import arrays, files
 from ddcl.data.source import ArraySplit, FileSplit, Request
@@ -93,6 +107,18 @@ def official_md5() -> dict[str, str]:
     return found | {tv.Food101._MD5: "food-101.tar.gz"}
 
 
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The whole network: what it answers to a request for a file of this name; anything else fails the test."""
+    files: dict[str, bytes] = {}
+
+    def answer(request: urllib.request.Request, timeout: float) -> addinfourl:
+        return addinfourl(io.BytesIO(files.pop(request.full_url.rsplit("/", 1)[1])), Message(), request.full_url, 200)
+
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    return files
+
+
 def check(found: dict[str, Any], expected: Built) -> None:
     assert set(found) == set(expected.splits)
     for split, (labels, content) in expected.splits.items():
@@ -115,30 +141,56 @@ def test_every_reader_is_tested() -> None:
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_official_archive_is_read_and_afterwards_the_unpacked_copy(
-    name: str, built: Callable[[str], Built], tmp_path: Path
+    name: str, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = built(name)
+    assert is_there(read_dataset(name), tmp_path)
     check(read(name, tmp_path), expected)
-    if name in ("flowers102", "fashion_mnist"):  # two of the archives' files are used as they are
-        return
     for archive in expected.archives:
+        if not archive.endswith((".mat", "-ubyte.gz")):  # those are used as they are
+            (tmp_path / archive).unlink()
+    assert is_there(read_dataset(name), tmp_path)
+    monkeypatch.chdir(tmp_path.parent)
+    check(read(name, Path(tmp_path.name)), expected)  # the default data_root is relative too
+
+
+@pytest.mark.parametrize("name", [name for name in BUILDERS if name != "imagenet"])
+def test_what_is_not_there_is_downloaded_if_asked(
+    name: str, built: Callable[[str], Built], site: dict[str, bytes], tmp_path: Path
+) -> None:
+    expected = built(name)
+    for archive in expected.archives:
+        site[Path(archive).name] = (tmp_path / archive).read_bytes()
         (tmp_path / archive).unlink()
-    check(read(name, tmp_path), expected)
+    check(read(name, tmp_path, download=True), expected)
+    assert not site
+    assert all((tmp_path / archive).exists() for archive in expected.archives)
 
 
 def test_digits_are_scikit_learns() -> None:
     splits = READERS["digits"].load()(request_of("digits", Path(), settings=NoSettings()))
     assert (len(splits["train"].labels), len(splits["test"].labels)) == (1347, 450)
     assert splits["train"].images.shape == (1347, 3, 16, 16)
-    assert np.array_equal(splits["train"].images[:, 0], splits["train"].images[:, 2])
+    digits = load_digits()
+    for split in splits.values():
+        assert np.array_equal(split.images[:, 0], split.images[:, 1])
+        assert np.array_equal(split.images[:, 0], split.images[:, 2])
+        # enlarged twofold, four pixels are nearly one of the scan's: the nearest scan has the same label
+        small = split.images[::10, 0].reshape(-1, 8, 2, 8, 2).mean((2, 4))
+        distance = ((small[:, None] - digits.images[None] * (255 / 16)) ** 2).sum((2, 3))
+        assert np.array_equal(digits.target[distance.argmin(1)], split.labels[::10])
 
 
-def test_other_sides_are_resized(built: Callable[[str], Built], tmp_path: Path) -> None:
-    expected = built("cifar10")
-    small: ArraySplit = read("cifar10", tmp_path, side_px=16)["train"]
-    assert small.images.shape == (10, 3, 16, 16)
-    whole = expected.splits["train"][1].astype(float)
-    assert np.abs(small.images.mean((2, 3)) - whole.mean((2, 3))).max() < 2
+@pytest.mark.parametrize("side", [16, 48])
+@pytest.mark.parametrize("name", ["cifar10", "stl10", "fashion_mnist", "tiny_imagenet"])
+def test_other_sides_are_resized(name: str, side: int, built: Callable[[str], Built], tmp_path: Path) -> None:
+    expected = built(name)
+    found: ArraySplit = read(name, tmp_path, side_px=side)["test"]
+    whole = torch.from_numpy(expected.splits["test"][1])
+    resized = tv.resize(whole, [side, side], antialias=True).numpy()
+    assert found.images.shape == resized.shape
+    assert np.abs(found.images.astype(int) - resized).max() <= 1
+    assert found.labels.tolist() == expected.splits["test"][0]
 
 
 # --- ImageNet and its relatives
@@ -161,26 +213,40 @@ def test_imagenet100_is_the_shipped_classes_in_sorted_order(tmp_path: Path) -> N
         assert all(name.startswith(f"imagenet/{place}/") for name in found[split].names)
 
 
-def test_a_changed_class_list_is_refused(tmp_path: Path) -> None:
+def test_a_class_list_is_sorted_and_a_changed_or_missing_one_is_refused(tmp_path: Path) -> None:
     archives.class_folders(tmp_path, "imagenet", {"train": "train", "test": "val"}, archives.WNIDS)
-    request = request_of("imagenet100", tmp_path)
-    settings = request.settings.model_copy(update={"classes_sha256": "0" * 64})
-    with pytest.raises(UserError, match=r"imagenet100_classes\.txt: sha256 .*, expected 0000"):
+    path = tmp_path / "few.txt"
+    path.write_text(f"# a list\n{archives.WNIDS[2]}\n\n{archives.WNIDS[0]}  # a fish\n")
+    given = {"classes": str(path), "classes_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    settings = READERS["imagenet"].settings.model_validate(given)
+    found = read("imagenet100", tmp_path, settings=settings)["train"]
+    assert [Path(name).parent.name for name in found.names] == [archives.WNIDS[0], archives.WNIDS[2]]
+    path.write_text(path.read_text().replace(archives.WNIDS[2], archives.WNIDS[1]))
+    with pytest.raises(UserError, match=rf"{path}: sha256 [0-9a-f]+, expected {given['classes_sha256']}"):
         read("imagenet100", tmp_path, settings=settings)
+    path.unlink()
+    with pytest.raises(UserError, match=rf"{path}: missing; the data set imagenet100 names it"):
+        read("imagenet100", tmp_path, settings=settings)
+
+
+def test_the_checksum_of_the_shipped_class_list_is_that_of_its_yaml() -> None:
+    settings = read_dataset("imagenet100").settings
+    content = (CONFIG_DIR / "datasets" / settings["classes"]).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == settings["classes_sha256"]
 
 
 def test_a_missing_class_folder_is_named(tmp_path: Path) -> None:
     classes = shipped_classes()
     archives.class_folders(tmp_path, "imagenet", {"train": "train", "test": "val"}, classes)
     shutil.rmtree(tmp_path / "imagenet/val" / classes[3])
-    with pytest.raises(UserError, match=rf"imagenet/val: 1 of 100 class folders are missing: {classes[3]}"):
+    with pytest.raises(UserError, match=rf"imagenet/val: 1 of 100 class folders are missing: {classes[3]}; complete"):
         read("imagenet100", tmp_path)
 
 
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
     archives.class_folders(tmp_path, "imagenet", {"train": "train", "test": "val"}, archives.WNIDS)
     next((tmp_path / "imagenet/train" / archives.WNIDS[1]).iterdir()).unlink()
-    with pytest.raises(UserError, match=rf"train/{archives.WNIDS[1]}: no image in it \(looked for \.jpg"):
+    with pytest.raises(UserError, match=rf"train/{archives.WNIDS[1]}: no image in it \(looked for \.jpg.*\); complete"):
         read("imagenet", tmp_path)
 
 
@@ -201,6 +267,25 @@ def test_unpacking_of_imagenet_that_was_interrupted_starts_over(
     assert not (tmp_path / "imagenet/val").exists()
     monkeypatch.setattr(imagenet, "parse_val_archive", unpack)
     check(read("imagenet", tmp_path), expected)
+
+
+@pytest.mark.parametrize("kind", ["train", "val"])
+def test_of_imagenet_only_what_is_missing_is_unpacked(
+    kind: str, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = built("imagenet")
+    read("imagenet", tmp_path)
+    shutil.rmtree(tmp_path / "imagenet" / kind)
+    other = {"train": "val", "val": "train"}[kind]
+    for unneeded in [other, "devkit"] if kind == "train" else [other]:
+        (tmp_path / "imagenet" / imagenet.ARCHIVE_META[unneeded][0]).unlink()
+    check(read("imagenet", tmp_path), expected)
+    shutil.rmtree(tmp_path / "imagenet" / kind)
+    archive = tmp_path / "imagenet" / imagenet.ARCHIVE_META[kind][0]
+    archive.unlink()
+    looked = rf"looked for {tmp_path}/imagenet/{kind} or {archive}"
+    with pytest.raises(UserError, match=rf"imagenet: not found \({looked}\); get it: ILSVRC2012"):
+        read("imagenet", tmp_path)
 
 
 def test_image_folder_from_anywhere(tmp_path: Path) -> None:
@@ -238,6 +323,34 @@ def test_fashion_mnist_is_found_in_each_place(
     check(read("fashion_mnist", tmp_path), Built([], place, splits))
 
 
+def test_a_place_that_lacks_one_of_the_four_idx_files_is_passed_over(
+    built: Callable[[str], Built], tmp_path: Path
+) -> None:
+    built("fashion_mnist")
+    (tmp_path / "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz").unlink()
+    content, splits = archives.idx_files(1)
+    for name, data in content.items():
+        archives.write(tmp_path / "fashion-mnist" / name, data)
+    check(read("fashion_mnist", tmp_path), Built([], "fashion-mnist", splits))
+
+
+def test_fashion_mnist_is_prepared_from_the_environments_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(arrays, "DEBIAN_FASHION", tmp_path / "no such folder")
+    monkeypatch.setenv("DDCL_DATA", str(tmp_path / "data"))
+    content, splits = archives.idx_files()
+    for name, data in content.items():
+        archives.write(tmp_path / "data/fashion-mnist" / name, data)
+    command = ["prepare", "fashion_mnist", "--no-download", "--results", str(tmp_path / "results")]
+    assert main(command) == 2
+    assert "split train has 20 images; config/datasets says 60000" in capsys.readouterr().err
+    tiny = read_dataset("fashion_mnist").model_copy(update={"n_images": {"train": 20, "test": 20}})
+    monkeypatch.setattr("ddcl.data.prepare.read_dataset", lambda name: tiny)
+    assert main(command) == 0
+    assert np.array_equal(np.load(tmp_path / "results/data/fashion_mnist/splits/test_images.npy"), splits["test"][1])
+
+
 def test_ten_thousand_means_the_first_of_each_class(tmp_path: Path, built: Callable[[str], Built]) -> None:
     labels, images = built("fashion_mnist").splits["train"]
     settings = READERS["fashion_mnist"].settings.model_validate({"n_train": 10})
@@ -264,16 +377,157 @@ def test_a_damaged_idx_file_is_named(
         read("fashion_mnist", tmp_path)
 
 
+def test_a_damaged_packed_idx_file_is_named_and_after_its_deletion_downloaded(
+    built: Callable[[str], Built], site: dict[str, bytes], tmp_path: Path
+) -> None:
+    expected = built("fashion_mnist")
+    path = tmp_path / "FashionMNIST/raw/train-images-idx3-ubyte.gz"
+    whole = path.read_bytes()
+    for damaged in (whole[:-100], whole[:-5] + b"\x00" + whole[-4:]):  # the second: a wrong checksum in it
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"{path}: damaged or incomplete .*; delete it and run the command again"):
+            read("fashion_mnist", tmp_path, download=True)
+    path.unlink()
+    with pytest.raises(UserError, match=rf"fashion_mnist: not found \(looked for {path}\); get it: downloaded by"):
+        read("fashion_mnist", tmp_path)
+    site[path.name] = whole
+    check(read("fashion_mnist", tmp_path, download=True), expected)
+
+
+def test_idx_files_that_do_not_fit_each_other_are_refused(built: Callable[[str], Built], tmp_path: Path) -> None:
+    built("fashion_mnist")
+    path = tmp_path / "FashionMNIST/raw/train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(np.array([2049, 19], ">i4").tobytes() + bytes(19)))
+    with pytest.raises(UserError, match=rf"{path.parent}: 20 train images with 19 labels"):
+        read("fashion_mnist", tmp_path)
+
+
 # --- what is damaged, in archives and copies
 
+ARCHIVES = {
+    "cifar10": ["cifar-10-python.tar.gz"],
+    "cifar100": ["cifar-100-python.tar.gz"],
+    "stl10": ["stl10_binary.tar.gz"],
+    "tiny_imagenet": ["tiny-imagenet-200.zip"],
+    "imagenet": [f"imagenet/ILSVRC2012_{name}" for name in ("img_train.tar", "img_val.tar", "devkit_t12.tar.gz")],
+    "imagenette": ["imagenette2-320.tgz"],
+    "cub200": ["CUB_200_2011.tgz"],
+    "flowers102": [f"flowers-102/{name}" for name in ("102flowers.tgz", "imagelabels.mat", "setid.mat")],
+    "food101": ["food-101.tar.gz"],
+    "pets": [f"oxford-iiit-pet/{name}" for name in ("images.tar.gz", "annotations.tar.gz")],
+}
+EACH_ARCHIVE = [(name, archive) for name, own in ARCHIVES.items() for archive in own]
+UNPACKED_BY_US = [name for name in ARCHIVES if name != "imagenet"]
 
-@pytest.mark.parametrize("name", [name for name in BUILDERS if name != "fashion_mnist"])
-def test_a_damaged_archive_is_named_and_kept(name: str, built: Callable[[str], Built], tmp_path: Path) -> None:
-    archive = tmp_path / built(name).archives[0]
-    archive.write_bytes(archive.read_bytes()[:-10])
-    with pytest.raises(UserError, match=rf"{archive.name}: damaged \(md5 [0-9a-f]+, expected [0-9a-f]+\)"):
+
+@pytest.mark.parametrize(("name", "archive"), EACH_ARCHIVE)
+def test_an_archive_with_a_wrong_checksum_is_named_and_kept(
+    name: str, archive: str, built: Callable[[str], Built], tmp_path: Path
+) -> None:
+    assert built(name).archives == ARCHIVES[name]
+    path = tmp_path / archive
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(
+        UserError, match=rf"{path}: damaged \(md5 [0-9a-f]+, expected [0-9a-f]+\); (delete it and run|get it again)"
+    ):
         read(name, tmp_path)
-    assert archive.exists()
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("name", "archive"), EACH_ARCHIVE)
+def test_of_several_archives_the_missing_one_is_named(
+    name: str, archive: str, built: Callable[[str], Built], tmp_path: Path
+) -> None:
+    built(name)
+    (tmp_path / archive).unlink()
+    with pytest.raises(UserError, match=rf"data set {name}: not found \(looked for .*{tmp_path / archive}\); get it: "):
+        read(name, tmp_path)
+
+
+def test_an_archive_that_is_cut_with_the_right_checksum_is_named_and_its_half_not_taken_for_the_whole(
+    built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = built("cub200")
+    path = tmp_path / "CUB_200_2011.tgz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "CUB", type(files.CUB)(files.CUB.url, archives.md5(path.read_bytes())))
+        with pytest.raises(UserError, match=rf"{path}: damaged or incomplete \(.*\); delete it and run"):
+            read("cub200", tmp_path)
+    assert (tmp_path / "CUB_200_2011").is_dir()
+    path.unlink()
+    with pytest.raises(UserError, match=rf"CUB_200_2011: its unpacking was interrupted, and {path} is not there any"):
+        read("cub200", tmp_path)
+    path.write_bytes(whole)
+    check(read("cub200", tmp_path), expected)
+
+
+@pytest.mark.parametrize("name", UNPACKED_BY_US)
+def test_an_unpacking_that_was_interrupted_is_not_taken_for_the_whole(
+    name: str, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = built(name)
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    unpack = utils.extract_archive
+
+    def interrupted(*arguments: Any) -> None:
+        unpack(*arguments)
+        for path in {path for path in tmp_path.rglob("*") if path.is_file()} - before:
+            if path.name != ".prepare.lock" and not path.name.endswith(".unpacking"):
+                path.unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "extract_archive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            read(name, tmp_path)
+    check(read(name, tmp_path), expected)
+    assert not list(tmp_path.rglob(".*.unpacking"))
+
+
+@pytest.mark.parametrize("name", ["stl10", "imagenet"])
+def test_a_full_disk_is_not_called_a_damaged_archive(
+    name: str, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = ARCHIVES[name][-1]
+    built(name)
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(utils, "extract_archive", full)
+    monkeypatch.setattr(imagenet, "extract_archive", full)
+    with pytest.raises(UserError, match=rf"{tmp_path / archive}: cannot be .* No space left") as error:
+        read(name, tmp_path)
+    assert "delete" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["cub200", "imagenet"])
+def test_two_that_are_prepared_side_by_side_unpack_once(
+    name: str, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """imagenet and imagenet100 are two jobs of one suite."""
+    expected = built(name)
+    owner, unpack = (utils, "extract_archive") if name == "cub200" else (imagenet, "parse_train_archive")
+    original, calls = getattr(owner, unpack), []
+
+    def slow(*arguments: Any, **options: Any) -> None:
+        calls.append(unpack)
+        time.sleep(0.2)
+        original(*arguments, **options)
+
+    monkeypatch.setattr(owner, unpack, slow)
+    found: list[dict[str, Any]] = []
+    threads = [threading.Thread(target=lambda: found.append(read(name, tmp_path))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert calls == [unpack]
+    assert len(found) == 2
+    for splits in found:
+        check(splits, expected)
 
 
 @pytest.mark.parametrize(
@@ -296,22 +550,81 @@ def test_a_damaged_or_missing_file_of_an_unpacked_copy_is_named(
         read(name, tmp_path)
 
 
-def test_an_unpacking_that_was_interrupted_is_not_taken_for_the_whole(
-    built: Callable[[str], Built], tmp_path: Path
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_missing_or_empty_class_of_tiny_imagenet_is_named_and_the_advice_helps(
+    empty: bool, built: Callable[[str], Built], tmp_path: Path
 ) -> None:
-    expected = built("cub200")
-    (tmp_path / "CUB_200_2011").mkdir()
-    (tmp_path / ".CUB_200_2011.unpacking").touch()
-    check(read("cub200", tmp_path), expected)
-    assert not (tmp_path / ".CUB_200_2011.unpacking").exists()
+    expected = built("tiny_imagenet")
+    read("tiny_imagenet", tmp_path)
+    folder = tmp_path / "tiny-imagenet-200"
+    shutil.rmtree(folder / "train/n10000037")
+    if empty:
+        (folder / "train/n10000037/images").mkdir(parents=True)
+    with pytest.raises(
+        UserError,
+        match=rf"{folder}/train: 1 class folders are missing or empty: n10000037; delete {folder} and run the command",
+    ):
+        read("tiny_imagenet", tmp_path)
+    shutil.rmtree(folder)
+    check(read("tiny_imagenet", tmp_path), expected)
 
 
-def test_a_missing_class_of_tiny_imagenet_is_named(built: Callable[[str], Built], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["wnids.txt", "val/val_annotations.txt"])
+def test_a_missing_list_of_tiny_imagenet_is_named(name: str, built: Callable[[str], Built], tmp_path: Path) -> None:
     built("tiny_imagenet")
     read("tiny_imagenet", tmp_path)
-    shutil.rmtree(tmp_path / "tiny-imagenet-200/train/n10000037")
-    with pytest.raises(UserError, match="tiny-imagenet-200/train: 1 class folders are missing: n10000037"):
+    folder = tmp_path / "tiny-imagenet-200"
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=rf"{folder / name}: damaged or incomplete .*; delete {folder} and run"):
         read("tiny_imagenet", tmp_path)
+
+
+def test_a_list_of_cub200_that_is_cut_names_its_folder(built: Callable[[str], Built], tmp_path: Path) -> None:
+    built("cub200")
+    read("cub200", tmp_path)
+    table = tmp_path / "CUB_200_2011/image_class_labels.txt"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:20]))
+    with pytest.raises(UserError, match=rf"{table.parent}: damaged or incomplete .*; delete it and run"):
+        read("cub200", tmp_path)
+    table.write_text("1")
+    with pytest.raises(UserError, match=rf"{table}: damaged or incomplete .*; delete {table.parent} and run"):
+        read("cub200", tmp_path)
+
+
+def test_an_empty_folder_of_imagenette_is_named(built: Callable[[str], Built], tmp_path: Path) -> None:
+    folder = tmp_path / built("imagenette").folder
+    folder.mkdir()
+    with pytest.raises(UserError, match=rf"{folder}: damaged or incomplete .*train.*; delete it and run"):
+        read("imagenette", tmp_path)
+
+
+@pytest.mark.parametrize("file", ["imagelabels.mat", "setid.mat"])
+def test_a_damaged_list_of_flowers102_is_named_and_after_its_deletion_downloaded(
+    file: str, built: Callable[[str], Built], site: dict[str, bytes], tmp_path: Path
+) -> None:
+    expected = built("flowers102")
+    read("flowers102", tmp_path)
+    path = tmp_path / "flowers-102" / file
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(UserError, match=rf"{path}: damaged \(md5 .*; delete it and run the command again"):
+        read("flowers102", tmp_path, download=True)
+    path.unlink()
+    with pytest.raises(UserError, match=rf"flowers102: not found \(looked for {path}\); get it: .*{file}"):
+        read("flowers102", tmp_path)
+    site[file] = whole
+    (tmp_path / "flowers-102/102flowers.tgz").unlink()  # not needed, so not downloaded
+    check(read("flowers102", tmp_path, download=True), expected)
+
+
+def test_images_of_pets_that_are_gone_are_unpacked_again(built: Callable[[str], Built], tmp_path: Path) -> None:
+    expected = built("pets")
+    read("pets", tmp_path)
+    shutil.rmtree(tmp_path / "oxford-iiit-pet/images")
+    check(read("pets", tmp_path), expected)
+    (tmp_path / "oxford-iiit-pet/annotations/test.txt").unlink()
+    with pytest.raises(UserError, match=r"oxford-iiit-pet/annotations: damaged or incomplete .*; delete it and run"):
+        read("pets", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +636,10 @@ def test_an_image_of_tiny_imagenet_that_is_none_is_named(
     built("tiny_imagenet")
     read("tiny_imagenet", tmp_path)
     (tmp_path / "tiny-imagenet-200/val/images/val_1.JPEG").write_bytes(content)
-    with pytest.raises(UserError, match=rf"images/val_1\.JPEG: damaged or incomplete \({words}"):
+    with pytest.raises(
+        UserError,
+        match=rf"images/val_1\.JPEG: damaged or incomplete \({words}.*; delete {tmp_path}/tiny-imagenet-200 and run",
+    ):
         read("tiny_imagenet", tmp_path)
 
 
@@ -331,7 +647,7 @@ def test_images_that_a_list_names_must_be_there(built: Callable[[str], Built], t
     built("food101")
     read("food101", tmp_path)
     (tmp_path / "food-101/images/dish_007/17.jpg").unlink()
-    with pytest.raises(UserError, match=r"dish_007/17\.jpg: missing, and 0 more images of food101"):
+    with pytest.raises(UserError, match=r"dish_007/17\.jpg: missing, and 0 more images of food101; complete the copy"):
         read("food101", tmp_path)
 
 
@@ -363,7 +679,7 @@ def test_a_wrong_number_of_images_is_refused(name: str, built: Callable[[str], B
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name != "digits"])
 def test_what_is_missing_says_what_to_get_and_into_which_folder(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, site: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrays, "DEBIAN_FASHION", tmp_path / "nowhere")
     with pytest.raises(UserError) as error:
@@ -372,7 +688,14 @@ def test_what_is_missing_says_what_to_get_and_into_which_folder(
     assert message.startswith(f"data set {name}: not found (looked for {tmp_path}/")
     assert config.obtain
     assert message.endswith(f"get it: {config.obtain.strip()}")
-    assert any(str(tmp_path / place) in message for place in config.found_by)
+    named = [str(tmp_path / place) in message for place in config.found_by]
+    assert all(named) or (name.startswith("fashion_mnist") and named[0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_imagenet_is_never_downloaded(tmp_path: Path, site: dict[str, bytes]) -> None:
+    with pytest.raises(UserError, match=r"imagenet: not found .*get it: ILSVRC2012 from image-net\.org, after"):
+        read("imagenet", tmp_path, download=True)
 
 
 def test_images_can_be_opened_after_reading(built: Callable[[str], Built], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ TINY_IMAGENET = Archive(
     "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
     "90528d7ca1a48142e341f4ef8d21d0de",
 )
+TINY_SIDE_PX = 64
 
 
 def _split(request: Request, images: NDArray[np.uint8], labels: Any) -> ArraySplit:
@@ -133,7 +134,7 @@ def read_fashion_mnist(request: Request) -> dict[str, ArraySplit]:
     for split in IDX_FILES:
         images, labels = (_read_idx(request, folder, split, kind) for kind in ("images-idx3", "labels-idx1"))
         if len(images) != len(labels):
-            raise UserError(f"{folder}: {len(images)} {split} images with {len(labels)} labels")
+            raise UserError(f"{folder}: {len(images)} {split} images with {len(labels)} labels; get the files again")
         if split == "train" and request.settings.n_train is not None:
             per_class = request.settings.n_train // 10
             kept = np.sort(np.concatenate([np.flatnonzero(labels == c)[:per_class] for c in range(10)]))
@@ -157,40 +158,43 @@ def _read_idx(request: Request, folder: Path, split: str, kind: str) -> NDArray[
         if data[:3] != b"\x00\x00\x08" or n_dims != int(kind[-1]):
             raise ValueError("not an idx file of bytes")
         shape = np.frombuffer(data, ">i4", n_dims, 4)
-        return np.frombuffer(data, np.uint8, offset=4 + 4 * n_dims).reshape(shape)
+        return np.frombuffer(data, np.uint8, offset=4 + 4 * n_dims).reshape(shape).copy()  # torch wants a writable one
 
 
 def read_tiny_imagenet(request: Request) -> dict[str, ArraySplit]:
     """Return Tiny-ImageNet (Le and Yang 2015), 64 px; test is the validation split, the one with known labels."""
     folder = request.root / "tiny-imagenet-200"
     obtain(request, folder, [TINY_IMAGENET])
-    with damaged_is_named(folder / "wnids.txt"):
+    with damaged_is_named(folder / "wnids.txt", folder):
         classes = {name: i for i, name in enumerate(sorted((folder / "wnids.txt").read_text().split()))}
-    lost = [name for name in classes if not (folder / "train" / name / "images").is_dir()]
+    lost = [name for name in classes if not any((folder / "train" / name / "images").glob("*.JPEG"))]
     if lost:
-        raise UserError(f"{folder / 'train'}: {len(lost)} class folders are missing: {', '.join(lost[:5])}")
+        raise UserError(
+            f"{folder / 'train'}: {len(lost)} class folders are missing or empty: {', '.join(lost[:5])}; "
+            f"delete {folder} and run the command again"
+        )
     train = [
         (path, label)
         for name, label in classes.items()
         for path in sorted((folder / "train" / name / "images").glob("*.JPEG"))
     ]
     annotations = folder / "val" / "val_annotations.txt"
-    with damaged_is_named(annotations):
+    with damaged_is_named(annotations, folder):
         lines = [line.split("\t") for line in annotations.read_text().splitlines()]
         test = [(folder / "val" / "images" / line[0], classes[line[1]]) for line in lines]
-    return {"train": _decode(request, train), "test": _decode(request, test)}
+    return {"train": _decode(request, folder, train), "test": _decode(request, folder, test)}
 
 
-def _decode(request: Request, items: list[tuple[Path, int]]) -> ArraySplit:
-    """Return the split of image files, decoded; one that cannot be decoded is named."""
+def _decode(request: Request, folder: Path, items: list[tuple[Path, int]]) -> ArraySplit:
+    """Return the split of image files below `folder`, decoded; one that cannot be decoded is named."""
     from PIL import Image
     from tqdm import tqdm
 
-    images = np.empty((len(items), 3, request.side_px, request.side_px), np.uint8)
+    images = np.empty((len(items), 3, TINY_SIDE_PX, TINY_SIDE_PX), np.uint8)
     for i, (path, _) in enumerate(tqdm(items, unit="file", desc=request.dataset, disable=None)):
-        with damaged_is_named(path), Image.open(path) as image:
+        with damaged_is_named(path, folder), Image.open(path) as image:
             rgb = image.convert("RGB")
-            if rgb.size != (request.side_px, request.side_px):
-                raise ValueError(f"{rgb.width} × {rgb.height} px, expected {request.side_px}")
+            if rgb.size != (TINY_SIDE_PX, TINY_SIDE_PX):
+                raise ValueError(f"{rgb.width} × {rgb.height} px, expected {TINY_SIDE_PX}")
             images[i] = np.asarray(rgb).transpose(2, 0, 1)
-    return ArraySplit(images, np.array([label for _, label in items], dtype=np.int64))
+    return _split(request, images, [label for _, label in items])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,7 +25,7 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Archive:
-    """A file of a data set on its own site. extract: unpack it where it lies."""
+    """A file of a data set on its own site. extract: unpack it where it lies; else it is used as it is."""
 
     url: str
     md5: str
@@ -60,7 +64,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
     part = path.with_name(f"{path.name}.part")
     try:
         _download(archive.url, part)
-    except (OSError, EOFError) as error:  # URLError and HTTPError are OSErrors
+    except (OSError, EOFError, HTTPException) as error:  # URLError and HTTPError are OSErrors
         kept = f"{part.stat().st_size} bytes are kept" if part.exists() else "nothing was kept"
         raise UserError(
             f"{archive.url}: download failed ({error}); {kept}, the same command goes on; or put the file into {folder}"
@@ -103,39 +107,77 @@ def _download(url: str, part: Path) -> None:
 def obtain(request: Request, unpacked: Path, archives: Sequence[Archive]) -> None:
     """Make sure that `unpacked` is there: as it is, or out of archives that lie beside it or are downloaded to there.
 
-    A marker beside it tells an unpacking that was interrupted from one that ended. Raises `UserError` that says what to
-    get, from where, and into which folder.
+    So must be the files beside it that are used as they are. A marker tells an unpacking that was interrupted from one
+    that ended. Raises `UserError` that says what to get, from where, and into which folder.
     """
     place = unpacked.parent
     marker = place / f".{unpacked.name}.unpacking"
-    if unpacked.exists() and not marker.exists():
+
+    def lacking() -> list[Archive]:
+        packed = not unpacked.exists() or marker.exists()
+        return [each for each in archives if (packed if each.extract else not (place / each.name).exists())]
+
+    lost = [archive.name for archive in lacking() if not (place / archive.name).exists()]
+    if lost and not request.download:
+        if marker.exists():
+            lost_paths = ", ".join(str(place / name) for name in lost)
+            raise UserError(
+                f"{unpacked}: its unpacking was interrupted, and {lost_paths} is not there any more; get it again, or "
+                f"delete {marker} if the folder is whole"
+            )
+        missing(request, place / lost[0] if unpacked.exists() else unpacked, lost)
+    if not lacking():
         return
-    if not (request.download or all((place / archive.name).exists() for archive in archives)):
-        missing(request, unpacked, [archive.name for archive in archives])
     from torchvision.datasets.utils import extract_archive
 
-    paths = [fetch(archive, place) for archive in archives]
-    marker.touch()
-    for archive, path in zip(archives, paths, strict=True):
-        if archive.extract:
-            with damaged_is_named(path):
-                extract_archive(str(path), str(place))
-    marker.unlink()
+    with alone(place):
+        needed = lacking()  # another `prepare` may have been first
+        paths = [fetch(archive, place) for archive in needed]
+        for archive, path in zip(needed, paths, strict=True):
+            if archive.extract:
+                marker.touch()
+                with damaged_is_named(path):
+                    extract_archive(str(path), str(place))
+        marker.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other `prepare` fetches or unpacks in `folder`: imagenet and imagenet100 share one copy."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".prepare.lock", os.O_CREAT | os.O_WRONLY)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error})") from None
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def missing(request: Request, folder: Path, names: Sequence[str] = ()) -> None:
     """Raise the `UserError` of a data set that is not there."""
-    looked = " or ".join(map(str, [folder, *(folder.parent / name for name in names)]))
+    looked = " or ".join(dict.fromkeys(map(str, [folder, *(folder.parent / name for name in names)])))
     how = request.obtain or "run `ddcl prepare` without --no-download, or put the files there"
     raise UserError(f"data set {request.dataset}: not found (looked for {looked}); get it: {how}")
 
 
 @contextmanager
-def damaged_is_named(path: Path) -> Iterator[None]:
-    """Turn whatever reading a damaged file raises into a `UserError` that names it."""
+def damaged_is_named(path: Path, delete: Path | None = None) -> Iterator[None]:
+    """Turn whatever reading a damaged file raises into a `UserError` that names it.
+
+    delete: the folder that must be unpacked again if that is not only this file. A full disk, a missing permission and
+    too little memory are no damage.
+    """
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:
-        raise UserError(f"{path}: damaged or incomplete ({error}); delete it and run the command again") from None
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+            raise UserError(f"{path}: cannot be read or unpacked ({error})") from None
+        raise UserError(
+            f"{path}: damaged or incomplete ({error}); delete {delete or 'it'} and run the command again"
+        ) from None

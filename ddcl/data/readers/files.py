@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from ddcl.core.errors import UserError
-from ddcl.data.readers.fetch import Archive, check_md5, damaged_is_named, missing, obtain
+from ddcl.data.readers.fetch import Archive, alone, check_md5, damaged_is_named, missing, obtain
 from ddcl.data.source import FileSplit, Request
 from ddcl.recipes import CONFIG_DIR
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
+INCOMPLETE = "complete the copy, or unpack it again"
 CUB = Archive(
     "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
     "97eceeb196236b17998738112f37df78",
@@ -32,7 +33,9 @@ def _split(request: Request, items: Iterable[tuple[Path | str, int]]) -> FileSpl
     pairs = sorted((int(label), str(path).removeprefix(below)) for path, label in items)
     lost = [name for _, name in pairs if not (request.root / name).exists()]
     if lost:
-        raise UserError(f"{request.root / lost[0]}: missing, and {len(lost) - 1} more images of {request.dataset}")
+        raise UserError(
+            f"{request.root / lost[0]}: missing, and {len(lost) - 1} more images of {request.dataset}; {INCOMPLETE}"
+        )
     return FileSplit([Path(name).as_posix() for _, name in pairs], np.array([label for label, _ in pairs], np.int64))
 
 
@@ -41,12 +44,14 @@ def class_folders(request: Request, folder: Path, names: Iterable[str]) -> FileS
     names = list(names)
     lost = [name for name in names if not (folder / name).is_dir()]
     if lost:
-        raise UserError(f"{folder}: {len(lost)} of {len(names)} class folders are missing: {', '.join(lost[:5])}")
+        raise UserError(
+            f"{folder}: {len(lost)} of {len(names)} class folders are missing: {', '.join(lost[:5])}; {INCOMPLETE}"
+        )
     items: list[tuple[Path | str, int]] = []
     for label, name in enumerate(names):
         found = [entry.path for entry in os.scandir(folder / name) if entry.name.lower().endswith(EXTENSIONS)]
         if not found:
-            raise UserError(f"{folder / name}: no image in it (looked for {', '.join(EXTENSIONS)})")
+            raise UserError(f"{folder / name}: no image in it (looked for {', '.join(EXTENSIONS)}); {INCOMPLETE}")
         items += [(path, label) for path in found]
     return _split(request, items)
 
@@ -88,22 +93,31 @@ def read_imagenet(request: Request) -> dict[str, FileSplit]:
 
 
 def _unpack_imagenet(request: Request, folder: Path) -> None:
+    """Unpack what is not there of train and val; the devkit says the classes of val."""
     from torchvision.datasets import imagenet
 
-    for kind, (name, md5) in imagenet.ARCHIVE_META.items():
-        if not (folder / name).exists():
-            missing(request, folder / "train", [name])
-        if not (folder / kind).is_dir():
-            check_md5(folder / name, md5, "get it again")
-    with damaged_is_named(folder):
-        if not (folder / imagenet.META_FILE).exists():
-            imagenet.parse_devkit_archive(folder)
-        for kind, unpack in (("train", imagenet.parse_train_archive), ("val", imagenet.parse_val_archive)):
-            if not (folder / kind).is_dir():
+    def lacking() -> list[str]:
+        kinds = [kind for kind in ("train", "val") if not (folder / kind).is_dir()]
+        return [*kinds, "devkit"] if "val" in kinds else kinds
+
+    archives = imagenet.ARCHIVE_META
+    lost = [archives[kind][0] for kind in lacking() if not (folder / archives[kind][0]).exists()]
+    if lost:
+        missing(request, folder / lacking()[0], lost)
+    unpack = {"train": imagenet.parse_train_archive, "val": imagenet.parse_val_archive}
+    with alone(folder):
+        needed = sorted(lacking())  # the devkit first; another `prepare` may have been here
+        for kind in needed:
+            check_md5(folder / archives[kind][0], archives[kind][1], "get it again")
+        for kind in needed:
+            with damaged_is_named(folder / archives[kind][0]):
+                if kind == "devkit":
+                    imagenet.parse_devkit_archive(folder)
+                    continue
                 # to another name first: an unpacking that was interrupted is not taken for the whole
                 unfinished = folder / f"{kind}.unpacking"
                 shutil.rmtree(unfinished, ignore_errors=True)
-                unpack(folder, folder=unfinished.name)
+                unpack[kind](folder, folder=unfinished.name)
                 unfinished.rename(folder / kind)
 
 
@@ -112,6 +126,8 @@ def _class_list(request: Request) -> list[str] | None:
     if request.settings.classes is None:
         return None
     path = CONFIG_DIR / "datasets" / request.settings.classes
+    if not path.exists():
+        raise UserError(f"{path}: missing; the data set {request.dataset} names it as its list of classes")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if request.settings.classes_sha256 not in (None, found):
@@ -127,7 +143,8 @@ def read_imagenette(request: Request) -> dict[str, FileSplit]:
     url, md5 = Imagenette._ARCHIVES["320px"]
     folder = request.root / Path(url).stem
     obtain(request, folder, [Archive(url, md5)])
-    classes = _subfolders(folder / "train")
+    with damaged_is_named(folder):
+        classes = _subfolders(folder / "train")
     return {
         split: class_folders(request, folder / place, classes) for split, place in (("train", "train"), ("test", "val"))
     }
@@ -139,13 +156,15 @@ def read_cub200(request: Request) -> dict[str, FileSplit]:
     obtain(request, folder, [CUB])
     tables = {}
     for name in ("images", "image_class_labels", "train_test_split"):
-        with damaged_is_named(folder / f"{name}.txt"):
+        with damaged_is_named(folder / f"{name}.txt", folder):
             tables[name] = dict(line.split() for line in (folder / f"{name}.txt").read_text().splitlines())
     splits = {}
     for split, flag in (("train", "1"), ("test", "0")):
         chosen = [image for image, is_train in tables["train_test_split"].items() if is_train == flag]
         labels = tables["image_class_labels"]
-        splits[split] = _split(request, [(folder / "images" / tables["images"][i], int(labels[i]) - 1) for i in chosen])
+        with damaged_is_named(folder):
+            items = [(folder / "images" / tables["images"][i], int(labels[i]) - 1) for i in chosen]
+        splits[split] = _split(request, items)
     return splits
 
 
@@ -178,12 +197,14 @@ def read_pets(request: Request) -> dict[str, FileSplit]:
     from torchvision.datasets import OxfordIIITPet
 
     folder = request.root / "oxford-iiit-pet"
-    obtain(request, folder / "annotations", [Archive(url, md5) for url, md5 in OxfordIIITPet._RESOURCES])
-    return _torchvision(request, OxfordIIITPet, folder, {"train": "trainval", "test": "test"})
+    for url, md5 in OxfordIIITPet._RESOURCES:
+        archive = Archive(url, md5)
+        obtain(request, folder / archive.name.split(".")[0], [archive])  # images, annotations
+    return _torchvision(request, OxfordIIITPet, folder / "annotations", {"train": "trainval", "test": "test"})
 
 
 def _torchvision(request: Request, cls: Any, folder: Path, splits: dict[str, str]) -> dict[str, FileSplit]:
-    """Return the files and labels that torchvision's class finds."""
+    """Return the files and labels that torchvision's class finds. folder: of the lists; named if they are damaged."""
     found = {}
     for split, name in splits.items():
         with damaged_is_named(folder):
