@@ -4,7 +4,10 @@ from snakemake.utils import min_version
 min_version("9.18")
 
 
-configfile: "config/config.yaml"
+# A suite is one whole file: `--configfile` takes the place of the default suite, nothing is merged.
+if not workflow.configfiles:
+
+    configfile: "config/config.yaml"
 
 
 report: "workflow/report/workflow.rst"
