@@ -150,14 +150,18 @@ def _figure(
     notes = [_note(panel).replace(" ", "\0").replace(",\0", ", ") for panel in panels]
     notes = [textwrap.fill(note, 96 // columns).replace("\0", " ") for note in notes]
     pad = 3 + 7.5 * max(len(note.splitlines()) for note in notes)
-    for axes, panel, note in zip(grid.flat, panels, notes, strict=True):
+    for index, (axes, panel, note) in enumerate(zip(grid.flat, panels, notes, strict=False)):
         axes.set_title(panel.title, pad=pad)
         axes.annotate(note, (0, 1), (0, 2), "axes fraction", "offset points", color=NOTE, size=6)
         paint(axes, panel.frame)
         if not panel.frame["value"].notna().any():
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
-        axes.set(xlabel=labels[0], ylabel=labels[1])
+        axes.set_ylabel(labels[1])
         axes.label_outer()
+        axes.tick_params(labelbottom=index + columns >= len(panels))
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel(labels[0], size=7.0)
     if all(panel.frame["value"].isna().all() for panel in panels):
         grid[0, 0].set_ylim(0, 105)
     lines = -(-len(handles) // 4)
@@ -260,11 +264,13 @@ def augmentation(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str
     """Accuracy on clean images against the augmentation of the training, one panel per evaluation."""
     look, frame = Look(suite), _select(records, perturbation=CLEAN, part=FULL)
     evaluations = look.labels("evaluation", suite["evaluations"])
-    places = product(look.datasets, evaluations.items())
-    panels = [look.panel(frame[frame["evaluation"] == name], dataset, [label]) for dataset, (name, label) in places]
+    chosen = {name: frame[frame["evaluation"] == name] for name in evaluations}
+    places = [place for place in product(look.datasets, evaluations) if (chosen[place[1]]["dataset"] == place[0]).any()]
+    panels = [look.panel(chosen[name], dataset, [evaluations[name]]) for dataset, name in places]
     labels = ("Augmentation of the training", "Top-1 on clean images (%)")
     handles = [*look.lines(), _dots("seeds", "#666666")]
-    return _figure(panels, (len(evaluations), 2.3), labels, partial(_trends, look=look), handles)
+    columns = min(len(panels), 3 if len(look.datasets) > 1 else 4)  # the data set stands in the title
+    return _figure(panels, (columns, 2.3), labels, partial(_trends, look=look), handles)
 
 
 def parts(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
@@ -272,6 +278,7 @@ def parts(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any])
     look = Look(suite)
     evaluation = look.evaluation("knn")
     frame, known = _select(records, evaluation=evaluation), suite["perturbations"]
+    frame = frame[frame["part"].isin(list(PARTS))]  # no random columns
     columns = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
     split = dict.fromkeys(run["variant"] for run in look.runs if len(run["parts"]) > 1)
     panels = []
