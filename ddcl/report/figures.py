@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -139,30 +139,36 @@ def _note(panel: Panel) -> str:
 
 
 def _figure(
-    panels: list[Panel], shape: tuple[int, float], labels: tuple[str, str], paint: Paint, handles: list[Artist]
+    panels: Sequence[Panel | None],
+    shape: tuple[int, float],
+    labels: tuple[str, str],
+    paint: Paint,
+    handles: list[Artist],
 ) -> Figure:
-    """Lay out the panels, `paint` each, and add notes and the legend. shape: columns, and inches per row."""
+    """Lay out the panels, `paint` each, and add notes and the legend. None is a gap. shape: columns, inches per row."""
     columns = max(shape[0], 1)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
     # 96 characters fit beside each other; no line ends within "2 of 24 runs missing".
-    notes = [_note(panel).replace(" ", "\0").replace(",\0", ", ") for panel in panels]
+    notes = [_note(panel).replace(" ", "\0").replace(",\0", ", ") if panel else "" for panel in panels]
     notes = [textwrap.fill(note, 96 // columns).replace("\0", " ") for note in notes]
     pad = 3 + 7.5 * max(len(note.splitlines()) for note in notes)
-    for index, (axes, panel, note) in enumerate(zip(grid.flat, panels, notes, strict=False)):
-        axes.set_title(panel.title, pad=pad)
+    for axes, panel, below, note in zip(grid.flat, panels, [*panels[columns:], *[None] * columns], notes, strict=True):
+        if panel is None:
+            axes.set_visible(False)
+            continue
+        axes.set_title(textwrap.fill(panel.title, 84 // columns), pad=pad)
         axes.annotate(note, (0, 1), (0, 2), "axes fraction", "offset points", color=NOTE, size=6)
         paint(axes, panel.frame)
         if not panel.frame["value"].notna().any():
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
         axes.set_ylabel(labels[1])
         axes.label_outer()
-        axes.tick_params(labelbottom=index + columns >= len(panels))
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
-    figure.supxlabel(labels[0], size=7.0)
-    if all(panel.frame["value"].isna().all() for panel in panels):
+        if below is None:
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel(textwrap.fill(labels[0], 80 // columns))
+    if all(panel.frame["value"].isna().all() for panel in panels if panel):
         grid[0, 0].set_ylim(0, 105)
     lines = -(-len(handles) // 4)
     figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
@@ -263,13 +269,18 @@ def robustness(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, 
 def augmentation(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any]) -> Figure:
     """Accuracy on clean images against the augmentation of the training, one panel per evaluation."""
     look, frame = Look(suite), _select(records, perturbation=CLEAN, part=FULL)
-    evaluations = look.labels("evaluation", suite["evaluations"])
-    chosen = {name: frame[frame["evaluation"] == name] for name in evaluations}
-    places = [place for place in product(look.datasets, evaluations) if (chosen[place[1]]["dataset"] == place[0]).any()]
-    panels = [look.panel(chosen[name], dataset, [evaluations[name]]) for dataset, name in places]
+    rows = []
+    for dataset in look.datasets:
+        targets = [each for run in look.runs if run["dataset"] == dataset for each in run["targets"]]
+        own = {each["evaluation"] for each in targets if each["eval_dataset"] == dataset}
+        evaluations = look.labels("evaluation", [name for name in suite["evaluations"] if name in own])
+        rows.append(
+            [look.panel(frame[frame["evaluation"] == name], dataset, [label]) for name, label in evaluations.items()]
+        )
+    columns = min(max(map(len, rows)), 4)
+    panels = [panel for row in rows for panel in [*row, *[None] * (-len(row) % columns)]]  # a data set has its own rows
     labels = ("Augmentation of the training", "Top-1 on clean images (%)")
     handles = [*look.lines(), _dots("seeds", "#666666")]
-    columns = min(len(panels), 3 if len(look.datasets) > 1 else 4)  # the data set stands in the title
     return _figure(panels, (columns, 2.3), labels, partial(_trends, look=look), handles)
 
 

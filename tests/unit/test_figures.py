@@ -93,6 +93,23 @@ def test_bars_are_means() -> None:
     assert heights(rotated) == pytest.approx([46, 45.5, 36, 45, 44.5, 35])
 
 
+def test_the_floor_of_the_parts_is_the_whole_untrained_encoder() -> None:
+    records, histories, plan = whole()
+    columns = records[records["variant"] == "random_init"].assign(part="random_dvr", value=0.1)
+    *_, floor = FIGURES["parts"](pd.concat([records, columns]), histories, plan).axes[0].lines
+    assert list(floor.get_ydata()) == pytest.approx([72, 72])
+
+
+def test_many_evaluations_go_on_in_the_next_row_of_their_dataset() -> None:
+    records, histories, plan = whole()
+    names = [f"e{i}" for i in range(6)]
+    records = pd.concat([records[records["evaluation"] == "linear"].assign(evaluation=name) for name in names])
+    runs = [run | {"targets": [run["targets"][0] | {"evaluation": name} for name in names]} for run in plan["runs"]]
+    axes = FIGURES["augmentation"](records, histories, plan | {"evaluations": names, "runs": runs}).axes
+    assert [each.get_title(loc="left") for each in axes if each.get_visible()] == names
+    assert [bool(each.get_xlabel()) for each in axes] == [False, False, True, True, True, True, False, False]
+
+
 def test_missing_seed_is_left_out_of_the_mean() -> None:
     assert heights(FIGURES["robustness"](*broken("missing")).axes[0])[0] == pytest.approx(90)
 
@@ -129,8 +146,9 @@ def test_the_curve_of_a_diverged_run_is_shown_but_in_no_mean() -> None:
 
 def test_each_dataset_has_its_own_scale() -> None:
     records, histories, plan = whole()
-    plan = plan | {"runs": [*plan["runs"], *(run | {"dataset": "other"} for run in plan["runs"])]}
     other = {"dataset": "other", "eval_dataset": "other"}
+    targets = {"targets": [target | {"eval_dataset": "other"} for target in synthetic.targets(["full"])]}
+    plan = plan | {"runs": [*plan["runs"], *(run | {"dataset": "other"} | targets for run in plan["runs"])]}
     records = pd.concat([records, records.assign(**other, value=records["value"] / 4)])
     histories = pd.concat([histories, histories.assign(dataset="other", knn_top1=histories["knn_top1"] / 4)])
     for name in ("knn_curves", "augmentation"):
