@@ -61,7 +61,11 @@ class Draws:
     epoch: int = 0
     view: int = 0
 
-    def uniform(self, op: str, n: int) -> Tensor:
-        """Return [B, n] uniforms in [0, 1) for the op named `op` (its place and name in the recipe)."""
+    def key(self, op: str) -> Tensor:
+        """Return [B] int64 keys for the op named `op` (its place and name in the recipe)."""
         base = derive(self.stream, self.epoch, self.view, op)
-        return uniform(_mix(self.images.to(torch.int64) * _GAMMA + base), n)
+        return _mix(self.images.to(torch.int64) * _GAMMA + base)
+
+    def uniform(self, op: str, n: int) -> Tensor:
+        """Return [B, n] uniforms in [0, 1) for the op named `op`."""
+        return uniform(self.key(op), n)

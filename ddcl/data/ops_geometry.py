@@ -7,13 +7,12 @@ Same conventions as `ddcl.data.ops_colour`: `sample_X` returns parameters [B, â€
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcl.core.seeds import Draws
+from ddcl.core.seeds import Draws, uniform
 from ddcl.data.op_settings import (
     ElasticSettings,
     HorizontalFlipSettings,
@@ -128,28 +127,35 @@ def _rotation_grid(angle_deg: Tensor, height: int, width: int) -> Tensor:
 
 
 def sample_elastic(draws: Draws, name: str, size_px: tuple[int, int], settings: ElasticSettings) -> Params:
-    """Draw the deformations of B images of size_px (height, width).
+    """Draw the deformations of B images: applied [B] bool, noise_key [B] int64, of which `elastic_field` is made."""
+    return {"applied": draws.uniform(name, 1)[:, 0] < settings.prob, "noise_key": draws.key(f"{name}:noise")}
 
-    Returns applied [B] bool and displacement_half_sides [B, H, W, 2]: how far from it each output pixel reads, (x, y)
-    in grid_sample's coordinates, in which the side is 2 (0: unchanged). The field is that of torchvision's
-    ElasticTransform: noise of [-1, 1], blurred with a kernel of int(8 sigma + 1) taps, times alpha / side.
+
+def elastic_strength(settings: ElasticSettings, side_px: int) -> tuple[float, float, int]:
+    """Return alpha and sigma in pixels, and the half width of the kernel, for images whose shorter side is side_px."""
+    scale = side_px / AUTHORS_SIDE_PX if settings.scale_with_side else 1.0
+    alpha_px, sigma_px = settings.alpha_px * scale**2, settings.sigma_px * scale
+    return alpha_px, sigma_px, (int(8 * sigma_px + 1) | 1) // 2  # torchvision makes an even number of taps odd: + 1
+
+
+def elastic_field(noise_key: Tensor, size_px: tuple[int, int], settings: ElasticSettings) -> Tensor:
+    """Return the fields [B, H, W, 2] of B deformations of size_px (height, width).
+
+    How far from it each output pixel reads, (x, y) in grid_sample's coordinates, in which the side is 2. The field is
+    that of torchvision's ElasticTransform: noise of [-1, 1], blurred with a kernel of int(8 sigma + 1) taps, times
+    alpha / side.
     """
     height, width = size_px
-    scale = min(size_px) / AUTHORS_SIDE_PX if settings.scale_with_side else 1.0
-    alpha_px, sigma_px = settings.alpha_px * scale**2, settings.sigma_px * scale
-    radius_px = (int(8 * sigma_px + 1) | 1) // 2  # torchvision makes an even number of taps odd by adding one
-    applied = draws.uniform(name, 1)[:, 0] < settings.prob
-    device = applied.device
-    field = torch.zeros(len(applied), height, width, 2, device=device)
-    sigma = torch.full((1,), sigma_px, device=device)
-    strength = torch.tensor([alpha_px / width, alpha_px / height], device=device)
+    alpha_px, sigma_px, radius_px = elastic_strength(settings, min(size_px))
+    field = torch.empty(len(noise_key), height, width, 2, device=noise_key.device)
+    sigma = torch.full((1,), sigma_px, device=noise_key.device)
+    strength = torch.tensor([alpha_px / width, alpha_px / height], device=noise_key.device)
     chunk = max(1, NOISE_CHUNK_DRAWS // (2 * height * width))
-    for index in torch.split(applied.nonzero()[:, 0], chunk):
-        chosen = replace(draws, images=draws.images[index])
-        noise = chosen.uniform(f"{name}:noise", 2 * height * width).view(-1, 2, height, width)
+    for start, keys in zip(range(0, len(field), chunk), torch.split(noise_key, chunk), strict=True):
+        noise = uniform(keys, 2 * height * width).view(-1, 2, height, width)
         smooth = blur(noise.mul_(2).sub_(1), sigma, radius_px)
-        field[index] = smooth.permute(0, 2, 3, 1) * strength
-    return {"applied": applied, "displacement_half_sides": field}
+        field[start : start + chunk] = smooth.permute(0, 2, 3, 1) * strength
+    return field
 
 
 def apply_elastic(x: Tensor, params: Params, settings: ElasticSettings) -> Tensor:
@@ -160,7 +166,8 @@ def apply_elastic(x: Tensor, params: Params, settings: ElasticSettings) -> Tenso
     """
 
     def deform(part: Tensor, own: Params) -> Tensor:
-        grid = own["displacement_half_sides"] + _identity_grid(part.shape[-2], part.shape[-1], part.device)
+        height, width = part.shape[-2:]
+        grid = elastic_field(own["noise_key"], (height, width), settings) + _identity_grid(height, width, part.device)
         return F.grid_sample(part, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
     return where_applied(x, params, deform)

@@ -31,6 +31,7 @@ class Pipeline:
     recipe: (name of the operation, its settings), in order; may be empty.
     output_side_px: side of the square views. Without a resized_crop the images must have this side already.
     mean, std: of each channel, in [0, 1]; a view is (x - mean) / std.
+    compiled: on a CPU, use the compiled operations of `ddcl.data.fused`, not those on tensors.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Pipeline:
         output_side_px: int,
         mean: Sequence[float],
         std: Sequence[float],
+        compiled: bool = True,
     ) -> None:
         for name, settings in recipe:
             check_name("operation", name, OPS, "recipe")
@@ -50,6 +52,7 @@ class Pipeline:
         self.recipe = tuple(recipe)
         self.output_side_px = output_side_px
         self.mean, self.std = tuple(mean), tuple(std)
+        self.compiled = compiled
 
     @property
     def leading_crop(self) -> ResizedCropSettings | None:
@@ -92,6 +95,11 @@ class Pipeline:
         """
         recipe = self.recipe[start:]
         self._check(images, params, recipe)
+        if recipe and self.compiled and images.device.type == "cpu":
+            from ddcl.data import fused  # here: numba takes a second to import
+
+            if fused.supports(recipe):
+                return fused.make_views(images, params, recipe, (self.mean, self.std), self.output_side_px)
         mean, std = (
             torch.tensor(v, device=images.device, dtype=torch.float32)[:, None, None] for v in (self.mean, self.std)
         )

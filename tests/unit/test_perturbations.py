@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from ddcl.build import build_pipeline
 from ddcl.core.seeds import Draws
 from ddcl.core.streams import derive
 from ddcl.data.ops import Params
+from ddcl.data.ops_geometry import elastic_field
 from ddcl.evaluate.features import extraction_jobs
 from ddcl.recipes import build_recipe, read_ops, read_perturbation, read_perturbations
 
@@ -34,14 +37,15 @@ def images() -> Tensor:
     return (tv.resize(coarse, [SIDE, SIDE]) * 255).round().to(torch.uint8)
 
 
-def moved(kind: str, x: Tensor, params: Params, i: int) -> Tensor:
+def moved(kind: str, x: Tensor, params: Params, settings: Any, i: int) -> Tensor:
     """Apply one step of the official chain to image i [3, H, W]."""
     if kind == "flip":
         return tv.horizontal_flip(x)
     if kind == "rotate":
         return tv.rotate(x, float(params["angle_deg"][i]), InterpolationMode.NEAREST)
     if kind == "elastic":
-        return tv.elastic(x, params["displacement_half_sides"][i : i + 1], InterpolationMode.BILINEAR)
+        field = elastic_field(params["noise_key"][i : i + 1], (SIDE, SIDE), settings)
+        return tv.elastic(x, field, InterpolationMode.BILINEAR)
     for place in params["order"][i].tolist():
         x = JITTERS[place](x, float(params[FACTORS[place]][i]))
     return x
@@ -56,8 +60,8 @@ def test_a_perturbation_is_the_official_chain_on_the_same_parameters(name: str) 
     mean, std = (torch.tensor(NORMALISATION[key])[:, None, None] for key in ("mean", "std"))
     for i, image in enumerate(images()):
         x = image / 255
-        for kind, own in zip(CHAINS[name], params, strict=True):
-            x = moved(kind, x, own, i)
+        for kind, own, (_, settings) in zip(CHAINS[name], params, pipeline.recipe, strict=True):
+            x = moved(kind, x, own, settings, i)
         wrong = (found[i] - (x - mean) / std).abs() > 1e-3
         # nearest rotation: a pixel at a tie may go to either neighbour, which elastic deformation spreads
         assert float(wrong.float().mean()) < 2e-3
@@ -66,7 +70,8 @@ def test_a_perturbation_is_the_official_chain_on_the_same_parameters(name: str) 
 def test_literal_pixels_move_more_than_the_scaled_strength_at_32_px_and_as_much_at_224() -> None:
     def rms_frac(name: str, side: int) -> float:
         pipeline = build_pipeline(read_perturbation(name).ops, side, NORMALISATION)
-        field = pipeline.sample(Draws(3, torch.arange(8)), side, side)[-1]["displacement_half_sides"]
+        key = pipeline.sample(Draws(3, torch.arange(8)), side, side)[-1]["noise_key"]
+        field = elastic_field(key, (side, side), pipeline.recipe[-1][1])
         return float(field.square().mean().sqrt()) / 2
 
     scaled, literal = "color_rotate_elastic", "color_rotate_elastic_px"
