@@ -13,8 +13,9 @@ import numba
 import numpy as np
 
 CROP, JITTER, GREY, BLUR, FLIP, ROTATION, ELASTIC = range(7)  # codes of the operations
+FRAME = 3  # black pixels about an image that is read between its pixels: one before it, two after it
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as in `ddcl.data.ops_colour`
-F = np.float32
+F, U = np.float32, np.uintp  # an unsigned index is not tested for being negative
 # no infinities or nans come in; sums may be reordered, so that they are vectorised
 _jit = numba.njit(
     cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
@@ -30,64 +31,64 @@ def make_views(images, start, stop, codes, values, keys, constants, mean, std, o
     mean, std: float32 [3]. out: float32 [B, 3, S, S].
     """
     side = out.shape[2]
-    current, other = np.empty((3, side, side), F), np.empty((3, side, side), F)
-    field, scratch = np.empty((2, side, side), F), np.empty((side, side), F)
-    line = np.empty((3, images.shape[3]), F)
+    x, spare, field = np.empty((3, side, side), F), np.empty((side, side), F), np.empty((2, side, side), F)
+    framed = np.zeros((3, side + FRAME, side + FRAME), F)  # its frame stays 0
+    rows, where = np.empty((4, side), F), np.empty(side, np.int32)
+    line = np.zeros((3, images.shape[3] + 2), F)
     for i in range(start, stop):
         if len(codes) == 0 or codes[0] != CROP:
-            _load(images[i], current)
+            _load(images[i], x)
         for k in range(len(codes)):
             code, v, own = codes[k], values[i, k], constants[k]
             if code == CROP:
-                _crop(images[i], int(v[0]), int(v[1]), int(v[2]), int(v[3]), current, line)
+                _crop(images[i], int(v[0]), int(v[1]), int(v[2]), int(v[3]), x, line)
             elif v[0] == 0:  # not applied
                 continue
             elif code == JITTER:
-                _jitter(current, v)
+                _jitter(x, v)
             elif code == GREY:
-                _mix_luma(current, F(0), F(1), F(0))
+                _mix_luma(x, F(0), F(1), F(0))
             elif code == BLUR:
                 radius = min(int(own[0]), math.ceil(6 * v[1]))  # beyond 6 sigma a weight is below 2e-8
                 weights = _gaussian(v[1], radius)
                 for c in range(3):
-                    _blur(current[c], weights, radius, scratch)
+                    _blur(x[c], weights, radius, spare)
             elif code == FLIP:
-                _flip(current)
+                _flip(x, rows[0])
             elif code == ROTATION:
-                _rotate(current, v[1], own[0] != 0, other)
-                current, other = other, current
+                _rotate(x, v[1], own[0] != 0, framed, rows, where)
             else:
-                radius = int(own[0])
-                weights = _gaussian(own[1], radius)
+                weights = _gaussian(own[1], int(own[0]))
                 _noise(keys[i, k], field)
                 for axis in range(2):
-                    _blur(field[axis], weights, radius, scratch)
-                _deform(current, field, own[2], other)
-                current, other = other, current
+                    _blur(field[axis], weights, int(own[0]), spare)
+                _deform(x, field, own[2], framed, rows, where)
         for c in range(3):
             scale, shift = F(1) / std[c], -mean[c] / std[c]
             for y in range(side):
-                for x in range(side):
-                    out[i, c, y, x] = current[c, y, x] * scale + shift
+                source, view = x[c, y], out[i, c, y]
+                for j in range(side):
+                    view[j] = source[j] * scale + shift
 
 
 @_jit
 def _load(image, out):
     for c in range(3):
         for y in range(out.shape[1]):
-            for x in range(out.shape[2]):
-                out[c, y, x] = F(image[c, y, x]) * F(1 / 255)
+            source, row = image[c, y], out[c, y]
+            for j in range(len(row)):
+                row[j] = F(source[j]) * F(1 / 255)
 
 
 @_jit
 def _axis_taps(length, side):
-    """Return, per output pixel, the first pixel of the crop that it reads, and the weights of it and its neighbours.
+    """Return, per output pixel, the first pixel that it reads [S], and the weights of it and the next [T, S].
 
     A triangle of half width max(1, length / side) about the output pixel's centre, cut at the crop's edges.
     """
     scale = length / side
     half = max(1.0, scale)
-    first, weights = np.empty(side, np.int64), np.zeros((side, int(2 * half) + 1), F)
+    first, weights = np.empty(side, np.int32), np.zeros((int(2 * half) + 1, side), F)
     count = 1
     for i in range(side):
         centre = (i + 0.5) * scale - 0.5
@@ -97,7 +98,7 @@ def _axis_taps(length, side):
         for j in range(low, high + 1):
             total += 1.0 - abs(j - centre) / half
         for j in range(low, high + 1):
-            weights[i, j - low] = (1.0 - abs(j - centre) / half) / total
+            weights[j - low, i] = (1.0 - abs(j - centre) / half) / total
         first[i] = low
         count = max(count, high + 1 - low)
     return first, weights, count
@@ -112,33 +113,35 @@ def _crop(image, top, left, height, width, out, line):
     for y in range(side):
         row = top + y_first[y]
         for c in range(3):
-            weight = y_weights[y, 0] * F(1 / 255)
-            for x in range(width):
-                line[c, x] = weight * F(image[c, row, left + x])
-        for t in range(1, y_count):
-            weight = y_weights[y, t] * F(1 / 255)
-            if weight != 0:
-                for c in range(3):
-                    for x in range(width):
-                        line[c, x] += weight * F(image[c, row + t, left + x])
-        for x in range(side):
-            at, red, green, blue = x_first[x], F(0), F(0), F(0)
-            for t in range(x_count):
-                weight = x_weights[x, t]
+            mixed, result = line[c], out[c, y]
+            weight, source = y_weights[0, y] * F(1 / 255), image[c, row, left : left + width]
+            for j in range(width):
+                mixed[j] = weight * F(source[j])
+            for t in range(1, y_count):
+                weight = y_weights[t, y] * F(1 / 255)
                 if weight != 0:
-                    red += weight * line[0, at + t]
-                    green += weight * line[1, at + t]
-                    blue += weight * line[2, at + t]
-            out[0, y, x], out[1, y, x], out[2, y, x] = red, green, blue
+                    source = image[c, row + t, left : left + width]
+                    for j in range(width):
+                        mixed[j] += weight * F(source[j])
+            weights = x_weights[0]
+            for j in range(side):
+                result[j] = weights[j] * mixed[U(x_first[j])]
+            for t in range(1, x_count):  # a weight of 0 may meet a pixel behind the crop, which is finite
+                weights, shifted = x_weights[t], mixed[t:]
+                for j in range(side):
+                    result[j] += weights[j] * shifted[U(x_first[j])]
 
 
 @_jit
-def _flip(x):
+def _flip(x, spare):
     side = x.shape[2]
     for c in range(3):
         for y in range(side):
-            for j in range(side // 2):
-                x[c, y, j], x[c, y, side - 1 - j] = x[c, y, side - 1 - j], x[c, y, j]
+            row = x[c, y]
+            for j in range(side):
+                spare[j] = row[j]
+            for j in range(side):
+                row[j] = spare[U(side - 1 - j)]
 
 
 @_jit
@@ -210,85 +213,90 @@ def _reflected(i, n):
     """Return which of n pixels stands at position i; the edge pixel is not repeated."""
     if n == 1:
         return 0
-    i = i % (2 * (n - 1))
-    return min(i, 2 * (n - 1) - i)
+    i = abs(i)
+    while i >= n:
+        i = abs(2 * (n - 1) - i)
+    return i
 
 
 @_jit
-def _blur(x, weights, radius, scratch):
-    """Blur [S, S] in place along both axes with weights [2 · radius + 1]."""
+def _blur(x, weights, radius, spare):
+    """Blur [S, S] in place along both axes with weights [2 · radius + 1], which are symmetric."""
     side = x.shape[0]
     padded = np.empty(side + 2 * radius, F)
     for y in range(side):
+        line, row = x[y], spare[y]
+        middle = padded[radius:]
         for j in range(side):
-            padded[radius + j] = x[y, j]
-        for j in range(radius):
-            padded[radius - 1 - j] = x[y, _reflected(-1 - j, side)]
-            padded[radius + side + j] = x[y, _reflected(side + j, side)]
-        row = scratch[y]
+            middle[j] = line[j]
+        for j in range(1, radius + 1):
+            padded[radius - j] = line[_reflected(-j, side)]
+            padded[radius + side - 1 + j] = line[_reflected(side - 1 + j, side)]
         for j in range(side):
-            row[j] = weights[radius] * padded[radius + j]
+            row[j] = weights[radius] * line[j]
         for t in range(radius):
-            weight, mirror = weights[t], 2 * radius - t  # the kernel is symmetric
+            weight, before, after = weights[t], padded[t : t + side], padded[2 * radius - t : 2 * radius - t + side]
             for j in range(side):
-                row[j] += weight * (padded[t + j] + padded[mirror + j])
+                row[j] += weight * (before[j] + after[j])
     for y in range(side):
-        row, source = x[y], scratch[y]
+        row, line = x[y], spare[y]
         for j in range(side):
-            row[j] = weights[radius] * source[j]
+            row[j] = weights[radius] * line[j]
         for t in range(1, radius + 1):
-            weight = weights[radius - t]
-            above, below = scratch[_reflected(y - t, side)], scratch[_reflected(y + t, side)]
+            weight, above, below = weights[radius - t], spare[_reflected(y - t, side)], spare[_reflected(y + t, side)]
             for j in range(side):
                 row[j] += weight * (above[j] + below[j])
 
 
 @_jit
-def _read(x, px, py, out, y, j):
-    """out[:, y, j] becomes x at (px, py) in pixels, bilinear; outside is 0."""
-    side = x.shape[1]
-    fx, fy = np.floor(px), np.floor(py)
-    x0, y0, wx, wy = int(fx), int(fy), px - fx, py - fy
-    w11 = wx * wy
-    w01, w10 = wx - w11, wy - w11
-    w00 = F(1) - wx - w10
-    if 0 <= x0 < side - 1 and 0 <= y0 < side - 1:
-        for c in range(3):
-            out[c, y, j] = (
-                w00 * x[c, y0, x0] + w01 * x[c, y0, x0 + 1] + w10 * x[c, y0 + 1, x0] + w11 * x[c, y0 + 1, x0 + 1]
-            )
-        return
-    left, right = 0 <= x0 < side, 0 <= x0 + 1 < side
-    top, bottom = 0 <= y0 < side, 0 <= y0 + 1 < side
+def _frame(x, framed):
     for c in range(3):
-        value = F(0)
-        if top and left:
-            value += w00 * x[c, y0, x0]
-        if top and right:
-            value += w01 * x[c, y0, x0 + 1]
-        if bottom and left:
-            value += w10 * x[c, y0 + 1, x0]
-        if bottom and right:
-            value += w11 * x[c, y0 + 1, x0 + 1]
-        out[c, y, j] = value
+        for y in range(x.shape[1]):
+            line, row = x[c, y], framed[c, y + 1, 1:]
+            for j in range(len(line)):
+                row[j] = line[j]
 
 
 @_jit
-def _rotate(x, angle_deg, nearest, out):
+def _read_row(framed, rows, where, nearest, x, y):
+    """Row y of x becomes the framed image at rows[0], rows[1] = x and y in pixels; bilinear or nearest, outside is 0.
+
+    rows [4, S] and where [S] are overwritten.
+    """
+    side, width = x.shape[1], framed.shape[2]
+    px, py, wx, wy = rows[0], rows[1], rows[2], rows[3]
+    for j in range(side):
+        at_x, at_y = min(max(px[j], F(-1)), F(side)), min(max(py[j], F(-1)), F(side))
+        low_x, low_y = (np.rint(at_x), np.rint(at_y)) if nearest else (np.floor(at_x), np.floor(at_y))
+        wx[j], wy[j] = at_x - low_x, at_y - low_y
+        where[j] = (np.int32(low_y) + np.int32(1)) * np.int32(width) + np.int32(low_x) + np.int32(1)
+    for c in range(3):
+        row, upper = x[c, y], framed[c].reshape(-1)
+        lower = upper[width:]
+        if nearest:
+            for j in range(side):
+                row[j] = upper[U(where[j])]
+            continue
+        for j in range(side):
+            i = U(where[j])
+            a = upper[i] + wx[j] * (upper[i + U(1)] - upper[i])
+            b = lower[i] + wx[j] * (lower[i + U(1)] - lower[i])
+            row[j] = a + wy[j] * (b - a)
+
+
+@_jit
+def _rotate(x, angle_deg, nearest, framed, rows, where):
     side = x.shape[1]
     angle = float(angle_deg) * math.pi / 180
     cos, sin, centre = math.cos(angle), math.sin(angle), (side - 1) / 2
+    _frame(x, framed)
+    px, py = rows[0], rows[1]
     for y in range(side):
-        from_x, from_y = centre - sin * (y - centre), centre + cos * (y - centre)
+        left_x, left_y = F(centre - sin * (y - centre)), F(centre + cos * (y - centre))
         for j in range(side):
-            px, py = F(from_x + cos * (j - centre)), F(from_y + sin * (j - centre))
-            if not nearest:
-                _read(x, px, py, out, y, j)
-                continue
-            x0, y0 = int(np.rint(px)), int(np.rint(py))
-            inside = 0 <= x0 < side and 0 <= y0 < side
-            for c in range(3):
-                out[c, y, j] = x[c, y0, x0] if inside else F(0)
+            from_centre = F(j) - F(centre)
+            px[j], py[j] = left_x + F(cos) * from_centre, left_y + F(sin) * from_centre
+        _read_row(framed, rows, where, nearest, x, y)
 
 
 @_jit
@@ -304,9 +312,13 @@ def _noise(key, field):
 
 
 @_jit
-def _deform(x, field, strength_px, out):
+def _deform(x, field, strength_px, framed, rows, where):
     """Read each pixel from where the field [2, S, S], times strength_px, says."""
     side = x.shape[1]
+    _frame(x, framed)
+    px, py = rows[0], rows[1]
     for y in range(side):
+        along, down = field[0, y], field[1, y]
         for j in range(side):
-            _read(x, F(j) + strength_px * field[0, y, j], F(y) + strength_px * field[1, y, j], out, y, j)
+            px[j], py[j] = F(j) + strength_px * along[j], F(y) + strength_px * down[j]
+        _read_row(framed, rows, where, False, x, y)
