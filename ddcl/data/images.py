@@ -7,7 +7,7 @@ normalisation, device) is `views`, and the same for both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -19,8 +19,11 @@ from torch.nn import functional as F
 from ddcl.core.errors import UserError
 from ddcl.core.seeds import Draws
 from ddcl.data.op_settings import ResizedCropSettings
+from ddcl.data.ops import Params
 from ddcl.data.ops_geometry import sample_resized_crop
 from ddcl.data.views import CROP, Pipeline
+
+SAMPLED_IMAGES = 4096  # whose parameters are drawn at once
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,15 @@ class Images(Protocol):
     """The images of a split.
 
     labels: [N] int64; −1 where no class is known.
+    side_px: of the squares that `load` yields.
     crops: whether `load` cuts the pipeline's leading crop itself.
     """
 
     @property
     def labels(self) -> Tensor: ...
+
+    @property
+    def side_px(self) -> int: ...
 
     @property
     def crops(self) -> bool: ...
@@ -78,7 +85,10 @@ class ArrayImages:
 
     def load(self, asks: Sequence[Ask], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
         for ask in asks:
-            x = self.images[ask.index.to(self.images.device)]
+            if self.images.device.type == "cpu":  # numpy: torch's threads would spin where compiled operations run next
+                x = torch.from_numpy(self.images.numpy()[ask.index.numpy()])
+            else:
+                x = self.images[ask.index.to(self.images.device)]
             if x.shape[-1] != self.side_px:
                 side = (self.side_px, self.side_px)
                 x = F.interpolate(x.float(), side, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
@@ -199,13 +209,46 @@ def on_device(images: Images, device: str) -> Images:
 
 
 def views(images: Images, asks: Sequence[Ask], pipeline: Pipeline, device: str) -> Iterator[list[Tensor]]:
-    """Yield, per batch, the normalised views [B, 3, S, S] of its draws, made on `device`."""
+    """Yield, per batch, the normalised views [B, 3, S, S] of its draws, made on `device`.
+
+    asks: of one epoch, that is with the same streams, epochs and views.
+    """
     crop = pipeline.leading_crop if images.crops else None
-    for ask, loaded in zip(asks, images.load(asks, crop), strict=True):
+    start = 0 if crop is None else 1
+    for loaded, params in zip(
+        images.load(asks, crop), _sampled(asks, pipeline, images.side_px, start, device), strict=True
+    ):
         yield [
-            pipeline(x.to(device, non_blocking=True), draws, cropped=crop is not None)
-            for x, draws in zip(loaded, ask.draws, strict=True)
+            pipeline.apply(x.to(device, non_blocking=True), own, start) for x, own in zip(loaded, params, strict=True)
         ]
+
+
+def _sampled(
+    asks: Sequence[Ask], pipeline: Pipeline, side_px: int, start: int, device: str
+) -> Iterator[tuple[list[Params], ...]]:
+    """Yield, per batch, the parameters of its views, sampled for many batches at once.
+
+    An image's parameters depend on its draws only; for a single small batch torch takes longer to start its operations
+    than to compute.
+    """
+    at_once = max(1, SAMPLED_IMAGES // len(asks[0].index)) if asks else 1
+    for first in range(0, len(asks), at_once):
+        block = asks[first : first + at_once]
+        index = torch.cat([ask.index for ask in block]).to(device)
+        lengths = [len(ask.index) for ask in block]
+        yield from zip(
+            *(
+                _split(pipeline.sample(replace(draws, images=index), side_px, side_px, start), lengths)
+                for draws in block[0].draws
+            ),
+            strict=True,
+        )
+
+
+def _split(params: list[Params], lengths: list[int]) -> list[list[Params]]:
+    """Return the parameters of consecutive batches of these lengths."""
+    parts = [{key: torch.split(value, lengths) for key, value in op.items()} for op in params]
+    return [[{key: value[i] for key, value in op.items()} for op in parts] for i in range(len(lengths))]
 
 
 def chunks(n: int, size: int) -> list[Ask]:
