@@ -87,6 +87,7 @@ def closure(roots: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
+@cache
 def code_digest(*roots: str) -> str:
     """Return 16 hex digits that change with any statement of the modules that `roots` reach."""
     return digest_text("\n".join(f"{name}\n{_read(name)[0]}" for name in closure(roots)))

@@ -33,9 +33,10 @@ def sample_resized_crop(draws: Draws, name: str, size_px: tuple[int, int], setti
     height, width = size_px
     u = draws.uniform(name, 2 * CROP_TRIES + 2)
     area = between(u[:, :CROP_TRIES], settings.scale[0], settings.scale[1]) * (height * width)
-    low, high = math.log(settings.ratio[0]), math.log(settings.ratio[1])
-    ratio = between(u[:, CROP_TRIES : 2 * CROP_TRIES], low, high).exp_()
-    w, h = (area * ratio).sqrt_().round_(), (area / ratio).sqrt_().round_()  # [B, tries]
+    # on a CPU torch's exp and sqrt wake MKL's threads, which then spin where compiled operations want to run
+    low, high = math.log2(settings.ratio[0]), math.log2(settings.ratio[1])
+    ratio = between(u[:, CROP_TRIES : 2 * CROP_TRIES], low, high).exp2_()
+    w, h = ((square * square.rsqrt()).round_() for square in (area * ratio, area / ratio))  # [B, tries]
     fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
     first = fits.to(torch.uint8).argmax(dim=1, keepdim=True)  # the first try that fits
     w, h, found = (tries.gather(1, first)[:, 0] for tries in (w, h, fits))

@@ -62,13 +62,16 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(fingerprint, "PACKAGES", ("mini",))
     monkeypatch.setattr(fingerprint, "NEUTRAL", frozenset({"mini.words"}))
     fingerprint._read.cache_clear()
+    fingerprint.code_digest.cache_clear()
     yield tmp_path / "mini"
     fingerprint._read.cache_clear()
+    fingerprint.code_digest.cache_clear()
 
 
 def digest(*roots: str) -> str:
     """Return the digest as a new process would."""
     fingerprint._read.cache_clear()
+    fingerprint.code_digest.cache_clear()
     return fingerprint.code_digest(*(roots or ("mini.root",)))
 
 

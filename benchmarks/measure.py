@@ -1,0 +1,84 @@
+"""What the benchmarks share: paths timed in turns in one process, and one CSV per benchmark with machine and versions."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ddcl.core.devices import device_name
+
+RESULTS = Path(__file__).parent / "results"
+COLUMNS = ["what", "unit", "ours", "ours_min", "ours_max", "peer", "peer_min", "peer_max", "ratio", "target", "n"]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Medians of repeats of two paths. unit: of the medians. ratio: how much better ours is; target: at least (or most)."""
+
+    what: str
+    unit: str
+    ours: list[float]
+    peer: list[float]
+    target: str
+    lower_is_better: bool = False
+
+    def row(self) -> dict[str, str]:
+        """Return the row of the CSV: medians, minimum, maximum, and the ratio of the medians."""
+        ours, peer = statistics.median(self.ours), statistics.median(self.peer)
+        row = {"what": self.what, "unit": self.unit, "target": self.target, "n": str(len(self.ours))}
+        for name, values in (("ours", self.ours), ("peer", self.peer)):
+            row |= {name: f"{statistics.median(values):.5g}"}
+            row |= {f"{name}_min": f"{min(values):.5g}", f"{name}_max": f"{max(values):.5g}"}
+        return row | {"ratio": f"{ours / peer:.3g}"}
+
+
+def in_turns(paths: dict[str, Callable[[], float]], repeats: int, what: str) -> dict[str, list[float]]:
+    """Return what each path says it measured, `repeats` times in turns, after one unmeasured round."""
+    found: dict[str, list[float]] = {name: [] for name in paths}
+    for repeat in tqdm(range(repeats + 1), desc=what, disable=None):
+        for name, path in paths.items():
+            value = path()
+            if repeat:
+                found[name].append(value)
+    return found
+
+
+def machine() -> str:
+    """Return the processor, the number of cores that this process may use, and the versions that matter, on one line."""
+    names = ("torch", "torchvision", "numpy", "numba", "snakemake", "scikit-learn")
+    cores = len(os.sched_getaffinity(0))
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return f"{device_name('cpu')}, {cores} cores; Python {platform.python_version()}, {versions}; commit {commit}"
+
+
+def write(name: str, ratios: list[Ratio]) -> None:
+    """Write results/NAME.csv and print it."""
+    RESULTS.mkdir(exist_ok=True)
+    rows = [ratio.row() for ratio in ratios]
+    with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        file.write(f"# {machine()}\n")
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    for row in rows:
+        print(f"{row['what']}: {row['ours']} against {row['peer']} {row['unit']} → {row['ratio']} ({row['target']})")
+
+
+def repeats_from_arguments(default: int, description: str | None) -> int:
+    """Return --repeats of the command line, and set torch's threads to the cores that there are."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repeats", type=int, default=default, help="measured rounds (default: %(default)s)")
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    return parser.parse_args().repeats
