@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: demo test test-slow lint format lock clean
+.PHONY: demo test test-slow bench lint format lock clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores $(CORES)
@@ -16,6 +16,10 @@ test: .venv/ready
 # The slow tests: whole runs of the DAG, kills in the middle, full disks.
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow
+
+# Speed against the peer paths, side by side; writes benchmarks/results. About 10 minutes on two idle cores.
+bench: .venv/ready
+	for name in augmentation step knn dag; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: .venv/ready
 	$(BIN)/ruff check .

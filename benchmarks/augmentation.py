@@ -1,7 +1,7 @@
 """Two augmented views of each image: `ddcl.data` against torchvision's PIL transforms in a DataLoader with 2 workers.
 
-The peer path is that of the official DDCL code: one image after another, PIL, ToTensor, Normalize. Both start from decoded
-uint8 images in memory, 32 px for 32-px views and 256 px for 224-px views, and end with normalised float32 batches.
+The peer path is that of the official DDCL code: one image after another, PIL, ToTensor, Normalize. Both start from
+decoded uint8 images in memory, 32 px for 32-px views and 256 px for 224-px views, and end with normalised batches.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def measure(side: int, augmentation: str, repeats: int) -> Ratio:
     """Views per second of both paths."""
     stored, batch, n = SIZES[side]
     images = natural_like(n, stored)
-    pipeline = build_pipeline(read_ops("augmentations", augmentation, {})[1], side, {"mean": list(MEAN), "std": list(STD)})
+    ops, normalisation = read_ops("augmentations", augmentation, {})[1], {"mean": list(MEAN), "std": list(STD)}
+    pipeline = build_pipeline(ops, side, normalisation)
     loader = TwoViewLoader(ArrayImages(images, torch.zeros(n).long(), side), pipeline, batch, ("bench", 0), "cpu")
     peer = torch.utils.data.DataLoader(
         PilTwoViews(images, peer_transform(side, augmentation)),

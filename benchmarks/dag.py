@@ -50,7 +50,6 @@ def empty_snakefile(suite: Suite) -> str:
         for dataset, evaluations in run.evaluations.items()
         for evaluation in evaluations
     ]
-    data = "results/data/{dataset}"
     text = f"RECORDS = {record_files!r}\nRUNS = {[f'results/runs/{name}/run.json' for name in suite.runs]!r}\n"
     text += 'rule all:\n    input:\n        "results/records.parquet",\n'
     text += 'wildcard_constraints:\n    run="[^/]+/[^/]+/[^/]+/seed[0-9]+",\n    data="[a-z0-9_]+",\n'
@@ -76,10 +75,9 @@ def empty_snakefile(suite: Suite) -> str:
         inputs += [f'"{RUN}/checkpoint.pt"', '"results/data/{data}/manifest.json"'] if "images" in needs else []
         outputs = f'"{RUN}/on/{{data}}/{name}.json", "{RUN}/on/{{data}}/{name}.npz"'
         rules[name] = (", ".join(inputs), outputs, f"{{run}}/{{data}}/{name}")
-    del data
-    return text + "".join(
-        RULE.format(name=name, inputs=inputs, outputs=outputs, log=log) for name, (inputs, outputs, log) in rules.items()
-    )
+    for name, (needed, outputs, log) in rules.items():
+        text += RULE.format(name=name, inputs=needed, outputs=outputs, log=log)
+    return text
 
 
 def dry_run(arguments: list[str], folder: Path) -> tuple[float, float]:

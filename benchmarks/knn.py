@@ -1,7 +1,7 @@
-"""Weighted kNN of 10,000 queries among 50,000 features of 512 dimensions: ours against the bare float32 matrix product.
+"""Weighted kNN of 10,000 queries among 50,000 features of 512 dimensions against the bare float32 matrix product.
 
-The product of that size is the limit, as every similarity has to be computed; it is written in blocks, as nobody keeps a
-matrix of 2 GB. scikit-learn's brute force is there for orientation.
+The product of that size is the limit, as every similarity has to be computed; it is written in blocks, as nobody keeps
+a matrix of 2 GB. scikit-learn's brute force is there for orientation.
 """
 
 from __future__ import annotations

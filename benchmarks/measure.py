@@ -1,4 +1,4 @@
-"""What the benchmarks share: paths timed in turns in one process, and one CSV per benchmark with machine and versions."""
+"""What the benchmarks share: paths timed in turns in one process, and one CSV per benchmark that names the machine."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ COLUMNS = ["what", "unit", "ours", "ours_min", "ours_max", "peer", "peer_min", "
 
 @dataclass(frozen=True)
 class Ratio:
-    """Medians of repeats of two paths. unit: of the medians. ratio: how much better ours is; target: at least (or most)."""
+    """What was measured of two paths, `n` times in turns.
+
+    what, unit: of the values. target: what the ratio of the medians, ours / peer, should be.
+    """
 
     what: str
     unit: str
     ours: list[float]
     peer: list[float]
     target: str
-    lower_is_better: bool = False
 
     def row(self) -> dict[str, str]:
         """Return the row of the CSV: medians, minimum, maximum, and the ratio of the medians."""
@@ -55,7 +57,7 @@ def in_turns(paths: dict[str, Callable[[], float]], repeats: int, what: str) -> 
 
 
 def machine() -> str:
-    """Return the processor, the number of cores that this process may use, and the versions that matter, on one line."""
+    """Return the processor, the number of cores that this process may use, and the versions that matter."""
     names = ("torch", "torchvision", "numpy", "numba", "snakemake", "scikit-learn")
     cores = len(os.sched_getaffinity(0))
     versions = ", ".join(f"{name} {version(name)}" for name in names)
