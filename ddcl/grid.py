@@ -172,7 +172,7 @@ class Suite:
                     "evaluation": evaluation,
                     "perturbations": perturbations,
                     "parts": self.parts(run, evaluation),
-                    "metrics": list(self.protocol(evaluation).metrics),
+                    "metrics": self.protocol(evaluation).metrics_of(self.evaluations[evaluation].settings),
                 }
 
     def plan(self) -> dict[str, Any]:

@@ -18,6 +18,16 @@ TOP1 = "top1"  # accuracy after the last epoch, or with hyperparameters chosen o
 TOP1_BEST_TEST = "top1_best_test_epoch"  # of the epoch that is best on the test split: too high, but as published
 
 
+def knn_metric(k: int) -> str:
+    """Return the metric of a further number of neighbours."""
+    return f"{TOP1}_k{k}"
+
+
+def is_knn_metric(metric: str) -> bool:
+    """Return whether a metric is one of `knn_metric`."""
+    return metric.removeprefix(f"{TOP1}_k").isdigit()
+
+
 class SimSiamSettings(Model):
     """Settings of `baselines.simsiam`."""
 
@@ -82,15 +92,17 @@ class LinearSettings(Model):
         min_length=1, description="candidates for the l2 penalty per image"
     )
     holdout_frac: float = Field(gt=0, lt=1, description="share of the training split on which the penalty is chosen")
-    max_iterations: int = Field(ge=1, description="limit of L-BFGS iterations")
+    max_iterations: int = Field(ge=1, description="limit of L-BFGS iterations, each one pass over the features")
 
 
 class KnnSettings(Model):
     """Settings of `ddcl.evaluate.knn`."""
 
     k: int = Field(ge=1, description="number of neighbours")
+    also_k: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[], description="further numbers of neighbours, each a metric top1_k<number> from the same search"
+    )
     temperature: float = Field(gt=0, description="T of the weights exp(cosine / T)")
-    chunk_images: int = Field(ge=1, description="test images per similarity block; bounds the memory")
 
 
 class FashionMnistSettings(Model):
@@ -179,7 +191,7 @@ class EvaluationEntry(Entry):
     """A protocol, and what is known of it without importing it.
 
     inputs: `features` (extracted once), `images` (it trains on them itself), or both.
-    metrics: what it reports of each cell.
+    metrics: what it reports of each cell, whatever its settings.
     parts: the parts that it can be asked for; None: all.
     perturbed: whether it is also evaluated on perturbed test images.
     """
@@ -188,6 +200,12 @@ class EvaluationEntry(Entry):
     metrics: tuple[str, ...] = (TOP1,)
     parts: tuple[str, ...] | None = None
     perturbed: bool = True
+
+    def metrics_of(self, settings: dict[str, Any]) -> list[str]:
+        """Return what it reports of each cell with these settings."""
+        own = self.settings.model_validate(settings)
+        also_k = own.also_k if isinstance(own, KnnSettings) else []
+        return [*self.metrics, *map(knn_metric, also_k)]
 
 
 SPLIT_PARTS = ("full", "dir", "dvr")

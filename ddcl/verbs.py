@@ -105,7 +105,6 @@ def evaluate(args: Namespace) -> None:
     from ddcl.evaluate.protocols import Job
     from ddcl.evaluate.record import evaluate_run
     from ddcl.recipes import load_recipe, read_evaluation
-    from ddcl.registry import EVALUATIONS
     from ddcl.yaml_models import RandomSubsetsConfig
 
     recipe, evaluation = load_recipe(args.run / "config.json"), read_evaluation(args.evaluation)[1]
@@ -119,8 +118,7 @@ def evaluate(args: Namespace) -> None:
             run=args.run,
             data=(_manifest(args, recipe.dataset), _manifest(args, dataset)),
             subsets=RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None,
-            # protocols on stored features need no GPU, and some no torch
-            device=_device(args) if "images" in EVALUATIONS[evaluation.protocol].inputs else "cpu",
+            device=_device(args),
             threads=args.threads,
         )
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +28,19 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
-        write(temporary)
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        with _disk_full_explained(path):
+            write(temporary)
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_full_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -38,8 +49,6 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         if shutil.disk_usage(path.parent).free >= 1 << 20:
             raise
         raise _disk_full(path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _disk_full(path: Path) -> UserError:
@@ -62,6 +71,54 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
     import numpy as np
 
     write_atomic(path, lambda temporary: np.save(temporary, array))
+
+
+class ArrayWriter:
+    """Writes a .npy file chunk by chunk, so that the array is never in memory; atomic like `write_atomic`.
+
+    A context manager: leaving it normally puts the file in place, leaving it by an error removes what there is.
+    shape, dtype: of the whole array. digest: sha256 of the file, once it is in place.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self.path, self.shape, self.dtype = path, shape, dtype
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.rows, self.digest, self._sha = 0, "", hashlib.sha256()
+
+    def __enter__(self) -> ArrayWriter:
+        import numpy as np
+
+        header = io.BytesIO()
+        description = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(header, description)
+        self._file = open(self.temporary, "wb")
+        self._put(header.getvalue())
+        return self
+
+    def write(self, rows: NDArray[Any]) -> None:
+        """Append rows, converted to the array's type."""
+        self.rows += len(rows)
+        self._put(rows.astype(self.dtype).tobytes())
+
+    def _put(self, data: bytes) -> None:
+        self._sha.update(data)
+        with _disk_full_explained(self.path):
+            self._file.write(data)
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        try:
+            if kind is None:
+                if self.rows != self.shape[0]:
+                    raise ValueError(f"{self.path}: {self.rows} rows were written, {self.shape[0]} announced")
+                with _disk_full_explained(self.path):
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+                os.replace(self.temporary, self.path)
+                self.digest = self._sha.hexdigest()
+        finally:
+            with suppress(OSError):
+                self._file.close()
+            self.temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path, what: str) -> Any:

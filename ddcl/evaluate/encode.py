@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import torch
@@ -18,17 +18,19 @@ Job: TypeAlias = tuple[Pipeline, int, int]  # pipeline, seed of its draws, numbe
 
 
 @torch.no_grad()
-def encode(method: Method, images: Images, jobs: Sequence[Job], dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """Return, per job, features [N, D] of all images on the CPU, computed in evaluation mode and float32.
+def encode_chunks(method: Method, images: Images, jobs: Sequence[Job]) -> Iterator[list[Tensor]]:
+    """Yield, for consecutive images, their features [n, D] under each job, computed in evaluation mode and float32.
 
     The images are loaded once for all jobs.
     """
     method.eval()
     device = next(method.parameters()).device
-    features: list[list[Tensor]] = [[] for _ in jobs]
     asks = chunks(len(images), CHUNK_IMAGES)
     for ask, (loaded,) in zip(asks, images.load(asks, None), strict=True):
         x = loaded.to(device, non_blocking=True)
-        for found, (pipeline, stream, draw) in zip(features, jobs, strict=True):
-            found.append(method.features(pipeline(x, Draws(stream, ask.index, draw))).to(dtype).cpu())
-    return [torch.cat(found) for found in features]
+        yield [method.features(pipeline(x, Draws(stream, ask.index, draw))).float() for pipeline, stream, draw in jobs]
+
+
+def encode(method: Method, images: Images, job: Job) -> Tensor:
+    """Return the features [N, D] of all images under a job, float32, where the method is."""
+    return torch.cat([features for (features,) in encode_chunks(method, images, [job])])

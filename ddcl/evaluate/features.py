@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import load_checkpoint, weights_digest
 from ddcl.core.errors import UserError
-from ddcl.core.files import write_array, write_json
+from ddcl.core.files import ArrayWriter, write_array, write_json
 from ddcl.core.method import Method
 from ddcl.core.seeds import derive
+from ddcl.data.images import Images, on_device
 from ddcl.data.manifest import read_images, read_manifest
-from ddcl.evaluate.encode import Job, encode
+from ddcl.evaluate.encode import Job, encode_chunks
 from ddcl.evaluate.store import INDEX, SCHEMA, TRAIN, array_path, drawn, file_digest, labels_path
 from ddcl.recipes import PerturbationRecipe, Recipe, data_recipe
 
@@ -71,20 +72,37 @@ def extract(
         "sha256": {},
     }
     target.folder.mkdir(parents=True, exist_ok=True)
+    (target.folder / INDEX).unlink(missing_ok=True)  # it says that the features are whole
     if content["status"] != "diverged":
         manifest = read_manifest(target.manifest_path, target.dataset, data_recipe(target.dataset).model_dump())
         before = weights_digest(method)
         for split, jobs in extraction_jobs(recipe, normalisation, target.dataset, perturbations).items():
             images = read_images(target.manifest_path, manifest, split, recipe.data.image_side_px, workers)
-            write_array(labels_path(target.folder, split), images.labels.numpy())
-            for name, features in zip(jobs, encode(method, images, list(jobs.values()), torch.float16), strict=True):
-                _write_features(target.folder, recipe, name, features)
-                index["arrays"].append(name)
+            labels = labels_path(target.folder, split)
+            write_array(labels, images.labels.numpy())
+            paths = {name: array_path(target.folder, name) for name in jobs}
+            digests = _write_features(method, on_device(images, device), jobs, paths)
+            index["sha256"] |= {path.name: digest for path, digest in zip(paths.values(), digests, strict=True)}
+            index["sha256"][labels.name] = file_digest(labels)
+            index["arrays"] += jobs
         if weights_digest(method) != before:
             raise RuntimeError(f"{recipe.name}: the frozen encoder changed during extraction (weights or BatchNorm)")
         index["encoder_digest"] = before
-        index["sha256"] = {path.name: file_digest(path) for path in sorted(target.folder.glob("*.npy"))}
     write_json(target.folder / INDEX, index)
+
+
+def _write_features(method: Method, images: Images, jobs: dict[str, Job], paths: dict[str, Path]) -> list[str]:
+    """Write the features of all images under each job, float16, chunk by chunk; return the files' digests."""
+    width = method.parts()["full"][1]
+    with ExitStack() as stack:
+        writers = [stack.enter_context(ArrayWriter(path, (len(images), width), "float16")) for path in paths.values()]
+        for chunk in encode_chunks(method, images, list(jobs.values())):
+            for (name, path), writer, features in zip(paths.items(), writers, chunk, strict=True):
+                rows = features.half()
+                if not torch.isfinite(rows).all():
+                    raise UserError(f"{path}: features under {name!r} are not finite in float16")
+                writer.write(rows.cpu().numpy())
+    return [writer.digest for writer in writers]
 
 
 def extraction_jobs(
@@ -99,9 +117,3 @@ def extraction_jobs(
         stream = derive(dataset, recipe.seed, "perturb", item.perturbation)
         jobs["test"] |= {drawn(item.perturbation, draw): (pipeline, stream, draw) for draw in range(item.draws)}
     return jobs
-
-
-def _write_features(folder: Path, recipe: Recipe, name: str, features: Tensor) -> None:
-    if not torch.isfinite(features).all():
-        raise UserError(f"{recipe.name}: features under {name!r} are not finite in float16")
-    write_array(array_path(folder, name), features.numpy())

@@ -17,7 +17,7 @@ from ddcl.data.subsets import read_subset
 from ddcl.evaluate.encode import CHUNK_IMAGES
 from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
 from ddcl.evaluate.store import CLEAN_DRAW, Outcome
-from ddcl.registry import FinetuneSettings
+from ddcl.registry import TOP1, TOP1_BEST_TEST, FinetuneSettings
 
 
 class Network(nn.Module):
@@ -66,7 +66,7 @@ def evaluate(task: ImageTask, settings: FinetuneSettings) -> Outcome:
     network.load_state_dict(training.best[0])
     task.state.unlink(missing_ok=True)  # an encoder's size; the predictions are what is kept
     chosen = {"n_train": float(len(task.train))}
-    return Outcome({CLEAN_DRAW: last.numpy()}, {CLEAN_DRAW: predict().numpy()}, chosen)
+    return Outcome({TOP1: {CLEAN_DRAW: last.numpy()}, TOP1_BEST_TEST: {CLEAN_DRAW: predict().numpy()}}, chosen)
 
 
 def _optimizer(network: Network, settings: FinetuneSettings) -> torch.optim.Optimizer:

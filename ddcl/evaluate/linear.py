@@ -2,63 +2,111 @@
 
 The features are extracted once; the official probe (SGD on augmented images, best test epoch) is another protocol and
 must not share a column with this one. The l2 penalty is chosen on a held-out part of the training split, the probe is
-then fitted to all of it, and the test split is read once, to report.
+then fitted to all of it, and the test split is read once, to report. All parts and penalties are solved together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
+from torch import Tensor
 
 from ddcl.core.errors import UserError
-from ddcl.evaluate.store import Features, Outcome
-from ddcl.registry import LinearSettings
+from ddcl.evaluate.logistic import Problems, Rows, minimise, moments
+from ddcl.evaluate.store import FeatureTask, Outcome, by_part, predict_all
+from ddcl.registry import TOP1, LinearSettings
 
 
-def fit(
-    features: NDArray[np.float64], labels: NDArray[np.int64], l2_weight: float, max_iterations: int
-) -> LogisticRegression:
-    """Return the minimiser of ``mean cross-entropy + l2_weight / 2 · ‖W‖²`` (biases free), by L-BFGS from zero.
+def hold_out(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices to fit to and those held out: of each class ``round(share · n)`` images, at least one."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    held = []
+    for label, n in zip(*np.unique(labels, return_counts=True), strict=True):
+        if n < 2:
+            raise UserError(
+                f"linear: cannot hold out {share} of {len(labels)} images: class {label} has {n}, 2 are needed"
+            )
+        kept = min(max(1, round(share * n)), n - 1)
+        held.append(rng.permutation(np.flatnonzero(labels == label))[:kept])
+    rows = np.sort(np.concatenate(held))
+    return np.setdiff1d(np.arange(len(labels)), rows), rows
 
-    With two classes scikit-learn has one weight vector in place of two, which makes the same penalty half as strong.
+
+def predict(rows: Rows, weights: Tensor) -> Tensor:
+    """Return the class [N, M] that each of the probes [D + 1, K, M] gives each row."""
+    width, n_classes, m = weights.shape
+    flat = weights.reshape(width, -1)
+    return torch.cat([(x @ flat).view(-1, n_classes, m).argmax(dim=1) for x in rows.chunks(n_classes * m)])
+
+
+def choose(scores: Tensor, l2_weights: Tensor) -> Tensor:
+    """Return, of each part, the number of the candidate with the best score [parts, candidates]; ties: the largest."""
+    best = scores == scores.amax(dim=1, keepdim=True)
+    return torch.where(best, l2_weights, torch.zeros_like(l2_weights)).argmax(dim=1)
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Fitted probes, one for each column set.
+
+    weights: [D + 1, K, M] for features standardised with mean and std [D]. classes: [K], their labels.
+    l2_weights, iterations: of each probe.
     """
-    # scikit-learn minimises C · sum of cross-entropies + ‖W‖² / 2
-    probe = LogisticRegression(C=1 / (l2_weight * len(labels)), max_iter=max_iterations, tol=1e-5)
-    return probe.fit(features, labels)
+
+    weights: Tensor
+    classes: NDArray[np.int64]
+    mean: Tensor
+    std: Tensor
+    l2_weights: list[float]
+    iterations: list[int]
+
+    def predict(self, features: NDArray[np.floating], numbers: list[int]) -> NDArray[np.int64]:
+        """Return the classes [N, m] that the probes `numbers` give features [N, D]."""
+        rows = Rows(features, np.arange(len(features)), self.mean, self.std)
+        predicted: NDArray[np.int64] = self.classes[predict(rows, self.weights[..., numbers]).cpu().numpy()]
+        return predicted
 
 
-def choose_l2(features: NDArray[np.float64], labels: NDArray[np.int64], settings: LinearSettings, seed: int) -> float:
-    """Return the candidate with the best accuracy on a stratified hold-out of the training split; ties: the largest."""
-    try:
-        parts = train_test_split(features, labels, test_size=settings.holdout_frac, stratify=labels, random_state=seed)
-    except ValueError as error:
-        raise UserError(f"linear: cannot hold out {settings.holdout_frac} of {len(labels)} images ({error})") from None
-    fit_x, held_x, fit_y, held_y = parts
-    scores = {
-        weight: float((fit(fit_x, fit_y, weight, settings.max_iterations).predict(held_x) == held_y).mean())
-        for weight in sorted(settings.l2_weights, reverse=True)
-    }
-    return max(scores, key=lambda weight: scores[weight])
-
-
-def evaluate(train: Features, tests: Mapping[str, Features], settings: LinearSettings, seed: int) -> Outcome:
-    """Predict the class of every test image, by name of the draw, with one probe fitted to clean training features.
+def fit(task: FeatureTask, settings: LinearSettings) -> Probes:
+    """Fit a probe to each column set of the clean training features.
 
     Features are standardised with the training split's mean and standard deviation first, so that one list of
     penalties fits features of any scale.
     """
-    x = train.features.astype(np.float64)
-    mean, std = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(std > 0, std, 1.0)
-    x = (x - mean) / scale
-    l2_weight = choose_l2(x, train.labels, settings, seed)
-    probe = fit(x, train.labels, l2_weight, settings.max_iterations)
-    predictions = {
-        name: probe.predict((test.features.astype(np.float64) - mean) / scale).astype(np.int64)
-        for name, test in tests.items()
-    }
-    return Outcome(predictions, chosen={"l2_weight": l2_weight, "iterations": float(probe.n_iter_.max())})
+    features, candidates = task.train.features, settings.l2_weights
+    classes, labels = np.unique(task.train.labels, return_inverse=True)
+    mean, std = moments(features, task.device)
+    own_sets = [own for part in task.sets.values() for own in part]
+    columns = torch.zeros(features.shape[1], len(own_sets), dtype=torch.bool)
+    for number, own in enumerate(own_sets):
+        columns[torch.from_numpy(own), number] = True
+    l2_weights = torch.tensor(candidates, device=task.device)
+    target = torch.from_numpy(labels).to(task.device)
+
+    kept, held = hold_out(task.train.labels, settings.holdout_frac, task.seed)
+    every_columns = columns.to(task.device).repeat_interleave(len(candidates), dim=1)
+    tried = Problems(every_columns, l2_weights.repeat(len(own_sets)), len(classes))
+    weights, _ = minimise(Rows(features, kept, mean, std), target[kept], tried, settings.max_iterations)
+    right = predict(Rows(features, held, mean, std), weights) == target[held, None]
+    chosen = choose(right.sum(dim=0).view(len(own_sets), -1), l2_weights)
+
+    best = torch.arange(len(own_sets), device=task.device) * len(candidates) + chosen
+    rows, start = Rows(features, np.arange(len(features)), mean, std), weights[..., best]
+    weights, iterations = minimise(rows, target, tried.only(best), settings.max_iterations, start)
+    return Probes(weights, classes, mean, std, [candidates[i] for i in chosen.tolist()], iterations.tolist())
+
+
+def evaluate(task: FeatureTask, settings: LinearSettings) -> dict[str, list[Outcome]]:
+    """Predict the class of every test image, by name of the draw, with the probe of each column set."""
+    probes = fit(task, settings)
+
+    def predictions(features: NDArray[np.floating], numbers: list[int]) -> list[dict[str, NDArray[np.int64]]]:
+        return [{TOP1: own} for own in probes.predict(features, numbers).T]
+
+    found = predict_all(task.tests, task.sets, predictions)
+    numbers = zip(probes.l2_weights, probes.iterations, strict=True)
+    chosen = ({"l2_weight": l2_weight, "iterations": float(n)} for l2_weight, n in numbers)
+    return by_part(task.sets, [Outcome(own, own_chosen) for own, own_chosen in zip(found, chosen, strict=True)])

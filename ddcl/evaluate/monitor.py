@@ -14,7 +14,7 @@ from ddcl.core.training_config import MonitorConfig
 from ddcl.data.images import Images
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.encode import encode
-from ddcl.evaluate.knn import knn_predict
+from ddcl.evaluate.neighbours import knn_predict
 
 
 class Monitor:
@@ -32,10 +32,10 @@ class Monitor:
         self.config = config
 
     def __call__(self, method: Method) -> dict[str, float]:
-        device, n = next(method.parameters()).device, self.n_queries
-        (features,), labels = encode(method, self.images, [(self.pipeline, 0, 0)]), self.images.labels
-        bank = (features[n:].to(device), labels[n:].to(device))
-        predicted = knn_predict(bank, features[:n].to(device), self.config.k, self.config.temperature).cpu()
+        n, features = self.n_queries, encode(method, self.images, (self.pipeline, 0, 0))
+        labels = self.images.labels.to(features.device)
+        bank = (features[n:], labels[n:])
+        (predicted,) = knn_predict(bank, features[:n], [self.config.k], self.config.temperature)
         return {
             "knn_top1": float((predicted == labels[:n]).float().mean()),
             "effective_rank": float(effective_rank(features[:n])),

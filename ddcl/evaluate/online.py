@@ -7,6 +7,8 @@ what the authors report.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,14 +16,14 @@ from torch import Tensor, nn
 
 from ddcl.core.optim import LARS
 from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
-from ddcl.evaluate.store import Outcome, TestFeatures
-from ddcl.registry import OnlineSettings
+from ddcl.evaluate.store import ColumnSets, Outcome, TestFeatures, by_part, predict_all
+from ddcl.registry import TOP1, TOP1_BEST_TEST, OnlineSettings
 
 LARS_TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
 
 
 def evaluate(
-    task: ImageTask, sets: dict[str, list[NDArray[np.int64]]], tests: TestFeatures, settings: OnlineSettings
+    task: ImageTask, sets: ColumnSets, tests: TestFeatures, settings: OnlineSettings
 ) -> dict[str, list[Outcome]]:
     """Return, per part and column set, the predicted class of every test image, by name of the draw.
 
@@ -32,7 +34,7 @@ def evaluate(
     heads = nn.ModuleList(new_classifier(len(own), task.n_classes, (*names, len(own))) for own in columns)
     heads.to(task.device)
     clean = tests[tests.names[0]]
-    clean_features = torch.from_numpy(clean.features).to(task.device)
+    clean_features = torch.from_numpy(clean.features).to(task.device).float()
     clean_labels = torch.from_numpy(clean.labels).to(task.device)
 
     def loss(x: Tensor, labels: Tensor) -> Tensor:
@@ -41,33 +43,29 @@ def evaluate(
         terms = [cross_entropy(head(h[:, own]), labels) for head, own in zip(heads, columns, strict=True)]
         return torch.stack(terms).sum()  # of independent parameters: each head gets its own gradient
 
-    parts = [part for part, own in sets.items() for _ in own]
-
     @torch.no_grad()
-    def predict(features: Tensor) -> list[Tensor]:
-        return [head(features[:, own]).argmax(dim=1) for head, own in zip(heads, columns, strict=True)]
+    def classes(features: Tensor, number: int) -> Tensor:
+        predicted: Tensor = heads[number](features[:, columns[number]]).argmax(dim=1)
+        return predicted
 
     def scores() -> list[float]:
-        return [float((predicted == clean_labels).float().mean()) for predicted in predict(clean_features)]
+        return [float((classes(clean_features, i) == clean_labels).float().mean()) for i in range(len(heads))]
 
-    def all_predictions() -> list[dict[str, NDArray[np.int64]]]:
-        found: list[dict[str, NDArray[np.int64]]] = [{} for _ in heads]
-        wanted = {part: set(tests.of(part)) for part in sets}
-        for name, test in tests.items():
-            predictions = predict(torch.from_numpy(test.features).to(task.device))
-            for own, part, predicted in zip(found, parts, predictions, strict=True):
-                if name in wanted[part]:
-                    own[name] = predicted.cpu().numpy()
-        return found
+    def all_predictions(metric: str) -> list[dict[str, Any]]:
+        def predict(features: NDArray[np.floating], numbers: list[int]) -> list[dict[str, NDArray[np.int64]]]:
+            h = torch.from_numpy(features).to(task.device).float()
+            return [{metric: classes(h, number).cpu().numpy()} for number in numbers]
+
+        return predict_all(tests, sets, predict)
 
     task.method.eval()
     training = SgdTraining(list(heads), _optimizer(heads, settings), loss, scores, settings)
     training.run(task)
-    last = all_predictions()
+    last = all_predictions(TOP1)
     for head, state in zip(heads, training.best, strict=True):
         head.load_state_dict(state)
-    outcomes = iter([Outcome(own, best) for own, best in zip(last, all_predictions(), strict=True)])
-    return {part: [next(outcomes) for _ in own] for part, own in sets.items()}
+    best = all_predictions(TOP1_BEST_TEST)
+    return by_part(sets, [Outcome(own | own_best) for own, own_best in zip(last, best, strict=True)])
 
 
 def _optimizer(heads: nn.Module, settings: OnlineSettings) -> torch.optim.Optimizer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from ddcl.core.streams import derive
 from ddcl.evaluate.store import (
     FOLDER,
     TRAIN,
+    ColumnSets,
+    FeatureTask,
     Outcome,
     TestFeatures,
     check_owner,
@@ -31,8 +33,6 @@ from ddcl.recipes import EvaluationRecipe, Recipe, data_recipe
 from ddcl.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry
 from ddcl.stages import evaluate_digest
 from ddcl.yaml_models import RandomSubsetsConfig
-
-ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,13 @@ def column_sets(parts: dict[str, Sequence[int]], job: Job) -> ColumnSets:
 
 
 def evaluate_features(job: Job) -> Found:
-    """Evaluate by a protocol that takes stored features only: one part and column set after another."""
+    """Evaluate by a protocol that takes stored features only."""
     index, tests = _stored(job)
     if index["status"] == "diverged":
         return Found(index["status"], index["checkpoint_digest"], {}, None)
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
-    train = read_features(job.folder / FOLDER, index, TRAIN)
-    outcomes = {
-        part: [evaluate(train.columns(own), tests.of(part).columns(own), settings, job.recipe.seed) for own in columns]
-        for part, columns in column_sets(index["parts"], job).items()
-    }
+    train, sets = read_features(job.folder / FOLDER, index, TRAIN), column_sets(index["parts"], job)
+    outcomes = evaluate(FeatureTask(train, tests, sets, job.recipe.seed, job.device), settings)
     return Found(index["status"], index["checkpoint_digest"], outcomes, tests[tests.names[0]].labels)
 
 

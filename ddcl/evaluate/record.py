@@ -14,7 +14,7 @@ from ddcl.core.files import write_atomic, write_json
 from ddcl.core.provenance import provenance
 from ddcl.evaluate.protocols import Job, evaluate_features, evaluate_images
 from ddcl.evaluate.store import Outcome
-from ddcl.registry import TOP1, has_cell
+from ddcl.registry import has_cell
 from ddcl.stages import evaluate_digest
 
 SCHEMA = 2
@@ -54,14 +54,15 @@ def _cells(
     job: Job, outcomes: dict[str, list[Outcome]], labels: NDArray[np.int64] | None
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
     """Return the cells and the arrays of per-image predictions [column sets, draws, N]."""
+    metrics = job.entry.metrics_of(job.evaluation.settings)
     if labels is None:
-        addresses = product(job.perturbations, job.part_names(), job.entry.metrics)
+        addresses = product(job.perturbations, job.part_names(), metrics)
         return [_cell(address, None, 0) for address in addresses if has_cell(address[1], address[0])], {}
     cells: list[dict[str, Any]] = []
     arrays: dict[str, NDArray[Any]] = {"labels": labels.astype(np.int32)}
     for part, own in outcomes.items():
-        for metric in job.entry.metrics:
-            found = [outcome.predictions if metric == TOP1 else outcome.best_test for outcome in own]
+        for metric in metrics:
+            found = [outcome.predictions[metric] for outcome in own]
             for name in job.perturbations:
                 if not has_cell(part, name):
                     continue

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,30 +22,73 @@ CLEAN_DRAW = "none-0"  # the clean test images, as the only draw of the perturba
 TRAIN = "train"  # clean training images; test images are stored by perturbation
 
 
+ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]  # by part: the columns of the features that it consists of
+
+
 @dataclass(frozen=True)
 class Features:
-    """Features [N, D] and labels [N] of one split."""
+    """Features [N, D], of any float type and possibly memory-mapped, and labels [N] of one split."""
 
-    features: NDArray[np.float32]
+    features: NDArray[np.floating]
     labels: NDArray[np.int64]
-
-    def columns(self, columns: NDArray[np.int64]) -> Features:
-        """Return the same images with these columns only: one part."""
-        return Features(np.ascontiguousarray(self.features[:, columns]), self.labels)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an evaluation gives for one part.
+    """What an evaluation gives for one part and column set.
 
-    predictions: predicted classes [N] by name of the draw.
-    best_test: the same, of the epoch that is best on the clean test split, where a protocol reports that too.
+    predictions: by metric, predicted classes [N] by name of the draw.
     chosen: the hyperparameters that it chose.
     """
 
-    predictions: dict[str, NDArray[np.int64]]
-    best_test: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    predictions: dict[str, dict[str, NDArray[np.int64]]]
     chosen: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FeatureTask:
+    """What a protocol on stored features is given.
+
+    train: the clean training images. tests: the test images by name of the draw. seed: of the run.
+    device: where to compute.
+    """
+
+    train: Features
+    tests: Mapping[str, Features]
+    sets: ColumnSets
+    seed: int
+    device: str = "cpu"
+
+
+Predict: TypeAlias = Callable[[NDArray[np.floating], list[int]], list[dict[str, NDArray[np.int64]]]]
+
+
+def predict_all(tests: Mapping[str, Features], sets: ColumnSets, predict: Predict) -> list[dict[str, Any]]:
+    """Return, for each column set of each part in order, predicted classes by metric and name of the draw.
+
+    predict: (features [N, D], numbers of the column sets) -> for each of them, classes [N] by metric. It is called once
+    for each draw, with the column sets that are evaluated on it.
+    """
+    parts = [part for part, own in sets.items() for _ in own]
+    found: list[dict[str, Any]] = [{} for _ in parts]
+    for name, test in tests.items():
+        numbers = [number for number, part in enumerate(parts) if _is_evaluated(part, name)]
+        for number, predicted in zip(numbers, predict(test.features, numbers), strict=True):
+            for metric, classes in predicted.items():
+                found[number].setdefault(metric, {})[name] = classes
+    return found
+
+
+def _is_evaluated(part: str, name: str) -> bool:
+    """Return whether a part is evaluated on a draw; random parts, which are drawn themselves, are on the first only."""
+    perturbation, _, draw = name.rpartition("-")
+    return part not in RANDOM_PARTS or (draw == "0" and has_cell(part, perturbation))
+
+
+def by_part(sets: ColumnSets, outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """Return the outcomes of all column sets, which are in order, by part."""
+    rest = iter(outcomes)
+    return {part: [next(rest) for _ in own] for part, own in sets.items()}
 
 
 def evaluation_folder(run: Path, dataset: str) -> Path:
@@ -99,19 +142,13 @@ def check_owner(folder: Path, index: dict[str, Any], name: str, recipe_digest: s
 
 
 class TestFeatures(Mapping[str, Features]):
-    """The features of test images by name of the draw, read from disk when they are asked for.
+    """The features of test images by name of the draw, read from disk when they are asked for."""
 
-    columns: indices of the features to keep; None: all.
-    """
-
-    def __init__(
-        self, folder: Path, index: dict[str, Any], names: Sequence[str], columns: NDArray[np.int64] | None = None
-    ) -> None:
-        self.folder, self.index, self.names, self.kept = folder, index, names, columns
+    def __init__(self, folder: Path, index: dict[str, Any], names: Sequence[str]) -> None:
+        self.folder, self.index, self.names = folder, index, names
 
     def __getitem__(self, name: str) -> Features:
-        features = read_features(self.folder, self.index, name)
-        return features if self.kept is None else features.columns(self.kept)
+        return read_features(self.folder, self.index, name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -119,20 +156,9 @@ class TestFeatures(Mapping[str, Features]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def of(self, part: str) -> TestFeatures:
-        """Return the draws that a part is evaluated on: for random parts, which are drawn themselves, the first."""
-        if part not in RANDOM_PARTS:
-            return self
-        kept = [name for name in self.names if name.endswith("-0") and has_cell(part, name.rpartition("-")[0])]
-        return TestFeatures(self.folder, self.index, kept, self.kept)
-
-    def columns(self, columns: NDArray[np.int64]) -> TestFeatures:
-        """Return the same images with these columns only."""
-        return TestFeatures(self.folder, self.index, self.names, columns)
-
 
 def read_features(folder: Path, index: dict[str, Any], name: str) -> Features:
-    """Return the features of `name` as float32, checked against the index."""
+    """Return the features of `name`, float16 and memory-mapped, checked against the index."""
     if name not in index["arrays"]:
         known = ", ".join(sorted(index["arrays"]))
         raise UserError(f"{folder}: no features for {name!r}; there are {known}; run `ddcl extract` again")
@@ -141,7 +167,7 @@ def read_features(folder: Path, index: dict[str, Any], name: str) -> Features:
         try:
             if file_digest(path) != index["sha256"][path.name]:
                 raise UserError(f"{path}: damaged (its sha256 is not the one in {INDEX}); run `ddcl extract` again")
-            arrays.append(np.load(path))
+            arrays.append(np.load(path, mmap_mode="c"))  # copy on write: torch wants arrays that it may write to
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}); run `ddcl extract` again") from None
-    return Features(arrays[0].astype(np.float32), arrays[1])
+    return Features(*arrays)

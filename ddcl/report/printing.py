@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ddcl.core.files import write_text
+from ddcl.registry import is_knn_metric
 from ddcl.report.specs import TableSpec
 
 NOTHING = "–"  # no such cell in the suite
@@ -62,7 +63,8 @@ def cell_text(row: pd.Series) -> str:
 
 def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Printed:
     """Lay the long frame out as the specification says; a key with one value throughout is left out of the labels."""
-    labels = suite["labels"] | {"metric": METRIC_LABELS}
+    neighbours = {metric: f"k = {metric.rpartition('k')[2]}" for metric in spec.print if is_knn_metric(metric)}
+    labels = suite["labels"] | {"metric": METRIC_LABELS | neighbours}
     shown = frame[frame["metric"].isin(spec.print)]
     order = _orders(suite, spec)
     row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]

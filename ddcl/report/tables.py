@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from ddcl.registry import is_knn_metric
 from ddcl.report.collect import expected_cells as planned_cells
 from ddcl.report.collect import selection
 from ddcl.report.published import published_table
@@ -24,6 +25,13 @@ UNITS = {
     "final_knn_top1": "%",
     "epochs_to_95": "epochs",
 }
+
+
+def unit(metric: str) -> str:
+    """Return the unit of a metric in tables."""
+    return UNITS["top1"] if is_knn_metric(metric) else UNITS[metric]
+
+
 WHOLE = ("ok", "collapsed")  # statuses of runs that were trained to their last epoch
 Curves = dict[tuple[Any, ...], pd.DataFrame]
 NUMBERS = ["mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws", "n_images"]
@@ -42,7 +50,7 @@ def build_table(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str,
     else:
         values = cell_values(expected_cells(records, suite), spec)
     frame = aggregate(values, [*KEYS, "selection", "metric"])
-    frame["unit"] = frame["metric"].map(UNITS)
+    frame["unit"] = frame["metric"].map(unit)
     factor = np.where(frame["unit"].isin(["%", "points"]), 100.0, 1.0)
     for name in ("mean", "sd", "sd_draws"):
         frame[name] = frame[name] * factor

@@ -310,14 +310,14 @@ def test_blocks_are_united() -> None:
 
 
 def test_number_of_runs_and_cells_by_hand() -> None:
-    """(3 variants · 2 augmentations + the floor) · 2 seeds; 2 evaluations, 2 perturbations, 3 parts for a split."""
+    """(3 variants · 2 augmentations + the floor) · 2 seeds; 5 metrics, 2 perturbations, 3 parts for a split."""
     trained = {"variants": ["ddcl", "ddcl_sym", "simsiam"], "augmentations": ["baug", "caug"], "seeds": [0, 1]}
     floor = {"variants": ["random_init"], "augmentations": ["none"], "seeds": [0, 1]}
     built = suite(
         [BLOCK | trained, BLOCK | floor], evaluations=["knn", "linear"], perturbations=["none", "color_rotate"]
     )
     assert len(built.recipes) == (3 * 2 + 1) * 2
-    assert built.n_cells() == 2 * 2 * 2 * (2 * 2 * 3 + 2 * 1 + 1)
+    assert built.n_cells() == 2 * (1 + 4) * 2 * (2 * 2 * 3 + 2 * 1 + 1)
     assert {part for run in built.plan()["runs"] if run["variant"] == "simsiam" for part in run["parts"]} == {"full"}
 
 

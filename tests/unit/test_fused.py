@@ -20,7 +20,7 @@ from ddcl.data.loader import TwoViewLoader
 from ddcl.data.op_settings import build_settings
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.encode import encode
-from ddcl.evaluate.knn import knn_predict
+from ddcl.evaluate.neighbours import knn_predict
 from ddcl.recipes import build_recipe
 
 BAUG = ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]
@@ -157,9 +157,9 @@ def test_training_ends_equally_well_with_either_backend(tmp_path: Path) -> None:
             build_method(recipe), loader, lambda method: {"effective_rank": 9.0}, recipe.training, ("r", "c"), seed
         )
         run.run(tmp_path / f"{seed}{compiled}")
-        clean = [(build_pipeline([], 16, normalisation), 0, 0)]
-        (bank,), (queries,) = (encode(run.method, split, clean) for split in (data, test))
-        predicted = knn_predict((bank, data.labels), queries, 20, 0.1)
+        clean = (build_pipeline([], 16, normalisation), 0, 0)
+        bank, queries = (encode(run.method, split, clean) for split in (data, test))
+        (predicted,) = knn_predict((bank, data.labels), queries, [20], 0.1)
         accuracy[compiled].append(float((predicted == test.labels).float().mean()))
     spread = max(max(values) - min(values) for values in accuracy.values())
     difference = abs(sum(accuracy[True]) - sum(accuracy[False])) / 3

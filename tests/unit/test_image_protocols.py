@@ -20,9 +20,17 @@ from ddcl.data.source import Request
 from ddcl.evaluate import finetune, linear, online
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.sgd import ImageTask, SgdTraining
-from ddcl.evaluate.store import CLEAN_DRAW, Features
+from ddcl.evaluate.store import CLEAN_DRAW, Features, FeatureTask
 from ddcl.recipes import build_recipe, read_evaluation
-from ddcl.registry import EVALUATIONS, FinetuneSettings, LinearSettings, NoSettings, OnlineSettings
+from ddcl.registry import (
+    EVALUATIONS,
+    TOP1,
+    TOP1_BEST_TEST,
+    FinetuneSettings,
+    LinearSettings,
+    NoSettings,
+    OnlineSettings,
+)
 from tests.contract.test_methods import no_monitor
 
 NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}
@@ -35,9 +43,6 @@ class Stored(dict[str, Features]):
     @property
     def names(self) -> list[str]:
         return list(self)
-
-    def of(self, part: str) -> Stored:
-        return self
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,7 @@ def task_of(digits: dict[str, ArrayImages], tmp_path: Path, n_train: int | None 
 
 def features_of(task: ImageTask) -> tuple[Features, Features]:
     pipeline = build_pipeline([], 16, NORMALISATION)
-    found = [encode(task.method, images, [(pipeline, 0, 0)])[0].numpy() for images in (task.train, task.test)]
+    found = [encode(task.method, images, (pipeline, 0, 0)).numpy() for images in (task.train, task.test)]
     return Features(found[0], task.train.labels.numpy()), Features(found[1], task.test.labels.numpy())
 
 
@@ -93,9 +98,9 @@ def test_the_online_and_the_fast_probe_agree_on_a_small_run(
     settings = online_settings(epochs=200, lr_classifier=lr)
     slow = online.evaluate(task, columns, Stored({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
     fast_settings = LinearSettings(l2_weights=[1e-5, 1e-4, 1e-3], holdout_frac=0.2, max_iterations=1000)
-    for part, (own,) in columns.items():
-        fast = linear.evaluate(train.columns(own), {CLEAN_DRAW: test.columns(own)}, fast_settings, 0)
-        both = [accuracy(outcome.predictions[CLEAN_DRAW], task) for outcome in (slow[part][0], fast)]
+    fast = linear.evaluate(FeatureTask(train, {CLEAN_DRAW: test}, columns, 0), fast_settings)
+    for part in columns:
+        both = [accuracy(found[part][0].predictions[TOP1][CLEAN_DRAW], task) for found in (slow, fast)]
         assert min(both) > 0.75, part
         assert abs(both[0] - both[1]) < tolerance, part
 
@@ -111,7 +116,9 @@ def test_every_head_of_the_online_probe_trains_as_if_alone(digits: dict[str, Arr
         for i, own in enumerate(columns):
             (tmp_path / "state.pt").unlink(missing_ok=True)
             alone = online.evaluate(task, {part: [own]}, Stored({CLEAN_DRAW: test}), settings)  # type: ignore[arg-type]
-            assert np.array_equal(alone[part][0].predictions[CLEAN_DRAW], together[part][i].predictions[CLEAN_DRAW])
+            assert np.array_equal(
+                alone[part][0].predictions[TOP1][CLEAN_DRAW], together[part][i].predictions[TOP1][CLEAN_DRAW]
+            )
 
 
 def test_the_online_probe_leaves_the_encoder_alone(digits: dict[str, ArrayImages], tmp_path: Path) -> None:
@@ -154,8 +161,10 @@ def test_fine_tuning_trains_a_copy_on_the_list_only(digits: dict[str, ArrayImage
     before = {name: tensor.clone() for name, tensor in task.method.state_dict().items()}
     outcome = finetune.evaluate(task, finetune_settings(subset="10pct", epochs=20))
     assert outcome.chosen == {"n_train": 130.0}
-    assert accuracy(outcome.predictions[CLEAN_DRAW], task) > 0.3  # from random weights; chance is 0.1
-    assert accuracy(outcome.best_test[CLEAN_DRAW], task) >= accuracy(outcome.predictions[CLEAN_DRAW], task)
+    assert accuracy(outcome.predictions[TOP1][CLEAN_DRAW], task) > 0.3  # from random weights; chance is 0.1
+    assert accuracy(outcome.predictions[TOP1_BEST_TEST][CLEAN_DRAW], task) >= accuracy(
+        outcome.predictions[TOP1][CLEAN_DRAW], task
+    )
     assert all(torch.equal(before[name], tensor) for name, tensor in task.method.state_dict().items())
 
 
@@ -195,7 +204,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
             tests = Stored({CLEAN_DRAW: features_of(task)[1]})
             settings = online_settings(epochs=4, save_epochs=1, crop_scale=[0.3, 1.0], flip=True)
             outcome = online.evaluate(task, {"full": [np.arange(32)]}, tests, settings)["full"][0]  # type: ignore[arg-type]
-        return [outcome.predictions[CLEAN_DRAW], outcome.best_test[CLEAN_DRAW]]
+        return [outcome.predictions[TOP1][CLEAN_DRAW], outcome.predictions[TOP1_BEST_TEST][CLEAN_DRAW]]
 
     for folder in ("whole", "killed"):
         (tmp_path / folder).mkdir()
@@ -237,7 +246,9 @@ def test_a_state_of_another_training_is_not_resumed(
     again = online.evaluate(task, sets, tests, online_settings(epochs=2))  # type: ignore[arg-type]
     (tmp_path / "state.pt").unlink()
     fresh = online.evaluate(task, sets, tests, online_settings(epochs=2))  # type: ignore[arg-type]
-    assert np.array_equal(again["full"][0].predictions[CLEAN_DRAW], fresh["full"][0].predictions[CLEAN_DRAW])
+    assert np.array_equal(
+        again["full"][0].predictions[TOP1][CLEAN_DRAW], fresh["full"][0].predictions[TOP1][CLEAN_DRAW]
+    )
     assert "not resumed" in "".join(capsys.readouterr())
 
 

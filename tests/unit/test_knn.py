@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddcl.evaluate.knn import evaluate, knn_predict
-from ddcl.evaluate.store import Features
+from ddcl.evaluate import knn, neighbours
+from ddcl.evaluate.neighbours import knn_predict
+from ddcl.evaluate.store import Features, FeatureTask
 from ddcl.registry import KnnSettings
 
 # cosines to the query (1, 0): 1, 0.8, 0, -1; lengths do not matter
@@ -19,7 +20,8 @@ QUERY = torch.tensor([[10.0, 0.0]])
 
 
 def predict(labels: list[int], k: int, temperature: float, points: Tensor = POINTS, query: Tensor = QUERY) -> int:
-    return int(knn_predict((points, torch.tensor(labels)), query, k, temperature)[0])
+    (predicted,) = knn_predict((points, torch.tensor(labels)), query, [k], temperature)
+    return int(predicted[0])
 
 
 def test_one_neighbour_is_the_nearest_by_cosine() -> None:
@@ -85,28 +87,63 @@ def test_agrees_with_a_loop(k: int, temperature: float) -> None:
     rng = np.random.default_rng(0)
     bank, queries = rng.normal(size=(60, 6)), rng.normal(size=(40, 6))
     labels = rng.integers(0, 4, size=60)
-    found = knn_predict((torch.from_numpy(bank), torch.from_numpy(labels)), torch.from_numpy(queries), k, temperature)
+    (found,) = knn_predict(
+        (torch.from_numpy(bank), torch.from_numpy(labels)), torch.from_numpy(queries), [k], temperature
+    )
     expected = loop(bank, labels, queries, k, temperature)
     assert found.tolist() == expected
     assert len(set(expected)) >= 3
 
 
-@pytest.mark.parametrize("chunk_images", [1, 7, 40, 4096])
-def test_chunks_do_not_change_the_result(chunk_images: int) -> None:
+def test_all_numbers_of_neighbours_at_once_are_each_alone() -> None:
     rng = torch.Generator().manual_seed(0)
-    bank, labels = torch.randn(50, 8, generator=rng), torch.randint(5, (50,), generator=rng)
-    queries = torch.randn(40, 8, generator=rng)
-    whole = knn_predict((bank, labels), queries, 10, 0.1)
-    assert torch.equal(knn_predict((bank, labels), queries, 10, 0.1, chunk_images), whole)
+    bank, labels = torch.randn(300, 8, generator=rng), torch.randint(5, (300,), generator=rng)
+    queries, ks = torch.randn(100, 8, generator=rng), [20, 1, 200, 1000]
+    together = knn_predict((bank, labels), queries, ks, 0.1)
+    for k, found in zip(ks, together, strict=True):
+        assert torch.equal(found, knn_predict((bank, labels), queries, [k], 0.1)[0])
+    assert not torch.equal(together[0], together[2])
+
+
+@pytest.mark.parametrize(("block_bytes", "bank_bytes"), [(1, 2**29), (2000, 2**29), (2**26, 1), (1500, 700)])
+def test_blocks_do_not_change_the_result(block_bytes: int, bank_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = torch.Generator().manual_seed(0)
+    bank, queries = (torch.randn(n, 8, generator=rng).half() for n in (50, 40))
+    cosine, row = neighbours.nearest(bank, queries, 10)
+    monkeypatch.setattr(neighbours, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(neighbours, "BANK_BYTES", bank_bytes)
+    in_blocks, row_in_blocks = neighbours.nearest(bank, queries, 10)
+    torch.testing.assert_close(in_blocks, cosine)
+    assert torch.equal(row_in_blocks, row)
+
+
+def test_columns_that_do_not_count_are_as_if_they_were_not_there() -> None:
+    rng = torch.Generator().manual_seed(0)
+    bank, queries = torch.randn(50, 8, generator=rng), torch.randn(40, 8, generator=rng)
+    columns = torch.tensor([1, 4, 5])
+    assert torch.equal(
+        neighbours.nearest(bank, queries, 5, columns)[1],
+        neighbours.nearest(bank[:, columns], queries[:, columns], 5)[1],
+    )
 
 
 def test_evaluate_predicts_every_perturbation_from_the_training_features() -> None:
-    train = Features(POINTS.numpy(), np.array([0, 1, 2, 3]))
+    train = Features(POINTS.numpy().astype(np.float16), np.array([0, 1, 2, 3]))
     tests = {
-        "none": Features(np.array([[1.0, 0.1], [-1.0, 0.1]], np.float32), np.array([9, 9])),
-        "color": Features(np.array([[0.1, 1.0]], np.float32), np.array([9])),
+        "none-0": Features(np.array([[1.0, 0.1], [-1.0, 0.1]], np.float16), np.array([9, 9])),
+        "color-0": Features(np.array([[0.1, 1.0]], np.float16), np.array([9])),
     }
-    outcome = evaluate(train, tests, KnnSettings(k=1, temperature=0.1, chunk_images=1), seed=0)
-    assert {name: values.tolist() for name, values in outcome.predictions.items()} == {"none": [0, 3], "color": [2]}
-    assert all(values.dtype == np.int64 for values in outcome.predictions.values())
+    sets = {"full": [np.arange(2)], "random_dvr": [np.array([0]), np.array([1])]}
+    settings = KnnSettings(k=1, also_k=[4], temperature=0.1)
+    found = knn.evaluate(FeatureTask(train, tests, sets, seed=0), settings)
+    (outcome,) = found["full"]
+    assert {name: values.tolist() for name, values in outcome.predictions["top1"].items()} == {
+        "none-0": [0, 3],
+        "color-0": [2],
+    }
+    assert set(outcome.predictions) == {"top1", "top1_k4"}
+    assert outcome.predictions["top1"]["none-0"].dtype == np.int64
     assert outcome.chosen == {}
+    assert [len(own) for own in found.values()] == [1, 2]
+    assert found["random_dvr"][0].predictions["top1"]["none-0"].tolist()[1] == 3  # by the first column only
+    assert found["random_dvr"][1].predictions["top1"]["none-0"].tolist() != [0, 3]

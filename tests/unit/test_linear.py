@@ -1,21 +1,20 @@
-"""The linear probe against a minimisation written out here; what it may look at when it chooses its penalty."""
+"""The linear probe: what it may look at when it chooses its penalty, and what it then fits and predicts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
-
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+import torch
+from sklearn.linear_model import LogisticRegression
 
 from ddcl.core.errors import UserError
 from ddcl.evaluate import linear
-from ddcl.evaluate.store import Features
-from ddcl.registry import LinearSettings
+from ddcl.evaluate.store import ColumnSets, Features, FeatureTask, Outcome
+from ddcl.registry import TOP1, LinearSettings
 
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0], holdout_frac=0.25, max_iterations=500)
 N_CLASSES, D = 3, 4
+ALL: ColumnSets = {"full": [np.arange(D)]}
 
 
 def blobs(n: int, seed: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -26,133 +25,100 @@ def blobs(n: int, seed: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray
     return (centres[labels] + rng.normal(size=(n, D))) * scale, labels
 
 
-def objective(parameters: np.ndarray, x: np.ndarray, labels: np.ndarray, l2_weight: float) -> float:
-    """Mean cross-entropy + l2_weight / 2 · ‖W‖², image by image."""
-    weight, bias = parameters[: N_CLASSES * D].reshape(N_CLASSES, D), parameters[N_CLASSES * D :]
-    total = 0.0
-    for row, label in zip(x, labels, strict=True):
-        logits = weight @ row + bias
-        total += np.log(np.exp(logits - logits.max()).sum()) + logits.max() - logits[label]
-    return total / len(x) + l2_weight / 2 * float((weight**2).sum())
-
-
-@pytest.mark.parametrize("l2_weight", [0.01, 0.3])
-def test_fit_minimises_the_written_out_objective(l2_weight: float) -> None:
-    x, labels = blobs(45, seed=0)
-    start = np.zeros(N_CLASSES * (D + 1))
-    best = minimize(objective, start, args=(x, labels, l2_weight), method="BFGS", options={"gtol": 1e-7})
-    probe = linear.fit(x, labels, l2_weight, 500)
-    found = np.concatenate([probe.coef_.ravel(), probe.intercept_])
-    assert objective(found, x, labels, l2_weight) == pytest.approx(best.fun, abs=1e-6)
-    np.testing.assert_allclose(probe.coef_, best.x[: N_CLASSES * D].reshape(N_CLASSES, D), atol=2e-3)
-    bias = best.x[N_CLASSES * D :]  # a constant added to all biases changes nothing
-    np.testing.assert_allclose(probe.intercept_ - probe.intercept_.mean(), bias - bias.mean(), atol=2e-3)
-
-
-class Fitted:
-    """A stand-in for a probe: right on a share of the images that its penalty decides.
-
-    The weakest penalty fits the images that it was fitted to best, and the others worst.
-    """
-
-    right_frac: ClassVar = {1e-4: 0.5, 1e-2: 0.9, 1.0: 0.7}
-    right_frac_of_fitted: ClassVar = {1e-4: 1.0, 1e-2: 0.95, 1.0: 0.75}
-
-    def __init__(self, l2_weight: float, fitted: np.ndarray) -> None:
-        self.l2_weight, self.fitted = l2_weight, set(fitted[:, 0])
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """The last column holds the label; the rest of the images get a class that does not exist."""
-        labels = np.rint(x[:, -1]).astype(np.int64)
-        right_frac = self.right_frac_of_fitted if set(x[:, 0]) <= self.fitted else self.right_frac
-        labels[round(right_frac[self.l2_weight] * len(x)) :] = -1
-        return labels
-
-
-@pytest.fixture
-def fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[float, np.ndarray]]]:
-    """Replaces `fit` by `Fitted`; collects (penalty, features) of every call."""
-    calls: list[tuple[float, np.ndarray]] = []
-
-    def fake(features: np.ndarray, labels: np.ndarray, l2_weight: float, max_iterations: int) -> Any:
-        calls.append((l2_weight, features))
-        return Fitted(l2_weight, features)
-
-    monkeypatch.setattr(linear, "fit", fake)
-    return calls
-
-
-def numbered(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features (index, label)."""
-    labels = np.arange(n) % N_CLASSES
-    return np.stack([np.arange(n), labels], axis=1).astype(np.float64), labels
-
-
-def test_choose_l2_takes_the_best_on_the_hold_out(fits: list[tuple[float, np.ndarray]]) -> None:
-    x, labels = numbered(120)
-    assert linear.choose_l2(x, labels, SETTINGS, seed=0) == 1e-2
-    assert {weight for weight, _ in fits} == set(SETTINGS.l2_weights)
-    used = {tuple(sorted(features[:, 0])) for _, features in fits}
-    assert len(used) == 1  # all candidates are fitted to the same images
-    assert len(used.pop()) == 90  # and a quarter is held out
-    assert all(np.bincount(features[:, 1].astype(int)).tolist() == [30, 30, 30] for _, features in fits)  # stratified
-
-
-def test_choose_l2_prefers_the_largest_of_equals(
-    fits: list[tuple[float, np.ndarray]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Fitted, "right_frac", {1e-4: 0.8, 1e-2: 0.8, 1.0: 0.8})
-    assert linear.choose_l2(*numbered(120), SETTINGS, seed=0) == 1.0
-
-
-def test_hold_out_depends_on_the_seed_only(fits: list[tuple[float, np.ndarray]]) -> None:
-    for seed in (0, 0, 1):
-        linear.choose_l2(*numbered(120), SETTINGS, seed)
-    images = [set(features[:, 0]) for _, features in fits][:: len(SETTINGS.l2_weights)]
-    assert images[0] == images[1] != images[2]
-
-
-def test_too_few_images_to_hold_out_is_an_error_that_says_so() -> None:
-    x, labels = numbered(4)
-    with pytest.raises(UserError, match=r"cannot hold out 0\.25 of 4 images"):
-        linear.choose_l2(x, labels, SETTINGS, seed=0)
-
-
 def features(n: int, seed: int, scale: float = 1.0) -> Features:
     x, labels = blobs(n, seed, scale)
     return Features(x.astype(np.float32), labels)
 
 
-def test_the_choice_and_the_probe_never_see_the_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+def probe(train: Features, tests: dict[str, Features], seed: int = 0, sets: ColumnSets = ALL) -> Outcome:
+    """The outcome of the first part."""
+    (outcome, *_), *_ = linear.evaluate(FeatureTask(train, tests, sets, seed), SETTINGS).values()
+    return outcome
+
+
+def reference(train: Features, l2_weight: float, index: np.ndarray) -> LogisticRegression:
+    x = (train.features - train.features.mean(0)) / train.features.std(0)
+    fitted = LogisticRegression(C=1 / (l2_weight * len(index)), max_iter=2000, tol=1e-7)
+    return fitted.fit(x[index].astype(np.float64), train.labels[index])
+
+
+# --- the choice of the penalty
+
+
+def test_a_share_of_each_class_is_held_out() -> None:
+    labels = np.repeat([4, 7, 9], [40, 20, 4])
+    fitted, held = linear.hold_out(labels, 0.25, seed=0)
+    assert sorted([*fitted, *held]) == list(range(64))
+    assert np.unique(labels[held], return_counts=True)[1].tolist() == [10, 5, 1]
+    rare = np.array([0, 0, 1, 1])
+    assert np.bincount(rare[linear.hold_out(rare, 0.1, seed=0)[1]]).tolist() == [1, 1]  # one at least,
+    assert np.bincount(rare[linear.hold_out(rare, 0.9, seed=0)[0]]).tolist() == [1, 1]  # and not all
+
+
+def test_hold_out_depends_on_the_seed_only() -> None:
+    first, again, other = (linear.hold_out(np.arange(120) % 3, 0.25, seed)[1] for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_too_few_images_to_hold_out_is_an_error_that_says_so() -> None:
+    with pytest.raises(UserError, match=r"cannot hold out 0\.25 of 4 images: class 1 has 1, 2 are needed"):
+        linear.hold_out(np.array([0, 0, 1, 2]), 0.25, seed=0)
+
+
+def test_the_best_candidate_of_each_part_is_taken_and_the_largest_of_equals() -> None:
+    weights = torch.tensor([1e-4, 1.0, 1e-2])
+    scores = torch.tensor([[5, 3, 9], [7, 2, 7], [4, 4, 4]])
+    assert linear.choose(scores, weights).tolist() == [2, 2, 1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_penalty_is_that_of_a_search_written_out(seed: int) -> None:
+    train = features(240, seed)
+    fitted, held = linear.hold_out(train.labels, SETTINGS.holdout_frac, seed)
+    x = (train.features - train.features.mean(0)) / train.features.std(0)
+    scores = {
+        weight: (reference(train, weight, fitted).predict(x[held]) == train.labels[held]).mean()
+        for weight in SETTINGS.l2_weights
+    }
+    best = max(weight for weight in scores if scores[weight] == max(scores.values()))
+    assert probe(train, {"none-0": features(30, 9)}, seed).chosen["l2_weight"] == best
+
+
+def test_the_choice_and_the_probe_never_see_the_test_split() -> None:
     train, clean = features(60, 0), features(30, 1)
-    seen: list[int] = []
-    original = linear.fit
-
-    def spy(x: np.ndarray, *rest: Any) -> Any:
-        seen.append(len(x))
-        return original(x, *rest)
-
-    monkeypatch.setattr(linear, "fit", spy)
-    alone = linear.evaluate(train, {"none": clean}, SETTINGS, seed=0)
-    assert seen == [45, 45, 45, 60]  # three candidates on three quarters, then the probe on all
+    alone = probe(train, {"none-0": clean})
     wrong = Features(clean.features, (clean.labels + 1) % N_CLASSES)
     far = Features(clean.features * 1000, clean.labels)
-    other = linear.evaluate(train, {"none": wrong, "far": far}, SETTINGS, seed=0)
+    other = probe(train, {"none-0": wrong, "far-0": far})
     assert other.chosen == alone.chosen
-    assert np.array_equal(other.predictions["none"], alone.predictions["none"])
+    assert np.array_equal(other.predictions[TOP1]["none-0"], alone.predictions[TOP1]["none-0"])
+
+
+# --- the probe
 
 
 def test_probe_is_fitted_to_standardised_training_features_with_the_chosen_penalty() -> None:
-    train, test = features(60, 0), features(30, 1)
-    outcome = linear.evaluate(train, {"none": test}, SETTINGS, seed=0)
-    x = train.features.astype(np.float64)
-    mean, std = x.mean(0), x.std(0)
-    probe = linear.fit((x - mean) / std, train.labels, outcome.chosen["l2_weight"], 500)
-    expected = probe.predict((test.features.astype(np.float64) - mean) / std)
-    assert np.array_equal(outcome.predictions["none"], expected)
-    assert outcome.chosen["l2_weight"] in SETTINGS.l2_weights
-    assert outcome.predictions["none"].dtype == np.int64
-    assert (outcome.predictions["none"] == test.labels).mean() > 0.5
+    train, test = features(60, 0), features(3000, 1)
+    outcome = probe(train, {"none-0": test})
+    expected = reference(train, outcome.chosen["l2_weight"], np.arange(60))
+    classes = expected.predict((test.features - train.features.mean(0)) / train.features.std(0))
+    predicted = outcome.predictions[TOP1]["none-0"]
+    assert (predicted == classes).mean() > 0.998  # but for points on a boundary: float32 against float64
+    assert predicted.dtype == np.int64
+    assert (predicted == test.labels).mean() > 0.5
+
+
+def test_a_part_is_probed_as_if_it_were_all_features() -> None:
+    train, test = features(120, 0), features(200, 1)
+    sets = {"full": [np.arange(4)], "dir": [np.array([0, 2, 3])], "dvr": [np.array([1])]}
+    found = linear.evaluate(FeatureTask(train, {"none-0": test}, sets, 0), SETTINGS)
+    for part, (columns,) in sets.items():
+        cut = Features(train.features[:, columns], train.labels), Features(test.features[:, columns], test.labels)
+        alone = probe(cut[0], {"none-0": cut[1]}, sets={part: [np.arange(len(columns))]})
+        assert found[part][0].chosen["l2_weight"] == alone.chosen["l2_weight"]
+        same = found[part][0].predictions[TOP1]["none-0"] == alone.predictions[TOP1]["none-0"]
+        assert same.mean() > 0.99
 
 
 def test_scale_and_shift_of_features_and_constant_columns_do_not_matter() -> None:
@@ -162,22 +128,22 @@ def test_scale_and_shift_of_features_and_constant_columns_do_not_matter() -> Non
         constant = np.full((len(split.features), 1), 3.0, np.float32)
         return Features(np.concatenate([split.features * 64 + 8, constant], axis=1), split.labels)
 
-    before = linear.evaluate(train, {"none": test}, SETTINGS, seed=0)
-    after = linear.evaluate(changed(train), {"none": changed(test)}, SETTINGS, seed=0)
-    assert after.chosen == before.chosen
-    assert np.array_equal(after.predictions["none"], before.predictions["none"])
+    before = probe(train, {"none-0": test})
+    after = probe(changed(train), {"none-0": changed(test)}, sets={"full": [np.arange(D + 1)]})
+    assert after.chosen["l2_weight"] == before.chosen["l2_weight"]
+    assert np.array_equal(after.predictions[TOP1]["none-0"], before.predictions[TOP1]["none-0"])
 
 
 def test_is_deterministic() -> None:
-    train, tests = features(60, 0), {"none": features(30, 1), "color": features(30, 2)}
-    first, again = (linear.evaluate(train, tests, SETTINGS, seed=3) for _ in range(2))
+    train, tests = features(60, 0), {"none-0": features(30, 1), "color-0": features(30, 2)}
+    first, again = (probe(train, tests, seed=3) for _ in range(2))
     assert first.chosen == again.chosen
-    assert all(np.array_equal(first.predictions[name], again.predictions[name]) for name in tests)
+    assert all(np.array_equal(first.predictions[TOP1][name], again.predictions[TOP1][name]) for name in tests)
 
 
 def test_classes_keep_their_numbers() -> None:
     """Labels need not start at 0."""
     train, test = features(60, 0), features(30, 1)
-    shifted = linear.evaluate(Features(train.features, train.labels + 5), {"none": test}, SETTINGS, seed=0)
-    plain = linear.evaluate(train, {"none": test}, SETTINGS, seed=0)
-    assert np.array_equal(shifted.predictions["none"], plain.predictions["none"] + 5)
+    shifted = probe(Features(train.features, train.labels + 5), {"none-0": test})
+    plain = probe(train, {"none-0": test})
+    assert np.array_equal(shifted.predictions[TOP1]["none-0"], plain.predictions[TOP1]["none-0"] + 5)

@@ -11,6 +11,7 @@ from ddcl.evaluate.protocols import Job, column_sets
 from ddcl.evaluate.record import _cells
 from ddcl.evaluate.store import Outcome
 from ddcl.recipes import build_recipe, read_evaluation
+from ddcl.registry import TOP1, TOP1_BEST_TEST
 from ddcl.yaml_models import RandomSubsetsConfig
 
 SUBSETS = RandomSubsetsConfig(draws=6, dir_frac=0.8)
@@ -29,7 +30,7 @@ def job(
 def outcome(**correct: list[int]) -> Outcome:
     """Predictions that are right where `correct` has 1, by draw; `color_0` stands for `color-0`."""
     predicted = {name.replace("__", "."): np.where(np.array(own), LABELS, 1 - LABELS) for name, own in correct.items()}
-    return Outcome({f"{name[:-2]}-{name[-1]}": own for name, own in predicted.items()})
+    return Outcome({TOP1: {f"{name[:-2]}-{name[-1]}": own for name, own in predicted.items()}})
 
 
 # --- columns
@@ -90,7 +91,7 @@ def test_a_random_part_spreads_over_its_columns_and_skips_families() -> None:
 def test_both_metrics_of_the_online_probe_are_cells() -> None:
     fog = {"common_corruptions_3.fog_3-0": LABELS}
     last, best = ({"none-0": LABELS, "color-0": own} | fog for own in (1 - LABELS, LABELS))
-    cells, _ = _cells(job(evaluation="linear_online"), {"full": [Outcome(last, best)]}, LABELS)
+    cells, _ = _cells(job(evaluation="linear_online"), {"full": [Outcome({TOP1: last, TOP1_BEST_TEST: best})]}, LABELS)
     found = {(cell["perturbation"], cell["metric"]): cell["value"] for cell in cells}
     assert found["color", "top1"] == 0.0
     assert found["color", "top1_best_test_epoch"] == 1.0

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,13 +142,13 @@ def test_features_without_a_perturbation_and_damaged_features(copied: Path) -> N
 
 def test_an_encoder_that_changes_while_frozen_is_an_error(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One BatchNorm statistic moved by a forward pass is enough, and no index is left that could be used."""
-    encode = features.encode
+    encode = features.encode_chunks
 
-    def leaking(method: Method, *arguments: Any) -> list[Tensor]:
+    def leaking(method: Method, *arguments: Any) -> Iterator[list[Tensor]]:
         next(method.buffers()).add_(1e-3)
         return encode(method, *arguments)
 
-    monkeypatch.setattr(features, "encode", leaking)
+    monkeypatch.setattr(features, "encode_chunks", leaking)
     run = run_folder(copied)
     folder = own(copied) / "features"
     shutil.rmtree(folder)

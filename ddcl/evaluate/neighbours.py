@@ -1,0 +1,60 @@
+"""The nearest neighbours by cosine, and their weighted vote (Wu et al. 2018, arXiv 1805.01978, sec. 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BANK_BYTES = 2**29  # of voting features that are float32 at once
+BLOCK_BYTES = 2**26  # of similarities that exist at once
+
+
+Columns: TypeAlias = Tensor | slice
+ALL = slice(None)
+
+
+def nearest(bank: Tensor, queries: Tensor, k: int, columns: Columns = ALL) -> tuple[Tensor, Tensor]:
+    """Return the cosines [M, k] of the k nearest of the bank [N, D] to each query [M, D], falling, and their rows.
+
+    Bank and queries pass in blocks, so that memory is bounded; both may be of any float type. columns: that count.
+    """
+    n, width = bank.shape
+    found: list[tuple[Tensor, Tensor]] = []  # of each block of queries, among the bank so far
+    bank_rows = max(k, BANK_BYTES // (4 * width))
+    query_blocks = torch.split(queries, max(1, BLOCK_BYTES // (4 * min(n, bank_rows))))
+    for start in range(0, n, bank_rows):
+        voters = F.normalize(bank[start : start + bank_rows, columns].float(), dim=1)
+        for number, block in enumerate(query_blocks):
+            similarity = F.normalize(block[:, columns].float(), dim=1) @ voters.T  # [m, n]
+            cosine, row = similarity.topk(min(k, len(voters)), dim=1)
+            row += start
+            if start == 0:
+                found.append((cosine, row))
+                continue
+            cosine, row = (torch.cat(pair, dim=1) for pair in zip(found[number], (cosine, row), strict=True))
+            cosine, order = cosine.topk(min(k, cosine.shape[1]), dim=1)
+            found[number] = cosine, row.gather(1, order)
+    return torch.cat([cosine for cosine, _ in found]), torch.cat([row for _, row in found])
+
+
+def knn_predict(
+    bank: tuple[Tensor, Tensor], queries: Tensor, ks: Sequence[int], temperature: float, columns: Columns = ALL
+) -> list[Tensor]:
+    """Return, for each number of neighbours, the predicted class [M] of each query.
+
+    bank: features [N, D] and labels [N] that vote.
+    queries: features [M, D]. columns: of the features, that count.
+    Each of the k nearest by cosine votes for its class with weight ``exp(cosine / temperature)``. Ties go to the
+    lower class index. A k beyond N is N.
+    """
+    features, labels = bank
+    cosine, row = nearest(features, queries, min(max(ks), len(features)), columns)
+    # relative to the nearest, so that a small temperature does not overflow; the arg max is the same
+    weight = torch.exp((cosine - cosine[:, :1]) / temperature)
+    label = labels[row]
+    blank = torch.zeros(len(queries), int(labels.max()) + 1, device=weight.device)
+    return [blank.scatter_add(1, label[:, :k], weight[:, :k]).argmax(dim=1) for k in ks]
