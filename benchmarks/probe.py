@@ -3,10 +3,10 @@
 Ours is what the suite does: extraction of the clean training images and of 5 perturbations × 10 draws of the test
 images, then the linear probes of full, DIR and DVR with 12 candidates of the penalty, files and records included.
 
-The peer is the official code's procedure (main_lincls.py, only_eval.py), once per part and hyperparameter: 200 epochs of
-SGD on augmented images through the frozen encoder, float32, PIL transforms in a DataLoader with 2 workers, the test split
-after each epoch; then 10 passes over the test images per part and perturbation. One epoch and one pass per perturbation
-are timed, the rest is extrapolated.
+The peer is the official code's procedure (main_lincls.py, only_eval.py), once per part and hyperparameter: 200 epochs
+of SGD on augmented images through the frozen encoder, float32, PIL transforms in a DataLoader with 2 workers, the test
+split after each epoch; then 10 passes over the test images per part and perturbation. One epoch and one pass per
+perturbation are timed, the rest is extrapolated.
 
 Accuracy is compared on the same features with 200 epochs of SGD, which is given the same penalty, at the learning rate
 that reaches the lowest training objective.

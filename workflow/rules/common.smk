@@ -2,11 +2,13 @@
 import os
 import re
 import sys
+from functools import cache
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from ddcl.core.errors import UserError
+from ddcl.core.files import canonical_json
 from ddcl.data.location import data_root, missing_message
 from ddcl.grid import Suite
 from ddcl.recipes import data_recipe
@@ -70,10 +72,6 @@ def recipe_of(wildcards):
     return run_of(wildcards).recipe
 
 
-def run_folder(wildcards, input):
-    return os.path.dirname(input.recipe)
-
-
 def recipe_json(wildcards):
     return recipe_of(wildcards).model_dump_json()
 
@@ -103,24 +101,35 @@ def feature_names(wildcards):
 
 
 def feature_recipes(wildcards):
-    return {
-        name: SUITE.perturbations[name].model_dump()
-        for name in feature_names(wildcards)
-    }
+    return recipes_json(tuple(feature_names(wildcards)))
 
 
-def feature_draws(wildcards):
-    """Return how often each random perturbation is drawn."""
-    return max(SUITE.perturbations[name].draws for name in feature_names(wildcards))
+@cache
+def recipes_json(names):
+    return canonical_json([SUITE.perturbations[name].model_dump() for name in names])
 
 
-def evaluated_names(evaluation):
-    """Return the function of wildcards that gives the perturbations of an evaluation."""
+def extract_arguments(wildcards):
+    names = feature_names(wildcards)
+    draws = max(SUITE.perturbations[name].draws for name in names)
+    return f"--draws {draws} --perturbations {' '.join(names)}"
 
-    def names(wildcards):
-        return run_of(wildcards).evaluations[wildcards.eval_dataset][evaluation]
 
-    return names
+def evaluate_arguments(evaluation):
+    """Return the function of wildcards that gives what the command of an evaluation depends on."""
+
+    def arguments(wildcards):
+        run = run_of(wildcards)
+        names = run.evaluations[wildcards.eval_dataset][evaluation]
+        subsets = run.subsets
+        control = (
+            f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac} "
+            if subsets
+            else ""
+        )
+        return f"{control}--perturbations {' '.join(names)}"
+
+    return arguments
 
 
 def evaluation_input(evaluation):
@@ -137,11 +146,6 @@ def evaluation_input(evaluation):
         )
         files["splits"] = f"{EVAL_DATA}/splits"
     return files
-
-
-def subset_arguments(wildcards):
-    subsets = run_of(wildcards).subsets
-    return f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac}" if subsets else ""
 
 
 def record_files(wildcards):

@@ -18,14 +18,13 @@ rule extract:
     resources:
         mem_mb=2000,
     params:
-        run=run_folder,
-        names=feature_names,
-        draws=feature_draws,
+        run=RUN,
+        arguments=extract_arguments,
         recipes=feature_recipes,
         code=extract_code,
     shell:
         "exec python -m ddcl extract --run {params.run} --eval-dataset {wildcards.eval_dataset}"
-        " --threads {threads} --draws {params.draws} --perturbations {params.names} > {log} 2>&1"
+        " --threads {threads} {params.arguments} > {log} 2>&1"
 
 
 # One rule per evaluation of the suite, with its name (linear, knn, …).
@@ -49,13 +48,12 @@ for evaluation in SUITE.evaluations:
         resources:
             mem_mb=1000,
         params:
-            run=run_folder,
+            run=RUN,
             evaluation=evaluation,
-            names=evaluated_names(evaluation),
-            subsets=subset_arguments,
+            arguments=evaluate_arguments(evaluation),
             recipe=SUITE.evaluations[evaluation].model_dump(),
             code=evaluate_digest(SUITE.evaluations[evaluation].protocol),
         shell:
             "exec python -m ddcl evaluate {params.evaluation} --run {params.run}"
-            " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.subsets}"
-            " --perturbations {params.names} > {log} 2>&1"
+            " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments}"
+            " > {log} 2>&1"

@@ -32,7 +32,7 @@ rule pretrain:
     resources:
         mem_mb=2000,
     params:
-        run=run_folder,
+        run=RUN,
         code=pretrain_code,
     shell:
         "exec python -m ddcl pretrain --run {params.run} --threads {threads} >> {log} 2>&1"
