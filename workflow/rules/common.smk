@@ -40,6 +40,7 @@ if workflow.is_main_process:
         logger.warning(missing)
 
 RUN = "results/runs/{dataset}/{variant}/{augmentation}/seed{seed}"
+RUN_FOLDER = RUN.replace("{", "{wildcards.")  # the same in a command
 LOG = "results/logs/{dataset}/{variant}/{augmentation}/seed{seed}"
 BENCHMARK = "results/benchmarks/{dataset}/{variant}/{augmentation}/seed{seed}"
 DATA = "results/data/{dataset}"

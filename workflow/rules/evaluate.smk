@@ -18,12 +18,12 @@ rule extract:
     resources:
         mem_mb=2000,
     params:
-        run=RUN,
         arguments=extract_arguments,
         recipes=feature_recipes,
         code=extract_code,
     shell:
-        "exec python -m ddcl extract --run {params.run} --eval-dataset {wildcards.eval_dataset}"
+        f"exec python -m ddcl extract --run {RUN_FOLDER}"
+        " --eval-dataset {wildcards.eval_dataset}"
         " --threads {threads} {params.arguments} > {log} 2>&1"
 
 
@@ -48,12 +48,12 @@ for evaluation in SUITE.evaluations:
         resources:
             mem_mb=1000,
         params:
-            run=RUN,
             evaluation=evaluation,
             arguments=evaluate_arguments(evaluation),
             recipe=SUITE.evaluations[evaluation].model_dump(),
             code=evaluate_digest(SUITE.evaluations[evaluation].protocol),
         shell:
-            "exec python -m ddcl evaluate {params.evaluation} --run {params.run}"
+            "exec python -m ddcl evaluate {params.evaluation}"
+            f" --run {RUN_FOLDER}"
             " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments}"
             " > {log} 2>&1"

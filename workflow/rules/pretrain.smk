@@ -32,7 +32,7 @@ rule pretrain:
     resources:
         mem_mb=2000,
     params:
-        run=RUN,
         code=pretrain_code,
     shell:
-        "exec python -m ddcl pretrain --run {params.run} --threads {threads} >> {log} 2>&1"
+        f"exec python -m ddcl pretrain --run {RUN_FOLDER}"
+        " --threads {threads} >> {log} 2>&1"
