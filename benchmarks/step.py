@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from ddcl.build import build_method, build_pipeline
+from ddcl.core.devices import keep_freed_memory
 from ddcl.core.pretrain import Pretraining
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
@@ -50,6 +51,7 @@ class PeerSimSiam(nn.Module):
 
 def measure(repeats: int) -> Ratio:
     """Images per second of both paths, one step after another, the loaders' waiting included."""
+    keep_freed_memory()  # as `ddcl pretrain` does; it helps the peer in this process as well
     images = natural_like(IMAGES, 32)
     recipe = build_recipe(("cifar10", "simsiam", "caug"), 0, {"batch_size": BATCH})
     normalisation = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}

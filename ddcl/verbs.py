@@ -181,6 +181,9 @@ def _device(args: Namespace) -> str:
     """Return the device to use, after setting torch's number of threads."""
     import torch
 
+    from ddcl.core.devices import keep_freed_memory
+
+    keep_freed_memory()
     torch.set_num_threads(args.threads)
     if args.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -92,11 +92,11 @@ def build_optimizer(method: Method, config: OptimizerConfig, batch_size: int) ->
     """Return the optimiser of all trainable parameters, at its initial rate."""
     groups, lr = parameter_groups(method, config, batch_size), scaled_lr(config.base_lr, config, batch_size)
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum)
+        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, fused=True)
     if config.name == "lars":
         return LARS(groups, lr, config.momentum, config.weight_decay, config.lars_trust_coefficient)
     adam: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-    return adam(groups, lr=lr, betas=(config.momentum, 0.999))
+    return adam(groups, lr=lr, betas=(config.momentum, 0.999), fused=True)
 
 
 def set_lr(optimizer: Optimizer, factor: float) -> None:

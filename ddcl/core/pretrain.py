@@ -69,6 +69,8 @@ class Pretraining:
         self.optimizer = self._new_optimizer() if loader else None
         native = config.precision == "auto" and native_bf16(self.device.type)
         self.precision = "bf16" if native or config.precision == "bf16" else "fp32"
+        if config.compile:
+            method.encoder.compile()  # in place: names of weights stay
 
     def _new_optimizer(self) -> Optimizer:
         return build_optimizer(self.method, self.config.optimizer, self.config.batch_size)
@@ -77,7 +79,7 @@ class Pretraining:
         """Train to the end, resuming from the state in `work` if there is one."""
         self._resume(work)
         if not self.history:
-            self.history.append({"epoch": 0, "seconds": 0.0, **self.monitor(self.method)})
+            self.history.append({"epoch": 0, "seconds": 0.0, **self._monitored()})
         bar = tqdm(range(self.epoch, self.epochs), initial=self.epoch, total=self.epochs, unit="epoch", disable=None)
         for epoch in bar:
             if self.status == "diverged":
@@ -129,8 +131,15 @@ class Pretraining:
             row[f"std_ratio_{name}"] = float(std_ratio(z.detach()))
             row[f"effective_rank_{name}"] = float(effective_rank(z.detach()))
         if (epoch + 1) % self.config.monitor.every_epochs == 0 or epoch + 1 == self.epochs:
-            row |= self.monitor(self.method)
+            row |= self._monitored()
         return row
+
+    def _monitored(self) -> Row:
+        """Return what the monitor says; not compiled, as evaluation mode is another program."""
+        if not self.config.compile:
+            return self.monitor(self.method)
+        with torch.compiler.set_stance("force_eager"):
+            return self.monitor(self.method)
 
     def _set_rate(self, epoch: int, done: float) -> None:
         """Set the learning rates for the step that comes after the share `done` of `epoch`."""

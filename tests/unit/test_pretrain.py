@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from ddcl.build import build_method
 from ddcl.core.losses import effective_rank
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining, Row
+from ddcl.recipes import build_recipe
 from tests.contract.test_methods import ToyLoader, no_monitor, recipe_of, training
 
 
@@ -110,3 +113,29 @@ def test_a_state_that_cannot_be_used_is_left_and_the_previous_one_is(
     assert "not resumed" in out
     assert "resumed" in out.replace("not resumed", "")
     assert "resume.previous.pt" in out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="compiling needs a C++ compiler")
+def test_a_compiled_encoder_trains_as_the_plain_one(tmp_path: Path) -> None:
+    """The same weights but for rounding, under the same names; the monitor, too, sees the same features."""
+    runs = []
+    for compiled in (False, True):
+        recipe = build_recipe(("digits", "simsiam", "baug"), 0, {"precision": "fp32", "compile": compiled, "epochs": 2})
+        features: list[Tensor] = []
+
+        def monitor(method: Method, features: list[Tensor] = features) -> Row:
+            method.eval()
+            with torch.no_grad():
+                features.append(method.features(torch.ones(3, 3, 16, 16)))
+            return no_monitor(method)
+
+        run = Pretraining(build_method(recipe), ToyLoader(), monitor, recipe.training, ("r", "c"), 0)
+        run.run(tmp_path / str(compiled))
+        runs.append((run.method.state_dict(), features))
+    (plain, seen), (compiled_state, also_seen) = runs
+    assert list(plain) == list(compiled_state)
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled_state[name].float(), value.float(), rtol=5e-2, atol=1e-2)
+    for one, other in zip(seen, also_seen, strict=True):
+        torch.testing.assert_close(other, one, rtol=5e-2, atol=1e-2)
