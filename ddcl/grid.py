@@ -13,7 +13,6 @@ from ddcl.core.config import parse, read_yaml
 from ddcl.core.errors import UserError, check_name
 from ddcl.core.files import canonical_json
 from ddcl.recipes import (
-    AUTHORS_SUFFIX,
     CONFIG_DIR,
     EvaluationRecipe,
     PerturbationRecipe,
@@ -220,7 +219,7 @@ class Suite:
             "epochs": recipe.training.epochs,
             "extra_warmup_epochs": schedule.extra_warmup_epochs,
             "batch_size": recipe.training.batch_size,
-            "authors": recipe.variant.endswith(AUTHORS_SUFFIX),
+            "authors": recipe.authors,
             "targets": list(self._targets(run)),
         }
 

@@ -63,6 +63,11 @@ class Recipe(Model):
         return digest_text(canonical_json(self.model_dump()))
 
     @property
+    def authors(self) -> bool:
+        """Whether the run reproduces the official code, quirks included."""
+        return self.variant.endswith(AUTHORS_SUFFIX)
+
+    @property
     def name(self) -> str:
         """``dataset/variant/augmentation/seedN``: the run's address below results/runs."""
         return f"{self.dataset}/{self.variant}/{self.augmentation}/seed{self.seed}"

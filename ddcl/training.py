@@ -37,7 +37,7 @@ def pretrain(
     method = build_method(recipe).to(device)
     loader = None
     if method.trains:
-        images = read_images(manifest_path, manifest, "pretrain", side_px, workers)
+        images = read_images(manifest_path, manifest, "pretrain", side_px, workers, exact=recipe.authors)
         pipeline = build_pipeline(recipe.ops, side_px, manifest)
         loader = TwoViewLoader(on_device(images, device), pipeline, recipe.training.batch_size, names, device)
     labelled = read_images(manifest_path, manifest, "train", side_px, workers)

@@ -9,7 +9,8 @@ import torch
 from ddcl.core.errors import UserError
 from ddcl.core.method import Batch
 from ddcl.core.seeds import Draws, derive, generator
-from ddcl.data.images import Ask, Images, views
+from ddcl.data.batches import views
+from ddcl.data.images import Ask, Images
 from ddcl.data.views import Pipeline
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ddcl.core.errors import UserError
 from ddcl.core.files import read_json
-from ddcl.data.images import ArrayImages, FileImages, Images
+from ddcl.data.files import FileImages
+from ddcl.data.images import ArrayImages, Images
 from ddcl.data.location import data_root
 
 SCHEMA = 2
@@ -59,11 +60,13 @@ def read_manifest(path: Path, dataset: str, data: dict[str, Any]) -> dict[str, A
     return manifest
 
 
-def read_images(path: Path, manifest: dict[str, Any], split: str, side_px: int, workers: int = 0) -> Images:
+def read_images(
+    path: Path, manifest: dict[str, Any], split: str, side_px: int, workers: int = 0, exact: bool = False
+) -> Images:
     """Return the images of a split, as an encoder of `side_px` sees them.
 
     path: of manifest.json. `pretrain` is `train` where the data set has no images of its own for it.
-    workers: processes that decode files.
+    workers: processes that decode files. exact: never at a reduced resolution.
     """
     if split == "pretrain" and split not in manifest["splits"]:
         split = "train"
@@ -76,7 +79,7 @@ def read_images(path: Path, manifest: dict[str, Any], split: str, side_px: int, 
     data = manifest["data"]
     # the share of the shorter side that the central crop keeps stays that of the data set's YAML
     resize_px = round((data["resize_px"] or data["image_side_px"]) * side_px / data["image_side_px"])
-    return FileImages(data_root(), names, sizes, labels, side_px, resize_px, workers)
+    return FileImages(data_root(), names, sizes, labels, side_px, resize_px, workers, exact)
 
 
 def _read_array(path: Path, manifest: dict[str, Any], split: str, kind: str) -> NDArray[Any]:

@@ -123,7 +123,8 @@ def evaluate_images(job: Job) -> Found:
     manifest = read_manifest(path, job.dataset, data_recipe(job.dataset).model_dump())
     side_px, workers = recipe.data.image_side_px, job.threads if job.threads > 1 else 0
     train, test = (
-        on_device(read_images(path, manifest, split, side_px, workers), job.device) for split in ("train", "test")
+        on_device(read_images(path, manifest, split, side_px, workers, recipe.authors), job.device)
+        for split in ("train", "test")
     )
     evaluation = job.evaluation.evaluation
     identity = [digest, evaluate_digest(job.evaluation.protocol), digest_text(canonical_json(job.evaluation.settings))]

@@ -20,7 +20,8 @@ from ddcl.core.method import Method
 from ddcl.core.optim import lr_factor
 from ddcl.core.seeds import generator
 from ddcl.core.training_config import ScheduleConfig
-from ddcl.data.images import Images, views
+from ddcl.data.batches import views
+from ddcl.data.images import Images
 from ddcl.data.loader import epoch_asks
 from ddcl.recipes import OpRecipe, Recipe
 from ddcl.registry import SgdSettings

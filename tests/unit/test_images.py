@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from torchvision.transforms.v2 import functional as tv
 
 from ddcl.core.errors import UserError
 from ddcl.core.seeds import Draws
-from ddcl.data.images import ArrayImages, Ask, FileImages, Images, chunks, views
+from ddcl.data.batches import views
+from ddcl.data.files import FileImages
+from ddcl.data.images import ArrayImages, Ask, Images, chunks
 from ddcl.data.op_settings import ResizedCropSettings, build_settings
 from ddcl.data.ops_geometry import sample_resized_crop
 from ddcl.data.views import CROP, Pipeline
@@ -83,6 +86,42 @@ def test_nothing_depends_on_the_number_of_workers_or_on_the_batch(folder: Path) 
     assert torch.equal(one[0], alone[0][0][1])
 
 
+@pytest.mark.parametrize("first", ["resized_crop", "horizontal_flip"])
+def test_workers_that_make_the_views_make_the_same_ones(first: str, folder: Path) -> None:
+    ops = [(name, build_settings(name, {}, "test")) for name in (first, "color_jitter", "gaussian_blur")]
+    pipeline = Pipeline(ops, SIDE, [0.4] * 3, [0.2] * 3)
+    asks = [ask(0, 1, views=2), ask(2, 3, 4, views=2)]
+    alone, together = (list(views(files(folder, workers), asks, pipeline, "cpu")) for workers in (0, 2))
+    assert [x.shape[0] for x, _ in together] == [2, 3]
+    assert all(torch.equal(a, b) for x, y in zip(alone, together, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def test_a_large_jpeg_is_decoded_no_larger_than_its_crops_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """300 × 420 px for 32-px views: a crop of all needs a quarter of the resolution, one of 0.3 of the area a half."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    coarse.resize((420, 300), Image.Resampling.BICUBIC).save(tmp_path / "0.jpg", quality=95)
+    images = FileImages(tmp_path, ["0.jpg"], [(tmp_path / "0.jpg").stat().st_size], torch.zeros(1), SIDE, 36)
+    asked = [ask(0, views=2)]
+    sizes = []
+    convert = Image.Image.convert
+    monkeypatch.setattr(
+        Image.Image,
+        "convert",
+        lambda image, *mode: sizes.append(image.size) or convert(image, *mode),  # type: ignore[func-returns-value]
+    )
+    found = {}
+    for share in (1.0, 0.3):
+        crop = ResizedCropSettings(scale=[share, share], ratio=[0.99, 1.01])
+        for exact in (False, True):
+            (found[share, exact],) = list(replace(images, exact=exact).load(asked, crop))
+    assert sizes == [(105, 75), (420, 300), (210, 150), (420, 300)]
+    for share in (1.0, 0.3):
+        for reduced, whole in zip(found[share, False], found[share, True], strict=True):
+            difference = (reduced.float() - whole.float()).abs()
+            assert 0 < difference.mean() < 1.5, difference.mean()  # of 255 levels
+
+
 @pytest.mark.parametrize("source", ["files", "array"])
 def test_views_are_the_pipelines_with_the_crop_done_where_the_pixels_are(source: str, folder: Path) -> None:
     """Whoever cuts the crop, the operations after it draw the same numbers."""
@@ -127,11 +166,11 @@ def test_a_damaged_a_changed_and_a_missing_file_name_themselves(folder: Path, tm
     data = (copy / "2.jpg").read_bytes()
     (copy / "2.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match=r"2\.jpg: \d+ bytes, \d+ when it was prepared"):
-        images.open(2)
+        next(images.load([ask(2)], None))
     (copy / "2.jpg").write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
     (copy / "1.jpg").write_bytes(b"x" * images.sizes_bytes[1])
     with pytest.raises(UserError, match=r"1\.jpg: cannot be read as an image"):
-        images.open(1)
+        next(images.load([ask(1)], None))
     (copy / "0.jpg").unlink()
     with pytest.raises(UserError, match=r"0\.jpg: cannot be read as an image"):
-        images.open(0)
+        next(images.load([ask(0)], None))
