@@ -70,7 +70,7 @@ def measure(repeats: int) -> Ratio:
 
     def ours_rate() -> float:
         start = time.perf_counter()
-        training._train_step(next(batches))
+        training.train_step(next(batches))
         return BATCH / (time.perf_counter() - start)
 
     def peer_rate() -> float:

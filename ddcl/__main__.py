@@ -118,6 +118,14 @@ def build_parser() -> argparse.ArgumentParser:
         device=DEVICE,
         threads=THREADS,
     )
+    verb(
+        verbs.doctor,
+        dataset={"default": "cifar10", "help": "whose images and network to try; need not be there (default: cifar10)"},
+        variant={"default": "ddcl", "help": "name in config/variants (default: ddcl)"},
+        augmentation={"default": "caug", "help": "name in config/augmentations (default: caug)"},
+        device=DEVICE,
+        threads=THREADS,
+    )
     verb(verbs.collect, results=RESULTS, partial=PARTIAL)
     verb(verbs.table, name=_name("name in config/tables"), results=RESULTS)
     verb(verbs.figure, name=_name("name of a figure"), results=RESULTS)

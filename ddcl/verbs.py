@@ -138,6 +138,16 @@ def collect(args: Namespace) -> None:
     print(f"{args.results / 'records.parquet'}: {len(found.records)} cells, {len(found.problems)} problems")
 
 
+def doctor(args: Namespace) -> None:
+    """Measure this machine: images/s of loading, augmentation and step, and which one is the bottleneck."""
+    device = _device(args)
+    from ddcl.doctor import describe, fitting, measure
+    from ddcl.recipes import build_recipe
+
+    recipe = fitting(build_recipe((args.dataset, args.variant, args.augmentation), 0, {}), device)
+    print(describe(recipe, device, args.threads, measure(recipe, device, _workers(args))))
+
+
 def table(args: Namespace) -> None:
     """Write a table as CSV, Markdown and LaTeX."""
     from ddcl.report.render import render_table

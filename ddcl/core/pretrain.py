@@ -106,7 +106,7 @@ class Pretraining:
         step = None
         for index, batch in enumerate(self.loader.epoch(epoch, max(0, epoch - self.warmup))):
             self._set_rate(epoch, index / self.loader.steps)
-            step = self._train_step(batch)
+            step = self.train_step(batch)
             for name, value in {"loss": step.loss, **step.terms}.items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
         assert step is not None
@@ -150,7 +150,8 @@ class Pretraining:
         time = epoch - self.warmup + (done if self.config.schedule.per == "step" else 0.0)
         set_lr(self.optimizer, lr_factor(self.config.schedule, time, self.config.epochs))
 
-    def _train_step(self, batch: Batch) -> Step:
+    def train_step(self, batch: Batch) -> Step:
+        """Update the weights by one batch, on its device already."""
         assert self.optimizer is not None
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         batch = Batch(

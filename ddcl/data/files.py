@@ -36,7 +36,7 @@ class FileImages:
     names: relative to `root`. sizes_bytes: what each file must have, from the manifest.
     side_px: of the square that comes out. resize_px: the shorter side before the central crop of evaluation.
     workers: processes that decode; 0: this one. What comes out does not depend on their number.
-    exact: decode JPEG files whole for random crops too, where a half, a quarter or an eighth of the resolution would do.
+    exact: decode JPEG files whole for random crops too, where a part of the resolution would do.
     """
 
     root: Path
