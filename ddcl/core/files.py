@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
+import platform
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+STALE_SECONDS = 86400
+
+
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and rename the result to `path`.
 
@@ -24,12 +31,13 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     that names the file and what is left; the previous `path` is untouched and the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    _remove_stale(path)
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp{path.suffix}")
     try:
         write(temporary)
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        rename(temporary, path)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -40,6 +48,36 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         raise _disk_full(path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename `source` to `target` in the same folder, so that it stays renamed if the machine fails."""
+    os.replace(source, target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what killed processes left of `path`: of dead ones on this node, and whatever is a day old."""
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp{path.suffix}"):
+        node, _, process = stale.name.removeprefix(f".{path.name}.").removesuffix(f".tmp{path.suffix}").rpartition(".")
+        with contextlib.suppress(FileNotFoundError):  # another process removed it first
+            old = time.time() - stale.stat().st_mtime > STALE_SECONDS
+            if old or (node == platform.node() and not _alive(int(process))):
+                stale.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def _disk_full(path: Path) -> UserError:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcl.core.errors import UserError
+from ddcl.core.interrupt import survive_first_signal
 from ddcl.core.seeds import Draws
 from ddcl.data.op_settings import ResizedCropSettings
 from ddcl.data.ops import Params
@@ -32,6 +33,11 @@ class Ask:
 
     index: Tensor
     draws: tuple[Draws, ...] = ()
+
+    def share(self, rank: int, processes: int) -> Ask:
+        """Return the part of the batch that process `rank` of `processes` takes; they must divide it equally."""
+        index = self.index.view(processes, -1)[rank]
+        return Ask(index, tuple(replace(draws, images=index) for draws in self.draws))
 
 
 class Images(Protocol):
@@ -133,7 +139,11 @@ class FileImages:
                 yield batches[i]
             return
         loader: Iterable[list[Tensor]] = torch.utils.data.DataLoader(
-            batches, batch_size=None, num_workers=self.workers, pin_memory=torch.cuda.is_available()
+            batches,
+            batch_size=None,
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=survive_first_signal,
         )
         yield from loader
 

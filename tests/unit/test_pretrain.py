@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -87,26 +86,3 @@ def test_monitoring_does_not_change_training(tmp_path: Path) -> None:
     often.run(tmp_path / "a")
     never.run(tmp_path / "b")
     assert all(torch.equal(a, b) for a, b in zip(often.method.parameters(), never.method.parameters(), strict=True))
-
-
-@pytest.mark.parametrize("damage", ["truncated", "other recipe"])
-def test_a_state_that_cannot_be_used_is_left_and_the_previous_one_is(
-    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first = training("simsiam")
-    first._save(tmp_path)
-    first.epoch = 3
-    first.history = [{"epoch": 0, "seconds": 0.0}]
-    if damage == "other recipe":
-        first.identity = ["another", "code"]
-    first._save(tmp_path)
-    if damage == "truncated":
-        path = tmp_path / "resume.pt"
-        path.write_bytes(path.read_bytes()[:1000])
-    second = training("simsiam")
-    second._resume(tmp_path)
-    out = capsys.readouterr().out
-    assert second.epoch == 0
-    assert "not resumed" in out
-    assert "resumed" in out.replace("not resumed", "")
-    assert "resume.previous.pt" in out
