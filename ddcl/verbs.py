@@ -72,12 +72,13 @@ def subset(args: Namespace) -> None:
 
 
 def pretrain(args: Namespace) -> None:
-    """Train a run; resumes by itself."""
+    """Train a run; resumes by itself, and shares the threads among the run's processes."""
     from ddcl.core.distributed import relaunch
     from ddcl.recipes import load_recipe
 
     recipe = load_recipe(args.run / "config.json")
     relaunch(recipe.training.processes)
+    args.threads = max(1, args.threads // recipe.training.processes)
     device = _device(args)
     from ddcl.stages import pretrain_digest
     from ddcl.training import Options, pretrain

@@ -46,8 +46,9 @@ def relaunch(wanted: int) -> None:
     The process is replaced, so signals reach torchrun, which passes them on. For several nodes start torchrun yourself.
     """
     if wanted > 1 and "WORLD_SIZE" not in os.environ:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={wanted}"]
-        os.execv(sys.executable, [sys.executable, *torchrun, "-m", "ddcl", *sys.argv[1:]])
+        options = ["--standalone", f"--nproc-per-node={wanted}", "--signals-to-handle=SIGTERM,SIGINT,SIGUSR1"]
+        torchrun = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "--", "ddcl", *sys.argv[1:]]
+        os.execv(sys.executable, torchrun)
 
 
 @contextmanager
@@ -64,6 +65,8 @@ def joined(wanted: int, device: str) -> Iterator[None]:
         if local >= gpus:
             raise UserError(f"training.processes is {wanted}, but this node shows {gpus} GPUs; one process needs one")
         torch.cuda.set_device(local)
+    if int(os.environ["RANK"]):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 -- to the end: what is printed is printed once
     dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=LONGEST_WAIT)
     try:
         yield

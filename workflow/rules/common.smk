@@ -70,6 +70,10 @@ def recipe_of(wildcards):
     return run_of(wildcards).recipe
 
 
+def n_processes(wildcards):
+    return recipe_of(wildcards).training.processes
+
+
 def run_folder(wildcards, input):
     return os.path.dirname(input.recipe)
 
