@@ -166,5 +166,5 @@ def test_workers_outlive_the_first_signal_and_not_the_second(folder: Path) -> No
     os.kill(int(worker.pid or 0), signal.SIGTERM)
     time.sleep(0.2)
     assert worker.is_alive()
-    with pytest.raises(RuntimeError, match="Terminated|exited unexpectedly"):
+    with pytest.raises(RuntimeError, match=r"Terminated|exited unexpectedly"):
         signal_again_and_load()
