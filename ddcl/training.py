@@ -75,7 +75,7 @@ def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: st
     if distributed.rank() == 0:
         for name in OUTPUTS:
             write_atomic(folder / name, partial(_link, work / FINISHED / name))
-        for path in work.glob("resume*"):
+        for path in work.glob("*resume.*"):
             path.unlink()
     return summary
 

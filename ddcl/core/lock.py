@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ def locked(path: Path, what: str) -> Iterator[None]:
             handle.seek(0)
             holder = handle.read().strip() or "another process"
             raise TemporaryError(f"{what}: {holder} is writing it ({path}); wait for it or end it first") from None
+        except OSError as error:
+            print(f"{path}: no locks here ({error.strerror}); a second process would not be noticed", file=sys.stderr)
         job = os.environ.get("SLURM_JOB_ID")
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {platform.node()}{f', Slurm job {job}' if job else ''}\n")

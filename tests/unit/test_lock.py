@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import platform
 import subprocess
@@ -68,3 +70,15 @@ def test_a_lock_can_be_taken_again_and_makes_its_folder(tmp_path: Path) -> None:
     for _ in range(2):
         with locked(tmp_path / "new" / "lock", "run r"):
             pass
+
+
+def test_without_locks_the_work_is_done_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", unsupported)
+    with locked(tmp_path / "lock", "run r"):
+        pass
+    assert "no locks here (No locks available)" in capsys.readouterr().err

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +52,14 @@ def wait_for_a_state(process: subprocess.Popen[str], folder: Path) -> None:
     while not state.exists() or state.stat().st_mtime_ns == before:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
+
+
+def fill(path: Path, process: subprocess.Popen[str]) -> None:
+    """Take whatever room there is, or becomes free, until the process has ended."""
+    with open(path, "ab", buffering=0) as handle:
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                handle.write(bytes(1 << 16))
 
 
 def step_of(folder: Path) -> tuple[int, int]:
@@ -141,17 +149,17 @@ def test_two_processes_stopped_and_started_again_give_the_same_checkpoint(prepar
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small file system")
 def test_a_disk_that_fills_up_while_a_state_is_saved_costs_that_state_only(prepared: Path) -> None:
-    whole, small = new_run(prepared, "roomy", 2), prepared / "small"
+    whole, small = new_run(prepared, "roomy"), prepared / "small"
     assert ddcl("pretrain", "--run", str(whole), cwd=prepared).returncode == 0
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(small)], check=False).returncode:
         pytest.skip("no tmpfs can be mounted here")
+    folder = new_run(prepared, "small/run")
+    process = start(prepared, folder)
     try:
-        folder = new_run(prepared, "small/run", 2)
-        process = start(prepared, folder)
         wait_for_a_state(process, folder)
         filler = small / "filler"
-        filler.write_bytes(b"0" * shutil.disk_usage(small).free)
+        fill(filler, process)
         _, error = process.communicate()
         assert process.returncode == 2
         assert "the disk is full" in error
@@ -161,6 +169,8 @@ def test_a_disk_that_fills_up_while_a_state_is_saved_costs_that_state_only(prepa
         assert "resumed" in done.stdout, done.stderr
         assert digest(folder) == digest(whole)
     finally:
+        process.kill()
+        process.wait()
         subprocess.run(["umount", str(small)], check=True)
 
 
