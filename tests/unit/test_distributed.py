@@ -161,3 +161,19 @@ def test_one_process_asks_nobody() -> None:
     assert distributed.total(x) is x
     assert distributed.mean(x) is x
     assert not dist.is_initialized()
+
+
+def test_a_recipe_of_several_processes_becomes_torchrun_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, arguments: started.append(arguments))
+    monkeypatch.setattr("sys.argv", ["ddcl", "pretrain", "--run", "r"])
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    distributed.relaunch(1)
+    assert started == []
+    distributed.relaunch(3)
+    assert started[0][1:3] == ["-m", "torch.distributed.run"]
+    assert "--nproc-per-node=3" in started[0]
+    assert started[0][-5:] == ["--", "ddcl", "pretrain", "--run", "r"]
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    distributed.relaunch(3)
+    assert len(started) == 1
