@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ SHORT = """
 label: {name}
 protocol: {protocol}
 selection: last epoch
-settings: {{epochs: 3, batch_size: 128, weight_decay: 0.0, lr_classifier: 3.0{more}}}
+settings: {{epochs: 8, batch_size: 128, weight_decay: 0.0, lr_classifier: 3.0{more}}}
 """
 RUN = "results/runs/digits/ddcl/caug/seed0"
 UNDER = ("--perturbations", "none", "color_rotate")
@@ -97,6 +98,8 @@ class Soak:
             return False
         process.send_signal(number)
         status = process.wait()
+        if status == 0:  # it was about to end anyway
+            return False
         self.kills.append(
             {"stage": stage, "signal": number.name, "after_seconds": round(moment, 2), "exit_status": status}
         )
@@ -147,8 +150,10 @@ def disturb_stages(soak: Soak, seconds: dict[str, float], kills: int) -> None:
 
 def disturb_snakemake(soak: Soak, seconds: float, kills: int) -> None:
     """SIGKILL Snakemake; its jobs go on. Started again, it meets them, and is told so until they have ended."""
-    for _ in range(max(1, round(SNAKEMAKE_SHARE * kills))):
-        soak.kill("snakemake", SNAKEMAKE, seconds, [signal.SIGKILL])
+    while len(soak.kills) < max(1, round(SNAKEMAKE_SHARE * kills)):
+        if not soak.kill("snakemake", SNAKEMAKE, seconds, [signal.SIGKILL]):
+            shutil.rmtree(soak.copy / RUN)  # finished: begin anew, or nothing would be left to kill
+            continue
         soak.finish((*SNAKEMAKE, "--unlock"))
         print(f"     snakemake       SIGKILL, {len(soak.kills)} so far", flush=True)
     for _ in range(5):
@@ -212,9 +217,10 @@ def main() -> None:
         raise SystemExit("different from the undisturbed run: " + ", ".join(problems))
     print("all records, predictions, features, histories and checkpoints equal those of the undisturbed run")
     with open(args.output, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, ["stage", "signal", "after_seconds", "exit_status"], lineterminator="\n")
+        columns = ["seed", "stage", "signal", "after_seconds", "exit_status"]
+        writer = csv.DictWriter(handle, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(stages.kills + whole.kills)
+        writer.writerows({"seed": args.seed, **kill} for kill in stages.kills + whole.kills)
 
 
 if __name__ == "__main__":
