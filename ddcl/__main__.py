@@ -1,18 +1,22 @@
 """The command line: one verb per stage, each usable without Snakemake (`ddcl.verbs`).
 
-Exit status: 0 done, 1 a defect of the suite (with a traceback), 2 wrong input (one line that says what and where).
+Exit status: 0 done, 1 a defect of the suite (with a traceback), 2 wrong input (one line that says what and where),
+75 not done and nothing lost: interrupted by a signal with the state saved, or another process is at the same work.
+(Where torchrun starts several processes, its own status 1 takes the place of the last three.)
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ddcl import verbs
-from ddcl.core.errors import UserError
+from ddcl.core.errors import TemporaryError, UserError
+from ddcl.core.interrupt import MINUTES
 
 
 def _positive(text: str) -> int:
@@ -39,6 +43,11 @@ THREADS: Options = {
     "type": _positive,
     "default": 1,
     "help": "CPU threads, and processes that decode images (default: 1)",
+}
+CHECKPOINT_MINUTES: Options = {
+    "type": float,
+    "default": os.environ.get("DDCL_CHECKPOINT_MINUTES", str(MINUTES)),
+    "help": "save the state of a training this often (default: the environment's DDCL_CHECKPOINT_MINUTES, else 10)",
 }
 DEVICE: Options = {"choices": ["auto", "cpu", "cuda"], "default": "auto", "help": "where to compute (default: auto)"}
 NAMES: Options = {"nargs": "+", "required": True, "help": "names in config/perturbations"}
@@ -95,7 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
         available={"type": _positive, "required": True, "help": "images that every class has at least"},
         seed={"type": int, "default": 0, "help": "of the draw (default: 0)"},
     )
-    verb(verbs.pretrain, run=RUN, results=RESULTS, device=DEVICE, threads=THREADS)
+    verb(
+        verbs.pretrain, run=RUN, results=RESULTS, device=DEVICE, threads=THREADS, checkpoint_minutes=CHECKPOINT_MINUTES
+    )
     verb(
         verbs.extract,
         run=RUN,
@@ -117,6 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
         dir_frac=DIR_FRAC,
         device=DEVICE,
         threads=THREADS,
+        checkpoint_minutes=CHECKPOINT_MINUTES,
     )
     verb(
         verbs.doctor,
@@ -141,6 +153,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"ddcl: error: {error}", file=sys.stderr)
         return 2
+    except TemporaryError as error:
+        print(f"ddcl: {error}", file=sys.stderr)
+        return 75
     return 0
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import os
 import shutil
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ddcl.build import build_method, build_pipeline
-from ddcl.core.checkpoint import save_checkpoint
+from ddcl.core import distributed
+from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
 from ddcl.core.devices import device_name
-from ddcl.core.files import write_json, write_text
+from ddcl.core.errors import UserError
+from ddcl.core.files import canonical_json, digest_text, read_json, write_atomic, write_json, write_text
+from ddcl.core.interrupt import MINUTES
+from ddcl.core.lock import locked
 from ddcl.core.pretrain import Pretraining, Row
 from ddcl.core.provenance import provenance
 from ddcl.data.images import on_device
@@ -20,18 +29,60 @@ from ddcl.evaluate.monitor import Monitor
 from ddcl.recipes import Recipe
 
 FIRST_COLUMNS = ("epoch", "seconds", "loss", "lr", "knn_top1")
+OUTPUTS = ("history.csv", "checkpoint.pt", "run.json")
+FINISHED = "finished"  # folder below work
+IDENTITY = "identity.json"
 
 
-def pretrain(
-    recipe: Recipe, manifest_path: Path, folder: Path, device: str, code_digest: str, workers: int = 0
-) -> Pretraining:
-    """Train the run and write checkpoint.pt, history.csv and run.json below `folder`.
+@dataclass(frozen=True)
+class Options:
+    """What does not move a run's numbers (but for rounding on another device).
 
-    workers: processes that decode images, where the data set is kept as files.
-
-    The state for resuming lies in `folder`/work until the run has ended. Two runs of one recipe on one machine give the
-    same checkpoint, bit for bit on a CPU, interrupted or not.
+    workers: processes that decode images, where the data set is kept as files. checkpoint_minutes: of training that an
+    abrupt end may cost.
     """
+
+    device: str = "cpu"
+    workers: int = 0
+    checkpoint_minutes: float = MINUTES
+
+
+def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str, options: Options) -> dict[str, Any]:
+    """Train the run, write history.csv, checkpoint.pt and run.json below `folder`, and return what run.json says.
+
+    The state for resuming lies in `folder`/work, and after the end the outputs lie there too (as links): Snakemake
+    deletes outputs of jobs that it did not see ending, and they are not trained again. Two runs of one recipe on one
+    machine give the same checkpoint, bit for bit on a CPU, interrupted or not.
+    """
+    with distributed.joined(recipe.training.processes, options.device):
+        first = distributed.rank() == 0
+        lock = locked(folder / ".pretrain.lock", recipe.name) if first else contextlib.nullcontext()
+        with lock:
+            return _pretrain(recipe, manifest_path, folder, code_digest, options)
+
+
+def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str, options: Options) -> dict[str, Any]:
+    work = folder / "work"
+    manifest = read_manifest(manifest_path, recipe.dataset, recipe.data.model_dump())
+    identity = [recipe.digest, code_digest, digest_text(canonical_json(manifest["splits"]))]
+    summary = distributed.from_first(lambda: _finished(work / FINISHED, identity))
+    if summary is None:
+        training = _training(recipe, manifest_path, identity, options)
+        training.run(work, options.checkpoint_minutes)
+        summary = _summary(training, recipe, code_digest)
+        if distributed.rank() == 0:
+            _write(training, summary, recipe.name, work / FINISHED)
+    if distributed.rank() == 0:
+        for name in OUTPUTS:
+            write_atomic(folder / name, partial(_link, work / FINISHED / name))
+        for path in work.glob("*resume.*"):
+            path.unlink()
+    return summary
+
+
+def _training(recipe: Recipe, manifest_path: Path, identity: list[str], options: Options) -> Pretraining:
+    """Return the training that a recipe describes, at its beginning."""
+    device, workers = options.device, options.workers
     manifest = read_manifest(manifest_path, recipe.dataset, recipe.data.model_dump())
     side_px, names = recipe.data.image_side_px, (recipe.dataset, recipe.seed)
     method = build_method(recipe).to(device)
@@ -42,42 +93,58 @@ def pretrain(
         loader = TwoViewLoader(on_device(images, device), pipeline, recipe.training.batch_size, names, device)
     labelled = read_images(manifest_path, manifest, "train", side_px, workers)
     monitor = Monitor(labelled, build_pipeline([], side_px, manifest), recipe.training.monitor, names)
-    work = folder / "work"
-    training = Pretraining(method, loader, monitor, recipe.training, (recipe.digest, code_digest), recipe.seed)
-    training.run(work)
-    _write(training, recipe, folder, code_digest)
-    shutil.rmtree(work, ignore_errors=True)
-    return training
+    return Pretraining(method, loader, monitor, recipe.training, identity, recipe.seed)
 
 
-def _write(training: Pretraining, recipe: Recipe, folder: Path, code_digest: str) -> None:
-    """Write the three outputs of a finished run; the checkpoint last, as it is what later stages wait for."""
-    method = training.method
-    content = {
-        "run": recipe.name,
-        "recipe_digest": recipe.digest,
-        "code_digest": code_digest,
-        "status": training.status,
-        "message": training.message,
-        "epochs": training.epoch,
-        "method": {name: value.cpu() for name, value in method.state_dict().items()},
-    }
-    write_text(folder / "history.csv", history_csv(training.history))
-    digest = save_checkpoint(folder / "checkpoint.pt", content)
-    summary = {name: getattr(recipe, name) for name in ("dataset", "variant", "augmentation", "seed")} | {
+def _summary(training: Pretraining, recipe: Recipe, code_digest: str) -> dict[str, Any]:
+    """Return what run.json says, but for the checkpoint's digest."""
+    return {name: getattr(recipe, name) for name in ("dataset", "variant", "augmentation", "seed")} | {
         "schema": 1,
         "status": training.status,
         "message": training.message,
         "epochs": training.epoch,
         "precision": training.precision,
-        "n_parameters": sum(p.numel() for p in method.parameters()),
+        "n_parameters": sum(p.numel() for p in training.method.parameters()),
         "recipe_digest": recipe.digest,
         "code_digest": code_digest,
-        "checkpoint_digest": digest,
         "seconds": training.history[-1]["seconds"],
         **provenance(device_name(training.device.type)),
     }
-    write_json(folder / "run.json", summary)
+
+
+def _write(training: Pretraining, summary: dict[str, Any], run: str, finished: Path) -> None:
+    """Write the three outputs of a finished run to the folder `finished`, and at last what they belong to."""
+    (finished / IDENTITY).unlink(missing_ok=True)
+    content = {name: summary[name] for name in ("recipe_digest", "code_digest", "status", "message", "epochs")} | {
+        "run": run,
+        "method": {name: value.cpu() for name, value in training.method.state_dict().items()},
+    }
+    write_text(finished / "history.csv", history_csv(training.history))
+    digest = save_checkpoint(finished / "checkpoint.pt", content)
+    write_json(finished / "run.json", summary | {"checkpoint_digest": digest})
+    write_json(finished / IDENTITY, [*training.identity, digest])
+
+
+def _finished(finished: Path, identity: list[str]) -> dict[str, Any] | None:
+    """Return what run.json says of the run in the folder `finished`, if it is whole and belongs to `identity`."""
+    try:
+        found = read_json(finished / IDENTITY, "identity")
+        if found != [*identity, load_checkpoint(finished / "checkpoint.pt")[1]]:
+            return None
+        summary: dict[str, Any] = read_json(finished / "run.json", "summary")
+    except UserError:
+        return None
+    print(f"{finished}: this run was finished before; delete the folder to train it again")
+    return summary
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make `target` another name of `source`, as new as if it had been written now; a copy where there are no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    os.utime(target)
 
 
 def history_csv(history: list[Row]) -> str:

@@ -72,21 +72,27 @@ def subset(args: Namespace) -> None:
 
 
 def pretrain(args: Namespace) -> None:
-    """Train a run; resumes by itself."""
-    device = _device(args)
+    """Train a run; resumes by itself, and shares the threads among the run's processes."""
+    from ddcl.core.distributed import relaunch
     from ddcl.recipes import load_recipe
-    from ddcl.stages import pretrain_digest
-    from ddcl.training import pretrain
 
     recipe = load_recipe(args.run / "config.json")
-    digest, workers = pretrain_digest(recipe.method), _workers(args)
-    training = pretrain(recipe, _manifest(args, recipe.dataset), args.run, device, digest, workers)
-    print(f"{recipe.name}: {training.status} after {training.epoch} epochs {training.message}".rstrip())
+    relaunch(recipe.training.processes)
+    args.threads = max(1, args.threads // recipe.training.processes)
+    device = _device(args)
+    from ddcl.stages import pretrain_digest
+    from ddcl.training import Options, pretrain
+
+    options = Options(device, _workers(args), args.checkpoint_minutes)
+    digest = pretrain_digest(recipe.method)
+    summary = pretrain(recipe, _manifest(args, recipe.dataset), args.run, digest, options)
+    print(f"{recipe.name}: {summary['status']} after {summary['epochs']} epochs {summary['message']}".rstrip())
 
 
 def extract(args: Namespace) -> None:
     """Write the features of a trained run, clean and perturbed, on a data set."""
     device = _device(args)
+    from ddcl.core.lock import locked
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.features import Target, extract
     from ddcl.evaluate.store import FOLDER, evaluation_folder
@@ -97,11 +103,13 @@ def extract(args: Namespace) -> None:
     dataset = args.eval_dataset or recipe.dataset
     own = read_manifest(_manifest(args, recipe.dataset), recipe.dataset, recipe.data.model_dump())
     target = Target(dataset, _manifest(args, dataset), evaluation_folder(args.run, dataset) / FOLDER)
-    extract(recipe, args.run, own, target, perturbations, (device, _workers(args)))
+    with locked(target.folder.with_name(f".{FOLDER}.lock"), f"{recipe.name}, features on {dataset}"):
+        extract(recipe, args.run, own, target, perturbations, (device, _workers(args)))
 
 
 def evaluate(args: Namespace) -> None:
     """Evaluate a run on a data set and write a record."""
+    from ddcl.core.lock import locked
     from ddcl.evaluate.protocols import Job
     from ddcl.evaluate.record import evaluate_run
     from ddcl.recipes import load_recipe, read_evaluation
@@ -109,19 +117,20 @@ def evaluate(args: Namespace) -> None:
 
     recipe, evaluation = load_recipe(args.run / "config.json"), read_evaluation(args.evaluation)[1]
     dataset = args.eval_dataset or recipe.dataset
-    record = evaluate_run(
-        Job(
-            recipe=recipe,
-            evaluation=evaluation,
-            dataset=dataset,
-            perturbations=args.perturbations,
-            run=args.run,
-            data=(_manifest(args, recipe.dataset), _manifest(args, dataset)),
-            subsets=RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None,
-            device=_device(args),
-            threads=args.threads,
-        )
+    job = Job(
+        recipe=recipe,
+        evaluation=evaluation,
+        dataset=dataset,
+        perturbations=args.perturbations,
+        run=args.run,
+        data=(_manifest(args, recipe.dataset), _manifest(args, dataset)),
+        subsets=RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None,
+        device=_device(args),
+        threads=args.threads,
+        checkpoint_minutes=args.checkpoint_minutes,
     )
+    with locked(job.folder / f".{args.evaluation}.lock", f"{recipe.name}, {args.evaluation} on {dataset}"):
+        record = evaluate_run(job)
     for cell in record["cells"]:
         value = record["status"] if cell["value"] is None else f"{100 * cell['value']:.1f} %"
         print(f"{recipe.name} {args.evaluation} {cell['part']} {cell['perturbation']} {cell['metric']}: {value}")

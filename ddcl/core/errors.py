@@ -1,4 +1,4 @@
-"""The one exception that means "the user can fix this", and the did-you-mean that goes with it."""
+"""The two exceptions that are no defects: "the user can fix this" and "try again"; and did-you-mean."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ class UserError(Exception):
     """Wrong input. The message says what was asked, what was found, what is allowed, and where.
 
     The command line prints it as one line and exits with status 2; it never comes with a traceback.
+    """
+
+
+class TemporaryError(Exception):
+    """Nothing is wrong and nothing is lost, but the work is not done: the same command will go on with it.
+
+    The process was asked to end, or another one is at the same work. The command line prints it as one line and exits
+    with status 75 (EX_TEMPFAIL of sysexits.h).
     """
 
 

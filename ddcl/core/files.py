@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import io
 import json
 import os
+import platform
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+STALE_SECONDS = 86400
+
+
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and rename the result to `path`.
 
@@ -26,13 +32,14 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     that names the file and what is left; the previous `path` is untouched and the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    _remove_stale(path)
+    temporary = _temporary(path)
     try:
         with _disk_full_explained(path):
             write(temporary)
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())
-            os.replace(temporary, path)
+            rename(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -49,6 +56,40 @@ def _disk_full_explained(path: Path) -> Iterator[None]:
         if shutil.disk_usage(path.parent).free >= 1 << 20:
             raise
         raise _disk_full(path) from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp{path.suffix}")
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename `source` to `target` in the same folder, so that it stays renamed if the machine fails."""
+    os.replace(source, target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what killed processes left of `path`: of dead ones on this node, and whatever is a day old."""
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp{path.suffix}"):
+        node, _, process = stale.name.removeprefix(f".{path.name}.").removesuffix(f".tmp{path.suffix}").rpartition(".")
+        with suppress(FileNotFoundError):  # another process removed it first
+            old = time.time() - stale.stat().st_mtime > STALE_SECONDS
+            if old or (node == platform.node() and not _alive(int(process))):
+                stale.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def _disk_full(path: Path) -> UserError:
@@ -82,12 +123,13 @@ class ArrayWriter:
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
         self.path, self.shape, self.dtype = path, shape, dtype
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.temporary = _temporary(path)
         self.rows, self.digest, self._sha = 0, "", hashlib.sha256()
 
     def __enter__(self) -> ArrayWriter:
         import numpy as np
 
+        _remove_stale(self.path)
         header = io.BytesIO()
         description = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": self.shape}
         np.lib.format.write_array_header_1_0(header, description)
@@ -113,7 +155,7 @@ class ArrayWriter:
                 with _disk_full_explained(self.path):
                     self._file.flush()
                     os.fsync(self._file.fileno())
-                os.replace(self.temporary, self.path)
+                rename(self.temporary, self.path)
                 self.digest = self._sha.hexdigest()
         finally:
             with suppress(OSError):

@@ -16,12 +16,14 @@ from ddcl.core.files import digest_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ddcl", "baselines")
-# Modules that cannot move a number: words, provenance, file writing, and the configuration readers (what they read is
-# in the recipe already, which is compared by content).
+# Modules that cannot move a number: words, provenance, file writing, locks, signals, and the configuration readers
+# (what they read is in the recipe already, which is compared by content).
 NEUTRAL = frozenset(
     {
         "ddcl.core.errors",
         "ddcl.core.files",
+        "ddcl.core.lock",
+        "ddcl.core.interrupt",
         "ddcl.core.config",
         "ddcl.core.training_config",
         "ddcl.yaml_models",

@@ -1,4 +1,7 @@
-"""Losses that more than one method uses. Each returns a scalar; stop-gradients stand in the methods."""
+"""Losses that more than one method uses. Each returns a scalar; stop-gradients stand in the methods.
+
+B is this process's share of the batch; "the batch" is that of all processes together (`ddcl.core.distributed`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ddcl.core import distributed
 
 
 def full_precision(z: Tensor) -> Tensor:
@@ -28,15 +33,25 @@ def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def group_means(values: Tensor, groups: int) -> Tensor:
-    """Return the means [groups] of equal, consecutive groups of a batch's values [B]; `groups` must divide B."""
-    if len(values) % groups:
-        raise ValueError(f"a batch of {len(values)} has no {groups} equal groups")
-    return values.view(groups, -1).mean(dim=1)
+    """Return the means [groups] of equal, consecutive groups of a batch's values [B]; `groups` must divide B.
+
+    Of several processes each returns the means of the groups in its share of the batch.
+    """
+    processes = distributed.processes()
+    if groups == 1:
+        return distributed.mean(values.view(1, -1).mean(dim=1))
+    if groups % processes or len(values) * processes % groups:
+        shared = f" on {processes} processes" if processes > 1 else ""
+        raise ValueError(f"a batch of {len(values) * processes} has no {groups} equal groups{shared}")
+    return values.view(groups // processes, -1).mean(dim=1)
 
 
 def standardise(z: Tensor) -> Tensor:
     """Return z [B, d] with mean 0 and (biased) variance 1 in each column: BatchNorm without affine or memory."""
-    return F.batch_norm(z, None, None, training=True, eps=1e-5)
+    if distributed.processes() == 1:
+        return F.batch_norm(z, None, None, training=True, eps=1e-5)
+    mean, var = distributed.moments(z, [0])
+    return (z - mean) * (var + 1e-5).rsqrt()
 
 
 def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
@@ -44,7 +59,7 @@ def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
 
     Zbontar et al. 2021 (arXiv 2103.03230), eq. 2: columns standardised over the batch, then ``z1ᵀ z2 / B``.
     """
-    return standardise(z1).T @ standardise(z2) / z1.shape[0]
+    return distributed.total(standardise(z1).T @ standardise(z2)) / (len(z1) * distributed.processes())
 
 
 def barlow_twins_loss(z1: Tensor, z2: Tensor, offdiag_weight: float) -> Tensor:

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
+from ddcl.core import distributed
 from ddcl.core.devices import native_bf16
-from ddcl.core.errors import UserError
+from ddcl.core.interrupt import MINUTES
 from ddcl.core.losses import effective_rank, std_ratio
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.optim import build_optimizer, lr_factor, set_lr, set_warmup_lr
+from ddcl.core.resume import SavedStates
 from ddcl.core.seeds import derive
 from ddcl.core.training_config import TrainingConfig
 
@@ -35,8 +37,11 @@ class Loader(Protocol):
     def steps(self) -> int:
         """Steps per epoch."""
 
-    def epoch(self, epoch: int, order: int) -> Iterable[Batch]:
-        """Yield the batches of a 0-based epoch, in the order of epoch `order`; the same at every call."""
+    def epoch(self, epoch: int, order: int, start: int = 0) -> Iterable[Batch]:
+        """Yield the batches of a 0-based epoch from `start` on, in the order of epoch `order`; the same at every call.
+
+        Of several processes each gets its share of them.
+        """
 
 
 class Pretraining:
@@ -45,8 +50,9 @@ class Pretraining:
     method: with its initial weights, on the device to train on.
     loader: batches of two views.
     monitor: called with the method in every `monitor.every_epochs`-th epoch, before the first and after the last.
-    identity: (recipe digest, code digest); a saved state with another one is not resumed.
-    seed: of the run; global draws of a method (dropout) are seeded from it per epoch.
+    identity: digests of recipe, code and data; a saved state with another one is not resumed.
+    seed: of the run; global draws of a method (dropout) are seeded from it in every step, so that they do not depend on
+        where a training was interrupted.
     """
 
     def __init__(
@@ -55,18 +61,21 @@ class Pretraining:
         loader: Loader | None,
         monitor: Callable[[Method], Row],
         config: TrainingConfig,
-        identity: tuple[str, str],
+        identity: Sequence[str],
         seed: int,
     ) -> None:
         self.method, self.loader, self.monitor, self.config = method, loader, monitor, config
         self.identity, self.seed = list(identity), seed
         self.warmup = config.schedule.extra_warmup_epochs if loader else 0
         self.epochs = self.warmup + config.epochs if loader else 0  # in all
-        self.epoch = 0
+        self.epoch = self.step = 0  # done: epochs, and steps of the next one
+        self.sums: dict[str, Tensor] = {}  # of the loss and terms of these steps
+        self.seconds = 0.0  # that these steps took
         self.status, self.message = "ok", ""
         self.history: list[Row] = []
         self.device = next(method.parameters()).device
         self.optimizer = self._new_optimizer() if loader else None
+        self.method_step = distributed.data_parallel(method) if loader else method.step
         native = config.precision == "auto" and native_bf16(self.device.type)
         self.precision = "bf16" if native or config.precision == "bf16" else "fp32"
         if config.compile:
@@ -75,45 +84,65 @@ class Pretraining:
     def _new_optimizer(self) -> Optimizer:
         return build_optimizer(self.method, self.config.optimizer, self.config.batch_size)
 
-    def run(self, work: Path) -> None:
-        """Train to the end, resuming from the state in `work` if there is one."""
-        self._resume(work)
-        if not self.history:
-            self.history.append({"epoch": 0, "seconds": 0.0, **self._monitored()})
+    def run(self, work: Path, checkpoint_minutes: float = MINUTES) -> None:
+        """Train to the end, resuming from the state in `work` if there is one.
+
+        The state is saved every `config.checkpoint_epochs` epochs and, in long epochs, every `checkpoint_minutes`.
+        """
+        with SavedStates(work / "resume.pt", self.identity, checkpoint_minutes) as saved:
+            self._resume(saved.load())
+            if not self.history:
+                self.history.append({"epoch": 0, "seconds": 0.0, **self._monitor()})
+            self._train(saved)
+        self._judge()
+
+    def _train(self, saved: SavedStates) -> None:
         bar = tqdm(range(self.epoch, self.epochs), initial=self.epoch, total=self.epochs, unit="epoch", disable=None)
         for epoch in bar:
             if self.status == "diverged":
                 break
-            row = self._train_epoch(epoch)
+            row = self._train_epoch(epoch, saved)
             self.history.append(row)
-            self.epoch = epoch + 1
+            self.epoch, self.step, self.sums, self.seconds = epoch + 1, 0, {}, 0.0
             bar.set_postfix(loss=f"{row['loss']:.4f}")
             if "knn_top1" in row:
                 tqdm.write(f"epoch {self.epoch}/{self.epochs}  loss {row['loss']:.4f}  kNN {row['knn_top1']:.4f}")
-            if self.epoch % self.config.checkpoint_epochs == 0 and self.epoch < self.epochs:
-                self._save(work)
-        self._judge()
+            if self.epoch < self.epochs and self.status != "diverged":
+                saved.pause(self._state, due=self.epoch % self.config.checkpoint_epochs == 0)
 
-    def _train_epoch(self, epoch: int) -> Row:
-        """Train one epoch; return its history row: means of loss and terms over the steps."""
+    def _train_epoch(self, epoch: int, saved: SavedStates) -> Row:
+        """Train one epoch, or the rest of it; return its history row: means of loss and terms over the steps."""
         assert self.loader is not None
-        started = time.perf_counter()
+        started = time.perf_counter() - self.seconds
         self.method.train()
-        torch.manual_seed(derive(self.seed, "epoch", epoch))
-        if epoch == self.warmup and self.warmup:
+        if epoch == self.warmup and self.warmup and self.step == 0:
             self.optimizer = self._new_optimizer()  # that of the extra warm-up is thrown away
-        sums: dict[str, Tensor] = {}
         step = None
-        for index, batch in enumerate(self.loader.epoch(epoch, max(0, epoch - self.warmup))):
-            self._set_rate(epoch, index / self.loader.steps)
+        for batch in self.loader.epoch(epoch, max(0, epoch - self.warmup), self.step):
+            self._set_rate(epoch, self.step / self.loader.steps)
+            torch.manual_seed(derive(self.seed, "step", epoch, self.step, distributed.rank()))
             step = self.train_step(batch)
             for name, value in {"loss": step.loss, **step.terms}.items():
-                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
+                self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value.detach()
+            self.step += 1
+            self.seconds = time.perf_counter() - started
+            if self.step < self.loader.steps:
+                saved.pause(self._state)
         assert step is not None
         row: Row = {"epoch": epoch + 1, "lr": self.optimizer.param_groups[0]["lr"] if self.optimizer else 0.0}
-        row |= {name: float(value) / self.loader.steps for name, value in sums.items()}
+        row |= {name: float(value) / self.loader.steps for name, value in self._mean_sums().items()}
         row["seconds"] = self.history[-1]["seconds"] + time.perf_counter() - started
         return row | self._measure(epoch, row["loss"], step)
+
+    def _mean_sums(self) -> dict[str, Tensor]:
+        """Return the processes' mean of the sums."""
+        return dict(zip(self.sums, distributed.mean(torch.stack(list(self.sums.values()))), strict=True))
+
+    def _monitor(self) -> Row:
+        """Return what the monitor says in the first process; not compiled, as evaluation mode is another program."""
+        stance = torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
+        with stance:
+            return distributed.from_first(lambda: self.monitor(self.method))
 
     def _measure(self, epoch: int, loss: float, step: Step) -> Row:
         """Return the spread of the last batch's projections and, when it is due, what the monitor says.
@@ -128,18 +157,12 @@ class Pretraining:
             return {}
         row: Row = {}
         for name, z in step.embeddings.items():
-            row[f"std_ratio_{name}"] = float(std_ratio(z.detach()))
-            row[f"effective_rank_{name}"] = float(effective_rank(z.detach()))
+            z = distributed.rows(z)
+            row[f"std_ratio_{name}"] = float(std_ratio(z))
+            row[f"effective_rank_{name}"] = float(effective_rank(z))
         if (epoch + 1) % self.config.monitor.every_epochs == 0 or epoch + 1 == self.epochs:
-            row |= self._monitored()
+            row |= self._monitor()
         return row
-
-    def _monitored(self) -> Row:
-        """Return what the monitor says; not compiled, as evaluation mode is another program."""
-        if not self.config.compile:
-            return self.monitor(self.method)
-        with torch.compiler.set_stance("force_eager"):
-            return self.monitor(self.method)
 
     def _set_rate(self, epoch: int, done: float) -> None:
         """Set the learning rates for the step that comes after the share `done` of `epoch`."""
@@ -158,7 +181,7 @@ class Pretraining:
             batch.x1.contiguous(memory_format=layout), batch.x2.contiguous(memory_format=layout), batch.labels
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            step = self.method.step(batch)
+            step = self.method_step(batch)
         self.optimizer.zero_grad(set_to_none=True)
         step.loss.backward()  # type: ignore[no-untyped-call]
         if self.config.grad_clip_norm is not None:
@@ -182,36 +205,25 @@ class Pretraining:
                 f"effective rank {rank:.2f} is below {limits.min_effective_rank}",
             )
 
-    def _save(self, work: Path) -> None:
-        """Save the state for resuming; the one before it stays until the new one is whole."""
-        state = {
-            "identity": self.identity,
+    def _state(self) -> dict[str, Any]:
+        """Return all that the rest of the training depends on. Nothing random is in it: draws depend on counters."""
+        return {
             "epoch": self.epoch,
+            "step": self.step,
+            "sums": self._mean_sums() if self.sums else {},
+            "seconds": self.seconds,
             "history": self.history,
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.optimizer else {},
         }
-        current = work / "resume.pt"
-        if current.exists():
-            current.replace(work / "resume.previous.pt")
-        save_checkpoint(current, state)
 
-    def _resume(self, work: Path) -> None:
-        """Load the newest whole state in `work` that belongs to this run; say what was found."""
-        for path in (work / "resume.pt", work / "resume.previous.pt"):
-            if not path.exists():
-                continue
-            try:
-                state, _ = load_checkpoint(path)
-            except UserError as error:
-                tqdm.write(f"not resumed: {error}")
-                continue
-            if state["identity"] != self.identity:
-                tqdm.write(f"not resumed: {path} is of another recipe or code")
-                continue
-            self.method.load_state_dict(state["method"])
-            if self.optimizer:  # built anew before a main epoch, so a state of the warm-up never reaches one
-                self.optimizer.load_state_dict(state["optimizer"])
-            self.epoch, self.history = state["epoch"], state["history"]
-            tqdm.write(f"resumed {path} at epoch {self.epoch}/{self.epochs}")
+    def _resume(self, state: dict[str, Any] | None) -> None:
+        """Go on from `state`, if there is one."""
+        if state is None:
             return
+        self.method.load_state_dict(state["method"])
+        if self.optimizer:  # built anew before the first main epoch, so a state of the warm-up never reaches it
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
+        self.sums = {name: value.to(self.device) for name, value in state["sums"].items()}
+        self.seconds = state["seconds"]

@@ -93,7 +93,10 @@ class TrainingConfig(Model):
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     epochs: int = Field(ge=0, description="passes over the pretraining images")
-    batch_size: int = Field(ge=2, description="images per step (two views of each)")
+    batch_size: int = Field(ge=2, description="images per step (two views of each), of all processes together")
+    processes: int = Field(
+        default=1, ge=1, description="processes that train together, one GPU each; they share every batch equally"
+    )
     precision: Literal["fp32", "bf16", "auto"] = Field(
         description="bf16: autocast of forward passes, losses stay float32; auto: bf16 where the device has it natively"
     )
@@ -105,6 +108,12 @@ class TrainingConfig(Model):
     checkpoint_epochs: int = Field(ge=1, description="save the state for resuming every this many epochs")
     monitor: MonitorConfig
     collapse: CollapseConfig
+
+    @model_validator(mode="after")
+    def _batch_is_shared_equally(self) -> TrainingConfig:
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size {self.batch_size} cannot be shared equally by {self.processes} processes")
+        return self
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> TrainingConfig:

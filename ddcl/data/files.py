@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddcl.core.errors import UserError
+from ddcl.core.interrupt import survive_first_signal
 from ddcl.core.seeds import Draws
 from ddcl.data.images import Ask
 from ddcl.data.op_settings import ResizedCropSettings
@@ -72,7 +73,11 @@ class FileImages:
             return (batches[i] for i in range(len(batches)))
         return iter(
             torch.utils.data.DataLoader(
-                batches, batch_size=None, num_workers=self.workers, pin_memory=torch.cuda.is_available()
+                batches,
+                batch_size=None,
+                num_workers=self.workers,
+                pin_memory=torch.cuda.is_available(),
+                worker_init_fn=survive_first_signal,
             )
         )
 

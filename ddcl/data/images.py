@@ -7,7 +7,7 @@ normalisation, device) is `batches.views`, and the same for both.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -24,6 +24,11 @@ class Ask:
 
     index: Tensor
     draws: tuple[Draws, ...] = ()
+
+    def share(self, rank: int, processes: int) -> Ask:
+        """Return the part of the batch that process `rank` of `processes` takes; they must divide it equally."""
+        index = self.index.view(processes, -1)[rank]
+        return Ask(index, tuple(replace(draws, images=index) for draws in self.draws))
 
 
 class Images(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from ddcl.core import distributed
 from ddcl.core.errors import UserError
 from ddcl.core.method import Batch
 from ddcl.core.seeds import Draws, derive, generator
@@ -61,8 +62,13 @@ class TwoViewLoader:
         """Steps per epoch."""
         return len(self.images) // self.batch_size
 
-    def epoch(self, epoch: int, order: int) -> Iterator[Batch]:
-        """Yield the batches of `epoch` (0-based) in the order of epoch `order`."""
-        asks = epoch_asks(len(self.images), self.batch_size, self.names, (epoch, order), n_views=2)
+    def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
+        """Yield this process's share of the batches of `epoch` (0-based) from `start` on, in order of epoch `order`.
+
+        The batches before `start` are neither read nor augmented.
+        """
+        asks = epoch_asks(len(self.images), self.batch_size, self.names, (epoch, order), n_views=2)[start:]
+        if distributed.processes() > 1:
+            asks = [ask.share(distributed.rank(), distributed.processes()) for ask in asks]
         for ask, (x1, x2) in zip(asks, views(self.images, asks, self.pipeline, self.device), strict=True):
             yield Batch(x1, x2, self.images.labels[ask.index].to(self.device))

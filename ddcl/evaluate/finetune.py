@@ -64,7 +64,6 @@ def evaluate(task: ImageTask, settings: FinetuneSettings) -> Outcome:
     training.run(task)
     last = predict()
     network.load_state_dict(training.best[0])
-    task.state.unlink(missing_ok=True)  # an encoder's size; the predictions are what is kept
     chosen = {"n_train": float(len(task.train))}
     return Outcome({TOP1: {CLEAN_DRAW: last.numpy()}, TOP1_BEST_TEST: {CLEAN_DRAW: predict().numpy()}}, chosen)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ddcl.core.errors import UserError
 from ddcl.core.files import canonical_json, digest_text
+from ddcl.core.interrupt import MINUTES
 from ddcl.core.streams import derive
 from ddcl.evaluate.store import (
     FOLDER,
@@ -40,7 +41,7 @@ class Job:
     """One evaluation of one run on one data set.
 
     run: the run's folder. data: manifest.json of the data set that it was trained on, and of `dataset`.
-    subsets: for methods without a split, the control of width.
+    subsets: for methods without a split, the control of width. checkpoint_minutes: as in pretraining.
     """
 
     recipe: Recipe
@@ -52,6 +53,7 @@ class Job:
     subsets: RandomSubsetsConfig | None = None
     device: str = "cpu"
     threads: int = 1
+    checkpoint_minutes: float = MINUTES
 
     @property
     def entry(self) -> EvaluationEntry:
@@ -69,6 +71,11 @@ class Job:
     def folder(self) -> Path:
         """Where features and records of this run and data set lie."""
         return evaluation_folder(self.run, self.dataset)
+
+    @property
+    def work(self) -> Path:
+        """Where a protocol that trains on images keeps its state for resuming."""
+        return self.folder / f"{self.evaluation.evaluation}_work"
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,6 @@ def evaluate_images(job: Job) -> Found:
         on_device(read_images(path, manifest, split, side_px, workers, recipe.authors), job.device)
         for split in ("train", "test")
     )
-    evaluation = job.evaluation.evaluation
     identity = [digest, evaluate_digest(job.evaluation.protocol), digest_text(canonical_json(job.evaluation.settings))]
     identity += [canonical_json(manifest["splits"]), job.subsets.model_dump_json() if job.subsets else ""]
     task = ImageTask(
@@ -137,8 +143,9 @@ def evaluate_images(job: Job) -> Found:
         names=(job.dataset, recipe.seed),
         n_classes=manifest["data"]["n_classes"],
         normalisation=normalisation,
-        state=job.folder / f"{evaluation}_work" / "state.pt",
+        state=job.work / "state.pt",
         identity=identity,
+        checkpoint_minutes=job.checkpoint_minutes,
     )
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
     if "features" not in job.entry.inputs:

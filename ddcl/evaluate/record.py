@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ def evaluate_run(job: Job) -> dict[str, Any]:
     }
     write_atomic(predictions_path(out), lambda path: np.savez_compressed(path, allow_pickle=False, **predictions))
     write_json(out, record)
+    if "features" not in job.entry.inputs:  # fine-tuning: states of an encoder's size; a probe's are small, and kept
+        shutil.rmtree(job.work, ignore_errors=True)
     return record
 
 

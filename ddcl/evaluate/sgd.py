@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ddcl.build import build_pipeline
-from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
-from ddcl.core.errors import UserError
+from ddcl.core.interrupt import MINUTES
 from ddcl.core.method import Method
 from ddcl.core.optim import lr_factor
-from ddcl.core.seeds import generator
+from ddcl.core.resume import SavedStates
+from ddcl.core.seeds import derive, generator
 from ddcl.core.training_config import ScheduleConfig
 from ddcl.data.batches import views
 from ddcl.data.images import Images
@@ -36,7 +36,8 @@ class ImageTask:
     method: the run's, with its trained weights, on the device, without gradients. train, test: the data set's splits.
     names: (data set, seed), which order and draws derive from, the same for all methods.
     normalisation: mean and std that the encoder was trained with.
-    state: file for resuming; identity: what a saved state must belong to.
+    state: file for resuming; identity: what a saved state must belong to; checkpoint_minutes: between saved states, at
+        most.
     """
 
     recipe: Recipe
@@ -48,6 +49,7 @@ class ImageTask:
     normalisation: dict[str, Any]
     state: Path
     identity: list[str]
+    checkpoint_minutes: float = MINUTES
 
     def with_train(self, train: Images) -> ImageTask:
         """Return the same task with other training images."""
@@ -85,30 +87,38 @@ class SgdTraining:
         settings: SgdSettings,
     ) -> None:
         self.units, self.optimizer, self.loss, self.scores, self.settings = units, optimizer, loss, scores, settings
-        self.epoch = 0
+        self.epoch = self.step = 0  # done: epochs, and steps of the next one
         self.top = [-1.0] * len(units)
         self.best: list[dict[str, Tensor]] = [{} for _ in units]
 
     def run(self, task: ImageTask) -> None:
         """Train to the last epoch, resuming from `task.state` if it holds a state of the same training."""
-        self._resume(task)
+        epochs = self.settings.epochs
+        with SavedStates(task.state, task.identity, task.checkpoint_minutes) as saved:
+            self._resume(saved.load())
+            for epoch in tqdm(range(self.epoch, epochs), initial=self.epoch, total=epochs, unit="epoch", disable=None):
+                self._train_epoch(task, epoch, saved)
+                self._follow()
+                self.epoch, self.step = epoch + 1, 0
+                saved.pause(self._state, due=self.epoch % self.settings.save_epochs == 0 or self.epoch == epochs)
+
+    def _train_epoch(self, task: ImageTask, epoch: int, saved: SavedStates) -> None:
+        """Train one epoch, or the rest of it."""
         ops = [OpRecipe(op="resized_crop", settings={"scale": self.settings.crop_scale})]
         ops += [OpRecipe(op="horizontal_flip", settings={"prob": 0.5})] if self.settings.flip else []
         pipeline = build_pipeline(ops, task.recipe.data.image_side_px, task.normalisation)
         names = (*task.names, "probe")
-        epochs = self.settings.epochs
-        for epoch in tqdm(range(self.epoch, epochs), initial=self.epoch, total=epochs, unit="epoch", disable=None):
-            self._set_rate(epoch)
-            asks = epoch_asks(len(task.train), self.settings.batch_size, names, (epoch, epoch), 1, drop_last=False)
-            for ask, (x,) in zip(asks, views(task.train, asks, pipeline, task.device), strict=True):
-                loss = self.loss(x, task.train.labels[ask.index].to(x.device))
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                self.optimizer.step()
-            self.epoch = epoch + 1
-            self._follow()
-            if self.epoch % self.settings.save_epochs == 0 or self.epoch == epochs:
-                self._save(task)
+        self._set_rate(epoch)
+        asks = epoch_asks(len(task.train), self.settings.batch_size, names, (epoch, epoch), 1, drop_last=False)
+        asks = asks[self.step :]
+        for ask, (x,) in zip(asks, views(task.train, asks, pipeline, task.device), strict=True):
+            torch.manual_seed(derive(*names, "step", epoch, self.step))
+            loss = self.loss(x, task.train.labels[ask.index].to(x.device))
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.step += 1
+            saved.pause(self._state)
 
     def _set_rate(self, epoch: int) -> None:
         for group in self.optimizer.param_groups:
@@ -119,33 +129,23 @@ class SgdTraining:
             if score > self.top[i]:
                 self.top[i], self.best[i] = score, copy.deepcopy(self.units[i].state_dict())
 
-    def _save(self, task: ImageTask) -> None:
-        state = {
-            "identity": task.identity,
+    def _state(self) -> dict[str, Any]:
+        return {
             "epoch": self.epoch,
+            "step": self.step,
             "units": [unit.state_dict() for unit in self.units],
             "optimizer": self.optimizer.state_dict(),
             "top": self.top,
             "best": self.best,
         }
-        save_checkpoint(task.state, state)
 
-    def _resume(self, task: ImageTask) -> None:
-        if not task.state.exists():
-            return
-        try:
-            state, _ = load_checkpoint(task.state)
-        except UserError as error:
-            tqdm.write(f"not resumed: {error}")
-            return
-        if state["identity"] != task.identity:
-            tqdm.write(f"not resumed: {task.state} is of another recipe, checkpoint or code")
+    def _resume(self, state: dict[str, Any] | None) -> None:
+        if state is None:
             return
         for unit, own in zip(self.units, state["units"], strict=True):
             unit.load_state_dict(own)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.top, self.best = state["epoch"], state["top"], state["best"]
-        tqdm.write(f"resumed {task.state} at epoch {self.epoch}/{self.settings.epochs}")
+        self.epoch, self.step, self.top, self.best = (state[name] for name in ("epoch", "step", "top", "best"))
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

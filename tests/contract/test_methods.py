@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from ddcl.build import build_method
 from ddcl.core.checkpoint import state_digest, weights_digest
-from ddcl.core.method import Batch, Method
+from ddcl.core.errors import TemporaryError
+from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining, Row
 from ddcl.core.seeds import generator
 from ddcl.recipes import Recipe, build_recipe
@@ -38,13 +41,14 @@ class ToyLoader:
 
     steps = 4
 
-    def epoch(self, epoch: int, order: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
         rng = generator("toy", epoch)
         kinds = torch.randn(4, 3, 16, 16, generator=generator("kinds"))
-        for _ in range(self.steps):
+        for step in range(self.steps):
             label = torch.randint(4, (32,), generator=rng)
             noise = 0.5 * torch.randn(2, 32, 3, 16, 16, generator=rng)
-            yield Batch(kinds[label] + noise[0], kinds[label] + noise[1], label)
+            if step >= start:
+                yield Batch(kinds[label] + noise[0], kinds[label] + noise[1], label)
 
 
 def no_monitor(method: Method) -> Row:
@@ -111,28 +115,71 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.parametrize("by", ["a kill", "a signal"])
 @pytest.mark.parametrize("name", TRAINED)
 def test_interrupted_and_resumed_equals_uninterrupted(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In the middle of the fourth epoch: a kill costs the steps since the last saved state, a signal none."""
     whole = training(name)
     whole.run(tmp_path / "whole")
 
     step = Pretraining._train_step
-    counter = {"left": 14}  # in the middle of the fourth epoch
+    done: list[Batch] = []
 
-    def killing_step(self: Pretraining, batch: Batch) -> object:
-        counter["left"] -= 1
-        if counter["left"] == 0:
-            raise KilledError
+    def interrupted_step(self: Pretraining, batch: Batch) -> Step:
+        done.append(batch)
+        if len(done) == 14:
+            if by == "a kill":
+                raise KilledError
+            signal.raise_signal(signal.SIGTERM)
         return step(self, batch)
 
-    monkeypatch.setattr(Pretraining, "_train_step", killing_step)
-    with pytest.raises(KilledError):
-        training(name).run(tmp_path / "killed")
-    monkeypatch.undo()
+    monkeypatch.setattr(Pretraining, "_train_step", interrupted_step)
+    with pytest.raises(KilledError if by == "a kill" else TemporaryError):
+        training(name).run(tmp_path / "interrupted")
+    assert len(done) == 14
     resumed = training(name)
-    resumed.run(tmp_path / "killed")
+    resumed.run(tmp_path / "interrupted")
 
+    assert len(done) == 6 * 4 + (2 if by == "a kill" else 0)
     assert state_digest(dict(resumed.method.state_dict())) == state_digest(dict(whole.method.state_dict()))
     assert [{**row, "seconds": 0} for row in resumed.history] == [{**row, "seconds": 0} for row in whole.history]
+
+
+def test_a_method_that_draws_for_itself_is_resumed_exactly_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    """Dropout draws from torch's global generator, which nobody else may touch in between."""
+
+    def dropping() -> Pretraining:
+        run = training("simsiam")
+        run.method.encoder = nn.Sequential(run.method.encoder, nn.Dropout(0.5))
+        return run
+
+    whole, other = dropping(), training("simsiam")
+    whole.run(tmp_path / "whole")
+    other.run(tmp_path / "other")
+    assert weights_digest(whole.method) != weights_digest(other.method)
+
+    first = dropping()
+    first.loader = Signalling(after=9)
+    with pytest.raises(TemporaryError):
+        first.run(tmp_path / "interrupted")
+    assert (first.epoch, first.step) == (2, 2)
+    torch.randn(100)
+    resumed = dropping()
+    resumed.run(tmp_path / "interrupted")
+    assert weights_digest(resumed.method) == weights_digest(whole.method)
+
+
+class Signalling(ToyLoader):
+    """Raises SIGUSR1 before it yields batch `after`, counted from 0 over all epochs."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
+        for batch in super().epoch(epoch, order, start):
+            if self.left == 0:
+                signal.raise_signal(signal.SIGUSR1)
+            self.left -= 1
+            yield batch

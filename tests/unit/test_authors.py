@@ -97,9 +97,9 @@ class RecordingLoader(ToyLoader):
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
 
-    def epoch(self, epoch: int, order: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
         self.asked.append((epoch, order))
-        return super().epoch(epoch, order)
+        return super().epoch(epoch, order, start)
 
 
 def warmed(loader: ToyLoader, seed: int = 0) -> Pretraining:

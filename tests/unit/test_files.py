@@ -1,16 +1,20 @@
-"""Arrays that are written chunk by chunk: the file numpy would have written, whole or not there."""
+"""Files are whole or not there: arrays written chunk by chunk, and what killed processes leave beside a file."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import platform
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ddcl.core.errors import UserError
-from ddcl.core.files import ArrayWriter
+from ddcl.core.files import STALE_SECONDS, ArrayWriter, write_text
 
 ROWS = np.arange(24, dtype=np.float32).reshape(6, 4)
 
@@ -45,3 +49,29 @@ def test_a_full_disk_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError, match="the disk is full"), ArrayWriter(tmp_path / "a.npy", (6, 4), "f4") as writer:
         writer.write(ROWS)
     assert not list(tmp_path.iterdir())
+
+
+def left(folder: Path, node: str, process: int, name: str = "a.json", age_seconds: float = 0.0) -> Path:
+    path = folder / f".{name}.{node}.{process}.tmp.json"
+    path.write_text("half")
+    then = time.time() - age_seconds
+    os.utime(path, (then, then))
+    return path
+
+
+def test_leftovers_of_dead_processes_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    here = platform.node()
+    dead = left(tmp_path, here, ended.pid)
+    ancient = left(tmp_path, "another.node", 1, age_seconds=STALE_SECONDS + 60)
+    kept = [
+        left(tmp_path, here, os.getppid()),
+        left(tmp_path, "another.node", ended.pid),
+        left(tmp_path, here, ended.pid, name="b.json"),
+    ]
+    write_text(tmp_path / "a.json", "{}")
+    assert not dead.exists()
+    assert not ancient.exists()
+    assert all(path.exists() for path in kept)
+    assert (tmp_path / "a.json").read_text() == "{}"

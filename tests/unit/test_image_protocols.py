@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from ddcl.build import build_method, build_pipeline
+from ddcl.core.errors import TemporaryError
 from ddcl.core.pretrain import Pretraining
+from ddcl.core.resume import SavedStates
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
 from ddcl.data.readers.arrays import read_digits
@@ -192,23 +195,24 @@ def test_the_best_test_epoch_is_the_first_of_the_best(digits: dict[str, ArrayIma
     assert not torch.equal(states[1]["classifier.weight"], states[2]["classifier.weight"])
 
 
+def predictions(protocol: str, digits: dict[str, ArrayImages], folder: Path) -> list[NDArray[np.int64]]:
+    """Predictions after the last and after the best epoch of a short training that saves every epoch."""
+    folder.mkdir(exist_ok=True)
+    task = task_of(digits, folder, n_train=128)
+    if protocol == "finetune":
+        outcome = finetune.evaluate(task, finetune_settings(save_epochs=1))
+    else:
+        tests = Stored({CLEAN_DRAW: features_of(task)[1]})
+        settings = online_settings(epochs=4, save_epochs=1, crop_scale=[0.3, 1.0], flip=True)
+        outcome = online.evaluate(task, {"full": [np.arange(32)]}, tests, settings)["full"][0]  # type: ignore[arg-type]
+    return [outcome.predictions[metric][CLEAN_DRAW] for metric in (TOP1, TOP1_BEST_TEST)]
+
+
 @pytest.mark.parametrize("protocol", ["online", "finetune"])
-def test_interrupted_and_resumed_equals_uninterrupted(
+def test_killed_and_resumed_equals_uninterrupted(
     protocol: str, digits: dict[str, ArrayImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def predictions(folder: Path) -> list[NDArray[np.int64]]:
-        task = task_of(digits, folder, n_train=128)
-        if protocol == "finetune":
-            outcome = finetune.evaluate(task, finetune_settings(save_epochs=1))
-        else:
-            tests = Stored({CLEAN_DRAW: features_of(task)[1]})
-            settings = online_settings(epochs=4, save_epochs=1, crop_scale=[0.3, 1.0], flip=True)
-            outcome = online.evaluate(task, {"full": [np.arange(32)]}, tests, settings)["full"][0]  # type: ignore[arg-type]
-        return [outcome.predictions[TOP1][CLEAN_DRAW], outcome.predictions[TOP1_BEST_TEST][CLEAN_DRAW]]
-
-    for folder in ("whole", "killed"):
-        (tmp_path / folder).mkdir()
-    whole = predictions(tmp_path / "whole")
+    whole = predictions(protocol, digits, tmp_path / "whole")
     follow, left = SgdTraining._follow, [3]
 
     def killing(self: SgdTraining) -> None:
@@ -219,12 +223,37 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
     monkeypatch.setattr(SgdTraining, "_follow", killing)
     with pytest.raises(KeyboardInterrupt):
-        predictions(tmp_path / "killed")
+        predictions(protocol, digits, tmp_path / "killed")
     monkeypatch.undo()
-    epochs = []
+    epochs: list[int] = []
     monkeypatch.setattr(SgdTraining, "_set_rate", _noting(SgdTraining._set_rate, epochs))
-    assert all(np.array_equal(a, b) for a, b in zip(whole, predictions(tmp_path / "killed"), strict=True))
+    again = predictions(protocol, digits, tmp_path / "killed")
+    assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
     assert epochs == [2, 3]
+
+
+@pytest.mark.parametrize("protocol", ["online", "finetune"])
+def test_a_signal_in_the_middle_of_an_epoch_costs_no_step(
+    protocol: str, digits: dict[str, ArrayImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause, paused = SavedStates.pause, [0]
+
+    def signalled(self: SavedStates, state: Any, due: bool = False) -> None:
+        paused[0] += 1
+        if paused[0] == moment:
+            signal.raise_signal(signal.SIGTERM)
+        pause(self, state, due)
+
+    monkeypatch.setattr(SavedStates, "pause", signalled)
+    moment = -1
+    whole = predictions(protocol, digits, tmp_path / "whole")
+    n, paused[0] = paused[0], 0
+    moment = n // 2
+    with pytest.raises(TemporaryError, match="SIGTERM"):
+        predictions(protocol, digits, tmp_path / "stopped")
+    again = predictions(protocol, digits, tmp_path / "stopped")
+    assert paused[0] == n
+    assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
 
 
 def _noting(set_rate: Any, epochs: list[int]) -> Any:

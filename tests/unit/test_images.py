@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,3 +178,32 @@ def test_a_damaged_a_changed_and_a_missing_file_name_themselves(folder: Path, tm
     (copy / "0.jpg").unlink()
     with pytest.raises(UserError, match=r"0\.jpg: cannot be read as an image"):
         next(images.load([ask(0)], None))
+
+
+def test_workers_outlive_the_first_signal_and_not_the_second(folder: Path) -> None:
+    """Slurm signals all processes of a job; without its workers the training could not finish its step."""
+    asks = [ask(0, 1, views=1) for _ in range(40)]
+    expected = list(files(folder).load(asks, CROPPING))
+    loading = files(folder, workers=2).load(asks, CROPPING)
+    found = [next(loading)]
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(int(worker.pid or 0), signal.SIGTERM)
+    found += list(loading)
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(found, expected, strict=True))
+
+    loading = files(folder, workers=1).load(asks, CROPPING)
+    next(loading)
+    (worker,) = (each for each in multiprocessing.active_children() if each not in workers)
+
+    def signal_again_and_load() -> None:
+        os.kill(int(worker.pid or 0), signal.SIGTERM)
+        worker.join(5)
+        list(loading)
+
+    os.kill(int(worker.pid or 0), signal.SIGTERM)
+    time.sleep(0.2)
+    assert worker.is_alive()
+    with pytest.raises(RuntimeError, match=r"Terminated|exited unexpectedly"):
+        signal_again_and_load()

@@ -92,29 +92,6 @@ def test_monitoring_does_not_change_training(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(often.method.parameters(), never.method.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "other recipe"])
-def test_a_state_that_cannot_be_used_is_left_and_the_previous_one_is(
-    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first = training("simsiam")
-    first._save(tmp_path)
-    first.epoch = 3
-    first.history = [{"epoch": 0, "seconds": 0.0}]
-    if damage == "other recipe":
-        first.identity = ["another", "code"]
-    first._save(tmp_path)
-    if damage == "truncated":
-        path = tmp_path / "resume.pt"
-        path.write_bytes(path.read_bytes()[:1000])
-    second = training("simsiam")
-    second._resume(tmp_path)
-    out = capsys.readouterr().out
-    assert second.epoch == 0
-    assert "not resumed" in out
-    assert "resumed" in out.replace("not resumed", "")
-    assert "resume.previous.pt" in out
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="compiling needs a C++ compiler")
 def test_a_compiled_encoder_trains_as_the_plain_one(tmp_path: Path) -> None:

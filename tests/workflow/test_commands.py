@@ -96,9 +96,11 @@ def test_help_of_every_verb_needs_no_torch() -> None:
 
 def test_a_run_leaves_all_its_files(trained: Path) -> None:
     names = {path.name for path in run_folder(trained).iterdir()}
-    assert names == {"config.json", "checkpoint.pt", "history.csv", "run.json", "on"}
+    assert names == {"config.json", "checkpoint.pt", "history.csv", "run.json", "on", "work", ".pretrain.lock"}
+    assert [path.name for path in (run_folder(trained) / "work").iterdir()] == ["finished"]
     records = {"linear.json", "linear_predictions.npz", "knn.json", "knn_predictions.npz"}
-    assert {path.name for path in own(trained).iterdir()} == records | {"features"}
+    locks = {".features.lock", ".linear.lock", ".knn.lock"}
+    assert {path.name for path in own(trained).iterdir()} == records | locks | {"features"}
     record = read_json(own(trained) / "knn.json", "record")
     assert {cell["part"] for cell in record["cells"]} == {"full", "dir", "dvr"}
     assert all(cell["n"] == 450 and 0 <= cell["value"] <= 1 for cell in record["cells"])
@@ -185,6 +187,7 @@ def test_dataset_that_does_not_match_its_manifest(copied: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
+    shutil.rmtree(run_folder(copied) / "work")  # a finished run would not read the images
     line = refused(copied, "pretrain", "--run", str(run_folder(copied)))
     assert "train_images.npy: does not match manifest.json" in line
 
@@ -261,4 +264,4 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_checkpoint(traine
     assert done.returncode == 0, done.stderr
     assert "resumed" in done.stdout
     assert digest(killed) == digest(whole)
-    assert not (killed / "work").exists()
+    assert not list((killed / "work").glob("resume*"))

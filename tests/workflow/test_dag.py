@@ -155,7 +155,7 @@ class TestAfterARun:
             ("config/evaluations/knn.yaml", "temperature: 0.1", "temperature: 0.2", {"knn": 5}, TRAINING | {"linear"}),
             ("config/perturbations/color_rotate.yaml", "90.0", "45.0", {"extract": 5, "linear": 5}, {"pretrain"}),
             # code: the engine, a baseline, an evaluation, extraction. kNN also serves the monitor of training
-            ("ddcl/core/pretrain.py", "self.epoch = 0", "self.epoch = +0", {"pretrain": 5, "knn": 5}, {"resolve"}),
+            ("ddcl/core/pretrain.py", "seconds = 0.0", "seconds = +0.0", {"pretrain": 5, "knn": 5}, {"resolve"}),
             ("baselines/simsiam.py", "-0.5 *", "-0.25 *", {"pretrain": 2, "extract": 2, "knn": 2}, {"resolve"}),
             ("ddcl/evaluate/logistic.py", "TOLERANCE = 1e-5", "TOLERANCE = 2e-5", {"linear": 5}, TRAINING | {"knn"}),
             ("ddcl/evaluate/knn.py", "k = min(k, ", "k = +min(k, ", {"pretrain": 5, "knn": 5}, {"resolve"}),

@@ -73,6 +73,10 @@ def recipe_of(wildcards):
     return run_of(wildcards).recipe
 
 
+def n_processes(wildcards):
+    return recipe_of(wildcards).training.processes
+
+
 def recipe_json(wildcards):
     return recipe_of(wildcards).model_dump_json()
 

@@ -28,7 +28,7 @@ rule pretrain:
         f"{BENCHMARK}/pretrain.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: n_processes
     resources:
         mem_mb=2000,
     params:

@@ -1,0 +1,84 @@
+"""Trainings that may be interrupted after any step: when their state is saved, and which state they go on from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from ddcl.core import distributed
+from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
+from ddcl.core.errors import TemporaryError, UserError
+from ddcl.core.files import rename
+from ddcl.core.interrupt import Interruption
+
+
+class SavedStates:
+    """The newest state of a training and the one before it, `NAME.pt` and `NAME.previous.pt`.
+
+    At any moment one of them is whole. Enter it around the training: signals then end it after a step only, in `pause`.
+
+    path: of the newest. identity: what a state must belong to. minutes: without a saved state, at most.
+    """
+
+    def __init__(self, path: Path, identity: list[str], minutes: float) -> None:
+        self.path, self.identity, self.seconds = path, identity, 60 * minutes
+        self.previous, self.next = (path.with_name(f"{path.stem}.{name}.pt") for name in ("previous", "next"))
+        self.interruption = Interruption()
+        self.newest_is_good = False
+        self.saved_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self.interruption.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.interruption.__exit__()
+
+    def pause(self, state: Callable[[], dict[str, Any]], due: bool = False) -> None:
+        """Save `state()` if it is due or was not saved for `minutes`; after a signal, save it and end the process.
+
+        Call it when a step or an epoch is done. `TemporaryError` is what ends the process.
+        """
+        signalled = self.interruption.signal
+        late = time.monotonic() - self.saved_at >= self.seconds
+        wish = distributed.largest(2 if signalled else int(due or late))  # the processes save and end together
+        if wish:
+            self.save(state())
+        if wish == 2:
+            by = signalled or "another process"
+            raise TemporaryError(f"interrupted by {by}; the state is in {self.path}, and the same command goes on")
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Save `state`. It is whole on disk before anything is renamed, and only a good state becomes the previous."""
+        if distributed.rank() == 0:
+            save_checkpoint(self.next, {"identity": self.identity, **state})
+            if self.newest_is_good:
+                rename(self.path, self.previous)
+            rename(self.next, self.path)
+        self.newest_is_good = True
+        self.saved_at = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest whole state of this training, or None; say what was found."""
+        return distributed.from_first(self._load)
+
+    def _load(self) -> dict[str, Any] | None:
+        for path in (self.path, self.previous):
+            if not path.exists():
+                continue
+            try:
+                state, _ = load_checkpoint(path)
+            except UserError as error:
+                tqdm.write(f"not resumed: {error}")
+                continue
+            if state["identity"] != self.identity:
+                tqdm.write(f"not resumed: {path} is of another recipe, checkpoint, data or code")
+                continue
+            tqdm.write(f"resumed {path} after {state['epoch']} epochs and {state['step']} steps")
+            self.newest_is_good = path == self.path
+            return state
+        return None
