@@ -9,6 +9,13 @@ from snakemake.logging import logger
 from ddcl.core.errors import UserError
 from ddcl.data.location import data_root, missing_message
 from ddcl.grid import Suite
+from ddcl.needs import (
+    evaluate_needs,
+    extract_needs,
+    is_short,
+    prepare_needs,
+    pretrain_needs,
+)
 from ddcl.recipes import data_recipe
 from ddcl.stages import (
     collect_digest,
@@ -158,6 +165,43 @@ def record_files(wildcards):
             ),
         ]
     ]
+
+
+def needs_of(stage, wildcards, *evaluation):
+    """Return what the job of a stage (a function of `ddcl.needs`) needs."""
+    if stage is prepare_needs:
+        return stage(SUITE.dataset_configs[wildcards.dataset])
+    where = [] if stage is pretrain_needs else [wildcards.eval_dataset]
+    return stage(SUITE, run_of(wildcards), *where, *evaluation)
+
+
+def cpus(stage, *evaluation):
+    return lambda wildcards: needs_of(stage, wildcards, *evaluation).cpus
+
+
+def resources(stage, *evaluation):
+    """Return the functions of a stage's resources; tried again, a job gets up to three times the memory and time."""
+
+    def amount(name, most):
+        return lambda wildcards, attempt: (
+            getattr(needs_of(stage, wildcards, *evaluation), name) * min(attempt, most)
+        )
+
+    return {
+        "gpu": amount("gpu", 1),
+        "mem_mb": amount("mem_mb", 3),
+        "disk_mb": amount("disk_mb", 1),
+        "runtime": amount("runtime", 3),
+    }
+
+
+def group_of(evaluation):
+    """Return the function that puts the short evaluations of features into one cluster job with their extraction."""
+    return lambda wildcards: (
+        "evaluation"
+        if is_short(needs_of(evaluate_needs, wildcards, evaluation))
+        else None
+    )
 
 
 def targets():
