@@ -12,6 +12,7 @@ from ddcl.core.checkpoint import save_checkpoint
 from ddcl.core.devices import device_name
 from ddcl.core.files import write_json, write_text
 from ddcl.core.pretrain import Pretraining, Row
+from ddcl.core.progress import Progress
 from ddcl.core.provenance import provenance
 from ddcl.data.images import on_device
 from ddcl.data.loader import TwoViewLoader
@@ -44,7 +45,8 @@ def pretrain(
     monitor = Monitor(labelled, build_pipeline([], side_px, manifest), recipe.training.monitor, names)
     work = folder / "work"
     training = Pretraining(method, loader, monitor, recipe.training, (recipe.digest, code_digest), recipe.seed)
-    training.run(work)
+    images_per_epoch = loader.steps * recipe.training.batch_size if loader else 0
+    training.run(work, Progress(work, training.epochs, images_per_epoch))
     _write(training, recipe, folder, code_digest)
     shutil.rmtree(work, ignore_errors=True)
     return training

@@ -73,9 +73,13 @@ class Pretraining:
     def _new_optimizer(self) -> Optimizer:
         return build_optimizer(self.method, self.config.optimizer, self.config.batch_size)
 
-    def run(self, work: Path) -> None:
-        """Train to the end, resuming from the state in `work` if there is one."""
+    def run(self, work: Path, progress: Callable[[int], None] = lambda epoch: None) -> None:
+        """Train to the end, resuming from the state in `work` if there is one.
+
+        progress: called with the number of epochs done, before the first one and after each.
+        """
         self._resume(work)
+        progress(self.epoch)
         if not self.history:
             self.history.append({"epoch": 0, "seconds": 0.0, **self.monitor(self.method)})
         bar = tqdm(range(self.epoch, self.epochs), initial=self.epoch, total=self.epochs, unit="epoch", disable=None)
@@ -85,6 +89,7 @@ class Pretraining:
             row = self._train_epoch(epoch)
             self.history.append(row)
             self.epoch = epoch + 1
+            progress(self.epoch)
             bar.set_postfix(loss=f"{row['loss']:.4f}")
             if "knn_top1" in row:
                 tqdm.write(f"epoch {self.epoch}/{self.epochs}  loss {row['loss']:.4f}  kNN {row['knn_top1']:.4f}")
