@@ -23,7 +23,7 @@ from ddcl.grid import Run, Suite
 from ddcl.registry import RANDOM_PARTS
 from ddcl.yaml_models import DatasetConfig
 
-SNAKEMAKE_MB = 500  # on a cluster two Snakemakes of up to 220 MB (suite paper) run beside each job, charged to it
+SNAKEMAKE_MB = 500  # on a cluster two Snakemakes of 155 MB each run beside the job and are charged to it
 PROCESS_MB = {0: 1500, 1: 5000}  # Python with torch (950 measured), by GPUs: with CUDA it is larger
 CPUS = 8  # of a job that decodes images for a GPU, or that evaluates the features of a large network without one
 DECODER_MB = 600  # a process that decodes, with the batches that it has under way
