@@ -40,7 +40,7 @@ def describe(plan: dict[str, Any], results: Path) -> str:
         name = f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
         found = run_state(results, name, run)
         counts[found.state] += 1
-        lines += [f"{found.state:8} {name}  {found.detail}", *(f"         | {line}" for line in found.tail)]
+        lines += [f"{found.state:8} {name}  {found.detail}".rstrip(), *(f"         | {line}" for line in found.tail)]
     total = ", ".join(f"{counts[state]} {state}" for state in (DONE, RUNNING, FAILED, WAITING))
     return "\n".join([*lines, "", f"suite {plan['suite']}: {len(plan['runs'])} runs: {total}"])
 

@@ -25,6 +25,7 @@ from ddcl.registry import TOP1_BEST_TEST, has_cell
 from ddcl.stages import evaluate_digest
 from ddcl.status import FAILED, evaluation_state, training_state
 
+ABSENT = ("missing", FAILED)  # statuses of what has no values
 RUN_KEYS = ("dataset", "variant", "augmentation", "seed")
 
 
@@ -87,8 +88,10 @@ def _collect_run(run: dict[str, Any], results: Path, found: Collection) -> dict[
             raise UserError(f"{folder / 'run.json'}: stale, trained with recipe {summary['recipe_digest']}")
     except (UserError, OSError) as error:
         found.problems.append(str(error))
-        failed = training_state(results, run_name(run), run["recipe_digest"]).state == FAILED
-        summary = keys | {"status": "failed" if failed else "missing", "message": str(error)}
+        state = training_state(results, run_name(run), run["recipe_digest"])
+        summary = keys | {"status": "missing", "message": str(error)}
+        if state.state == FAILED:
+            summary |= {"status": FAILED, "message": ": ".join([state.detail, *state.tail[-1:]])}
         found.runs.append(summary)
         return summary
     found.runs.append(summary)
@@ -135,7 +138,7 @@ def _collect_cells(
     except UserError as error:
         found.problems.append(str(error))
         state = evaluation_state(results, run_name(run), recipe.evaluation, target["eval_dataset"]).state
-        readable, absent = False, "failed" if FAILED in (summary["status"], state) else "missing"
+        readable, absent = False, FAILED if FAILED in (summary["status"], state) else "missing"
     for key in expected_cells(target):
         cell, (part, perturbation, metric) = cells.get(key), key
         if readable and cell is None:

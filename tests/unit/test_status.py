@@ -115,7 +115,9 @@ def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> N
     by_run = {(row["variant"], row["augmentation"], row["seed"]): row["status"] for row in found.records}
     assert by_run.pop(("ddcl", "baug", 0)) == "failed"
     assert set(by_run.values()) == {"missing"}
-    assert [run["status"] for run in found.runs].count("failed") == 1
+    (failed,) = [run for run in found.runs if run["status"] == "failed"]
+    assert failed["message"].startswith("training failed or was interrupted: ")
+    assert failed["message"].endswith("pretrain.log: CUDA out of memory")
     trained(tmp_path)
     write_text(tmp_path / "runs" / NAME / "history.csv", "epoch,seconds,knn_top1\n0,0,0.5\n")
     log(tmp_path, "knn_digits.log", "MemoryError\n")
