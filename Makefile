@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: demo test test-slow soak bench lint format lock clean
+.PHONY: demo test test-slow test-cluster soak bench lint format lock clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores $(CORES)
@@ -16,6 +16,11 @@ test: .venv/ready
 # The slow tests: whole runs of the DAG, kills in the middle, full disks.
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow
+
+# `snakemake --profile slurm all` on a real Slurm of one node, started for the test; needs root, and from Debian
+# slurmctld slurmd slurm-client munge. Skipped, saying so, where these are missing.
+test-cluster: .venv/ready
+	$(BIN)/python -m pytest -m cluster -rs tests/cluster
 
 # A hundred kills at random moments, after which the records must be those of an undisturbed run. About 15 minutes on
 # two idle cores; writes benchmarks/results/soak.csv.

@@ -49,7 +49,11 @@ CHECKPOINT_MINUTES: Options = {
     "default": os.environ.get("DDCL_CHECKPOINT_MINUTES", str(MINUTES)),
     "help": "save the state of a training this often (default: the environment's DDCL_CHECKPOINT_MINUTES, else 10)",
 }
-DEVICE: Options = {"choices": ["auto", "cpu", "cuda"], "default": "auto", "help": "where to compute (default: auto)"}
+DEVICE: Options = {
+    "choices": ["auto", "cpu", "cuda"],
+    "default": "auto",
+    "help": "where to compute; of several GPUs, one that no other job has taken (default: auto)",
+}
 NAMES: Options = {"nargs": "+", "required": True, "help": "names in config/perturbations"}
 SUITE: Options = {"default": "config/config.yaml", "help": "suite file, or name in config/suites (default: the digits)"}
 EVAL_DATASET: Options = {"help": "name in config/datasets (default: the data set that the run was trained on)"}
@@ -57,6 +61,7 @@ DATA_ROOT: Options = {**PATH, "help": "folder with the data sets (default: the e
 SUBSETS: Options = {"type": int, "default": 0, "help": "random column sets as controls of width (default: 0)"}
 DIR_FRAC: Options = {"type": _share, "default": 0.8, "help": "share of the features in random_dir (default: 0.8)"}
 PARTIAL: Options = {"action": "store_true", "help": "write what there is; what is missing is listed and marked"}
+ANY: Options = {"nargs": "*"}
 NO_DOWNLOAD: Options = {"action": "store_true", "help": "use what is there, never the network"}
 
 
@@ -94,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verb(verbs.resolve, suite=SUITE, results=RESULTS, check={"action": "store_true", "help": "check only"})
     verb(verbs.plan, suite=SUITE, data_root=DATA_ROOT, results=RESULTS)
+    verb(verbs.status, suite=SUITE, results=RESULTS)
     verb(verbs.schema)
     verb(verbs.write, json={"required": True, "help": "JSON text"}, output={**PATH, "required": True, "help": "file"})
     verb(
@@ -139,8 +145,8 @@ def build_parser() -> argparse.ArgumentParser:
         threads=THREADS,
     )
     verb(verbs.collect, results=RESULTS, partial=PARTIAL)
-    verb(verbs.table, name=_name("name in config/tables"), results=RESULTS)
-    verb(verbs.figure, name=_name("name of a figure"), results=RESULTS)
+    verb(verbs.table, names=_name("names of the suite's tables (default: all)") | ANY, results=RESULTS)
+    verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
     verb(verbs.report, results=RESULTS)
     return parser
 

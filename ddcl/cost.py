@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -63,6 +64,16 @@ def network_name(recipe: Recipe) -> str:
     return f"{name if name.startswith('ResNet-') else 'small'} @ {recipe.data.image_side_px}"
 
 
+@cache
+def _networks(path: Path) -> dict[str, Network]:
+    return parse(Throughput, read_yaml(path), str(path)).networks
+
+
+def network_of(recipe: Recipe) -> Network | None:
+    """Return what config/throughput.yaml says of a run's network; None if it says nothing."""
+    return _networks(CONFIG_DIR / "throughput.yaml").get(network_name(recipe))
+
+
 def measured_rates(results: Path) -> dict[str, tuple[float, str]]:
     """Return, by data set, the median images/s of finished pretraining runs in `results`, and their device."""
     rates: dict[str, list[float]] = {}
@@ -80,56 +91,68 @@ def measured_rates(results: Path) -> dict[str, tuple[float, str]]:
 
 def costs(suite: Suite, results: Path) -> dict[str, Cost]:
     """Return the cost of the suite's runs by the data set that they train on."""
-    throughput = parse(Throughput, read_yaml(CONFIG_DIR / "throughput.yaml"), str(CONFIG_DIR / "throughput.yaml"))
     measured, found = measured_rates(results), dict[str, Cost]()
     for run in suite.runs.values():
         recipe = run.recipe
-        cost = found.setdefault(recipe.dataset, Cost())
-        network = throughput.networks.get(network_name(recipe))
+        cost, network = found.setdefault(recipe.dataset, Cost()), network_of(recipe)
         if network is None:
             cost.source = f"no figure for {network_name(recipe)}"
             continue
-        images = suite.dataset_configs[recipe.dataset].n_images
-        n = images.get("pretrain", images.get("train", 0))
-        schedule = recipe.training.schedule
-        epochs = (recipe.training.epochs + schedule.extra_warmup_epochs) if METHODS[recipe.method].trains else 0
         rate, cost.source = measured.get(recipe.dataset, (network.train_images_per_s / 2, network.source))
-        cost.pretraining_hours += n * epochs / rate / 3600
-        cost.evaluation_hours += _evaluation_seconds(suite, run, network) / 3600
-        cost.disk_bytes += network.checkpoint_mb * 1e6 + _feature_bytes(suite, run)
+        seconds = 0.0
+        for dataset, evaluations in run.evaluations.items():
+            seconds += encode_seconds(suite, run, dataset, network)
+            seconds += sum(evaluation_seconds(suite, run, dataset, name, network) for name in evaluations)
+        cost.pretraining_hours += pretraining_seconds(suite, run, rate) / 3600
+        cost.evaluation_hours += seconds / 3600
+        cost.disk_bytes += network.checkpoint_mb * 1e6
+        cost.disk_bytes += sum(feature_bytes(suite, run, dataset) for dataset in run.evaluations)
     return found
 
 
-def _evaluation_seconds(suite: Suite, run: Run, network: Network) -> float:
-    """Return the time in which the encoder works for a run's evaluations; solvers are not counted."""
-    seconds = 0.0
-    for dataset, evaluations in run.evaluations.items():
-        images = suite.dataset_configs[dataset].n_images
-        seconds += _encoded(suite, run, dataset, images) / network.encode_images_per_s
-        for evaluation in evaluations:
-            settings: dict[str, Any] = suite.evaluations[evaluation].settings
-            n = images.get("train", 0)
-            if settings.get("subset"):
-                n = round(n * float(settings["subset"].removesuffix("pct")) / 100)
-            if "images" in suite.protocol(evaluation).inputs:
-                tunes = "lr_backbone" in settings
-                rate = network.train_images_per_s if tunes else network.encode_images_per_s
-                per_epoch = n / rate + (images.get("test", 0) / network.encode_images_per_s if tunes else 0)
-                seconds += settings["epochs"] * per_epoch
-    return seconds
+def pretraining_seconds(suite: Suite, run: Run, images_per_s: float) -> float:
+    """Return how long a run trains, at `images_per_s` images of the data set (two views each) per second."""
+    images, training = suite.dataset_configs[run.recipe.dataset].n_images, run.recipe.training
+    epochs = training.epochs + training.schedule.extra_warmup_epochs if METHODS[run.recipe.method].trains else 0
+    return images.get("pretrain", images.get("train", 0)) * epochs / images_per_s
 
 
-def _encoded(suite: Suite, run: Run, dataset: str, images: dict[str, int]) -> int:
+def encode_seconds(suite: Suite, run: Run, dataset: str, network: Network) -> float:
+    """Return how long the encoder works for a run's features on a data set."""
+    return _encoded(suite, run, dataset) / network.encode_images_per_s
+
+
+def evaluation_seconds(suite: Suite, run: Run, dataset: str, evaluation: str, network: Network) -> float:
+    """Return how long the encoder works for an evaluation that trains on images; solvers are not counted."""
+    if "images" not in suite.protocol(evaluation).inputs:
+        return 0.0
+    images = suite.dataset_configs[dataset].n_images
+    settings: dict[str, Any] = suite.evaluations[evaluation].settings
+    n = images.get("train", 0)
+    if settings.get("subset"):
+        n = round(n * float(settings["subset"].removesuffix("pct")) / 100)
+    tunes = "lr_backbone" in settings
+    rate = network.train_images_per_s if tunes else network.encode_images_per_s
+    per_epoch = n / rate + (images.get("test", 0) / network.encode_images_per_s if tunes else 0)
+    return float(settings["epochs"] * per_epoch)
+
+
+def _encoded(suite: Suite, run: Run, dataset: str) -> int:
     """Return how many images are encoded for a run's features on a data set."""
+    images = suite.dataset_configs[dataset].n_images
     draws = sum(suite.perturbations[name].draws for name in suite.features(run, dataset))
     return images.get("train", 0) + draws * images.get("test", 0)
 
 
-def _feature_bytes(suite: Suite, run: Run) -> int:
-    """Return the bytes of a run's features: float16."""
-    backbone = run.recipe.training.backbone
-    width = backbone.widths[-1] * (4 if backbone.block == "bottleneck" else 1)
-    return sum(2 * width * _encoded(suite, run, name, suite.dataset_configs[name].n_images) for name in run.evaluations)
+def feature_width(recipe: Recipe) -> int:
+    """Return the number of columns of a run's features."""
+    backbone = recipe.training.backbone
+    return backbone.widths[-1] * (4 if backbone.block == "bottleneck" else 1)
+
+
+def feature_bytes(suite: Suite, run: Run, dataset: str) -> int:
+    """Return the bytes of a run's features on a data set: float16."""
+    return 2 * feature_width(run.recipe) * _encoded(suite, run, dataset)
 
 
 def describe(suite: Suite, root: Path, results: Path) -> str:

@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from ddcl.core.files import canonical_json, digest_text, read_json, write_atomic
 from ddcl.core.interrupt import MINUTES
 from ddcl.core.lock import locked
 from ddcl.core.pretrain import Pretraining, Row
+from ddcl.core.progress import Progress
 from ddcl.core.provenance import provenance
 from ddcl.data.images import on_device
 from ddcl.data.loader import TwoViewLoader
@@ -68,7 +70,7 @@ def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: st
     summary = distributed.from_first(lambda: _finished(work / FINISHED, identity))
     if summary is None:
         training = _training(recipe, manifest_path, identity, options)
-        training.run(work, options.checkpoint_minutes)
+        training.run(work, options.checkpoint_minutes, _progress(training, recipe, work))
         summary = _summary(training, recipe, code_digest)
         if distributed.rank() == 0:
             _write(training, summary, recipe.name, work / FINISHED)
@@ -94,6 +96,14 @@ def _training(recipe: Recipe, manifest_path: Path, identity: list[str], options:
     labelled = read_images(manifest_path, manifest, "train", side_px, workers)
     monitor = Monitor(labelled, build_pipeline([], side_px, manifest), recipe.training.monitor, names)
     return Pretraining(method, loader, monitor, recipe.training, identity, recipe.seed)
+
+
+def _progress(training: Pretraining, recipe: Recipe, work: Path) -> Callable[[int], None]:
+    """Return what writes the run's progress; the first process does."""
+    if distributed.rank():
+        return lambda epoch: None
+    steps = training.loader.steps if training.loader else 0
+    return Progress(work, training.epochs, steps * recipe.training.batch_size)
 
 
 def _summary(training: Pretraining, recipe: Recipe, code_digest: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from ddcl.core.errors import UserError
 
@@ -43,6 +44,14 @@ def plan(args: Namespace) -> None:
 
     suite = Suite.load(_suite_path(args.suite))
     print(describe(suite, args.data_root or data_root(suite.config.data_root), args.results))
+
+
+def status(args: Namespace) -> None:
+    """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
+    from ddcl.grid import Suite
+    from ddcl.status import describe
+
+    print(describe(Suite.load(_suite_path(args.suite)).plan(), args.results))
 
 
 def schema(args: Namespace) -> None:
@@ -138,10 +147,9 @@ def evaluate(args: Namespace) -> None:
 
 def collect(args: Namespace) -> None:
     """Gather all records of a plan into three files."""
-    from ddcl.core.files import read_json
     from ddcl.report.collect import collect
 
-    found = collect(read_json(args.results / "suite.json", "plan; `ddcl resolve` makes it"), args.results, args.partial)
+    found = collect(_planned(args), args.results, args.partial)
     for problem in found.problems:
         print(f"ddcl: {problem}", file=sys.stderr)
     print(f"{args.results / 'records.parquet'}: {len(found.records)} cells, {len(found.problems)} problems")
@@ -158,17 +166,19 @@ def doctor(args: Namespace) -> None:
 
 
 def table(args: Namespace) -> None:
-    """Write a table as CSV, Markdown and LaTeX."""
+    """Write a table as CSV, Markdown and LaTeX; without a name, all tables of the suite."""
     from ddcl.report.render import render_table
 
-    render_table(args.name, args.results)
+    for name in args.names or _planned(args)["tables"]:
+        render_table(name, args.results)
 
 
 def figure(args: Namespace) -> None:
-    """Draw a figure as PNG and PDF."""
+    """Draw a figure as PNG and PDF; without a name, all figures of the suite."""
     from ddcl.report.render import render_figure
 
-    render_figure(args.name, args.results)
+    for name in args.names or _planned(args)["figures"]:
+        render_figure(name, args.results)
 
 
 def report(args: Namespace) -> None:
@@ -186,6 +196,14 @@ def _suite_path(text: str) -> Path:
     return path if path.suffix or path.exists() else CONFIG_DIR / "suites" / f"{text}.yaml"
 
 
+def _planned(args: Namespace) -> dict[str, Any]:
+    """Return the plan in the results folder."""
+    from ddcl.core.files import read_json
+
+    plan: dict[str, Any] = read_json(args.results / "suite.json", "plan; `ddcl resolve` makes it")
+    return plan
+
+
 def _manifest(args: Namespace, dataset: str) -> Path:
     path: Path = args.results / "data" / dataset / "manifest.json"
     return path
@@ -201,11 +219,13 @@ def _device(args: Namespace) -> str:
     import torch
 
     from ddcl.core.devices import keep_freed_memory
+    from ddcl.core.gpus import use_free_gpu
 
     keep_freed_memory()
     torch.set_num_threads(args.threads)
-    if args.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if args.device == "cuda" and not torch.cuda.is_available():
+    if args.device == "cpu" or (args.device == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed now: cpu, auto")
-    return str(args.device)
+    use_free_gpu()
+    return "cuda"

@@ -28,6 +28,7 @@ NEUTRAL = frozenset(
         "ddcl.core.training_config",
         "ddcl.yaml_models",
         "ddcl.core.fingerprint",
+        "ddcl.core.progress",
         "ddcl.core.provenance",
         "ddcl.registry",
         "ddcl.recipes",

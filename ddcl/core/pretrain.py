@@ -84,19 +84,26 @@ class Pretraining:
     def _new_optimizer(self) -> Optimizer:
         return build_optimizer(self.method, self.config.optimizer, self.config.batch_size)
 
-    def run(self, work: Path, checkpoint_minutes: float = MINUTES) -> None:
+    def run(
+        self,
+        work: Path,
+        checkpoint_minutes: float = MINUTES,
+        progress: Callable[[int], None] = lambda epoch: None,
+    ) -> None:
         """Train to the end, resuming from the state in `work` if there is one.
 
         The state is saved every `config.checkpoint_epochs` epochs and, in long epochs, every `checkpoint_minutes`.
+        progress: called with the number of epochs done, before the first one and after each.
         """
         with SavedStates(work / "resume.pt", self.identity, checkpoint_minutes) as saved:
             self._resume(saved.load())
+            progress(self.epoch)
             if not self.history:
                 self.history.append({"epoch": 0, "seconds": 0.0, **self._monitor()})
-            self._train(saved)
+            self._train(saved, progress)
         self._judge()
 
-    def _train(self, saved: SavedStates) -> None:
+    def _train(self, saved: SavedStates, progress: Callable[[int], None]) -> None:
         bar = tqdm(range(self.epoch, self.epochs), initial=self.epoch, total=self.epochs, unit="epoch", disable=None)
         for epoch in bar:
             if self.status == "diverged":
@@ -104,6 +111,7 @@ class Pretraining:
             row = self._train_epoch(epoch, saved)
             self.history.append(row)
             self.epoch, self.step, self.sums, self.seconds = epoch + 1, 0, {}, 0.0
+            progress(self.epoch)
             bar.set_postfix(loss=f"{row['loss']:.4f}")
             if "knn_top1" in row:
                 tqdm.write(f"epoch {self.epoch}/{self.epochs}  loss {row['loss']:.4f}  kNN {row['knn_top1']:.4f}")

@@ -23,7 +23,9 @@ from ddcl.evaluate.store import evaluation_folder
 from ddcl.recipes import EvaluationRecipe, read_evaluation
 from ddcl.registry import TOP1_BEST_TEST, has_cell
 from ddcl.stages import evaluate_digest
+from ddcl.status import FAILED, evaluation_state, training_state
 
+ABSENT = ("missing", FAILED)  # statuses of what has no values
 RUN_KEYS = ("dataset", "variant", "augmentation", "seed")
 
 
@@ -51,7 +53,8 @@ def collect(plan: dict[str, Any], results: Path, partial: bool) -> Collection:
     """Read every record that the plan expects and write the three files below `results`.
 
     A missing, duplicate or stale cell is a `UserError` that names all of them; with `partial` the files are written
-    all the same, such cells have the status `missing`, and the problems are returned.
+    all the same, such cells have the status `missing`, or `failed` where a job was begun (`ddcl.status`), and the
+    problems are returned.
     """
     found = Collection()
     recipes = {name: read_evaluation(name)[1] for name in plan["evaluations"]}
@@ -75,7 +78,7 @@ def expected_cells(target: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _collect_run(run: dict[str, Any], results: Path, found: Collection) -> dict[str, Any]:
-    """Read run.json and history.csv of a run; return the summary, with status `missing` if there is none."""
+    """Read run.json and history.csv of a run; return the summary: of status `missing` or `failed` if there is none."""
     folder = run_folder(results, run)
     keys = {key: run[key] for key in RUN_KEYS}
     try:
@@ -85,7 +88,10 @@ def _collect_run(run: dict[str, Any], results: Path, found: Collection) -> dict[
             raise UserError(f"{folder / 'run.json'}: stale, trained with recipe {summary['recipe_digest']}")
     except (UserError, OSError) as error:
         found.problems.append(str(error))
+        state = training_state(results, run_name(run), run["recipe_digest"])
         summary = keys | {"status": "missing", "message": str(error)}
+        if state.state == FAILED:
+            summary |= {"status": FAILED, "message": ": ".join([state.detail, *state.tail[-1:]])}
         found.runs.append(summary)
         return summary
     found.runs.append(summary)
@@ -122,8 +128,8 @@ def _collect_cells(
     target, recipe = asked
     path = evaluation_folder(run_folder(results, run), target["eval_dataset"]) / f"{recipe.evaluation}.json"
     cells: dict[tuple[str, str, str], dict[str, Any]] = {}
-    record: dict[str, Any] = {"status": "missing", "provenance": {}}
-    readable = True
+    record: dict[str, Any] = {"provenance": {}}
+    readable, absent = True, "missing"
     try:
         record = _read_record(path, run, summary, recipe)
         addresses = [(cell["part"], cell["perturbation"], cell["metric"]) for cell in record["cells"]]
@@ -131,7 +137,8 @@ def _collect_cells(
         found.problems += [f"{path}: duplicate cell {key}" for key, n in Counter(addresses).items() if n > 1]
     except UserError as error:
         found.problems.append(str(error))
-        readable = False
+        state = evaluation_state(results, run_name(run), recipe.evaluation, target["eval_dataset"]).state
+        readable, absent = False, FAILED if FAILED in (summary["status"], state) else "missing"
     for key in expected_cells(target):
         cell, (part, perturbation, metric) = cells.get(key), key
         if readable and cell is None:
@@ -142,7 +149,7 @@ def _collect_cells(
         row |= {"part": part, "selection": selection(metric, recipe.selection), "metric": metric}
         row |= {name: np.nan if measured[name] is None else measured[name] for name in ("value", "sd_draws")}
         row |= {"n": measured["n"], "n_draws": measured["n_draws"]}
-        row["status"] = "missing" if cell is None else record["status"]
+        row["status"] = absent if cell is None else record["status"]
         digests = ("recipe_digest", "code_digest", "checkpoint_digest", "git_commit")
         found.records.append(row | {name: record["provenance"].get(name) for name in digests})
 

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from ddcl.core.files import write_text
-from ddcl.report.collect import RUN_KEYS, run_name
+from ddcl.report.collect import ABSENT, RUN_KEYS, run_name
 
 FIGURE_CAPTIONS = {
     "knn_curves": "kNN accuracy on held-out training images while training: mean over seeds, and their range. The "
@@ -70,7 +70,7 @@ def png_uri(path: Path) -> str:
 
 def facts(suite: dict[str, Any], runs: list[dict[str, Any]], records: pd.DataFrame) -> dict[str, str]:
     """Return what was run, as named lines of text."""
-    done = [run for run in runs if run["status"] != "missing"]
+    done = [run for run in runs if run["status"] not in ABSENT]
     trained = [run for run in suite["runs"] if run["trains"]]
     names = {run_name(run) for run in trained}
     n_trained = sum(run_name(run) in names for run in done)

@@ -17,8 +17,8 @@ NOTHING = "–"  # no such cell in the suite
 MARKS = {
     "collapsed": ("†", "a seed collapsed; its value is included"),
     "diverged": ("‡", "a seed diverged; it has no value"),
-    "failed": ("✗", "a seed is missing or failed; it has no value"),
-    "missing": ("✗", "a seed is missing or failed; it has no value"),
+    "failed": ("✗", "a seed failed or was interrupted; it has no value"),
+    "missing": ("…", "a seed was not run yet, or is out of date; it has no value"),
     "not reached": ("∞", "a seed never got there; it has no value"),
 }
 METRIC_LABELS = {
@@ -34,7 +34,7 @@ METRIC_LABELS = {
 }
 TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
 TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-TEX |= {"∞": r"$\infty$", "−": "$-$"} | {character: "\\" + character for character in "&%$#_{}"}
+TEX |= {"∞": r"$\infty$", "−": "$-$", "…": r"\dots{}"} | {character: "\\" + character for character in "&%$#_{}"}
 
 
 @dataclass(frozen=True)

@@ -189,12 +189,12 @@ def monitored_curves(histories: pd.DataFrame) -> Curves:
 
 
 def training_statuses(records: pd.DataFrame) -> dict[tuple[Any, ...], str]:
-    """Return how the training of each run ended, as its records say, whichever of them are missing.
+    """Return how the training of each run ended, as its records say, whichever of them are missing or failed.
 
     A run without any record is left out: its history may have been cut short.
     """
     ended: dict[tuple[Any, ...], str] = {}
-    for status in ("ok", "failed", "collapsed", "diverged"):
+    for status in ("failed", "ok", "collapsed", "diverged"):
         named = records.loc[records["status"] == status, RUN].drop_duplicates()
         ended |= dict.fromkeys(named.itertuples(index=False, name=None), status)
     return ended

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from ddcl.grid import read_table
 from ddcl.report.figures import FIGURES
@@ -82,23 +83,24 @@ def test_page_is_complete_well_formed_and_self_contained(tmp_path: Path) -> None
     assert all(link[1:] in ids for link in links if link.startswith("#"))
     assert all(a["src"].startswith("data:image/png;base64,") and a["alt"] for t, a in checker.elements if t == "img")
     assert not re.search(r"""(src|href)=["']?(https?:)?//|url\(|@import""", html)
-    assert "Nothing is missing, collapsed or diverged." in html
+    assert "Nothing is missing, failed, collapsed or diverged." in html
     assert "with uncommitted changes" in html
     assert "torch 2.0" in html
     assert "10 of 10 done, 8 of them trained" in html
 
 
-def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["missing", "failed"])
+def test_what_is_wrong_is_named(status: str, tmp_path: Path) -> None:
     records, runs = synthetic.records(PLAN), runs_of(PLAN)
     runs[0] |= {"status": "collapsed", "message": "effective rank 1.20 is below 2.0"}
     runs[1] = {key: runs[1][key] for key in ("dataset", "variant", "augmentation", "seed")}
-    runs[1] |= {"status": "missing", "message": "run.json: missing summary"}
+    runs[1] |= {"status": status, "message": "run.json: why"}
     lost = (records["variant"] == "simsiam") & (records["augmentation"] == "caug") & (records["evaluation"] == "knn")
-    records.loc[lost & (records["seed"] == 1), ["value", "status"]] = [np.nan, "missing"]
+    records.loc[lost & (records["seed"] == 1), ["value", "status"]] = [np.nan, status]
     html = render(tmp_path, records, runs)
     assert "<code>digits/ddcl/baug/seed0</code>: collapsed: effective rank 1.20" in html
-    assert "<code>digits/ddcl/baug/seed1</code>: missing: run.json" in html
-    assert "<code>digits/simsiam/caug/seed1</code>: knn: 2 of its cells missing" in html
+    assert f"<code>digits/ddcl/baug/seed1</code>: {status}: run.json: why" in html
+    assert f"<code>digits/simsiam/caug/seed1</code>: knn: 2 of its cells {status}" in html
     assert f"3 of {len(runs)} runs need a look" in html
 
 

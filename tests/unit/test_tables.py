@@ -128,7 +128,7 @@ def test_losing_any_one_run_shows_in_every_table_that_it_is_in(name: str) -> Non
     assert len(rows)
     assert set(rows["status"]) == {"1 of 2 missing"}
     text = to_markdown(layout(frame, spec, PLAN), spec)
-    assert "- ✗ a seed is missing" in text
+    assert "- … a seed was not run yet" in text
     assert set(rows["n_seeds"]) == {1}
     assert "(n=1/2)" in text
     whole, _ = table(name)
@@ -223,7 +223,7 @@ def cell(**changes: Any) -> str:
 def test_cells_print_what_they_are() -> None:
     assert cell() == "82.2 ± 0.3"
     assert cell(n_seeds=1, sd=np.nan, seeds_expected=1) == "82.2"
-    assert cell(n_seeds=1, sd=np.nan, status="1 of 2 missing") == "82.2 (n=1/2) ✗"
+    assert cell(n_seeds=1, sd=np.nan, status="1 of 2 missing") == "82.2 (n=1/2) …"
     assert cell(status="1 of 2 collapsed") == "82.2 ± 0.3 †"
     assert cell(n_seeds=0, mean=np.nan, status="2 of 2 diverged") == "‡"
     assert cell(mean=-2.04, unit="points") == "−2.0 ± 0.3"
@@ -240,12 +240,15 @@ def test_notes_appear_only_where_their_mark_is_used() -> None:
     assert "†" in to_html(printed)
 
 
-def test_failed_and_missing_share_a_mark_and_its_note() -> None:
+def test_failed_and_missing_have_marks_of_their_own() -> None:
     records = synthetic.records(PLAN)
     for variant, status in (("ddcl", "failed"), ("simsiam", "missing")):
         records.loc[of(records, variant), ["value", "status"]] = [np.nan, status]
     frame, spec = table("knn", records)
-    assert layout(frame, spec, PLAN).notes == ["✗ a seed is missing or failed; it has no value"]
+    assert layout(frame, spec, PLAN).notes == [
+        "✗ a seed failed or was interrupted; it has no value",
+        "… a seed was not run yet, or is out of date; it has no value",
+    ]
 
 
 def test_layout_follows_the_suite_and_drops_constant_labels() -> None:

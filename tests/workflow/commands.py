@@ -9,16 +9,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "workflow", "config", "ddcl", "baselines", "environment.yml", "pyproject.toml")
+COPIED = ("Snakefile", "workflow", "config", "slurm", "workstation", "ddcl", "baselines")
+COPIED += ("environment.yml", "pyproject.toml")
+
+
+def environment(code: Path) -> dict[str, str]:
+    """Return an environment with this interpreter's programs first, and the code of `code`."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return os.environ | {"PATH": path, "PYTHONPATH": str(code)}
 
 
 def run(*command: str, cwd: Path, code: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run a command with this interpreter's programs first and the code of `code`; output is captured."""
-    environment = os.environ | {
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
-        "PYTHONPATH": str(code),
-    }
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=environment(code), capture_output=True, text=True, timeout=900, check=False
+    )
 
 
 def ddcl(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

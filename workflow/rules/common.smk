@@ -11,6 +11,13 @@ from ddcl.core.errors import UserError
 from ddcl.core.files import canonical_json
 from ddcl.data.location import data_root, missing_message
 from ddcl.grid import Suite
+from ddcl.needs import (
+    evaluate_needs,
+    extract_needs,
+    is_short,
+    prepare_needs,
+    pretrain_needs,
+)
 from ddcl.recipes import data_recipe
 from ddcl.stages import (
     collect_digest,
@@ -62,8 +69,12 @@ wildcard_constraints:
     figure=one_of(SUITE.figures),
 
 
+def run_name(wildcards):
+    return f"{wildcards.dataset}/{wildcards.variant}/{wildcards.augmentation}/seed{wildcards.seed}"
+
+
 def run_of(wildcards):
-    name = f"{wildcards.dataset}/{wildcards.variant}/{wildcards.augmentation}/seed{wildcards.seed}"
+    name = run_name(wildcards)
     if name not in SUITE.runs:
         raise UserError(f"{name} is not a run of suite {SUITE.config.suite}")
     return SUITE.runs[name]
@@ -71,10 +82,6 @@ def run_of(wildcards):
 
 def recipe_of(wildcards):
     return run_of(wildcards).recipe
-
-
-def n_processes(wildcards):
-    return recipe_of(wildcards).training.processes
 
 
 def recipe_json(wildcards):
@@ -167,6 +174,48 @@ def record_files(wildcards):
             ),
         ]
     ]
+
+
+def needs_of(stage, wildcards, *evaluation):
+    """Return what the job of a stage (a function of `ddcl.needs`) needs."""
+    if stage is prepare_needs:
+        return stage(SUITE.dataset_configs[wildcards.dataset])
+    where = [] if stage is pretrain_needs else [wildcards.eval_dataset]
+    return _needs(stage, run_name(wildcards), *where, *evaluation)
+
+
+@cache
+def _needs(stage, name, *where):
+    return stage(SUITE, SUITE.runs[name], *where)
+
+
+def cpus(stage, *evaluation):
+    return lambda wildcards: needs_of(stage, wildcards, *evaluation).cpus
+
+
+def resources(stage, *evaluation):
+    """Return the functions of a stage's resources; tried again, a job gets up to three times the memory and time."""
+
+    def amount(name, most):
+        return lambda wildcards, attempt: (
+            getattr(needs_of(stage, wildcards, *evaluation), name) * min(attempt, most)
+        )
+
+    return {
+        "gpu": amount("gpu", 1),
+        "mem_mb": amount("mem_mb", 3),
+        "disk_mb": amount("disk_mb", 1),
+        "runtime": amount("runtime", 3),
+    }
+
+
+def group_of(evaluation):
+    """Return the function that puts the short evaluations of features into one cluster job with their extraction."""
+    return lambda wildcards: (
+        "evaluation"
+        if is_short(needs_of(evaluate_needs, wildcards, evaluation))
+        else None
+    )
 
 
 def targets():

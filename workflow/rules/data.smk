@@ -7,6 +7,9 @@ rule prepare:
         "results/logs/{dataset}/prepare.log",
     conda:
         "../../environment.yml"
+    threads: cpus(prepare_needs)
+    resources:
+        **resources(prepare_needs),
     params:
         recipe=dataset_recipe,
         code=prepare_code,

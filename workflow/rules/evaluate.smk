@@ -1,4 +1,5 @@
-# Features once per run and data set, then every evaluation: all parts and perturbations in one job each.
+# Features once per run and data set, then every evaluation: all parts and perturbations in one job each. On a cluster,
+# a group is one job; elsewhere Snakemake takes no notice of it.
 rule extract:
     input:
         recipe=f"{RUN}/config.json",
@@ -12,11 +13,13 @@ rule extract:
         f"{LOG}/extract_{{eval_dataset}}.log",
     benchmark:
         f"{BENCHMARK}/extract_{{eval_dataset}}.tsv"
+    group:
+        "evaluation"
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: cpus(extract_needs)
     resources:
-        mem_mb=2000,
+        **resources(extract_needs),
     params:
         arguments=extract_arguments,
         recipes=feature_recipes,
@@ -42,11 +45,13 @@ for evaluation in SUITE.evaluations:
             f"{LOG}/{evaluation}_{{eval_dataset}}.log",
         benchmark:
             f"{BENCHMARK}/{evaluation}_{{eval_dataset}}.tsv"
+        group:
+            group_of(evaluation)
         conda:
             "../../environment.yml"
-        threads: 1
+        threads: cpus(evaluate_needs, evaluation)
         resources:
-            mem_mb=1000,
+            **resources(evaluate_needs, evaluation),
         params:
             evaluation=evaluation,
             arguments=evaluate_arguments(evaluation),

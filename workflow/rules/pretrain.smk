@@ -1,3 +1,7 @@
+localrules:
+    resolve,
+
+
 # A run's recipe, and its training. The recipe is a file of its own, so that only its changes retrain.
 rule resolve:
     output:
@@ -28,9 +32,9 @@ rule pretrain:
         f"{BENCHMARK}/pretrain.tsv"
     conda:
         "../../environment.yml"
-    threads: n_processes
+    threads: cpus(pretrain_needs)
     resources:
-        mem_mb=2000,
+        **resources(pretrain_needs),
     params:
         code=pretrain_code,
     shell:

@@ -1,0 +1,135 @@
+"""How far a suite is, from made-up results folders."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddcl.core.files import read_json, write_json, write_text
+from ddcl.core.progress import Progress
+from ddcl.core.provenance import PLACE, provenance
+from ddcl.report.collect import collect
+from ddcl.status import describe, evaluation_state, run_state, tail, training_state
+from tests.unit import synthetic
+
+PLAN = synthetic.suite()
+RUN: dict[str, Any] = PLAN["runs"][0]
+NAME = "digits/ddcl/baug/seed0"
+DIGEST = RUN["recipe_digest"]
+
+
+def trained(results: Path, digest: str = DIGEST) -> None:
+    folder = results / "runs" / NAME
+    write_json(folder / "run.json", {"recipe_digest": digest, "status": "ok", "epochs": 24})
+    write_text(folder / "checkpoint.pt", "")
+
+
+def log(results: Path, name: str, text: str, age_seconds: float = 0) -> None:
+    path = results / "logs" / NAME / name
+    write_text(path, text)
+    os.utime(path, (time.time() - age_seconds,) * 2)
+
+
+def progress(results: Path, **changes: Any) -> Path:
+    """Write the progress of a training in this process, or of one that `changes` describes."""
+    work = results / "runs" / NAME / "work"
+    report = Progress(work, epochs=4, images=100)
+    report(1)
+    report(3)
+    path = work / "progress.json"
+    write_json(path, read_json(path, "progress") | changes)
+    return path
+
+
+def test_a_training_at_work_says_speed_and_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([50.0, 50.0, 250.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    progress(tmp_path, host="node7")
+    state = training_state(tmp_path, NAME, DIGEST)
+    # resumed after one epoch; two more took 200 s, so one of 100 images takes 100 s
+    assert (state.state, state.detail) == (
+        "running",
+        "epoch 3 of 4, 1 images/s, 0 h 02 min left, on node7 (Slurm job 17)",
+    )
+
+
+def test_a_training_is_dead_when_its_process_is_or_when_it_was_silent_elsewhere(tmp_path: Path) -> None:
+    log(tmp_path, "pretrain.log", "epoch 3/4\nKilled\n")
+    path = progress(tmp_path)
+    assert training_state(tmp_path, NAME, DIGEST).state == "running"
+    progress(tmp_path, pid=2**22 + 1)
+    dead = training_state(tmp_path, NAME, DIGEST)
+    assert dead.state == "failed"
+    assert "failed or was interrupted after 3 of 4 epochs" in dead.detail
+    assert dead.tail == ["epoch 3/4", "Killed"]
+    progress(tmp_path, host=f"not-{platform.node()}")
+    os.utime(path, (time.time() - 4000,) * 2)
+    assert training_state(tmp_path, NAME, DIGEST).state == "failed"
+    progress(tmp_path, host=f"not-{platform.node()}", seconds_per_epoch=2000)
+    os.utime(path, (time.time() - 4000,) * 2)
+    assert training_state(tmp_path, NAME, DIGEST).state == "running"
+
+
+def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
+    def state() -> tuple[str, str]:
+        found = run_state(tmp_path, NAME, RUN)
+        return found.state, found.detail
+
+    assert state() == ("waiting", "")
+    trained(tmp_path, "another")
+    assert state() == ("waiting", "trained with another recipe")
+    trained(tmp_path)
+    assert state() == ("waiting", "trained (ok, 24 epochs), 0 of 2 evaluations")
+    log(tmp_path, "extract_digits.log", "")
+    assert state() == ("running", "trained (ok, 24 epochs), 0 of 2 evaluations; linear on digits began")
+    log(tmp_path, "extract_digits.log", "", age_seconds=4000)
+    assert state()[0] == "failed"
+    (tmp_path / "runs" / NAME / "on/digits/features").mkdir(parents=True)
+    assert state()[0] == "waiting"
+    write_json(tmp_path / "runs" / NAME / "on/digits/linear.json", {})
+    log(tmp_path, "knn_digits.log", "ddcl: error: the disk is full\n")
+    assert state()[0] == "failed"
+    assert "1 of 2 evaluations; knn on digits failed" in state()[1]
+    assert evaluation_state(tmp_path, NAME, "knn", "digits").tail == ["ddcl: error: the disk is full"]
+    write_json(tmp_path / "runs" / NAME / "on/digits/knn.json", {})
+    assert state() == ("done", "trained (ok, 24 epochs), 2 of 2 evaluations")
+    text = describe(PLAN, tmp_path)
+    assert text.endswith("suite synthetic: 10 runs: 1 done, 0 running, 0 failed, 9 waiting")
+
+
+def test_a_log_ends_with_what_a_terminal_would_show(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * 9000 + b"\none\n\n 10%|#\r 20%|##\ntwo\n\xff three\n")
+    assert tail(path) == [" 20%|##", "two", "� three"]
+
+
+def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> None:
+    log(tmp_path, "pretrain.log", "CUDA out of memory\n")
+    found = collect(PLAN, tmp_path, partial=True)
+    by_run = {(row["variant"], row["augmentation"], row["seed"]): row["status"] for row in found.records}
+    assert by_run.pop(("ddcl", "baug", 0)) == "failed"
+    assert set(by_run.values()) == {"missing"}
+    (failed,) = [run for run in found.runs if run["status"] == "failed"]
+    assert failed["message"].startswith("training failed or was interrupted: ")
+    assert failed["message"].endswith("pretrain.log: CUDA out of memory")
+    trained(tmp_path)
+    write_text(tmp_path / "runs" / NAME / "history.csv", "epoch,seconds,knn_top1\n0,0,0.5\n")
+    log(tmp_path, "knn_digits.log", "MemoryError\n")
+    found = collect(PLAN, tmp_path, partial=True)
+    assert {row["evaluation"] for row in found.records if row["status"] == "failed"} == {"knn"}
+
+
+def test_records_name_the_place_where_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    here = provenance("cpu")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    there = provenance("cpu")
+    assert {name for name in here if here[name] != there[name]} == {"slurm_job_id"}
+    assert {"host", "slurm_job_id"} == set(PLACE)
+    assert (there["host"], there["slurm_job_id"]) == (platform.node(), "17")

@@ -1,0 +1,54 @@
+"""The profiles, as typed in the root of a copy: which suite, and what jobs ask for. Nothing is run or submitted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.commands import copy_project, run
+
+DIGITS = "config/config.yaml"
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("profiles") / "project")
+
+
+def dry(copy: Path, *arguments: str) -> str:
+    """Return what a dry run prints."""
+    done = run("snakemake", "--dry-run", *arguments, cwd=copy, code=copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def asked(output: str, rule: str) -> list[dict[str, str]]:
+    """Return the resources of each job of a rule."""
+    found = re.findall(rf"^ *rule {rule}:\n(?:    .*\n)*? *resources: (.*)$", output, re.MULTILINE)
+    return [dict(item.split("=", 1) for item in line.split(", ") if "=" in item) for line in found]
+
+
+@pytest.mark.parametrize("profile", ["slurm", "workstation"])
+def test_the_bare_profile_is_the_paper_and_a_configfile_takes_its_place(profile: str, copy: Path) -> None:
+    target = "results/runs/imagenet/ddcl_e100/caug/seed0/checkpoint.pt"
+    (resources,) = asked(dry(copy, "--profile", profile, target), "pretrain")
+    assert resources["gpu"] == "1"
+    assert int(resources["mem_mb"]) > 8000
+    assert int(resources["runtime"]) > 5 * 24 * 60
+    output = dry(copy, "--profile", profile, "all", "--configfile", DIGITS)
+    jobs = asked(output, "pretrain")
+    assert len(jobs) == 26
+    assert {(job["gpu"], job["mem_mb"]) for job in jobs} == {("0", "2100")}
+    missing = run("snakemake", "-n", "--profile", profile, target, "--configfile", DIGITS, cwd=copy, code=copy)
+    assert missing.returncode != 0
+
+
+def test_every_key_of_a_profile_has_its_reason() -> None:
+    for name in ("slurm/config.yaml", "workstation/config.yaml"):
+        text = (Path(__file__).parents[2] / name).read_text()
+        for block in text.strip().split("\n\n"):
+            assert block.lstrip().startswith("#"), f"{name}: {block}"
+        assert isinstance(yaml.safe_load(text), dict)
