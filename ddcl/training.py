@@ -22,6 +22,7 @@ from ddcl.core.files import canonical_json, digest_text, read_json, write_atomic
 from ddcl.core.interrupt import MINUTES
 from ddcl.core.lock import locked
 from ddcl.core.pretrain import Pretraining, Row
+from ddcl.core.progress import FILE as PROGRESS
 from ddcl.core.progress import Progress
 from ddcl.core.provenance import provenance
 from ddcl.data.images import on_device
@@ -77,8 +78,8 @@ def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: st
     if distributed.rank() == 0:
         for name in OUTPUTS:
             write_atomic(folder / name, partial(_link, work / FINISHED / name))
-        for path in work.glob("*resume.*"):
-            path.unlink()
+        for path in (*work.glob("*resume.*"), work / PROGRESS):
+            path.unlink(missing_ok=True)
     return summary
 
 

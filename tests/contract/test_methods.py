@@ -124,7 +124,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     whole = training(name)
     whole.run(tmp_path / "whole")
 
-    step = Pretraining._train_step
+    step = Pretraining.train_step
     done: list[Batch] = []
 
     def interrupted_step(self: Pretraining, batch: Batch) -> Step:
@@ -135,7 +135,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
             signal.raise_signal(signal.SIGTERM)
         return step(self, batch)
 
-    monkeypatch.setattr(Pretraining, "_train_step", interrupted_step)
+    monkeypatch.setattr(Pretraining, "train_step", interrupted_step)
     with pytest.raises(KilledError if by == "a kill" else TemporaryError):
         training(name).run(tmp_path / "interrupted")
     assert len(done) == 14

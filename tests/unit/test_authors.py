@@ -129,14 +129,14 @@ def test_the_warm_ups_optimiser_is_thrown_away(tmp_path: Path, monkeypatch: pyte
     """At the first main step no momentum is left, and in warm-up the predictor's rate is not fixed."""
     run = warmed(ToyLoader())
     seen: list[tuple[int, int, set[float]]] = []
-    step = Pretraining._train_step
+    step = Pretraining.train_step
 
     def watching(self: Pretraining, batch: Batch) -> object:
         assert self.optimizer is not None
         seen.append((len(seen) // 4, len(self.optimizer.state), {group["lr"] for group in self.optimizer.param_groups}))
         return step(self, batch)
 
-    monkeypatch.setattr(Pretraining, "_train_step", watching)
+    monkeypatch.setattr(Pretraining, "train_step", watching)
     run.run(tmp_path)
     states = {epoch: [n for e, n, _ in seen if e == epoch] for epoch in range(7)}
     assert states[0][0] == 0
@@ -153,7 +153,7 @@ def test_interrupted_in_either_phase_equals_uninterrupted(
 ) -> None:
     whole = warmed(ToyLoader())
     whole.run(tmp_path / "whole")
-    step, left = Pretraining._train_step, [4 * killed_in_epoch + 2]
+    step, left = Pretraining.train_step, [4 * killed_in_epoch + 2]
 
     def killing(self: Pretraining, batch: Batch) -> object:
         left[0] -= 1
@@ -161,7 +161,7 @@ def test_interrupted_in_either_phase_equals_uninterrupted(
             raise KeyboardInterrupt
         return step(self, batch)
 
-    monkeypatch.setattr(Pretraining, "_train_step", killing)
+    monkeypatch.setattr(Pretraining, "train_step", killing)
     with pytest.raises(KeyboardInterrupt):
         warmed(ToyLoader()).run(tmp_path / "killed")
     monkeypatch.undo()
