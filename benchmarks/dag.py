@@ -28,9 +28,9 @@ rule {name}:
     output:
         {outputs}
     log:
-        "logs/{log}",
+        "results/logs/{log}.log",
     benchmark:
-        "benchmarks/{log}"
+        "results/benchmarks/{log}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
@@ -41,7 +41,7 @@ rule {name}:
         "true"
 """
 RUN = "results/runs/{dataset}/{variant}/{augmentation}/seed{seed}"
-NAME = "{dataset}_{variant}_{augmentation}_{seed}"
+NAME = "{dataset}/{variant}/{augmentation}/seed{seed}"
 DATA = '"results/data/{%s}/manifest.json", "results/data/{%s}/splits"'
 OWN = DATA % ("dataset", "dataset")
 OTHER = DATA % ("eval_dataset", "eval_dataset")
@@ -71,19 +71,19 @@ def empty_snakefile(suite: Suite) -> str:
             OWN.replace('"results/data/{dataset}/splits"', 'directory("results/data/{dataset}/splits")'),
             "{dataset}",
         ),
-        "resolve": ("", recipe, f"{NAME}_resolve"),
-        "pretrain": (f"{recipe}, {OWN}", f'{checkpoint}, "{RUN}/history.csv", "{RUN}/run.json"', f"{NAME}_pretrain"),
+        "resolve": ("", recipe, f"{NAME}/resolve"),
+        "pretrain": (f"{recipe}, {OWN}", f'{checkpoint}, "{RUN}/history.csv", "{RUN}/run.json"', f"{NAME}/pretrain"),
         "extract": (
             f'{recipe}, {checkpoint}, "results/data/{{dataset}}/manifest.json", {OTHER}',
             f"directory({features})",
-            f"{NAME}_extract_{{eval_dataset}}",
+            f"{NAME}/extract_{{eval_dataset}}",
         ),
     }
     for name in suite.evaluations:
         inputs = {"features": features, "images": f'{checkpoint}, "results/data/{{dataset}}/manifest.json", {OTHER}'}
         needed = [recipe, *(inputs[kind] for kind in suite.protocol(name).inputs)]
-        outputs = f'"{RUN}/on/{{eval_dataset}}/{name}.json", "{RUN}/on/{{eval_dataset}}/{name}.npz"'
-        rules[name] = (", ".join(needed), outputs, f"{NAME}_{name}_{{eval_dataset}}")
+        outputs = f'"{RUN}/on/{{eval_dataset}}/{name}.json", "{RUN}/on/{{eval_dataset}}/{name}_predictions.npz"'
+        rules[name] = (", ".join(needed), outputs, f"{NAME}/{name}_{{eval_dataset}}")
     for name, (needed, outputs, log) in rules.items():
         text += RULE.format(name=name, inputs=needed, outputs=outputs, log=log)
     return text

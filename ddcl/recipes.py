@@ -98,8 +98,11 @@ def load_recipe(path: Path) -> Recipe:
 
 def variant_path(scale: str, name: str) -> Path:
     """Return the file of a variant: of the scale, else of `any`, where what holds at every scale stands."""
-    own, common = (CONFIG_DIR / "variants" / folder / f"{name}.yaml" for folder in (scale, ANY_SCALE))
-    return own if own.exists() or not common.exists() else common
+    own = CONFIG_DIR / "variants" / scale / f"{name}.yaml"
+    if own.exists():
+        return own
+    common = CONFIG_DIR / "variants" / ANY_SCALE / f"{name}.yaml"
+    return common if common.exists() else own
 
 
 def _read_with_base(scale: str, name: str, chain: tuple[str, ...] = ()) -> dict[str, Any]:

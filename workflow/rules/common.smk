@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from ddcl.core.errors import UserError
-from ddcl.core.files import canonical_json
+from ddcl.core.files import canonical_json, digest_text
 from ddcl.data.location import data_root, missing_message
 from ddcl.grid import Suite
 from ddcl.needs import (
@@ -142,6 +142,11 @@ def evaluate_arguments(evaluation):
         return f"{control}--perturbations {' '.join(names)}"
 
     return arguments
+
+
+def settings_digest(recipe):
+    """Return 16 hex digits that change with the settings: Snakemake copies a mapping, value by value, for every job."""
+    return digest_text(canonical_json(recipe.model_dump()))
 
 
 def evaluation_input(evaluation):

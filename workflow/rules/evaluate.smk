@@ -53,12 +53,10 @@ for evaluation in SUITE.evaluations:
         resources:
             **resources(evaluate_needs, evaluation),
         params:
-            evaluation=evaluation,
             arguments=evaluate_arguments(evaluation),
-            recipe=SUITE.evaluations[evaluation].model_dump(),
+            recipe=settings_digest(SUITE.evaluations[evaluation]),
             code=evaluate_digest(SUITE.evaluations[evaluation].protocol),
         shell:
-            "exec python -m ddcl evaluate {params.evaluation}"
-            f" --run {RUN_FOLDER}"
+            f"exec python -m ddcl evaluate {evaluation} --run {RUN_FOLDER}"
             " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments}"
             " > {log} 2>&1"
