@@ -30,7 +30,7 @@ def measure(repeats: int) -> list[Ratio]:
 
     def ours() -> float:
         start = time.perf_counter()
-        knn_predict((bank, labels), queries, K, 0.1)
+        knn_predict((bank, labels), queries, [K, 20, 1], 0.1)
         return time.perf_counter() - start
 
     def product() -> float:

@@ -7,7 +7,12 @@ network, float32, contiguous, PIL transforms in a DataLoader with 2 workers. On 
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
 import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
 
 import torch
 from augmentation import PilTwoViews, natural_like, peer_transform
@@ -49,42 +54,71 @@ class PeerSimSiam(nn.Module):
         return -0.5 * (cosine(p1, z2.detach()).mean() + cosine(p2, z1.detach()).mean())
 
 
-def measure(repeats: int) -> Ratio:
-    """Images per second of both paths, one step after another, the loaders' waiting included."""
-    keep_freed_memory()  # as `ddcl pretrain` does; it helps the peer in this process as well
-    images = natural_like(IMAGES, 32)
+def serve(build: Callable[[], tuple[Callable[[], object], str]], pipe: Connection) -> None:
+    """In a process of its own: build a path, then time one step whenever it is asked for."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    step, precision = build()
+    pipe.send(precision)
+    while pipe.recv():
+        start = time.perf_counter()
+        step()
+        pipe.send(BATCH / (time.perf_counter() - start))
+
+
+def ours() -> tuple[Callable[[], object], str]:
+    """Return the step of `ddcl pretrain`, and its precision."""
+    keep_freed_memory()  # as `ddcl pretrain` does
     recipe = build_recipe(("cifar10", "simsiam", "caug"), 0, {"batch_size": BATCH})
     normalisation = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-    pipeline = build_pipeline(recipe.ops, 32, normalisation)
-    loader = TwoViewLoader(ArrayImages(images, torch.zeros(IMAGES).long(), 32), pipeline, BATCH, ("bench", 0), "cpu")
+    images = ArrayImages(natural_like(IMAGES, 32), torch.zeros(IMAGES).long(), 32)
+    loader = TwoViewLoader(images, build_pipeline(recipe.ops, 32, normalisation), BATCH, ("bench", 0), "cpu")
     training = Pretraining(build_method(recipe), loader, lambda method: {}, recipe.training, ("", ""), 0)
     training.method.train()
     batches = itertools.chain.from_iterable(loader.epoch(number, number) for number in itertools.count())
+    return lambda: training.train_step(next(batches)), training.precision
 
-    peer = PeerSimSiam()
-    optimizer = torch.optim.SGD(peer.parameters(), lr=0.06, momentum=0.9, weight_decay=5e-4)
-    peer_loader = torch.utils.data.DataLoader(
-        PilTwoViews(images, peer_transform(32, "caug")), batch_size=BATCH, shuffle=True, num_workers=2, drop_last=True
+
+def peer() -> tuple[Callable[[], object], str]:
+    """Return the step of the plain loop, and its precision."""
+    model = PeerSimSiam()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.06, momentum=0.9, weight_decay=5e-4)
+    loader = torch.utils.data.DataLoader(
+        PilTwoViews(natural_like(IMAGES, 32), peer_transform(32, "caug")),
+        batch_size=BATCH,
+        shuffle=True,
+        num_workers=2,
+        drop_last=True,
     )
-    peer_batches = itertools.chain.from_iterable(peer_loader for _ in itertools.count())
+    batches = itertools.chain.from_iterable(loader for _ in itertools.count())
 
-    def ours_rate() -> float:
-        start = time.perf_counter()
-        training.train_step(next(batches))
-        return BATCH / (time.perf_counter() - start)
-
-    def peer_rate() -> float:
-        start = time.perf_counter()
-        x1, x2 = next(peer_batches)
+    def step() -> None:
+        x1, x2 = next(batches)
         optimizer.zero_grad()
-        peer(x1, x2).backward()
+        model(x1, x2).backward()
         optimizer.step()
-        return BATCH / (time.perf_counter() - start)
 
-    found = in_turns({"ours": ours_rate, "peer": peer_rate}, repeats, "step")
-    what = f"pretraining step, ResNet-18, 32 px, batch {BATCH}, {training.precision}"
+    return step, "fp32"
+
+
+def measure(repeats: int) -> Ratio:
+    """Images per second of both paths, one step after another, the loaders' waiting included."""
+    context = multiprocessing.get_context("spawn")  # of their own: how ours treats memory must not help the peer
+    pipes, precisions = {}, {}
+    for name, build in (("ours", ours), ("peer", peer)):
+        pipes[name], far = context.Pipe()
+        context.Process(target=serve, args=(build, far)).start()
+        precisions[name] = pipes[name].recv()
+
+    def rate(name: str) -> float:
+        pipes[name].send(True)
+        return float(pipes[name].recv())
+
+    found = in_turns({name: partial(rate, name) for name in pipes}, repeats, "step")
+    for pipe in pipes.values():
+        pipe.send(False)
+    what = f"pretraining step, ResNet-18, 32 px, batch {BATCH}, {precisions['ours']} against {precisions['peer']}"
     return Ratio(what, "images/s", found["ours"], found["peer"], "at least 3")
 
 
 if __name__ == "__main__":
-    write("step", [measure(repeats_from_arguments(5, __doc__))])
+    write("step", [measure(repeats_from_arguments(7, __doc__))])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BANK_BYTES = 2**29  # of voting features that are float32 at once
-BLOCK_BYTES = 2**26  # of similarities that exist at once
+BLOCK_BYTES = 2**28  # of similarities that exist at once; smaller blocks take longer
 
 
 Columns: TypeAlias = Tensor | slice
