@@ -53,10 +53,13 @@ for evaluation in SUITE.evaluations:
         resources:
             **resources(evaluate_needs, evaluation),
         params:
+            # a parameter, as the command is evaluated when it runs: then the loop has passed
+            evaluation=evaluation,
             arguments=evaluate_arguments(evaluation),
             recipe=settings_digest(SUITE.evaluations[evaluation]),
             code=evaluate_digest(SUITE.evaluations[evaluation].protocol),
         shell:
-            f"exec python -m ddcl evaluate {evaluation} --run {RUN_FOLDER}"
+            "exec python -m ddcl evaluate {params.evaluation}"
+            f" --run {RUN_FOLDER}"
             " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments}"
             " > {log} 2>&1"
