@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-IMPORTS = {"linear": "import sklearn.linear_model", "knn": "import torch"}
+IMPORTS = dict.fromkeys(("linear", "knn"), "import torch")
 OTHERS = "import torch, timm.models.resnet"
 
 
