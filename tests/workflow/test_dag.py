@@ -154,11 +154,19 @@ class TestAfterARun:
             ),
             ("config/evaluations/knn.yaml", "temperature: 0.1", "temperature: 0.2", {"knn": 5}, TRAINING | {"linear"}),
             ("config/perturbations/color_rotate.yaml", "90.0", "45.0", {"extract": 5, "linear": 5}, {"pretrain"}),
-            # code: the engine, a baseline, an evaluation, extraction. kNN also serves the monitor of training
+            # code: the engine, a baseline, an evaluation, extraction
             ("ddcl/core/pretrain.py", "seconds = 0.0", "seconds = +0.0", {"pretrain": 5, "knn": 5}, {"resolve"}),
             ("baselines/simsiam.py", "-0.5 *", "-0.25 *", {"pretrain": 2, "extract": 2, "knn": 2}, {"resolve"}),
             ("ddcl/evaluate/logistic.py", "TOLERANCE = 1e-5", "TOLERANCE = 2e-5", {"linear": 5}, TRAINING | {"knn"}),
-            ("ddcl/evaluate/knn.py", "k = min(k, ", "k = +min(k, ", {"pretrain": 5, "knn": 5}, {"resolve"}),
+            ("ddcl/evaluate/knn.py", "queries = ", "queries: torch.Tensor = ", {"knn": 5}, TRAINING | {"linear"}),
+            # the search of neighbours also serves the monitor of training
+            (
+                "ddcl/evaluate/neighbours.py",
+                "min(k, len(voters))",
+                "min(+k, len(voters))",
+                {"pretrain": 5, "knn": 5},
+                {"resolve"},
+            ),
             ("ddcl/evaluate/features.py", "before = ", "before: str = ", {"extract": 5, "knn": 5}, {"pretrain"}),
         ],
     )
