@@ -152,7 +152,8 @@ def disturb_snakemake(soak: Soak, seconds: float, kills: int) -> None:
     """SIGKILL Snakemake; its jobs go on. Started again, it meets them, and is told so until they have ended."""
     while len(soak.kills) < max(1, round(SNAKEMAKE_SHARE * kills)):
         if not soak.kill("snakemake", SNAKEMAKE, seconds, [signal.SIGKILL]):
-            shutil.rmtree(soak.copy / RUN)  # finished: begin anew, or nothing would be left to kill
+            # finished: begin anew, or nothing would be left to kill; without the run alone, Snakemake is content
+            shutil.rmtree(soak.copy / "results")
             continue
         soak.finish((*SNAKEMAKE, "--unlock"))
         print(f"     snakemake       SIGKILL, {len(soak.kills)} so far", flush=True)
