@@ -151,8 +151,13 @@ def feature_width(recipe: Recipe) -> int:
 
 
 def feature_bytes(suite: Suite, run: Run, dataset: str) -> int:
-    """Return the bytes of a run's features on a data set: float16."""
-    return 2 * feature_width(run.recipe) * _encoded(suite, run, dataset)
+    """Return the bytes of a run's features on a data set."""
+    return stored_bytes(run.recipe, _encoded(suite, run, dataset))
+
+
+def stored_bytes(recipe: Recipe, n: int) -> int:
+    """Return the bytes of the stored features of n images: float16."""
+    return 2 * feature_width(recipe) * n
 
 
 def describe(suite: Suite, root: Path, results: Path) -> str:

@@ -18,9 +18,10 @@ from ddcl.cost import (
     network_name,
     network_of,
     pretraining_seconds,
+    stored_bytes,
 )
 from ddcl.grid import Run, Suite
-from ddcl.registry import RANDOM_PARTS
+from ddcl.registry import RANDOM_PARTS, keeps_files
 from ddcl.yaml_models import DatasetConfig
 
 SNAKEMAKE_MB = 500  # on a cluster two Snakemakes of 155 MB each run beside the job and are charged to it
@@ -86,7 +87,9 @@ def evaluate_needs(suite: Suite, run: Run, dataset: str, evaluation: str) -> Nee
     gpu = _gpu(run) if flops > LARGE_FLOPS else 0
     cpus = CPUS if _gpu(run) else 1
     images = suite.dataset_configs[dataset].n_images  # stored features are memory-mapped; what is converted counts
-    train_mb, test_mb = (2 * FLOAT32 * _stored_mb(run, images.get(split, 0)) for split in ("train", "test"))
+    train_mb, test_mb = (
+        2 * FLOAT32 * stored_bytes(run.recipe, images.get(split, 0)) / 1e6 for split in ("train", "test")
+    )
     memory_mb = min(KEPT_MB, train_mb) + test_mb + HISTORY * weights_mb
     return _rounded((cpus, gpu), memory_mb, 10.0, flops / (GPU_FLOPS if gpu else CORE_FLOPS * cpus))
 
@@ -94,11 +97,6 @@ def evaluate_needs(suite: Suite, run: Run, dataset: str, evaluation: str) -> Nee
 def is_short(needs: Needs) -> bool:
     """Return whether a job may keep the GPU of the one before it, rather than queue again."""
     return needs.gpu == 0 and needs.runtime <= 120
-
-
-def _stored_mb(run: Run, n: int) -> float:
-    """Return the size of the stored features of n images."""
-    return 2 * n * feature_width(run.recipe) / 1e6
 
 
 def _fitting(suite: Suite, run: Run, dataset: str, evaluation: str) -> tuple[float, float]:
@@ -139,7 +137,7 @@ def _encoding(suite: Suite, run: Run, dataset: str, sizes: tuple[float, float, f
 
 def _images_mb(config: DatasetConfig) -> float:
     """Return the size of a data set as one array; nothing if its images stay in files and are decoded when needed."""
-    return 0.0 if config.resize_px else 3 * config.image_side_px**2 * sum(config.n_images.values()) / 1e6
+    return 0.0 if keeps_files(config.reader) else 3 * config.image_side_px**2 * sum(config.n_images.values()) / 1e6
 
 
 def _rounded(processors: tuple[int, int], memory_mb: float, disk_mb: float, seconds: float) -> Needs:

@@ -6,6 +6,7 @@ nothing. Imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ class DataRecipe(Model):
     resize_px: int | None
 
 
+def run_name(run: Mapping[str, Any]) -> str:
+    """Return the address of a run below results/runs, from its dataset, variant, augmentation and seed."""
+    return f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
+
+
 class Recipe(Model):
     """Everything that can move the numbers of one run."""
 
@@ -70,7 +76,7 @@ class Recipe(Model):
     @property
     def name(self) -> str:
         """``dataset/variant/augmentation/seedN``: the run's address below results/runs."""
-        return f"{self.dataset}/{self.variant}/{self.augmentation}/seed{self.seed}"
+        return run_name(vars(self))
 
 
 class EvaluationRecipe(Model):

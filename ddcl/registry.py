@@ -256,3 +256,8 @@ READERS = {
     "pets": Entry("ddcl.data.readers.files:read_pets", NoSettings),
     "image_folder": Entry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings),
 }
+
+
+def keeps_files(reader: str) -> bool:
+    """Return whether a reader's images stay in files, decoded when they are needed, or become one array."""
+    return READERS[reader].target.startswith("ddcl.data.readers.files:")

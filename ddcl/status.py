@@ -7,7 +7,6 @@ at the end of the log. A job that was cancelled, or killed with its machine, loo
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections import Counter
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ddcl.core.errors import UserError
-from ddcl.core.files import read_json
+from ddcl.core.files import alive, read_json
 from ddcl.core.progress import FILE
+from ddcl.recipes import run_name
 
 SILENCE_SECONDS = 3600  # a job that wrote nothing for so long counts as dead; a training has three epochs if longer
 TAIL_LINES = 3
@@ -37,7 +37,7 @@ def describe(plan: dict[str, Any], results: Path) -> str:
     """Return the text of `ddcl status` for a plan (`Suite.plan`)."""
     lines, counts = [], Counter[str]()
     for run in plan["runs"]:
-        name = f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
+        name = run_name(run)
         found = run_state(results, name, run)
         counts[found.state] += 1
         lines += [f"{found.state:8} {name}  {found.detail}".rstrip(), *(f"         | {line}" for line in found.tail)]
@@ -101,13 +101,7 @@ def is_alive(progress: dict[str, Any], work: Path) -> bool:
     On the host that it ran on, its process says so; elsewhere, a file in `work` that was written recently.
     """
     if progress["host"] == platform.node():
-        try:
-            os.kill(progress["pid"], 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return True
+        return alive(progress["pid"])
     newest = max((path.stat().st_mtime for path in work.iterdir()), default=0.0)
     return time.time() - newest < max(SILENCE_SECONDS, 3 * (progress["seconds_per_epoch"] or 0.0))
 

@@ -70,7 +70,7 @@ def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: st
     identity = [recipe.digest, code_digest, digest_text(canonical_json(manifest["splits"]))]
     summary = distributed.from_first(lambda: _finished(work / FINISHED, identity))
     if summary is None:
-        training = _training(recipe, manifest_path, identity, options)
+        training = _training(recipe, (manifest_path, manifest), identity, options)
         training.run(work, options.checkpoint_minutes, _progress(training, recipe, work))
         summary = _summary(training, recipe, code_digest)
         if distributed.rank() == 0:
@@ -83,10 +83,10 @@ def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: st
     return summary
 
 
-def _training(recipe: Recipe, manifest_path: Path, identity: list[str], options: Options) -> Pretraining:
-    """Return the training that a recipe describes, at its beginning."""
+def _training(recipe: Recipe, data: tuple[Path, dict[str, Any]], identity: list[str], options: Options) -> Pretraining:
+    """Return the training that a recipe describes, at its beginning. data: the manifest's path and content."""
     device, workers = options.device, options.workers
-    manifest = read_manifest(manifest_path, recipe.dataset, recipe.data.model_dump())
+    manifest_path, manifest = data
     side_px, names = recipe.data.image_side_px, (recipe.dataset, recipe.seed)
     method = build_method(recipe).to(device)
     loader = None

@@ -78,11 +78,12 @@ def _remove_stale(path: Path) -> None:
         node, _, process = stale.name.removeprefix(f".{path.name}.").removesuffix(f".tmp{path.suffix}").rpartition(".")
         with suppress(FileNotFoundError):  # another process removed it first
             old = time.time() - stale.stat().st_mtime > STALE_SECONDS
-            if old or (node == platform.node() and not _alive(int(process))):
+            if old or (node == platform.node() and not alive(int(process))):
                 stale.unlink()
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Return whether there is a process of this number on this node."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ddcl.core.errors import TemporaryError
+from ddcl.core.provenance import slurm_job_id
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
             raise TemporaryError(f"{what}: {holder} is writing it ({path}); wait for it or end it first") from None
         except OSError as error:
             print(f"{path}: no locks here ({error.strerror}); a second process would not be noticed", file=sys.stderr)
-        job = os.environ.get("SLURM_JOB_ID")
+        job = slurm_job_id()
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {platform.node()}{f', Slurm job {job}' if job else ''}\n")
         handle.flush()

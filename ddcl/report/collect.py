@@ -20,18 +20,13 @@ import pandas as pd
 from ddcl.core.errors import UserError
 from ddcl.core.files import read_json, write_atomic, write_json
 from ddcl.evaluate.store import evaluation_folder
-from ddcl.recipes import EvaluationRecipe, read_evaluation
+from ddcl.recipes import EvaluationRecipe, read_evaluation, run_name
 from ddcl.registry import TOP1_BEST_TEST, has_cell
 from ddcl.stages import evaluate_digest
 from ddcl.status import FAILED, evaluation_state, training_state
 
 ABSENT = ("missing", FAILED)  # statuses of what has no values
 RUN_KEYS = ("dataset", "variant", "augmentation", "seed")
-
-
-def run_name(run: dict[str, Any]) -> str:
-    """Return the name of a run of the plan, which is also its folder below results/runs."""
-    return f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
 
 
 def run_folder(results: Path, run: dict[str, Any]) -> Path:

@@ -12,7 +12,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from ddcl.core.files import write_text
-from ddcl.report.collect import ABSENT, RUN_KEYS, run_name
+from ddcl.recipes import run_name
+from ddcl.report.collect import ABSENT, RUN_KEYS
 
 FIGURE_CAPTIONS = {
     "knn_curves": "kNN accuracy on held-out training images while training: mean over seeds, and their range. The "

@@ -18,7 +18,7 @@ from ddcl.needs import (
     prepare_needs,
     pretrain_needs,
 )
-from ddcl.recipes import data_recipe
+from ddcl.recipes import data_recipe, run_name
 from ddcl.stages import (
     collect_digest,
     evaluate_digest,
@@ -69,12 +69,8 @@ wildcard_constraints:
     figure=one_of(SUITE.figures),
 
 
-def run_name(wildcards):
-    return f"{wildcards.dataset}/{wildcards.variant}/{wildcards.augmentation}/seed{wildcards.seed}"
-
-
 def run_of(wildcards):
-    name = run_name(wildcards)
+    name = run_name(dict(wildcards.items()))
     if name not in SUITE.runs:
         raise UserError(f"{name} is not a run of suite {SUITE.config.suite}")
     return SUITE.runs[name]
@@ -186,7 +182,7 @@ def needs_of(stage, wildcards, *evaluation):
     if stage is prepare_needs:
         return stage(SUITE.dataset_configs[wildcards.dataset])
     where = [] if stage is pretrain_needs else [wildcards.eval_dataset]
-    return _needs(stage, run_name(wildcards), *where, *evaluation)
+    return _needs(stage, run_name(dict(wildcards.items())), *where, *evaluation)
 
 
 @cache
