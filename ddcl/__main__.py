@@ -8,6 +8,7 @@ Exit status: 0 done, 1 a defect of the suite (with a traceback), 2 wrong input (
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,18 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected minutes from 0, found {text!r} (here or in DDCL_CHECKPOINT_MINUTES)"
+        )
+    return value
 
 
 def _share(text: str) -> float:
@@ -45,7 +58,7 @@ THREADS: Options = {
     "help": "CPU threads, and processes that decode images (default: 1)",
 }
 CHECKPOINT_MINUTES: Options = {
-    "type": float,
+    "type": _minutes,
     "default": os.environ.get("DDCL_CHECKPOINT_MINUTES", str(MINUTES)),
     "help": "save the state of a training this often (default: the environment's DDCL_CHECKPOINT_MINUTES, else 10)",
 }

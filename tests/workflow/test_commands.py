@@ -88,6 +88,13 @@ def refused(cwd: Path, *command: str) -> str:
     return lines[0]
 
 
+@pytest.mark.parametrize("minutes", ["-3", "nan", "soon"])
+def test_minutes_between_states_that_are_none(minutes: str) -> None:
+    done = ddcl("pretrain", "--run", "nowhere", f"--checkpoint-minutes={minutes}", cwd=ROOT)
+    assert done.returncode == 2
+    assert f"expected minutes from 0, found '{minutes}' (here or in DDCL_CHECKPOINT_MINUTES)" in done.stderr
+
+
 def test_help_of_every_verb_needs_no_torch() -> None:
     code = "import sys, ddcl.__main__ as cli; cli.build_parser().format_help(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
