@@ -14,23 +14,7 @@ from markupsafe import Markup
 from ddcl.core.files import write_text
 from ddcl.recipes import run_name
 from ddcl.report.collect import ABSENT, RUN_KEYS
-
-FIGURE_CAPTIONS = {
-    "knn_curves": "kNN accuracy on held-out training images while training: mean over seeds, and their range. The "
-    "dashed line is the encoder before any training.",
-    "robustness": "Accuracy of the linear probe on clean and perturbed test images. Bars: mean over seeds; lines: "
-    "sample standard deviation; dots: single seeds.",
-    "augmentation": "Accuracy on clean test images after pretraining under augmentations of growing strength. Dots: "
-    "single seeds; dashed line: the untrained encoder.",
-    "parts": "kNN accuracy of the whole features and of their parts. The whole has more dimensions than DIR, and DIR "
-    "more than DVR, which alone can make such differences.",
-}
-FIGURE_ALTS = {
-    "knn_curves": "Line chart of kNN accuracy against the epoch of pretraining, one panel per augmentation.",
-    "robustness": "Bar chart of linear accuracy for each perturbation, one panel per augmentation of pretraining.",
-    "augmentation": "Line chart of clean accuracy against the strength of the augmentation, one panel per evaluation.",
-    "parts": "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
-}
+from ddcl.report.figures import FIGURES
 
 
 def write_page(
@@ -56,7 +40,7 @@ def write_page(
         attention=attention(runs, records),
         tables={name: (title, caption, Markup(html)) for name, (title, caption, html) in tables.items()},
         figures=[
-            (name, FIGURE_CAPTIONS[name], FIGURE_ALTS[name], png_uri(figures / f"{name}.png"))
+            (name, FIGURES[name].caption, FIGURES[name].alt, png_uri(figures / f"{name}.png"))
             for name in suite["figures"]
         ],
         runs=runs,

@@ -2,43 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from ddcl.core.errors import UserError, check_name
-from ddcl.core.files import read_json
-from ddcl.report.specs import TableSpec
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What `ddcl collect` wrote, and the plan it followed."""
-
-    suite: dict[str, Any]
-    records: pd.DataFrame
-    histories: pd.DataFrame
-    runs: list[dict[str, Any]]
-
-    @classmethod
-    def load(cls, results: Path) -> Collected:
-        """Read the four files below `results`."""
-        frames = {}
-        for name in ("records", "histories"):
-            path = results / f"{name}.parquet"
-            try:
-                frames[name] = pd.read_parquet(path)
-            except (OSError, ValueError) as error:
-                raise UserError(f"{path}: cannot be read ({error}); `ddcl collect` makes it") from None
-        plan = read_json(results / "suite.json", "plan; `ddcl resolve` makes it")
-        return cls(plan, frames["records"], frames["histories"], read_json(results / "runs.json", "list of runs"))
-
-    def spec(self, table: str) -> TableSpec:
-        """Return the specification of a table of the plan."""
-        check_name("table", table, self.suite["tables"], f"suite {self.suite['suite']}")
-        return TableSpec.model_validate(self.suite["table_specs"][table])
+from ddcl.core.errors import check_name
+from ddcl.report.collected import Collected
 
 
 def render_table(name: str, results: Path) -> None:
@@ -54,11 +21,12 @@ def render_table(name: str, results: Path) -> None:
 
 def render_figure(name: str, results: Path) -> None:
     """Write `results`/figures/`name`.{png,pdf}."""
-    from ddcl.report.figures import FIGURES, write_figure
+    from ddcl.report.figures import FIGURES
+    from ddcl.report.figures.layout import write_figure
 
     check_name("figure", name, FIGURES, "ddcl figure")
     found = Collected.load(results)
-    write_figure(FIGURES[name](found.records, found.histories, found.suite), results / "figures" / name)
+    write_figure(FIGURES[name].draw(found), results / "figures" / name)
 
 
 def render_page(results: Path) -> Path:

@@ -12,7 +12,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ddcl.report.figures import FIGURES, write_figure
+from ddcl.report.collected import Collected
+from ddcl.report.figures import FIGURES
+from ddcl.report.figures.layout import write_figure
 from ddcl.report.specs import FIGURE_NAMES
 from tests.unit import synthetic
 
@@ -43,6 +45,11 @@ def nothing() -> Frames:
     return records.assign(value=np.nan, status="missing"), pd.DataFrame(), plan
 
 
+def draw(name: str, records: pd.DataFrame, histories: pd.DataFrame, plan: dict[str, Any]) -> Figure:
+    """Draw a figure of the registry."""
+    return FIGURES[name].draw(Collected(plan, records, histories, [], Path("results")))
+
+
 def texts(figure: Figure) -> list[str]:
     """What is written into each panel."""
     return [" ".join(text.get_text() for text in axes.texts) for axes in figure.axes]
@@ -60,21 +67,21 @@ def test_names() -> None:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_panels_and_notes(name: str) -> None:
-    figure = FIGURES[name](*whole())
+    figure = draw(name, *whole())
     assert len(figure.axes) == PANELS[name]
     assert not any("runs" in text or "no data" in text for text in texts(figure))
     for status in ("missing", "failed", "diverged", "collapsed"):
-        figure = FIGURES[name](*broken(status))
+        figure = draw(name, *broken(status))
         assert f"1 of {10 if name == 'augmentation' else 6} runs {status}" in texts(figure)[0]
     assert "†" in texts(figure)[0]
-    assert all("no data" in text and "runs missing" in text for text in texts(FIGURES[name](*nothing())))
+    assert all("no data" in text and "runs missing" in text for text in texts(draw(name, *nothing())))
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_same_bytes(name: str, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):
-        write_figure(FIGURES[name](*broken("missing")), tmp_path / folder / name)
+        write_figure(draw(name, *broken("missing")), tmp_path / folder / name)
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [f"{name}.pdf", f"{name}.png"]
     for suffix in ("png", "pdf"):
         first, second = ((tmp_path / folder / f"{name}.{suffix}").read_bytes() for folder in ("a", "b"))
@@ -85,10 +92,10 @@ def test_same_bytes(name: str, tmp_path: Path) -> None:
 
 
 def test_bars_are_means() -> None:
-    baug, caug = FIGURES["robustness"](*whole()).axes  # per perturbation: DDCL, SimSiam, random init
+    baug, caug = draw("robustness", *whole()).axes  # per perturbation: DDCL, SimSiam, random init
     assert heights(baug) == pytest.approx([92, 90, 72, 46, 45, 36])
     assert heights(caug) == pytest.approx([90, 88, 72, 45, 44, 36])
-    clean, rotated = FIGURES["parts"](*whole()).axes  # per augmentation: full, dir, dvr
+    clean, rotated = draw("parts", *whole()).axes  # per augmentation: full, dir, dvr
     assert heights(clean) == pytest.approx([92, 91, 72, 90, 89, 70])
     assert heights(rotated) == pytest.approx([46, 45.5, 36, 45, 44.5, 35])
 
@@ -96,7 +103,7 @@ def test_bars_are_means() -> None:
 def test_the_floor_of_the_parts_is_the_whole_untrained_encoder() -> None:
     records, histories, plan = whole()
     columns = records[records["variant"] == "random_init"].assign(part="random_dvr", value=0.1)
-    *_, floor = FIGURES["parts"](pd.concat([records, columns]), histories, plan).axes[0].lines
+    *_, floor = draw("parts", pd.concat([records, columns]), histories, plan).axes[0].lines
     assert list(floor.get_ydata()) == pytest.approx([72, 72])
 
 
@@ -105,27 +112,27 @@ def test_many_evaluations_go_on_in_the_next_row_of_their_dataset() -> None:
     names = [f"e{i}" for i in range(6)]
     records = pd.concat([records[records["evaluation"] == "linear"].assign(evaluation=name) for name in names])
     runs = [run | {"targets": [run["targets"][0] | {"evaluation": name} for name in names]} for run in plan["runs"]]
-    axes = FIGURES["augmentation"](records, histories, plan | {"evaluations": names, "runs": runs}).axes
+    axes = draw("augmentation", records, histories, plan | {"evaluations": names, "runs": runs}).axes
     assert [each.get_title(loc="left") for each in axes if each.get_visible()] == names
     assert [bool(each.get_xlabel()) for each in axes] == [False, False, True, True, True, True, False, False]
 
 
 def test_missing_seed_is_left_out_of_the_mean() -> None:
-    assert heights(FIGURES["robustness"](*broken("missing")).axes[0])[0] == pytest.approx(90)
+    assert heights(draw("robustness", *broken("missing")).axes[0])[0] == pytest.approx(90)
 
 
 def test_collapsed_is_hollow() -> None:
-    axes = FIGURES["robustness"](*broken("collapsed")).axes[0]
+    axes = draw("robustness", *broken("collapsed")).axes[0]
     hollow = [patch.get_height() for patch in axes.patches if patch.get_facecolor() == (1, 1, 1, 1)]  # type: ignore[attr-defined]
     assert hollow == pytest.approx([92, 46])
 
 
 def test_lines_are_means() -> None:
-    ddcl, simsiam, floor = FIGURES["augmentation"](*whole()).axes[0].lines
+    ddcl, simsiam, floor = draw("augmentation", *whole()).axes[0].lines
     assert list(ddcl.get_ydata()) == pytest.approx([92, 90])
     assert list(simsiam.get_ydata()) == pytest.approx([90, 88])
     assert list(floor.get_ydata()) == pytest.approx([72, 72])
-    ddcl, simsiam, floor = FIGURES["knn_curves"](*whole()).axes[0].lines
+    ddcl, simsiam, floor = draw("knn_curves", *whole()).axes[0].lines
     assert list(ddcl.get_xdata()) == [0, 2, 4, 6]  # epoch 1 was not monitored
     assert list(ddcl.get_ydata()) == pytest.approx([50, 70, 76, 90])
     assert list(floor.get_ydata()) == pytest.approx([70, 70])
@@ -137,7 +144,7 @@ def test_the_curve_of_a_diverged_run_is_shown_but_in_no_mean() -> None:
     records.loc[(records[list(run)] == pd.Series(run)).all(axis=1), ["value", "status"]] = [np.nan, "diverged"]
     own = (histories[list(run)] == pd.Series(run)).all(axis=1)
     histories.loc[own, "knn_top1"] *= 0.2
-    axes = FIGURES["knn_curves"](records, histories[~own | (histories["epoch"] <= 2)], plan).axes[0]
+    axes = draw("knn_curves", records, histories[~own | (histories["epoch"] <= 2)], plan).axes[0]
     mean, diverged, *_ = axes.lines
     assert list(mean.get_ydata()) == pytest.approx([50, 70, 76, 90])
     assert list(diverged.get_ydata()) == pytest.approx([10, 14])
@@ -152,7 +159,7 @@ def test_each_dataset_has_its_own_scale() -> None:
     records = pd.concat([records, records.assign(**other, value=records["value"] / 4)])
     histories = pd.concat([histories, histories.assign(dataset="other", knn_top1=histories["knn_top1"] / 4)])
     for name in ("knn_curves", "augmentation"):
-        axes = FIGURES[name](records, histories, plan).axes
+        axes = draw(name, records, histories, plan).axes
         assert axes[0].get_ylim() == axes[1].get_ylim()
         assert axes[0].get_ylim()[0] > axes[2].get_ylim()[1]
 
@@ -161,5 +168,5 @@ def test_suite_without_linear_or_parts() -> None:
     records, histories, plan = whole()
     plan = plan | {"evaluations": ["knn"], "runs": [run | {"parts": ["full"]} for run in plan["runs"]]}
     records = records[(records["evaluation"] == "knn") & (records["part"] == "full")]
-    assert "kNN" in FIGURES["robustness"](records, histories, plan).axes[0].get_ylabel()
-    assert texts(FIGURES["parts"](records, histories, plan))[0].strip() == "no data"
+    assert "kNN" in draw("robustness", records, histories, plan).axes[0].get_ylabel()
+    assert texts(draw("parts", records, histories, plan))[0].strip() == "no data"

@@ -134,7 +134,7 @@ class TestAfterARun:
         ("file", "old", "new", "again", "stays"),
         [
             # what is drawn: a colour, a label
-            ("ddcl/report/figures.py", '"#', '"#0', {"figure": 4}, TRAINING | EVALUATION | {"collect"}),
+            ("ddcl/report/figures/layout.py", '"#', '"#0', {"figure": 4}, TRAINING | EVALUATION | {"collect"}),
             (
                 "config/variants/small/ddcl.yaml",
                 "label: DDCL",

@@ -1,0 +1,43 @@
+"""What `ddcl collect` wrote: all that tables, figures and the page are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ddcl.core.errors import UserError, check_name
+from ddcl.core.files import read_json
+from ddcl.report.specs import TableSpec
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The collected files, the plan that they follow, and the folder that they lie in."""
+
+    suite: dict[str, Any]
+    records: pd.DataFrame
+    histories: pd.DataFrame
+    runs: list[dict[str, Any]]
+    results: Path
+
+    @classmethod
+    def load(cls, results: Path) -> Collected:
+        """Read the four files below `results`."""
+        frames = {}
+        for name in ("records", "histories"):
+            path = results / f"{name}.parquet"
+            try:
+                frames[name] = pd.read_parquet(path)
+            except (OSError, ValueError) as error:
+                raise UserError(f"{path}: cannot be read ({error}); `ddcl collect` makes it") from None
+        plan = read_json(results / "suite.json", "plan; `ddcl resolve` makes it")
+        runs = read_json(results / "runs.json", "list of runs")
+        return cls(plan, frames["records"], frames["histories"], runs, results)
+
+    def spec(self, table: str) -> TableSpec:
+        """Return the specification of a table of the plan."""
+        check_name("table", table, self.suite["tables"], f"suite {self.suite['suite']}")
+        return TableSpec.model_validate(self.suite["table_specs"][table])

@@ -1,0 +1,171 @@
+"""What all figures share: style, names of a suite, panels and their layout, the files."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ddcl.core.files import write_atomic
+
+CLEAN, FULL = "none", "full"
+RUN = ["dataset", "variant", "augmentation", "seed"]
+WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper
+# Okabe-Ito without its yellow; the first four are not the colours of the parts.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PARTS = {"full": "#555555", "dir": "#56B4E9", "dvr": "#E69F00"}
+MARKS = {"collapsed": "†", "diverged": "‡"}  # as in the tables
+FLOOR, INK, NOTE = "#999999", "#222222", "#555555"
+STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
+STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
+STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "lines.markersize": 3.8}
+STYLE |= {"axes.grid": True, "axes.grid.axis": "y", "grid.color": "#E4E4E4", "grid.linewidth": 0.5}
+STYLE |= {"xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.3}
+SEED: dict[str, Any] = {"s": 5, "linewidth": 0.5, "zorder": 4}
+Axis = tuple[str, dict[str, str]]
+Paint = Callable[[Axes, pd.DataFrame], None]
+
+
+class Panel(NamedTuple):
+    """What one panel shows: its rows (column `value` in percent) and the runs that they should come from."""
+
+    title: str
+    frame: pd.DataFrame
+    runs: list[tuple[Any, ...]]
+
+
+class Look:
+    """The names of a suite in its order, their labels, and the fixed colour and marker of each variant."""
+
+    def __init__(self, suite: dict[str, Any]) -> None:
+        self.suite = suite
+        shown = {key: suite.get(f"figure_{key}s") for key in ("variant", "augmentation")}
+        self.runs = runs = [
+            run
+            for run in suite["runs"]
+            if not run["trains"] or all(names is None or run[key] in names for key, names in shown.items())
+        ]
+        self.datasets = list(dict.fromkeys(run["dataset"] for run in runs))
+        self.variants = list(dict.fromkeys(run["variant"] for run in runs if run["trains"]))
+        self.floors = list(dict.fromkeys(run["variant"] for run in runs if not run["trains"]))
+        self.augmentations = list(dict.fromkeys(run["augmentation"] for run in runs if run["trains"]))
+        self.colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(self.variants)}
+        self.colour |= dict.fromkeys(self.floors, FLOOR)
+        self.marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(self.variants)}
+
+    def label(self, key: str, name: str) -> str:
+        """Return how `name` is printed."""
+        return str(self.suite["labels"].get(key, {}).get(name, name))
+
+    def labels(self, key: str, names: Iterable[str]) -> dict[str, str]:
+        """Return how each of `names` is printed."""
+        return {name: self.label(key, name) for name in names}
+
+    def evaluation(self, preferred: str) -> str:
+        """Return `preferred` if the suite has it, else the suite's first evaluation."""
+        return preferred if preferred in self.suite["evaluations"] else str(self.suite["evaluations"][0])
+
+    def panel(self, frame: pd.DataFrame, dataset: str, title: list[str], **only: str) -> Panel:
+        """Return the panel of the trained runs with the values `only`, and of the untrained runs."""
+        keys = [
+            tuple(run[key] for key in RUN)
+            for run in self.runs
+            if run["dataset"] == dataset
+            if not run["trains"] or all(run[key] == name for key, name in only.items())
+        ]
+        title = [self.label("dataset", dataset), *title] if len(self.datasets) > 1 else title
+        return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)
+
+    def by_augmentation(self, frame: pd.DataFrame) -> list[Panel]:
+        """Return one panel per dataset and augmentation of the training."""
+        places = product(self.datasets, self.labels("augmentation", self.augmentations).items())
+        return [self.panel(frame, dataset, [label], augmentation=name) for dataset, (name, label) in places]
+
+    def lines(self) -> list[Artist]:
+        """Return the legend of a figure whose variants are lines."""
+        styles = {name: {"marker": marker} for name, marker in self.marker.items()}
+        styles |= {name: {"linestyle": "--"} for name in self.floors}
+        names = {name: {"color": self.colour[name], "label": self.label("variant", name)} for name in styles}
+        return [Line2D([], [], **names[name], **style) for name, style in styles.items()]  # type: ignore[arg-type]
+
+
+def write_figure(figure: Figure, stem: Path) -> None:
+    """Write `stem`.png (150 dpi) and `stem`.pdf without dates or versions, so the same figure gives the same bytes."""
+    empty = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
+    with rc_context(STYLE):
+        for suffix, metadata in empty.items():
+            save = partial(figure.savefig, format=suffix, dpi=150, metadata=metadata)
+            write_atomic(stem.with_name(f"{stem.name}.{suffix}"), save)
+    figure.clear()
+
+
+def select(records: pd.DataFrame, **keys: str) -> pd.DataFrame:
+    """Return the top-1 rows with these values, tested on the dataset that they were trained on; values in percent."""
+    chosen = records[(records["metric"] == "top1") & (records["eval_dataset"] == records["dataset"])]
+    for key, name in keys.items():
+        chosen = chosen[chosen[key] == name]
+    return chosen.assign(value=chosen["value"] * 100)
+
+
+def dots(label: str, colour: str = "white") -> Line2D:
+    """Return the legend of the dots."""
+    return Line2D([], [], linewidth=0, marker="o", markersize=2.8, color=colour, markeredgecolor=NOTE, label=label)
+
+
+def note(panel: Panel) -> str:
+    """Return how many of the expected runs are not whole: ``2 of 24 runs missing``."""
+    status: dict[Any, str] = dict.fromkeys(panel.runs, "missing")
+    for run, rows in panel.frame.groupby(RUN):
+        unmeasured = ["missing"] if rows["value"].isna().any() else []
+        status[run] = [*(name for name in rows["status"] if name != "ok"), *unmeasured, "ok"][0]
+    found = sorted(Counter(name for name in status.values() if name != "ok").items())
+    return ", ".join(f"{MARKS.get(name, '')} {count} of {len(status)} runs {name}".lstrip() for name, count in found)
+
+
+def panel_figure(
+    panels: Sequence[Panel | None],
+    shape: tuple[int, float],
+    labels: tuple[str, str],
+    paint: Paint,
+    handles: list[Artist],
+) -> Figure:
+    """Lay out the panels, `paint` each, and add notes and the legend. None is a gap. shape: columns, inches per row."""
+    columns = max(shape[0], 1)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
+    # 96 characters fit beside each other; no line ends within "2 of 24 runs missing".
+    texts = [note(panel).replace(" ", "\0").replace(",\0", ", ") if panel else "" for panel in panels]
+    notes = [textwrap.fill(text, 96 // columns).replace("\0", " ") for text in texts]
+    pad = 3 + 7.5 * max(len(text.splitlines()) for text in notes)
+    for axes, panel, below, text in zip(grid.flat, panels, [*panels[columns:], *[None] * columns], notes, strict=True):
+        if panel is None:
+            axes.set_visible(False)
+            continue
+        axes.set_title(textwrap.fill(panel.title, 84 // columns), pad=pad)
+        axes.annotate(text, (0, 1), (0, 2), "axes fraction", "offset points", color=NOTE, size=6)
+        paint(axes, panel.frame)
+        if not panel.frame["value"].notna().any():
+            axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
+        axes.set_ylabel(labels[1])
+        axes.label_outer()
+        if below is None:
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel(textwrap.fill(labels[0], 80 // columns))
+    if all(panel.frame["value"].isna().all() for panel in panels if panel):
+        grid[0, 0].set_ylim(0, 105)
+    lines = -(-len(handles) // 4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
+    return figure
