@@ -22,11 +22,11 @@ from ddcl.core.files import read_json, write_atomic, write_json
 from ddcl.evaluate.store import evaluation_folder
 from ddcl.recipes import EvaluationRecipe, read_evaluation, run_name
 from ddcl.registry import TOP1_BEST_TEST, has_cell
+from ddcl.report.specs import RUN
 from ddcl.stages import evaluate_digest
 from ddcl.status import FAILED, evaluation_state, training_state
 
 ABSENT = ("missing", FAILED)  # statuses of what has no values
-RUN_KEYS = ("dataset", "variant", "augmentation", "seed")
 
 
 def run_folder(results: Path, run: dict[str, Any]) -> Path:
@@ -75,7 +75,7 @@ def expected_cells(target: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 def _collect_run(run: dict[str, Any], results: Path, found: Collection) -> dict[str, Any]:
     """Read run.json and history.csv of a run; return the summary: of status `missing` or `failed` if there is none."""
     folder = run_folder(results, run)
-    keys = {key: run[key] for key in RUN_KEYS}
+    keys = {key: run[key] for key in RUN}
     try:
         summary: dict[str, Any] = read_json(folder / "run.json", "summary of a pretraining run")
         history = pd.read_csv(folder / "history.csv")
@@ -90,7 +90,7 @@ def _collect_run(run: dict[str, Any], results: Path, found: Collection) -> dict[
         found.runs.append(summary)
         return summary
     found.runs.append(summary)
-    for position, key in enumerate(RUN_KEYS):
+    for position, key in enumerate(RUN):
         history.insert(position, key, keys[key])
     found.histories.append(history)
     return summary
@@ -139,7 +139,7 @@ def _collect_cells(
         if readable and cell is None:
             found.problems.append(f"{path}: missing cell (part {part}, perturbation {perturbation}, metric {metric})")
         measured = cell or {"value": None, "n": 0, "n_draws": 0, "sd_draws": None}
-        row: dict[str, Any] = {name: run[name] for name in RUN_KEYS}
+        row: dict[str, Any] = {name: run[name] for name in RUN}
         row |= {"evaluation": recipe.evaluation, "eval_dataset": target["eval_dataset"], "perturbation": perturbation}
         row |= {"part": part, "selection": selection(metric, recipe.selection), "metric": metric}
         row |= {name: np.nan if measured[name] is None else measured[name] for name in ("value", "sd_draws")}

@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 from ddcl.core.files import write_text
 from ddcl.recipes import run_name
-from ddcl.report.collect import ABSENT, RUN_KEYS
+from ddcl.report.collect import ABSENT
 from ddcl.report.figures import FIGURES
+from ddcl.report.specs import RUN
 
 
 def write_page(
@@ -101,7 +102,7 @@ def attention(runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[s
     found = []
     for run in runs:
         problems = [] if run["status"] == "ok" else [f"{run['status']}: {run['message']}"]
-        own = records[(records[list(RUN_KEYS)] == [run[key] for key in RUN_KEYS]).all(axis=1)]
+        own = records[(records[RUN] == [run[key] for key in RUN]).all(axis=1)]
         bad = own[~own["status"].isin(["ok", run["status"]])]
         for evaluation, cells in bad.groupby("evaluation", sort=False):
             counts = cells["status"].value_counts().sort_index()

@@ -1,16 +1,16 @@
-"""Printed forms of a table: Markdown, LaTeX and HTML, all from one wide frame of texts."""
+"""Printed forms of a table: Markdown and LaTeX (`ddcl.report.html`: HTML), all from one wide layout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
 from ddcl.core.files import write_text
 from ddcl.registry import is_knn_metric
+from ddcl.report.sources import SOURCES
 from ddcl.report.specs import TableSpec
 
 NOTHING = "–"  # no such cell in the suite
@@ -37,13 +37,21 @@ TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 TEX |= {"∞": r"$\infty$", "−": "$-$", "…": r"\dots{}"} | {character: "\\" + character for character in "&%$#_{}"}
 
 
+class Cell(NamedTuple):
+    """A printed cell: its text, how it stands out (`best`, `tied` with the best, or not), and where it comes from."""
+
+    text: str
+    emphasis: Literal["best", "tied", ""] = ""
+    sources: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Printed:
-    """A table as texts: header and labels of each row, the cells, and notes on the marks that were used."""
+    """A printed table: header and labels of each row, the cells, and notes on the marks that were used."""
 
     row_keys: list[str]
     headers: list[str]
-    rows: list[tuple[list[str], list[str]]]
+    rows: list[tuple[list[str], list[Cell]]]
     notes: list[str]
 
 
@@ -74,8 +82,8 @@ def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Print
     body = []
     for _, row in rows.iterrows():
         found = [cells.get((*row[spec.rows], *column[spec.columns])) for _, column in columns.iterrows()]
-        texts = [NOTHING if cell is None else cell_text(cell) for cell in found]
-        body.append(([labels.get(key, {}).get(row[key], row[key]) for key in row_keys], texts))
+        printed = [Cell(NOTHING) if cell is None else Cell(cell_text(cell), "", cell[SOURCES]) for cell in found]
+        body.append(([labels.get(key, {}).get(row[key], row[key]) for key in row_keys], printed))
     headers = [
         " ".join(labels.get(key, {}).get(column[key], column[key]) for key in spec.columns)
         for _, column in columns.iterrows()
@@ -121,7 +129,7 @@ def to_markdown(printed: Printed, spec: TableSpec) -> str:
 
     lines = [f"# {spec.title}", "", spec.caption.strip(), "", line([*printed.row_keys, *printed.headers])]
     lines.append(line(["---"] * len(printed.row_keys) + ["---:"] * len(printed.headers)))
-    lines += [line([*labels, *cells]) for labels, cells in printed.rows]
+    lines += [line([*labels, *(cell.text for cell in cells)]) for labels, cells in printed.rows]
     return "\n".join([*lines, "", *(f"- {note}" for note in printed.notes)]).rstrip() + "\n"
 
 
@@ -149,7 +157,7 @@ def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
             r"  \toprule",
             line([*printed.row_keys, *printed.headers]),
             r"  \midrule",
-            *(line([*labels, *cells]) for labels, cells in printed.rows),
+            *(line([*labels, *(cell.text for cell in cells)]) for labels, cells in printed.rows),
             r"  \bottomrule",
             r"  \end{tabular}",
             r"\end{table}",
@@ -158,21 +166,12 @@ def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
     )
 
 
-def to_html(printed: Printed) -> str:
-    """Return a <table> element, followed by its notes."""
-    heads = "".join(f'<th scope="col" class="key">{escape(name)}</th>' for name in printed.row_keys)
-    heads += "".join(f'<th scope="col">{escape(name)}</th>' for name in printed.headers)
-    body = []
-    for labels, cells in printed.rows:
-        row = "".join(f'<th scope="row">{escape(label)}</th>' for label in labels)
-        body.append(f"<tr>{row}{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
-    notes = f'<p class="notes">{escape("; ".join(printed.notes))}</p>' if printed.notes else ""
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>{notes}"
-
-
 def write_table(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any], stem: Path) -> None:
     """Write `stem`.csv (long), `stem`.md and `stem`.tex (wide)."""
     printed = layout(frame, spec, suite)
-    write_text(stem.with_suffix(".csv"), frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    write_text(
+        stem.with_suffix(".csv"),
+        frame.drop(columns=SOURCES).to_csv(index=False, float_format="%.4f", lineterminator="\n"),
+    )
     write_text(stem.with_suffix(".md"), to_markdown(printed, spec))
     write_text(stem.with_suffix(".tex"), to_latex(printed, spec, stem.name))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ddcl.recipes import AUTHORS_SUFFIX, CONFIG_DIR
 from ddcl.registry import TOP1, TOP1_BEST_TEST
+from ddcl.report.sources import SOURCES
 from ddcl.report.specs import KEYS
 from ddcl.report.statistics import aggregate
 
@@ -18,12 +19,13 @@ AUTHORS_SOURCES = ("DDCL paper", "DDCL official README")
 AUTHORS_WARMUP_EPOCHS = 30  # of the official code, before the epochs that it reports
 SAME = ["dataset", "augmentation", "part", "eval_dataset", "perturbation"]  # keys that must be equal
 COLUMNS = [*KEYS, "selection", "metric", "unit", "mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws"]
-COLUMNS += ["n_images", "status", "source", "locator", "differs", "note"]
+COLUMNS += ["n_images", "status", SOURCES, "source", "locator", "differs", "note"]
 
 
 def read_published() -> pd.DataFrame:
-    """Return config/published.csv: one row per published number, texts as they stand there."""
-    return pd.read_csv(CONFIG_DIR / "published.csv", dtype=str, keep_default_na=False)
+    """Return config/published.csv: one row per published number, texts as they stand there, and its `line`."""
+    frame = pd.read_csv(CONFIG_DIR / "published.csv", dtype=str, keep_default_na=False)
+    return frame.assign(line=range(2, len(frame) + 2))  # in the file
 
 
 def published_table(cells: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
@@ -91,8 +93,10 @@ def _rows(number: dict[str, Any], measured: pd.DataFrame, differs: str) -> list[
     texts = {name: number[name] for name in ("source", "locator", "note")} | {"differs": differs}
     blank = {"sd": np.nan, "n_draws": np.nan, "sd_draws": np.nan}
     published = blank | {"metric": "published", "unit": "%", "mean": value, "selection": number["selection"]}
-    published |= {"n_seeds": 1, "seeds_expected": 1, "n_images": 0, "status": "ok"}
+    place = (f"config/published.csv:{number['line']}",)
+    published |= {SOURCES: place, "n_seeds": 1, "seeds_expected": 1, "n_images": 0, "status": "ok"}
     difference = {"metric": "difference", "unit": "points", "mean": chosen["mean"] - value}
+    difference[SOURCES] = (*chosen[SOURCES], *place)
     return [
         {**chosen, **published, **texts},
         *({**row, "unit": "%", **texts} for row in own),

@@ -31,8 +31,9 @@ def render_figure(name: str, results: Path) -> None:
 
 def render_page(results: Path) -> Path:
     """Write `results`/report/index.html from the collected files and the drawn figures; return its path."""
+    from ddcl.report.html import to_html
     from ddcl.report.page import write_page
-    from ddcl.report.printing import layout, to_html
+    from ddcl.report.printing import layout
     from ddcl.report.tables import build_table
 
     found = Collected.load(results)

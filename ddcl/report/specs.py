@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from ddcl.core.config import Model
 
 FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts")  # a test keeps it equal to ddcl.report.figures
+RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run
 KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")
 Key = Literal[
     "dataset",

@@ -11,11 +11,11 @@ from ddcl.registry import is_knn_metric
 from ddcl.report.collect import expected_cells as planned_cells
 from ddcl.report.collect import selection
 from ddcl.report.published import published_table
-from ddcl.report.specs import KEYS, TableSpec
+from ddcl.report.sources import SOURCES, histories_of, joined, source_of
+from ddcl.report.specs import KEYS, RUN, TableSpec
 from ddcl.report.statistics import aggregate
 
 CLEAN = "none"
-RUN = ["dataset", "variant", "augmentation", "seed"]
 UNITS = {
     "top1": "%",
     "top1_best_test_epoch": "%",
@@ -35,7 +35,7 @@ def unit(metric: str) -> str:
 WHOLE = ("ok", "collapsed")  # statuses of runs that were trained to their last epoch
 Curves = dict[tuple[Any, ...], pd.DataFrame]
 NUMBERS = ["mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws", "n_images"]
-COLUMNS = [*KEYS, "selection", "metric", "unit", *NUMBERS, "status"]
+COLUMNS = [*KEYS, "selection", "metric", "unit", *NUMBERS, "status", SOURCES]
 
 
 def build_table(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any], spec: TableSpec) -> pd.DataFrame:
@@ -74,6 +74,7 @@ def expected_cells(records: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame
         ]
     )
     keys = [*RUN, "part", "evaluation", "eval_dataset", "perturbation", "metric"]
+    cells["sources"] = [(source_of(row),) for _, row in cells.iterrows()]
     found = cells.merge(
         records[[*keys, "value", "sd_draws", "n", "n_draws", "status"]], on=keys, how="left", validate="one_to_one"
     )
@@ -114,6 +115,7 @@ def mean_over(cells: pd.DataFrame, keys: list[Literal["perturbation"]]) -> pd.Da
         n=("n", "max"),
         n_draws=("n_draws", "max"),
         sd_draws=("sd_draws", "mean"),
+        sources=("sources", joined),
         status=("status", lambda statuses: next((name for name in statuses if name != "ok"), "ok")),
     )
 
@@ -124,9 +126,10 @@ def _against(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str]) -> 
     The status is that of the reference where that is worse. What the suite has no reference for is left out: it is not
     missing.
     """
-    paired = chosen.merge(reference[[*keys, "value", "status"]], on=keys, suffixes=("", "_reference"))
+    paired = chosen.merge(reference[[*keys, "value", "status", "sources"]], on=keys, suffixes=("", "_reference"))
     both = zip(paired["status"], paired["status_reference"], strict=True)
-    return paired.assign(status=[paired_status(own, other) for own, other in both])
+    sources = paired["sources"] + paired["sources_reference"]
+    return paired.assign(status=[paired_status(own, other) for own, other in both], sources=sources)
 
 
 def paired_status(own: str, reference: str) -> str:
@@ -176,8 +179,9 @@ def convergence_values(
                 | {"part": "full", "evaluation": "monitor", "eval_dataset": run["dataset"], "perturbation": CLEAN}
                 | {"selection": "train-holdout"}
                 | {"metric": metric, "value": value, "n": 0, "status": status}
+                | {"sources": histories_of(run, reference if metric == "epochs_to_95" else None)}
             )
-    return pd.DataFrame(rows, columns=[*RUN, *KEYS[3:], "selection", "metric", "value", "n", "status"])
+    return pd.DataFrame(rows, columns=[*RUN, *KEYS[3:], "selection", "metric", "value", "n", "status", "sources"])
 
 
 def monitored_curves(histories: pd.DataFrame) -> Curves:

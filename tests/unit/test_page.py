@@ -13,8 +13,9 @@ import pytest
 
 from ddcl.grid import read_table
 from ddcl.report.figures import FIGURES
+from ddcl.report.html import to_html
 from ddcl.report.page import attention, write_page
-from ddcl.report.printing import layout, to_html
+from ddcl.report.printing import layout
 from ddcl.report.tables import build_table
 from tests.unit import synthetic
 

@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddcl.core.files import write_atomic
+from ddcl.report.specs import RUN
 
 CLEAN, FULL = "none", "full"
-RUN = ["dataset", "variant", "augmentation", "seed"]
 WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper
 # Okabe-Ito without its yellow; the first four are not the colours of the parts.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
