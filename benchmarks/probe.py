@@ -36,7 +36,7 @@ from ddcl.evaluate.record import evaluate_run
 from ddcl.evaluate.store import CLEAN_DRAW, FOLDER, TRAIN, evaluation_folder, read_features, read_index
 from ddcl.recipes import Recipe, build_recipe, read_evaluation, read_perturbation
 from ddcl.stages import pretrain_digest
-from ddcl.training import pretrain
+from ddcl.training import Options, pretrain
 
 DATASET, PARTS, EPOCHS, DRAWS, BATCH = "fashion_mnist_10k", 3, 200, 10, 256
 PERTURBATIONS = ("none", "color", "color_flip", "color_rotate", "color_rotate_elastic")
@@ -52,7 +52,7 @@ class Stored:
         prepare(DATASET, self.manifest_path.parent, data_root(), False)
         self.recipe: Recipe = build_recipe((DATASET, "ddcl", "baug"), 0, {"epochs": 3})
         self.run = folder / "run"
-        pretrain(self.recipe, self.manifest_path, self.run, "cpu", pretrain_digest("ddcl"))
+        pretrain(self.recipe, self.manifest_path, self.run, pretrain_digest("ddcl"), Options())
         self.manifest = read_manifest(self.manifest_path, DATASET, self.recipe.data.model_dump())
         evaluation = read_evaluation("linear")[1]
         self.evaluation = evaluation.model_copy(update={"settings": evaluation.settings | {"l2_weights": L2_WEIGHTS}})
