@@ -219,11 +219,13 @@ def _device(args: Namespace) -> str:
     import torch
 
     from ddcl.core.devices import keep_freed_memory
-    from ddcl.core.gpus import use_free_gpu
+    from ddcl.core.gpus import gpu_given, use_free_gpu
 
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     if args.device == "cpu" or (args.device == "auto" and not torch.cuda.is_available()):
+        if args.device == "auto" and (given := gpu_given()):
+            print(f"ddcl: warning: {given}, but torch finds no CUDA device: the CPU computes", file=sys.stderr)
         return "cpu"
     if not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed now: cpu, auto")

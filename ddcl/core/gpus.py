@@ -19,6 +19,13 @@ import torch
 _held: list[int] = []  # descriptors of locked files: closing one would free its GPU
 
 
+def gpu_given() -> str:
+    """Return where the environment says that this job was given a GPU, such as ``SLURM_JOB_GPUS=0``; or nothing."""
+    none = ("", "-1", "NoDevFiles")
+    given = {name: os.environ.get(name, "") for name in ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")}
+    return next((f"{name}={value}" for name, value in given.items() if value not in none), "")
+
+
 def use_free_gpu() -> None:
     """Make a GPU that no other process of this user has taken the current one; wait until there is one.
 

@@ -81,8 +81,11 @@ def test_one_gpu_and_ranks_of_torchrun_take_no_lock(tmp_path: Path, monkeypatch:
     assert not list(tmp_path.iterdir())
 
 
-def test_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pretend(monkeypatch, [], tmp_path)
-    assert _device(Namespace(threads=torch.get_num_threads(), device="auto")) == "cpu"
+    for given, warned in [("", False), ("-1", False), ("0,1", True)]:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        assert _device(Namespace(threads=torch.get_num_threads(), device="auto")) == "cpu"
+        assert ("CUDA_VISIBLE_DEVICES=0,1, but torch finds no CUDA" in capsys.readouterr().err) == warned
     with pytest.raises(UserError, match="no CUDA device"):
         _device(Namespace(threads=torch.get_num_threads(), device="cuda"))
