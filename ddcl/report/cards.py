@@ -71,6 +71,12 @@ class Card:
         return [anchor_of(run) for run in self.runs]
 
     @property
+    def problems(self) -> list[str]:
+        """How each run ended that did not end well."""
+        ended = zip(self.runs, self.statuses, strict=True)
+        return [f"Seed {run['seed']}: {status}." for run, status in ended if status != "ok"]
+
+    @property
     def differences(self) -> list[Setting]:
         """The numbers of the recipe in which it departs from the paper's."""
         return [setting for setting in self.recipe if setting.differs]

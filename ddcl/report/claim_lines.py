@@ -162,10 +162,13 @@ def n_text(row: Mapping[str, str]) -> str:
 
 
 def number(text: str, sign: str = "") -> str:
-    """Return a number of a CSV with three digits; as it stands if it is none."""
+    """Return a number of a CSV with three digits, or with a sign and two decimals; as it stands if it is none."""
     try:
         value = float(text)
     except ValueError:
         return text
-    whole = abs(value) >= 100 or (value.is_integer() and not sign)
-    return (f"{value:{sign},.0f}" if whole else f"{value:{sign}.3g}").replace("-", "−")
+    if abs(value) >= 100 or (value.is_integer() and not sign):
+        form = f"{sign},.0f"
+    else:
+        form = f"{sign}.2f" if sign and abs(value) >= 0.01 else f"{sign}.3g"
+    return f"{value:{form}}".replace("-", "−")

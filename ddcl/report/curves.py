@@ -65,7 +65,7 @@ def _panel(label: str, lines: dict[int, pd.DataFrame]) -> str:
     body.append(f'<path class="axis" d="M{LEFT},{TOP}V{bottom}H{right}"/>')
     for value in (low, high):
         y = float(frame.place(0, value).split(",")[1])
-        body.append(f'<text x="{LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{value:.3g}</text>')
+        body.append(f'<text x="{LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{f"{value:.3g}".replace("-", "−")}</text>')
     body.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>')
     body.append(f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end">epoch {frame.x_end:g}</text>')
     for number, line in enumerate(lines.values()):

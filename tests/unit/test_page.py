@@ -170,6 +170,7 @@ def test_what_is_wrong_is_named(status: str, found: Collected) -> None:
     assert f"digits/ddcl/baug/seed1: {status}: run.json: why" in text
     assert f"digits/simsiam/caug/seed1: knn: 2 of its cells {status}" in text
     assert f"3 of {len(runs)} runs need a look" in text
+    assert '<p class="bad">Seed 0: collapsed.</p>' in html
     assert f"<td>85.00</td><td>{status}</td>" not in html  # SimSiam, CAug: 0.86 for seed 0
     assert f"<td>86.00</td><td>{status}</td>" in html
     assert re.search(r'<td class="bad"><a class="from" href="#r\d+">86.0 \(n=1/2\) ', html)
@@ -222,8 +223,8 @@ def test_claims_come_first_with_their_verdicts_and_comparisons(found: Collected)
     assert "1 supported, 1 contradicted, 1 inconclusive, 1 not run, 1 protocol differs" in html
     assert '<span class="verdict contradicted"><span aria-hidden="true">▼</span> contradicted</span>' in html
     assert "DDCL is better &amp; cheaper" in html
-    assert "+0.31 (−0.2 to +0.82) points<small>2 seeds, 450 images, 8 comparisons</small>" in html
-    assert "the smallest effect that matters of 0.3 points needs 40 seeds per arm. two seeds<" in html
+    assert "+0.31 (−0.20 to +0.82) points<small>2 seeds, 450 images, 8 comparisons</small>" in html
+    assert "matters of 0.3 points needs 40 seeds per arm.</p>" in html
     assert '<a class="to-card" href="#card-digits-simsiam-caug">SimSiam &amp; co_</a>' in html
     assert '<a class="to-card" href="#card-digits-ddcl-caug">DDCL (CAug)</a>' in html
     assert '<a class="to-card" href="#card-digits-ddcl-baug">DDCL (dvr)</a>' in html
@@ -240,10 +241,12 @@ def test_claims_without_comparisons_and_a_verdict_that_nobody_knows(tmp_path: Pa
 
 def test_numbers_of_claims_have_three_digits() -> None:
     assert number("-0.012345") == "−0.0123"
+    assert number("0.001234", "+") == "+0.00123"
+    assert number("0", "+") == "+0"
     assert number("12345.6", "+") == "+12,346"
     assert number("2.0") == "2"
     assert number("about 3") == "about 3"
-    assert effect_text({"effect": "1.5", "ci_low": "", "unit": "epochs"}) == "+1.5 epochs"
+    assert effect_text({"effect": "1.5", "ci_low": "", "unit": "epochs"}) == "+1.50 epochs"
 
 
 def test_emphasis_and_marks_of_cells() -> None:
