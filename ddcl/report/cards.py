@@ -154,10 +154,9 @@ def _facts(summaries: list[dict[str, Any]], histories: list[pd.DataFrame]) -> li
         Fact("Slurm job", column(lambda item: item.get("slurm_job_id") or NOTHING)),
         Fact("versions", column(versions)),
         Fact("commit", column(commit_text)),
-        *(
-            Fact(f"digest of {what}", column(lambda item, what=what: item.get(f"{what}_digest", NOTHING)), code=True)
-            for what in ("recipe", "code", "checkpoint")
-        ),
+        Fact("digest of recipe", column(lambda item: item["recipe_digest"]), code=True),
+        Fact("digest of code", column(lambda item: item["code_digest"]), code=True),
+        Fact("digest of checkpoint", column(lambda item: item["checkpoint_digest"]), code=True),
     ]
     return [fact._replace(texts=fact.texts[:1]) if len(set(fact.texts)) == 1 else fact for fact in facts]
 
@@ -199,7 +198,7 @@ def _values(
     found = []
     for key, group in cells.groupby(ROW, sort=False):
         anchor = cards.new_row(source for sources in group[SOURCES] for source in sources)
-        named = dict(zip(ROW, key, strict=True))
+        named = dict(zip(ROW, map(str, key), strict=True))
         by_seed = dict(zip(group["seed"], group.itertuples(index=False), strict=True))
         texts = [value_text(named["metric"], by_seed.get(run["seed"])) for run in runs]
         found.append(Values(anchor, _row_labels(named, runs[0], labels), texts))

@@ -15,7 +15,7 @@ from ddcl.registry import METHODS
 
 PAPER_DATASET, PAPER_SCALE = "imagenet100", "imagenet"
 # what the engine adds and no result of the paper depends on
-OURS = ("training.monitor.", "training.collapse.", "training.checkpoint_epochs", "training.processes")
+OURS: tuple[str, ...] = ("training.monitor.", "training.collapse.", "training.checkpoint_epochs", "training.processes")
 OURS += ("training.channels_last", "training.compile")
 ABSENT = "–"
 

@@ -69,7 +69,7 @@ def attention(found: Collected) -> list[tuple[str, str, list[str]]]:
         bad = own[~own["status"].isin(["ok", run["status"]])]
         for (evaluation, dataset), cells in bad.groupby(["evaluation", "eval_dataset"], sort=False):
             statuses = cells["status"]
-            if (evaluation_folder(run_folder(found.results, run), dataset) / f"{evaluation}.json").exists():
+            if (evaluation_folder(run_folder(found.results, run), str(dataset)) / f"{evaluation}.json").exists():
                 statuses = statuses.replace("missing", OUT_OF_DATE)
             where = evaluation if dataset == run["dataset"] else f"{evaluation} on {dataset}"
             counts = statuses.value_counts().sort_index()

@@ -98,7 +98,8 @@ def _published(printed: dict[str, Printed]) -> list[dict[str, Any]]:
     if not used:
         return []
     frame = read_published()
-    return [dict(row) for row in frame[frame["line"].astype(str).isin(used)].to_dict("records")]
+    rows = frame[frame["line"].astype(str).isin(used)].to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def _tally(claims: list[Claim]) -> str:

@@ -233,7 +233,10 @@ def table_caption(wildcards):
 def table_group(wildcards):
     """Return under which heading Snakemake's report lists a table."""
     kind = SUITE.tables[wildcards.table].kind
-    headings = {"convergence": "While training", "published": "Beside published numbers"}
+    headings = {
+        "convergence": "While training",
+        "published": "Beside published numbers",
+    }
     return headings.get(kind, "Evaluations")
 
 

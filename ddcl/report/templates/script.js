@@ -7,10 +7,8 @@ function numberIn(text) {
   return found ? Number(found[0]) : null;
 }
 
-/** Compare two cells' texts, numbers before words; what has no value (–, …, ✗, ‡, ∞) comes last in either direction. */
+/** Compare two cells' texts; numbers come before what is none (–, …, ✗, ‡, ∞) in either direction. */
 function compare(a, b, direction) {
-  const empty = /^[–…✗‡∞\s]*$/;
-  if (empty.test(a) || empty.test(b)) return empty.test(a) - empty.test(b);
   const [x, y] = [numberIn(a), numberIn(b)];
   if (x !== null && y !== null) return direction * (x - y);
   if (x !== null || y !== null) return x !== null ? -1 : 1;
