@@ -123,7 +123,7 @@ class TestAfterARun:
             assert len(frame)
             # after two epochs a curve need not have reached what it is measured against
             assert set(frame["status"]) <= ({"ok", "1 of 1 not reached"} if table == "convergence" else {"ok"})
-            assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex"))
+            assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex", "html"))
         for figure in ("knn_curves", "robustness", "augmentation", "parts"):
             assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))
         assert "<html" in (done_smoke / "results/report/index.html").read_text()
@@ -141,6 +141,21 @@ class TestAfterARun:
                 "label: D",
                 {"plan": 1, "table": 6},
                 TRAINING | EVALUATION,
+            ),
+            # how it is shown: a template, the paper's recipe that others are compared with
+            (
+                "ddcl/report/templates/styles.css",
+                "--page: #fbfbf9",
+                "--page: #fbfbf8",
+                {"report": 1, "table": 6},
+                TRAINING | EVALUATION | {"collect", "figure"},
+            ),
+            (
+                "config/variants/imagenet/ddcl.yaml",
+                "dir_frac: 0.8",
+                "dir_frac: 0.7",
+                {"report": 1},
+                TRAINING | EVALUATION | {"collect", "figure", "table"},
             ),
             # what cannot move a number: a comment in the engine
             ("ddcl/core/pretrain.py", "import math", "import math  # why", {}, TRAINING | EVALUATION | {"table"}),
@@ -199,4 +214,8 @@ class TestAfterARun:
     def test_a_report_of_snakemake_can_be_made(self, done_smoke: Path) -> None:
         done = snakemake("--report", "r.html", *SMOKE, copy=done_smoke)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert (done_smoke / "r.html").stat().st_size > 100_000
+        report = (done_smoke / "r.html").read_text()
+        words = ["While training", "long CSV"]  # a subcategory, a label, and captions of a table and of a figure
+        words += ["k and temperature fixed beforehand, last epoch", "mean over seeds, and their range"]
+        assert all(text in report for text in words)
+        assert "system-message" not in report  # what docutils leaves where a caption is no reStructuredText

@@ -52,7 +52,7 @@ rule table:
             caption="../report/table.rst",
             category="Tables",
             subcategory=table_group,
-            labels={"table": "{table}", "format": "CSV (long)"},
+            labels={"table": "{table}", "format": "long CSV"},
         ),
         report(
             "results/tables/{table}.html",
