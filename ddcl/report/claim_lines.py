@@ -155,9 +155,9 @@ def effect_text(row: Mapping[str, str]) -> str:
 
 
 def n_text(row: Mapping[str, str]) -> str:
-    """Return how many seeds, images and comparisons an effect rests on."""
+    """Return how many seeds, images and comparisons an effect rests on; what there is none of is left out."""
     names = {"n_seeds": "seeds", "n_images": "images", "n_comparisons": "comparisons"}
-    found = [f"{number(row[key])} {name}" for key, name in names.items() if row[key]]
+    found = [f"{number(row[key])} {name}" for key, name in names.items() if row[key] not in ("", "0")]
     return ", ".join(text.removesuffix("s") if text.startswith("1 ") else text for text in found)
 
 
@@ -167,8 +167,8 @@ def number(text: str, sign: str = "") -> str:
         value = float(text)
     except ValueError:
         return text
-    if abs(value) >= 100 or (value.is_integer() and not sign):
-        form = f"{sign},.0f"
+    if abs(value) >= 100 or (value.is_integer() and not sign) or value == 0:
+        form = f"{sign if value else ''},.0f"
     else:
         form = f"{sign}.2f" if sign and abs(value) >= 0.01 else f"{sign}.3g"
     return f"{value:{form}}".replace("-", "−")

@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 PANELS = {"knn_top1": "kNN accuracy on held-out training images", "loss": "loss"}
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 150, 44, 8, 8, 22  # user units, about pixels
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 150, 54, 8, 8, 22  # user units, about pixels
 MOST_POINTS = 80  # of a line: more cannot be told apart
 DASHES = ("none", "5 3", "1.5 2.5", "8 3 1.5 3")  # lines of further seeds start again
 

@@ -21,7 +21,7 @@ CLAIMS = """claim,verdict,statement,source,effect,ci_low,ci_high,unit,n_seeds,n_
 minimum_detectable_effect,seeds_needed,note
 C1,supported,DDCL converges faster than SimSiam,abstract,2.5,1.25,3.75,points,5,,3,1,0.8,3,
 C2,contradicted,DDCL is better & cheaper,Table 1,-1.5,-2.5,-0.5,points,5,450,6,0.3,0.5,12,
-C3,not run,It transfers better,Table 3,,,,points,,,,0.3,,,no data set to transfer to
+C3,not run,It transfers better,Table 3,,,,points,0,0,0,0.3,,,no data set to transfer to
 C4,inconclusive,It is more robust,Table 4,0.31,-0.2,0.82,points,2,450,8,0.3,1.25,40,two seeds
 C5,protocol differs,It is less sensitive,README,,,,points,,,,0.3,,,the arms differ in epochs
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from ddcl.core.files import read_json
 from ddcl.cost import jobs as jobs_of
 from ddcl.grid import Suite
 from tests.workflow.commands import copy_project, replace, snakemake
@@ -69,6 +71,16 @@ def test_the_whole_paper_is_listed_in_a_minute_and_names_what_is_missing(fresh: 
     missing = output[output.index("10 of 10 data sets are not in data") :].splitlines()[1:11]
     assert [line.split()[0] for line in missing] == list(suite.dataset_configs)
     assert seconds < 60
+
+
+@pytest.mark.slow
+def test_a_plan_longer_than_an_argument_is_written(fresh: Path) -> None:
+    suite = Suite.load(fresh / "config/suites/cifar10.yaml")
+    assert len(suite.plan_text()) > 1 << 17  # MAX_ARG_STRLEN of Linux
+    done = snakemake("--configfile", "config/suites/cifar10.yaml", "--", "results/suite.json", copy=fresh)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert read_json(fresh / "results/suite.json", "plan") == suite.plan()
+    shutil.rmtree(fresh / "results")
 
 
 def test_one_table_is_a_target_by_itself(fresh: Path) -> None:

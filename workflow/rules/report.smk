@@ -22,7 +22,8 @@ rule plan:
     params:
         plan=plan_json,
     shell:
-        "exec python -m ddcl write --json {params.plan:q} --output {output} > {log} 2>&1"
+        # through standard input: a plan can be longer than an argument may be
+        "exec python -m ddcl write --json - --output {output} <<< {params.plan:q} > {log} 2>&1"
 
 
 rule collect:
