@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from ddcl.core.files import write_json
+from ddcl.grid import Suite
 from ddcl.recipes import build_recipe
 from ddcl.report.captions import figure_captions
 from ddcl.report.cards import value_text
@@ -26,6 +27,7 @@ from ddcl.report.figures import FIGURES
 from ddcl.report.html import to_html, with_code
 from ddcl.report.page import write_page
 from ddcl.report.printing import Cell, Printed
+from ddcl.report.specs import RUN
 from tests.unit import pages, synthetic
 
 VOID = {"meta", "img", "br", "link", "hr", "input", "path", "polyline"}
@@ -120,6 +122,27 @@ def test_a_number_made_of_several_arms_names_all_places(tmp_path: Path) -> None:
     assert re.search(r'href="#r\d+" data-from="r\d+ r\d+">[+−]\d', html)  # a change, against another augmentation
     assert re.search(r'<a class="from" href="#h\d+">', html)  # a number of a history
     assert re.search(r'<div class="curves" id="h0"><figure><svg', html)
+
+
+def test_a_published_number_leads_to_its_place(tmp_path: Path) -> None:
+    block = {"datasets": ["cifar10"], "variants": ["simsiam"], "augmentations": ["baug"], "seeds": [0]}
+    config = {"suite": "some", "title": "Some", "description": "", "runs": [block], "evaluations": ["knn200"]}
+    plan = Suite(config | {"perturbations": ["none"], "tables": ["published"], "figures": []}, "test").plan()
+    run = {key: plan["runs"][0][key] for key in RUN}
+    cell = {"evaluation": "knn200", "eval_dataset": "cifar10", "part": "full", "perturbation": "none", "metric": "top1"}
+    measured = {"selection": "fixed", "value": 0.8, "n": 10000, "n_draws": 1, "sd_draws": np.nan, "status": "ok"}
+    html = render(pages.results(tmp_path, plan, pd.DataFrame([run | cell | measured]), pd.DataFrame()))
+    check(html)
+    links = dict(re.findall(r'href="#(p\d+)">([\d.]+)</a>', html))
+    assert links
+    for anchor, value in links.items():
+        row = re.search(
+            rf'<tr id="{anchor}"><th scope="row">\d+</th><td>([\d.]+)</td><td class="wrap">(.+?)</td>', html
+        )
+        assert row
+        assert f"{float(row[1]):.1f}" == value
+        assert row[2]
+    assert re.search(r'href="#r1" data-from="r1 p\d+">[+−]\d', html)  # the difference
 
 
 def test_a_card_says_how_the_recipe_departs_and_how_to_make_it_again(found: Collected) -> None:
