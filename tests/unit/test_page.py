@@ -106,7 +106,7 @@ def test_every_number_leads_to_the_values_of_its_seeds(found: Collected) -> None
     html = render(found)
     rows = dict(re.findall(r'<tr id="(r\d+)">(.*?)</tr>', html))
     assert len(rows) == (3 + 3 + 1 + 1 + 1) * 2 * 2  # parts of the arms, evaluations, perturbations
-    numbers = re.findall(r'<td><a class="from" href="#(r\d+)">(\d+\.\d) ± [^<]*</a>', html)
+    numbers = re.findall(r'<td><a class="from" href="#(r\d+)">(?:<u>|<strong>)?(\d+\.\d) ± ', html)
     tables = html[html.index('id="tables"') : html.index('id="figures"')]
     assert len(numbers) == tables.count("<td>") - tables.count("<td>–</td>") > 20
     for anchor, mean in numbers:
@@ -119,7 +119,7 @@ def test_a_number_made_of_several_arms_names_all_places(tmp_path: Path) -> None:
     plan = plan_of(["augmentation", "convergence"], [])
     html = render(pages.results(tmp_path, plan, synthetic.records(plan)))
     check(html)
-    assert re.search(r'href="#r\d+" data-from="r\d+ r\d+">[+−]\d', html)  # a change, against another augmentation
+    assert re.search(r'href="#r\d+" data-from="r\d+ r\d+">(<u>|<strong>)?[+−]\d', html)  # a change, against another augmentation
     assert re.search(r'<a class="from" href="#h\d+">', html)  # a number of a history
     assert re.search(r'<div class="curves" id="h0"><figure><svg', html)
 
