@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,6 +124,14 @@ def press(browser: Browser, key: str) -> None:
     ActionChains(browser.driver).send_keys(named.get(key, key)).perform()
 
 
+def wait_for_closing(browser: Browser) -> None:
+    """Wait until the dialog has given its cards back: it says that it closes a moment after it did."""
+    end = time.monotonic() + 5
+    while browser.all("dialog article") and time.monotonic() < end:
+        time.sleep(0.02)
+    assert browser.all("dialog article") == []
+
+
 def test_a_filter_hides_rows_and_sorting_keeps_them_hidden(browser: Browser) -> None:
     field = browser.find(f".tools:has(+ {ROBUSTNESS}) input")
     count = browser.find(f".tools:has(+ {ROBUSTNESS}) [role=status]")
@@ -163,6 +172,7 @@ def test_a_number_opens_its_run_card_and_closing_returns_there(by: str, browser:
     assert browser.js("return document.querySelector('dialog').contains(document.activeElement)")
     assert "snakemake --cores all" in browser.find("dialog pre").text
     press(browser, "Escape")
+    wait_for_closing(browser)
     assert dialog.get_attribute("open") is None
     assert browser.js("return document.activeElement === arguments[0]", link)
     assert browser.js(inside, anchor) == home
@@ -183,7 +193,7 @@ def test_a_difference_opens_the_cards_of_both_arms(browser: Browser) -> None:
     assert len(browser.all("dialog article")) == 2
     assert len(browser.all("dialog tr.hit")) == 2
     browser.find("dialog .head button").click()
-    assert browser.all("dialog article") == []
+    wait_for_closing(browser)
     assert len(browser.all("details > article")) == 5
 
 

@@ -119,7 +119,7 @@ def test_a_number_made_of_several_arms_names_all_places(tmp_path: Path) -> None:
     plan = plan_of(["augmentation", "convergence"], [])
     html = render(pages.results(tmp_path, plan, synthetic.records(plan)))
     check(html)
-    assert re.search(r'href="#r\d+" data-from="r\d+ r\d+">(<u>|<strong>)?[+−]\d', html)  # a change, against another augmentation
+    assert re.search(r'href="#r\d+" data-from="r\d+ r\d+">(<u>|<strong>)?[+−]\d', html)  # a change
     assert re.search(r'<a class="from" href="#h\d+">', html)  # a number of a history
     assert re.search(r'<div class="curves" id="h0"><figure><svg', html)
 
@@ -142,7 +142,7 @@ def test_a_published_number_leads_to_its_place(tmp_path: Path) -> None:
         assert row
         assert f"{float(row[1]):.1f}" == value
         assert row[2]
-    assert re.search(r'href="#r1" data-from="r1 p\d+">[+−]\d', html)  # the difference
+    assert re.search(r'href="#r1" data-from="r1 p\d+">(<u>|<strong>)?[+−]\d', html)  # the difference
 
 
 def test_a_card_says_how_the_recipe_departs_and_how_to_make_it_again(found: Collected) -> None:
