@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: demo test test-slow test-cluster soak bench lint format lock clean
+.PHONY: demo test test-slow test-cluster test-browser soak bench lint format lock clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores $(CORES)
@@ -21,6 +21,11 @@ test-slow: .venv/ready
 # slurmctld slurmd slurm-client munge. Skipped, saying so, where these are missing.
 test-cluster: .venv/ready
 	$(BIN)/python -m pytest -m cluster -rs tests/cluster
+
+# The report page in a headless Chromium, and an HTML validator; needs chromium, chromium-driver and default-jre-headless
+# from Debian. Skipped, saying so, where these are missing.
+test-browser: .venv/ready
+	$(BIN)/python -m pytest -m browser -rs tests/browser
 
 # A hundred kills at random moments, after which the records must be those of an undisturbed run. About 15 minutes on
 # two idle cores; writes benchmarks/results/soak.csv.

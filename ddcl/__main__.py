@@ -114,7 +114,11 @@ def build_parser() -> argparse.ArgumentParser:
     verb(verbs.plan, suite=SUITE, data_root=DATA_ROOT, results=RESULTS)
     verb(verbs.status, suite=SUITE, results=RESULTS)
     verb(verbs.schema)
-    verb(verbs.write, json={"required": True, "help": "JSON text"}, output={**PATH, "required": True, "help": "file"})
+    verb(
+        verbs.write,
+        json={"required": True, "help": "JSON text; -: from standard input"},
+        output={**PATH, "required": True, "help": "file"},
+    )
     verb(
         verbs.subset,
         dataset=dataset,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ddcl.core.fingerprint import code_digest
+from ddcl.core.files import digest_text
+from ddcl.core.fingerprint import ROOT, code_digest
 from ddcl.registry import EVALUATIONS, METHODS, READERS
 
 
@@ -38,3 +39,9 @@ def collect_digest() -> str:
 def report_digest() -> str:
     """Return the digest of the code that turns gathered records into tables, figures and the page."""
     return code_digest("ddcl.report.render")
+
+
+def page_digest() -> str:
+    """Return the digest of the same code and of the templates: what writes HTML."""
+    templates = sorted((ROOT / "ddcl/report/templates").iterdir())
+    return digest_text("\n".join([report_digest(), *(path.read_text(encoding="utf-8") for path in templates)]))

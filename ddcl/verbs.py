@@ -65,7 +65,7 @@ def write(args: Namespace) -> None:
     """Write a JSON text that the workflow resolved to a file, atomically."""
     from ddcl.core.files import write_json
 
-    write_json(args.output, json.loads(args.json))
+    write_json(args.output, json.loads(sys.stdin.read() if args.json == "-" else args.json))
 
 
 def subset(args: Namespace) -> None:

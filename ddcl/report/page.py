@@ -3,110 +3,120 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from ddcl.core.files import write_text
-from ddcl.recipes import run_name
-from ddcl.report.collect import ABSENT
+from ddcl.report.cards import anchor_of, build_cards
+from ddcl.report.citation import bibtex
+from ddcl.report.claim_lines import LOOKS, Claim, read_claims
+from ddcl.report.collected import Collected
+from ddcl.report.facts import attention, facts, run_status
 from ddcl.report.figures import FIGURES
-from ddcl.report.specs import RUN
+from ddcl.report.html import template, to_html, with_code
+from ddcl.report.printing import Printed, layout
+from ddcl.report.published import read_published
+from ddcl.report.specs import TableSpec
+from ddcl.report.tables import build_table, expected_cells
+
+TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
+FIGURE_FORMATS = {"PDF": "pdf", "PNG": "png"}
+PUBLISHED = "config/published.csv:"  # the sources that are lines of it
 
 
-def write_page(
-    suite: dict[str, Any],
-    runs: list[dict[str, Any]],
-    records: pd.DataFrame,
-    tables: dict[str, tuple[str, str, str]],
-    figures: Path,
-    out: Path,
-) -> None:
-    """Write the page of a suite to `out`.
-
-    suite: the plan. runs, records: what was collected.
-    tables: name -> (title, caption, HTML of the wide table). figures: the folder with the drawn PNGs.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ddcl.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("page.html.j2").render(
+def write_page(found: Collected, out: Path) -> None:
+    """Write the page of what was collected to `out`, with the figures that were drawn below `found.results`."""
+    suite = found.suite
+    specs = {name: found.spec(name) for name in suite["tables"]}
+    printed = {
+        name: layout(build_table(found.records, found.histories, suite, spec), spec, suite)
+        for name, spec in specs.items()
+    }
+    cards = build_cards(found, expected_cells(found.records, suite))
+    published = _published(printed)
+    anchors = cards.anchors | {f"{PUBLISHED}{row['line']}": f"p{row['line']}" for row in published}
+    claims = read_claims(found.results / "tables", suite, {card.name: card.anchor for card in cards.cards})
+    page = template("page.html.j2").render(
         suite=suite,
         labels=suite["labels"],
-        facts=facts(suite, runs, records),
-        attention=attention(runs, records),
-        tables={name: (title, caption, Markup(html)) for name, (title, caption, html) in tables.items()},
-        figures=[
-            (name, FIGURES[name].caption, FIGURES[name].alt, png_uri(figures / f"{name}.png"))
-            for name in suite["figures"]
-        ],
-        runs=runs,
+        claims=claims,
+        tally=_tally(claims),
+        facts=facts(found),
+        attention=attention(found),
+        tables=[_table(name, specs[name], printed[name], anchors) for name in specs],
+        emphasis=any(cell.emphasis for table in printed.values() for _, cells in table.rows for cell in cells),
+        figures=[_figure(name, words, found.results / "figures") for name, words in described(suite).items()],
+        runs=[(run, anchor_of(run), run_status(run)) for run in found.runs],
+        cards=cards.cards,
+        published=published,
+        downloads=_downloads(found, specs),
+        bibtex=bibtex(),
     )
     write_text(out, page)
 
 
-def png_uri(path: Path) -> str:
-    """Return the PNG file as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def facts(suite: dict[str, Any], runs: list[dict[str, Any]], records: pd.DataFrame) -> dict[str, str]:
-    """Return what was run, as named lines of text."""
-    done = [run for run in runs if run["status"] not in ABSENT]
-    trained = [run for run in suite["runs"] if run["trains"]]
-    names = {run_name(run) for run in trained}
-    n_trained = sum(run_name(run) in names for run in done)
-    seeds = sorted({run["seed"] for run in suite["runs"]})
-    images = sorted({int(n) for n in records["n"] if n})
-    lines = {
-        "Suite": suite["suite"],
-        "Runs": f"{len(done)} of {len(suite['runs'])} done, {n_trained} of them trained",
-        "Methods": _labels(suite, "variant", (run["variant"] for run in suite["runs"])),
-        "Augmentations": _labels(suite, "augmentation", (run["augmentation"] for run in trained)),
-        "Seeds": ", ".join(map(str, seeds)),
-        "Evaluations": _labels(suite, "evaluation", suite["evaluations"]),
-        "Perturbations": _labels(suite, "perturbation", suite["perturbations"]),
-        "Cells": f"{int((records['status'] == 'ok').sum())} of {len(records)} measured and healthy",
-        "Test images": "; ".join(f"{n:,}" for n in images),
-        "Training time": f"{sum(run['seconds'] for run in done) / 60:.1f} minutes, summed over runs",
-        "Device": _distinct(f"{run['device']}, {run['precision']}" for run in done),
-        "Host": _distinct(run["host"] for run in done),
-        "Versions": _distinct(" · ".join(f"{name} {v}" for name, v in run["versions"].items() if v) for run in done),
-        "Commit": _distinct(_commit(run) for run in done),
+def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]) -> dict[str, Any]:
+    """Return what the template needs of a table."""
+    return {
+        "name": name,
+        "title": spec.title,
+        "caption": with_code(spec.caption),
+        "html": Markup(to_html(printed, anchors)),
+        "links": _links("tables", name, TABLE_FORMATS),
     }
-    return {name: text for name, text in lines.items() if text}
 
 
-def _labels(suite: dict[str, Any], kind: str, names: Iterable[str]) -> str:
-    return ", ".join(suite["labels"][kind][name] for name in dict.fromkeys(names))
+def described(suite: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return caption and alternative text of the suite's figures, then of its pictures, by name."""
+    found = {name: (FIGURES[name].caption, FIGURES[name].alt) for name in suite["figures"]}
+    return found | {entry["name"]: (entry["caption"], entry["alt"]) for entry in suite.get("pictures", [])}
 
 
-def _distinct(texts: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(texts))
+def _figure(name: str, words: tuple[str, str], folder: Path) -> dict[str, Any]:
+    """Return what the template needs of a figure: its PNG as a data URI, its caption and alternative text."""
+    png = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
+    return {
+        "name": name,
+        "caption": with_code(words[0]),
+        "alt": words[1],
+        "uri": f"data:image/png;base64,{png}",
+        "links": _links("figures", name, FIGURE_FORMATS),
+    }
 
 
-def _commit(run: dict[str, Any]) -> str:
-    commit = run["git_commit"] or "not in a git checkout"
-    return f"{commit}, with uncommitted changes" if run["git_dirty"] else commit
+def _links(folder: str, name: str, formats: dict[str, str]) -> list[tuple[str, str]]:
+    return [(label, f"../{folder}/{name}.{end}") for label, end in formats.items()]
 
 
-def attention(runs: list[dict[str, Any]], records: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """Return (run, what is wrong with it) for every run that is missing or did not end well, or lacks cells.
+def _published(printed: dict[str, Printed]) -> list[dict[str, Any]]:
+    """Return the rows of config/published.csv that numbers of the tables come from."""
+    cells = (cell for table in printed.values() for _, row in table.rows for cell in row)
+    used = {source.removeprefix(PUBLISHED) for cell in cells for source in cell.sources if source.startswith(PUBLISHED)}
+    if not used:
+        return []
+    frame = read_published()
+    rows = frame[frame["line"].astype(str).isin(used)].to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
-    Cells with the status of their run are not named again.
-    """
-    found = []
-    for run in runs:
-        problems = [] if run["status"] == "ok" else [f"{run['status']}: {run['message']}"]
-        own = records[(records[RUN] == [run[key] for key in RUN]).all(axis=1)]
-        bad = own[~own["status"].isin(["ok", run["status"]])]
-        for evaluation, cells in bad.groupby("evaluation", sort=False):
-            counts = cells["status"].value_counts().sort_index()
-            problems.append(f"{evaluation}: " + ", ".join(f"{n} of its cells {status}" for status, n in counts.items()))
-        if problems:
-            found.append((run_name(run), problems))
-    return found
+
+def _tally(claims: list[Claim]) -> str:
+    """Return how many claims have which verdict: ``1 supported, 7 inconclusive``."""
+    counts = Counter(claim.verdict.word for claim in claims)
+    return ", ".join(f"{counts[word]} {word}" for word in dict.fromkeys((*LOOKS, *counts)) if counts[word])
+
+
+def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return named groups of links to the files beside the page; those of the claims where they were made."""
+    listed = [(spec.title, _links("tables", name, TABLE_FORMATS)) for name, spec in specs.items()]
+    for title, names in {
+        "Claims": ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv"),
+        "Numbers as LaTeX commands": ("macros.tex",),
+    }.items():
+        there = [(name, f"../tables/{name}") for name in names if (found.results / "tables" / name).exists()]
+        listed += [(title, there)] if there else []
+    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in described(found.suite)]
+    files = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
+    return [*listed, ("Everything that the page is made of", [(name, f"../{name}") for name in files])]

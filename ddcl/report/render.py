@@ -9,14 +9,17 @@ from ddcl.report.collected import Collected
 
 
 def render_table(name: str, results: Path) -> None:
-    """Write `results`/tables/`name`.{csv,md,tex}."""
-    from ddcl.report.printing import write_table
+    """Write `results`/tables/`name`.{csv,md,tex,html}."""
+    from ddcl.report.html import write_table_page
+    from ddcl.report.printing import layout, write_table
     from ddcl.report.tables import build_table
 
     found = Collected.load(results)
     spec = found.spec(name)
     frame = build_table(found.records, found.histories, found.suite, spec)
-    write_table(frame, spec, found.suite, results / "tables" / name)
+    stem = results / "tables" / name
+    write_table(frame, spec, found.suite, stem)
+    write_table_page(layout(frame, spec, found.suite), spec, stem.with_suffix(".html"))
 
 
 def render_figure(name: str, results: Path) -> None:
@@ -31,17 +34,8 @@ def render_figure(name: str, results: Path) -> None:
 
 def render_page(results: Path) -> Path:
     """Write `results`/report/index.html from the collected files and the drawn figures; return its path."""
-    from ddcl.report.html import to_html
     from ddcl.report.page import write_page
-    from ddcl.report.printing import layout
-    from ddcl.report.tables import build_table
 
-    found = Collected.load(results)
-    tables = {}
-    for name in found.suite["tables"]:
-        spec = found.spec(name)
-        frame = build_table(found.records, found.histories, found.suite, spec)
-        tables[name] = (spec.title, spec.caption, to_html(layout(frame, spec, found.suite)))
     out = results / "report" / "index.html"
-    write_page(found.suite, found.runs, found.records, tables, results / "figures", out)
+    write_page(Collected.load(results), out)
     return out

@@ -240,6 +240,7 @@ def test_stages_have_different_digests_of_the_right_form() -> None:
         *{stages.prepare_digest(name) for name in READERS},  # those that live in one file share theirs
         stages.collect_digest(),
         stages.report_digest(),
+        stages.page_digest(),
     ]
     assert all(len(text) == 16 and int(text, 16) >= 0 for text in digests)
     # both DDCL forms live in one file, so they share their digests

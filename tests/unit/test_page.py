@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,21 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddcl.grid import read_table
+from ddcl.core.files import write_json
+from ddcl.grid import Suite
+from ddcl.recipes import CONFIG_DIR, build_recipe
+from ddcl.report.collected import Collected
+from ddcl.report.facts import attention
 from ddcl.report.figures import FIGURES
-from ddcl.report.html import to_html
-from ddcl.report.page import attention, write_page
-from ddcl.report.printing import layout
-from ddcl.report.tables import build_table
-from tests.unit import synthetic
+from ddcl.report.page import write_page
+from ddcl.report.specs import RUN
+from tests.unit import pages, synthetic
 
-PLAN = synthetic.suite() | {"tables": ["knn", "linear"], "figures": list(FIGURES)}
-PNG = b"\x89PNG not really"
-VOID = {"meta", "img", "br", "link", "hr", "input"}
+VOID = {"meta", "img", "br", "link", "hr", "input", "path", "polyline"}
 
 
 class Checker(HTMLParser):
-    """Collects elements; fails where tags are not balanced or an id is given twice."""
+    """Collects elements; fails where tags are not balanced."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,92 +39,224 @@ class Checker(HTMLParser):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"</{tag}> closes something else"
+        if tag not in VOID:
+            assert self.open.pop() == tag, f"</{tag}> closes something else"
 
 
-def runs_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {key: run[key] for key in ("dataset", "variant", "augmentation", "seed")}
-        | {"status": "ok", "message": "", "epochs": 20, "precision": "bf16", "n_parameters": 123456, "seconds": 12.3}
-        | {"recipe_digest": "r" * 16, "checkpoint_digest": "c" * 16, "device": "A CPU", "host": "node"}
-        | {"versions": {"torch": "2.0", "timm": None}, "git_commit": "f" * 40, "git_dirty": True}
-        for run in plan["runs"]
-    ]
+def plan_of(tables: list[str], figures: list[str]) -> dict[str, Any]:
+    return synthetic.suite() | {"tables": tables, "figures": figures}
 
 
-def render(tmp_path: Path, records: pd.DataFrame, runs: list[dict[str, Any]], plan: dict[str, Any] = PLAN) -> str:
-    (tmp_path / "figures").mkdir()
-    for name in plan["figures"]:
-        (tmp_path / "figures" / f"{name}.png").write_bytes(PNG)
-    tables = {}
-    for name in plan["tables"]:
-        spec = read_table(name)
-        frame = build_table(records, synthetic.histories(plan), plan, spec)
-        tables[name] = (spec.title, spec.caption, to_html(layout(frame, spec, plan)))
-    out = tmp_path / "report" / "index.html"
-    write_page(plan, runs, records, tables, tmp_path / "figures", out)
+@pytest.fixture
+def found(tmp_path: Path) -> Collected:
+    """What was collected of a suite with two tables and all figures."""
+    plan = plan_of(["knn", "linear"], list(FIGURES))
+    return pages.results(tmp_path, plan, synthetic.records(plan))
+
+
+def render(found: Collected) -> str:
+    out = found.results / "report" / "index.html"
+    write_page(found, out)
     return out.read_text(encoding="utf-8")
 
 
-def test_page_is_complete_well_formed_and_self_contained(tmp_path: Path) -> None:
-    html = render(tmp_path, synthetic.records(PLAN), runs_of(PLAN))
+def text_of(html: str) -> str:
+    """The text of a page, white space as one blank."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", html))
+
+
+def check(html: str) -> Checker:
+    """Balanced elements, each id once, each link to an element that is there."""
     checker = Checker()
     checker.feed(html)
     assert checker.open == []
-    tags = [tag for tag, _ in checker.elements]
-    assert tags.count("table") == 3  # two, and the list of runs
-    assert tags.count("img") == len(FIGURES)
-    assert "script" not in tags
     ids = [attributes["id"] for _, attributes in checker.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = [attributes["href"] or "" for tag, attributes in checker.elements if tag == "a"]
-    assert all(link[1:] in ids for link in links if link.startswith("#"))
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    several = [attributes["data-from"] or "" for _, attributes in checker.elements if "data-from" in attributes]
+    assert {place for places in several for place in places.split()} <= set(ids)
+    return checker
+
+
+def test_page_is_complete_well_formed_and_self_contained(found: Collected) -> None:
+    html = render(found)
+    checker = check(html)
+    tags = [tag for tag, _ in checker.elements]
+    assert tags.count("img") == len(FIGURES)
+    assert tags.count("article") == 5  # one for the seeds of each arm
     assert all(a["src"].startswith("data:image/png;base64,") and a["alt"] for t, a in checker.elements if t == "img")
-    assert not re.search(r"""(src|href)=["']?(https?:)?//|url\(|@import""", html)
-    assert "Nothing is missing, failed, collapsed or diverged." in html
+    assert not re.search(r"""(src|href)=["']?(https?:)?//|url\(|@import|\son[a-z]+=""", html)
+    assert "Nothing is missing, out of date, failed, collapsed or diverged." in html
     assert "with uncommitted changes" in html
     assert "torch 2.0" in html
     assert "10 of 10 done, 8 of them trained" in html
+    assert "claims" not in html[html.index("<body") : html.index("<script")].lower().replace("claims.", "")
+
+
+def test_every_number_leads_to_the_values_of_its_seeds(found: Collected) -> None:
+    html = render(found)
+    rows = dict(re.findall(r'<tr id="(r\d+)">(.*?)</tr>', html))
+    assert len(rows) == (3 + 3 + 1 + 1 + 1) * 2 * 2  # parts of the arms, evaluations, perturbations
+    numbers = re.findall(r'<td><a class="from" href="#(r\d+)">(?:<u>|<strong>)?(\d+\.\d) ± ', html)
+    tables = html[html.index('id="tables"') : html.index('id="figures"')]
+    assert len(numbers) == tables.count("<td>") - tables.count("<td>–</td>") > 20
+    for anchor, mean in numbers:
+        seeds = [float(text) for text in re.findall(r"<td>([\d.]+)</td>", rows[anchor])]
+        assert len(seeds) == 2
+        assert f"{np.mean(seeds):.1f}" == mean
+
+
+def test_a_number_made_of_several_arms_names_all_places(tmp_path: Path) -> None:
+    plan = plan_of(["augmentation", "convergence"], [])
+    html = render(pages.results(tmp_path, plan, synthetic.records(plan)))
+    check(html)
+    assert re.search(r'href="#r\d+" data-from="r\d+ r\d+">(<u>|<strong>)?[+−]\d', html)  # a change
+    assert re.search(r'<a class="from" href="#h\d+">', html)  # a number of a history
+    assert re.search(r'<div class="curves" id="h0"><figure><svg', html)
+
+
+def test_a_published_number_leads_to_its_place(tmp_path: Path) -> None:
+    block = {"datasets": ["cifar10"], "variants": ["simsiam"], "augmentations": ["baug"], "seeds": [0]}
+    config = {"suite": "some", "title": "Some", "description": "", "runs": [block], "evaluations": ["knn200"]}
+    plan = Suite(config | {"perturbations": ["none"], "tables": ["published"], "figures": []}, "test").plan()
+    run = {key: plan["runs"][0][key] for key in RUN}
+    cell = {"evaluation": "knn200", "eval_dataset": "cifar10", "part": "full", "perturbation": "none", "metric": "top1"}
+    measured = {"selection": "fixed", "value": 0.8, "n": 10000, "n_draws": 1, "sd_draws": np.nan, "status": "ok"}
+    html = render(pages.results(tmp_path, plan, pd.DataFrame([run | cell | measured]), pd.DataFrame()))
+    check(html)
+    links = dict(re.findall(r'href="#(p\d+)">([\d.]+)</a>', html))
+    assert links
+    for anchor, value in links.items():
+        row = re.search(
+            rf'<tr id="{anchor}"><th scope="row">\d+</th><td>([\d.]+)</td><td class="wrap">(.+?)</td>', html
+        )
+        assert row
+        assert f"{float(row[1]):.1f}" == value
+        assert row[2]
+    assert re.search(r'href="#r1" data-from="r1 p\d+">(<u>|<strong>)?[+−]\d', html)  # the difference
+
+
+def test_a_card_says_how_the_recipe_departs_and_how_to_make_it_again(found: Collected) -> None:
+    html = render(found)
+    card = html[html.index('id="card-digits-ddcl-baug"') : html.index('id="card-digits-ddcl-caug"')]
+    assert '<th scope="row">training.epochs</th><td class="key">24</td><td class="key">500</td>' in card
+    assert (
+        '<th scope="row">training.schedule.extra_warmup_epochs</th><td class="key">0</td><td class="key">30</td>'
+        in card
+    )
+    assert "<dt>method.dir_frac</dt><dd>0.8</dd>" in card
+    assert "method.dir_frac</th>" not in card  # as in the paper
+    assert "git checkout " + "f" * 40 in card
+    assert " -- results/runs/digits/ddcl/baug/seed1/on/digits/linear.json results/" in card
+    assert "ddcl pretrain --run results/runs/digits/ddcl/baug/seed1" in card
+    untrained = html[html.index('id="card-digits-random_init-none"') :]
+    assert "Nothing to compare with: nothing is trained." in untrained
+
+
+def test_the_suite_of_the_project_is_named_in_the_commands(found: Collected) -> None:
+    found.suite["suite"] = "smoke"
+    assert "--configfile config/suites/smoke.yaml --" in render(found)
+    found.suite["suite"] = "digits"
+    assert "--configfile config/config.yaml --" in render(found)
+
+
+def test_another_recipe_is_not_shown_as_that_of_the_run(found: Collected) -> None:
+    for seed in (0, 1):
+        other = build_recipe(("digits", "ddcl", "baug"), 7, {"epochs": 3})
+        write_json(found.results / f"runs/digits/ddcl/baug/seed{seed}/config.json", other.model_dump())
+    html = render(found)
+    card = html[html.index('id="card-digits-ddcl-baug"') : html.index('id="card-digits-ddcl-caug"')]
+    assert "training.epochs" not in card
 
 
 @pytest.mark.parametrize("status", ["missing", "failed"])
-def test_what_is_wrong_is_named(status: str, tmp_path: Path) -> None:
-    records, runs = synthetic.records(PLAN), runs_of(PLAN)
+def test_what_is_wrong_is_named(status: str, found: Collected) -> None:
+    records, runs = found.records, found.runs
     runs[0] |= {"status": "collapsed", "message": "effective rank 1.20 is below 2.0"}
     runs[1] = {key: runs[1][key] for key in ("dataset", "variant", "augmentation", "seed")}
     runs[1] |= {"status": status, "message": "run.json: why"}
     lost = (records["variant"] == "simsiam") & (records["augmentation"] == "caug") & (records["evaluation"] == "knn")
     records.loc[lost & (records["seed"] == 1), ["value", "status"]] = [np.nan, status]
-    html = render(tmp_path, records, runs)
-    assert "<code>digits/ddcl/baug/seed0</code>: collapsed: effective rank 1.20" in html
-    assert f"<code>digits/ddcl/baug/seed1</code>: {status}: run.json: why" in html
-    assert f"<code>digits/simsiam/caug/seed1</code>: knn: 2 of its cells {status}" in html
-    assert f"3 of {len(runs)} runs need a look" in html
+    html = render(found)
+    check(html)
+    text = text_of(html)
+    assert "digits/ddcl/baug/seed0: collapsed: effective rank 1.20" in text
+    assert f"digits/ddcl/baug/seed1: {status}: run.json: why" in text
+    assert f"digits/simsiam/caug/seed1: knn: 2 of its cells {status}" in text
+    assert f"3 of {len(runs)} runs need a look" in text
+    assert re.findall(r'<p class="bad">(.*?)</p>', html) == ["Seed 0: collapsed.", f"Seed 1: {status}."]
+    assert f"<td>85.00</td><td>{status}</td>" not in html  # SimSiam, CAug: 0.86 for seed 0
+    assert f"<td>86.00</td><td>{status}</td>" in html
+    assert re.search(r'<td class="bad"><a class="from" href="#r\d+">86.0 \(n=1/2\) ', html)
 
 
-def test_a_run_is_named_once_with_all_that_is_wrong() -> None:
-    records, runs = synthetic.records(PLAN), runs_of(PLAN)
+def test_what_is_out_of_date_is_told_from_what_was_not_run(found: Collected) -> None:
+    records, runs = found.records, found.runs
+    own = (records["variant"] == "ddcl") & (records["augmentation"] == "baug") & (records["seed"] == 0)
+    records.loc[own, ["value", "status"]] = [np.nan, "missing"]
+    write_json(found.results / "runs/digits/ddcl/baug/seed0/on/digits/knn.json", {})
+    runs[-1] |= {"status": "missing", "message": "run.json: stale, trained with recipe 1"}
+    assert attention(found) == [
+        ("digits/ddcl/baug/seed0", "run-digits-ddcl-baug-seed0",
+         ["linear: 6 of its cells missing", "knn: 6 of its cells out of date"]),
+        ("digits/random_init/none/seed1", "run-digits-random_init-none-seed1",
+         ["out of date: run.json: stale, trained with recipe 1"]),
+    ]  # fmt: skip
+
+
+def test_a_run_is_named_once_with_all_that_is_wrong(found: Collected) -> None:
+    records = found.records
     own = (records["variant"] == "ddcl") & (records["augmentation"] == "baug") & (records["seed"] == 0)
     records.loc[own, "status"] = "collapsed"
     records.loc[own & (records["evaluation"] == "linear"), "status"] = "missing"
-    runs[0] |= {"status": "collapsed", "message": "rank"}
-    assert attention(runs, records) == [
+    found.runs[0] |= {"status": "collapsed", "message": "rank"}
+    assert [(run, problems) for run, _, problems in attention(found)] == [
         ("digits/ddcl/baug/seed0", ["collapsed: rank", "linear: 6 of its cells missing"])
     ]
 
 
 def test_labels_are_escaped(tmp_path: Path) -> None:
-    plan = synthetic.suite() | {"tables": ["knn"], "figures": []}
+    plan = plan_of(["knn"], [])
     plan["labels"]["variant"]["ddcl"] = "<script>alert(1)</script>"
     plan["title"] = "A & B <i>"
-    html = render(tmp_path, synthetic.records(plan), runs_of(plan), plan)
-    assert "<script>" not in html
+    html = render(pages.results(tmp_path, plan, synthetic.records(plan)))
+    assert html.count("<script>") == 1  # the page's own
     assert "&lt;script&gt;" in html
     assert "A &amp; B &lt;i&gt;" in html
 
 
-def test_page_is_the_same_every_time(tmp_path: Path) -> None:
-    for name in "ab":
-        (tmp_path / name).mkdir()
-    pages = {render(tmp_path / name, synthetic.records(PLAN), runs_of(PLAN)) for name in "ab"}
-    assert len(pages) == 1
+def test_page_is_the_same_every_time(found: Collected) -> None:
+    assert render(found) == render(found)
+
+
+def test_claims_come_first_with_their_verdicts_and_comparisons(found: Collected) -> None:
+    pages.write_claims(found.results)
+    html = render(found)
+    check(html)
+    assert html.index('id="claims"') < html.index('id="run"')
+    assert "1 supported, 1 contradicted, 1 inconclusive, 1 not run, 1 protocol differs" in html
+    assert '<span class="verdict contradicted"><span aria-hidden="true">▼</span> contradicted</span>' in html
+    assert "DDCL is better &amp; cheaper" in html
+    assert "+0.31 (−0.20 to +0.82) points<small>2 seeds, 450 images, 8 comparisons</small>" in html
+    assert "matters of 0.3 points needs 40 seeds per arm.</p>" in html
+    assert '<a class="to-card" href="#card-digits-simsiam-caug">SimSiam &amp; co_</a>' in html
+    assert '<a class="to-card" href="#card-digits-ddcl-caug">DDCL (CAug)</a>' in html
+    assert '<a class="to-card" href="#card-digits-ddcl-baug">DDCL (dvr)</a>' in html
+    assert 'href="../tables/claim_comparisons.csv"' in html
+    assert html.count('<span class="effect">–<small></small></span>') == 2  # nothing was run; no zeros are listed
+    assert "macros.tex" not in html  # was not written
+
+
+def test_a_hundred_runs_fit_into_five_megabytes(tmp_path: Path) -> None:
+    plan, records, histories = pages.hundred_runs()
+    tables = ["linear", "knn", "robustness", "augmentation", "convergence"]
+    figures = Suite.load(CONFIG_DIR / "config.yaml").figures
+    plan |= {"tables": tables, "figures": figures}
+    png = os.urandom(100_000)  # a figure of the default suite has 50 to 75 thousand bytes
+    html = render(pages.results(tmp_path, plan, records, histories, png))
+    assert len(plan["runs"]) == 100
+    size = len(html.encode())
+    without_figures = size - len(figures) * 133_333
+    assert without_figures < 2e6, without_figures
+    assert size < 5e6, size

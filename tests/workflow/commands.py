@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("Snakefile", "workflow", "config", "slurm", "workstation", "ddcl", "baselines")
-COPIED += ("environment.yml", "pyproject.toml")
+COPIED += ("environment.yml", "pyproject.toml", "CITATION.cff")
 
 
 def environment(code: Path) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from ddcl.core.files import read_json
 from ddcl.cost import jobs as jobs_of
 from ddcl.grid import Suite
 from tests.workflow.commands import copy_project, replace, snakemake
@@ -71,6 +73,16 @@ def test_the_whole_paper_is_listed_in_a_minute_and_names_what_is_missing(fresh: 
     assert seconds < 60
 
 
+@pytest.mark.slow
+def test_a_plan_longer_than_an_argument_is_written(fresh: Path) -> None:
+    suite = Suite.load(fresh / "config/suites/cifar10.yaml")
+    assert len(suite.plan_text()) > 1 << 17  # MAX_ARG_STRLEN of Linux
+    done = snakemake("--configfile", "config/suites/cifar10.yaml", "--", "results/suite.json", copy=fresh)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert read_json(fresh / "results/suite.json", "plan") == suite.plan()
+    shutil.rmtree(fresh / "results")
+
+
 def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
     jobs = dry(fresh, "results/tables/robustness.csv")
     assert jobs["table"] == 1
@@ -123,7 +135,7 @@ class TestAfterARun:
             assert len(frame)
             # after two epochs a curve need not have reached what it is measured against
             assert set(frame["status"]) <= ({"ok", "1 of 1 not reached"} if table == "convergence" else {"ok"})
-            assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex"))
+            assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex", "html"))
         for figure in ("knn_curves", "robustness", "augmentation", "parts"):
             assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))
         assert "<html" in (done_smoke / "results/report/index.html").read_text()
@@ -141,6 +153,21 @@ class TestAfterARun:
                 "label: D",
                 {"plan": 1, "table": 6},
                 TRAINING | EVALUATION,
+            ),
+            # how it is shown: a template, the paper's recipe that others are compared with
+            (
+                "ddcl/report/templates/styles.css",
+                "--page: #fbfbf9",
+                "--page: #fbfbf8",
+                {"report": 1, "table": 6},
+                TRAINING | EVALUATION | {"collect", "figure"},
+            ),
+            (
+                "config/variants/imagenet/ddcl.yaml",
+                "dir_frac: 0.8",
+                "dir_frac: 0.7",
+                {"report": 1},
+                TRAINING | EVALUATION | {"collect", "figure", "table"},
             ),
             # what cannot move a number: a comment in the engine
             ("ddcl/core/pretrain.py", "import math", "import math  # why", {}, TRAINING | EVALUATION | {"table"}),
@@ -199,4 +226,8 @@ class TestAfterARun:
     def test_a_report_of_snakemake_can_be_made(self, done_smoke: Path) -> None:
         done = snakemake("--report", "r.html", *SMOKE, copy=done_smoke)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert (done_smoke / "r.html").stat().st_size > 100_000
+        report = (done_smoke / "r.html").read_text()
+        words = ["While training", "long CSV"]  # a subcategory, a label, and captions of a table and of a figure
+        words += ["k and temperature fixed beforehand, last epoch", "mean over seeds, and their range"]
+        assert all(text in report for text in words)
+        assert "system-message" not in report  # what docutils leaves where a caption is no reStructuredText

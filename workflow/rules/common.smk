@@ -19,10 +19,13 @@ from ddcl.needs import (
     pretrain_needs,
 )
 from ddcl.recipes import data_recipe, run_name
+from ddcl.report.captions import figure_captions
+from ddcl.report.deviations import paper_digest
 from ddcl.stages import (
     collect_digest,
     evaluate_digest,
     extract_digest,
+    page_digest,
     prepare_digest,
     pretrain_digest,
     report_digest,
@@ -219,10 +222,40 @@ def group_of(evaluation):
     )
 
 
+def table_title(wildcards):
+    return SUITE.tables[wildcards.table].title
+
+
+def table_caption(wildcards):
+    return SUITE.tables[wildcards.table].caption
+
+
+def table_group(wildcards):
+    """Return under which heading Snakemake's report lists a table."""
+    kind = SUITE.tables[wildcards.table].kind
+    headings = {
+        "convergence": "While training",
+        "published": "Beside published numbers",
+    }
+    return headings.get(kind, "Evaluations")
+
+
+def figure_caption(wildcards):
+    return figure_captions()[wildcards.figure]
+
+
+def paper_recipes(wildcards):
+    """Return the digest of what the page compares recipes with."""
+    recipes = SUITE.recipes.values()
+    return paper_digest({(recipe.method, recipe.augmentation) for recipe in recipes})
+
+
 def targets():
     return [
         *expand(
-            "results/tables/{table}.{ext}", table=SUITE.tables, ext=["csv", "md", "tex"]
+            "results/tables/{table}.{ext}",
+            table=SUITE.tables,
+            ext=["csv", "md", "tex", "html"],
         ),
         *expand(
             "results/figures/{figure}.{ext}", figure=SUITE.figures, ext=["png", "pdf"]

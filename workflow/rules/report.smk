@@ -22,7 +22,8 @@ rule plan:
     params:
         plan=plan_json,
     shell:
-        "exec python -m ddcl write --json {params.plan:q} --output {output} > {log} 2>&1"
+        # through standard input: a plan can be longer than an argument may be
+        "exec python -m ddcl write --json - --output {output} <<< {params.plan:q} > {log} 2>&1"
 
 
 rule collect:
@@ -51,7 +52,15 @@ rule table:
             "results/tables/{table}.csv",
             caption="../report/table.rst",
             category="Tables",
-            labels={"table": "{table}", "format": "csv"},
+            subcategory=table_group,
+            labels={"table": "{table}", "format": "long CSV"},
+        ),
+        report(
+            "results/tables/{table}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            subcategory=table_group,
+            labels={"table": "{table}", "format": "HTML"},
         ),
         "results/tables/{table}.md",
         "results/tables/{table}.tex",
@@ -60,7 +69,9 @@ rule table:
     conda:
         "../../environment.yml"
     params:
-        code=report_digest(),
+        code=page_digest(),
+        title=table_title,
+        caption=table_caption,
     shell:
         "exec python -m ddcl table {wildcards.table} > {log} 2>&1"
 
@@ -73,7 +84,7 @@ rule figure:
             "results/figures/{figure}.png",
             caption="../report/figure.rst",
             category="Figures",
-            labels={"figure": "{figure}"},
+            labels={"figure": "{figure}", "format": "PNG"},
         ),
         "results/figures/{figure}.pdf",
     log:
@@ -82,6 +93,7 @@ rule figure:
         "../../environment.yml"
     params:
         code=report_digest(),
+        caption=figure_caption,
     shell:
         "exec python -m ddcl figure {wildcards.figure} > {log} 2>&1"
 
@@ -103,6 +115,7 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        code=report_digest(),
+        code=page_digest(),
+        paper=paper_recipes,
     shell:
         "exec python -m ddcl report > {log} 2>&1"

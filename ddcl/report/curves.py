@@ -1,0 +1,81 @@
+"""History curves of the runs of an arm as inline SVG: small, without a library, in the colours of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup, escape
+
+PANELS = {"knn_top1": "kNN accuracy on held-out training images", "loss": "loss"}
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 150, 54, 8, 8, 22  # user units, about pixels
+MOST_POINTS = 80  # of a line: more cannot be told apart
+DASHES = ("none", "5 3", "1.5 2.5", "8 3 1.5 3")  # lines of further seeds start again
+
+
+class Frame(NamedTuple):
+    """Ranges of a panel's axes, in data units."""
+
+    x_end: float
+    low: float
+    high: float
+
+    def place(self, x: float, y: float) -> str:
+        """Return a point in user units."""
+        across = LEFT + x / self.x_end * (WIDTH - LEFT - RIGHT)
+        down = TOP + (self.high - y) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
+        return f"{across:.1f},{down:.1f}"
+
+
+def curves(histories: dict[int, pd.DataFrame]) -> Markup:
+    """Return one SVG for each quantity of `PANELS` that was recorded at least twice, one line per seed.
+
+    histories: seed -> rows of its history, by epoch.
+    """
+    return Markup("").join(Markup(_panel(*found)) for found in _recorded(histories))
+
+
+def _recorded(histories: dict[int, pd.DataFrame]) -> Iterator[tuple[str, dict[int, pd.DataFrame]]]:
+    """Yield the label of each panel and its lines, with the columns epoch and y."""
+    for name, label in PANELS.items():
+        lines = {
+            seed: history[["epoch", name]].set_axis(["epoch", "y"], axis=1)
+            for seed, history in histories.items()
+            if name in history
+        }
+        finite = {seed: line[np.isfinite(line["y"].astype(float))] for seed, line in lines.items()}
+        finite = {seed: line for seed, line in finite.items() if len(line) > 1}
+        if finite:
+            yield label, finite
+
+
+def _panel(label: str, lines: dict[int, pd.DataFrame]) -> str:
+    """Return the SVG of one quantity."""
+    every = pd.concat(lines.values())
+    low, high = float(every["y"].min()), float(every["y"].max())
+    margin = 0.05 * (high - low) or 0.5
+    frame = Frame(float(every["epoch"].max()), low - margin, high + margin)
+    heights = {seed: line["y"] for seed, line in lines.items()}
+    ends = "; ".join(f"seed {seed} from {y.iloc[0]:.3g} to {y.iloc[-1]:.3g}" for seed, y in heights.items())
+    title = f"{label} against epoch 0 to {frame.x_end:g}; {ends}"
+    body = [f'<svg class="curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    body.append(f'<path class="axis" d="M{LEFT},{TOP}V{bottom}H{right}"/>')
+    for value in (low, high):
+        y = float(frame.place(0, value).split(",")[1])
+        body.append(f'<text x="{LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{f"{value:.3g}".replace("-", "−")}</text>')
+    body.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>')
+    body.append(f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end">epoch {frame.x_end:g}</text>')
+    for number, line in enumerate(lines.values()):
+        points = " ".join(frame.place(x, y) for x, y in _thinned(line))
+        body.append(f'<polyline points="{points}" stroke-dasharray="{DASHES[number % len(DASHES)]}"/>')
+    caption = f"{label}: " + ", ".join(f"seed {seed}" for seed in lines)
+    return f"<figure>{''.join(body)}</svg><figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _thinned(line: pd.DataFrame) -> list[tuple[float, float]]:
+    """Return at most `MOST_POINTS` points of a line, its first and last among them."""
+    chosen = np.unique(np.linspace(0, len(line) - 1, min(len(line), MOST_POINTS)).round().astype(int))
+    return [(float(x), float(y)) for x, y in line.iloc[chosen].to_numpy(dtype=float)]

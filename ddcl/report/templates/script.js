@@ -1,0 +1,152 @@
+"use strict";
+// Sorting, filtering and run cards in a dialog. Without this script the page has all of its content, and no controls.
+
+/** The number at the beginning of a cell's text, or null: "−1.2 ± 0.3 †" is -1.2. */
+function numberIn(text) {
+  const found = text.replace(/−/g, "-").replace(/,/g, "").match(/^[+-]?\d+(\.\d+)?/);
+  return found ? Number(found[0]) : null;
+}
+
+/** Compare two cells' texts; numbers come before what is none (–, …, ✗, ‡, ∞) in either direction. */
+function compare(a, b, direction) {
+  const [x, y] = [numberIn(a), numberIn(b)];
+  if (x !== null && y !== null) return direction * (x - y);
+  if (x !== null || y !== null) return x !== null ? -1 : 1;
+  return direction * a.localeCompare(b);
+}
+
+/** Make the heads of a table buttons: ascending, descending, and back to the order of the page. */
+function makeSortable(table) {
+  const body = table.tBodies[0];
+  const original = [...body.rows];
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "sort";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const next = { ascending: "descending", descending: "" }[head.getAttribute("aria-sort")] ?? "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      let rows = original;
+      if (next) {
+        head.setAttribute("aria-sort", next);
+        const direction = next === "ascending" ? 1 : -1;
+        const text = (row) => row.cells[column].textContent.trim();
+        rows = [...original].sort((a, b) => compare(text(a), text(b), direction));
+      }
+      body.append(...rows);
+    });
+  });
+}
+
+/** Put a field before a table's box that hides the rows which lack one of its words. */
+function makeFilterable(table, box) {
+  const tools = document.createElement("div");
+  const label = document.createElement("label");
+  const field = document.createElement("input");
+  const count = document.createElement("span");
+  tools.className = "tools";
+  field.type = "search";
+  field.autocomplete = "off";
+  count.setAttribute("role", "status");
+  label.append("Filter rows ", field);
+  tools.append(label, count);
+  box.before(tools);
+  const rows = [...table.tBodies[0].rows];
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    rows.forEach((row) => {
+      const text = [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    });
+    const shown = rows.filter((row) => !row.hidden).length;
+    count.textContent = words.length ? `${shown} of ${rows.length} rows` : "";
+  });
+}
+
+/** The dialog that cards are shown in; a card is moved there from its place at the end of the page, and back. */
+function makeDialog() {
+  const dialog = document.createElement("dialog");
+  const head = document.createElement("div");
+  const title = document.createElement("p");
+  const close = document.createElement("button");
+  const content = document.createElement("div");
+  head.className = "head";
+  title.id = "dialog-title";
+  close.type = "button";
+  close.className = "plain";
+  close.textContent = "Close";
+  dialog.setAttribute("aria-labelledby", title.id);
+  head.append(title, close);
+  dialog.append(head, content);
+  document.body.append(dialog);
+  const homes = new Map(); // card -> what holds its place
+
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close(); // beside the dialog
+  });
+  dialog.addEventListener("close", () => {
+    dialog.querySelectorAll(".hit").forEach((row) => row.classList.remove("hit"));
+    homes.forEach((home, card) => home.replaceWith(card));
+    homes.clear();
+  });
+
+  return (link) => {
+    const ids = (link.dataset.from ?? link.hash.slice(1)).split(" ");
+    const places = ids.map((id) => document.getElementById(id)).filter(Boolean);
+    if (!places.length) return false;
+    places.forEach((place) => {
+      const card = place.closest("article");
+      if (!homes.has(card)) {
+        homes.set(card, document.createComment("in the dialog"));
+        card.replaceWith(homes.get(card));
+        content.append(card);
+      }
+      if (place !== card) place.classList.add("hit");
+    });
+    const number = link.classList.contains("from") ? `${link.textContent} comes from ` : "";
+    const several = homes.size > 1 ? `the runs of ${homes.size} cards` : "these runs";
+    title.textContent = number ? number + several : "Run card";
+    dialog.showModal();
+    dialog.scrollTop = 0;
+    if (places[0] !== places[0].closest("article")) places[0].scrollIntoView({ block: "center" });
+    return true;
+  };
+}
+
+/** Put a button after a text that copies it, or selects it where the browser does not allow that. */
+function makeCopyable(text) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "plain";
+  button.textContent = "Copy";
+  text.after(button);
+  button.addEventListener("click", async () => {
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Selected";
+    }
+  });
+}
+
+document.querySelectorAll(".sortable").forEach((box) => {
+  const table = box.querySelector("table");
+  makeSortable(table);
+  makeFilterable(table, box);
+});
+document.querySelectorAll("pre.copy").forEach(makeCopyable);
+const show = makeDialog();
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.from, a.to-card");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  if (show(link)) event.preventDefault();
+});

@@ -1,0 +1,55 @@
+"""The page of made-up results, opened in one browser for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ddcl.report.figures import FIGURES
+from ddcl.report.figures.layout import write_figure
+from ddcl.report.html import write_table_page
+from ddcl.report.page import write_page
+from ddcl.report.printing import layout
+from ddcl.report.tables import build_table
+from tests.browser.browser import Browser, chromium, why_not
+from tests.unit import pages, synthetic
+
+TABLES = ["robustness", "augmentation", "convergence"]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of made-up results, with claims and with runs that did not end well."""
+    plan = synthetic.suite() | {"tables": TABLES, "figures": ["knn_curves", "parts"], "title": "A suite of five arms"}
+    plan["figure_variants"] = plan["figure_augmentations"] = None
+    found = pages.results(tmp_path_factory.mktemp("results"), plan, synthetic.records(plan))
+    pages.write_claims(found.results)
+    found.runs[0] |= {"status": "collapsed", "message": "effective rank 1.20 is below 2.0"}
+    lost = (found.records["variant"] == "simsiam") & (found.records["seed"] == 1)
+    found.records.loc[lost, ["value", "status"]] = [np.nan, "missing"]
+    for name in plan["figures"]:
+        write_figure(FIGURES[name].draw(found), found.results / "figures" / name)
+    out = found.results / "report" / "index.html"
+    write_page(found, out)
+    spec = found.spec("robustness")
+    frame = build_table(found.records, found.histories, plan, spec)
+    write_table_page(layout(frame, spec, plan), spec, found.results / "tables" / "robustness.html")
+    return out
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Browser]:
+    if why_not():
+        pytest.skip(why_not())
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(running: Browser, page: Path) -> Browser:
+    """The page, freshly opened."""
+    running.open(page)
+    return running
