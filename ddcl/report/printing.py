@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,6 +11,8 @@ import pandas as pd
 
 from ddcl.core.files import write_text
 from ddcl.registry import is_knn_metric
+from ddcl.report.csv_files import write_csv
+from ddcl.report.emphasis import NOTE
 from ddcl.report.sources import SOURCES
 from ddcl.report.specs import TableSpec
 
@@ -20,6 +23,7 @@ MARKS = {
     "failed": ("✗", "a seed failed or was interrupted; it has no value"),
     "missing": ("…", "a seed was not run yet, or is out of date; it has no value"),
     "not reached": ("∞", "a seed never got there; it has no value"),
+    "no gain": ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
 }
 METRIC_LABELS = {
     "top1": "top-1",
@@ -31,10 +35,27 @@ METRIC_LABELS = {
     "knn_auc": "area (%)",
     "final_knn_top1": "final (%)",
     "epochs_to_95": "epochs to 95 %",
+    "epochs_to_90_gain": "epochs to 90 % of the gain",
+    "seconds_to_95": "seconds to 95 %",
 }
+SEEN_LABELS = {"clean": "", "seen": "seen:", "unseen": "unseen:"}
 TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
 TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-TEX |= {"∞": r"$\infty$", "−": "$-$", "…": r"\dots{}"} | {character: "\\" + character for character in "&%$#_{}"}
+TEX |= {
+    "∞": r"$\infty$",
+    "∅": r"$\emptyset$",
+    "λ": r"$\lambda$",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "−": "$-$",
+    "…": r"\dots{}",
+} | {character: "\\" + character for character in "&%$#_{}"}
+
+MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
+LATEX = {"best": r"\textbf{%s}", "tied": r"\underline{%s}", "": "%s"}
+TEX_LINE_CHARACTERS = 38  # of a label: a longer one is broken
+TEX_LONG = r">{\raggedright\arraybackslash}p{5.2cm}"
+TEX_PAGE_LINES = 42
 
 
 class Cell(NamedTuple):
@@ -55,7 +76,7 @@ class Printed:
     notes: list[str]
 
 
-def cell_text(row: pd.Series) -> str:
+def cell_text(row: Mapping[Any, Any] | pd.Series) -> str:
     """Return ``82.2 ± 0.3``; with ``(n=1/2)`` where seeds are missing, and a mark where a run did not end well."""
     marks = "".join(dict.fromkeys(mark for status, (mark, _) in MARKS.items() if status in row["status"]))
     if row["n_seeds"] == 0:
@@ -72,28 +93,42 @@ def cell_text(row: pd.Series) -> str:
 def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Printed:
     """Lay the long frame out as the specification says; a key with one value throughout is left out of the labels."""
     neighbours = {metric: f"k = {metric.rpartition('k')[2]}" for metric in spec.print if is_knn_metric(metric)}
-    labels = suite["labels"] | {"metric": METRIC_LABELS | neighbours}
+    labels = suite["labels"] | {"metric": METRIC_LABELS | neighbours, "seen": SEEN_LABELS}
     shown = frame[frame["metric"].isin(spec.print)]
     order = _orders(suite, spec)
     row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
     rows = _sorted(shown[spec.rows].drop_duplicates(), order)
     columns = _sorted(shown[spec.columns].drop_duplicates(), order)
-    cells = {tuple(row[[*spec.rows, *spec.columns]]): row for _, row in shown.iterrows()}
+    places = zip(*(shown[key] for key in [*spec.rows, *spec.columns]), strict=True)
+    cells = dict(zip(places, shown.to_dict("records"), strict=True))
+
+    def text(key: str, name: str) -> str:
+        return str(labels.get(key, {}).get(name, name))
+
     body = []
-    for _, row in rows.iterrows():
-        found = [cells.get((*row[spec.rows], *column[spec.columns])) for _, column in columns.iterrows()]
-        printed = [Cell(NOTHING) if cell is None else Cell(cell_text(cell), "", cell[SOURCES]) for cell in found]
-        body.append(([labels.get(key, {}).get(row[key], row[key]) for key in row_keys], printed))
+    for row in rows.to_dict("records"):
+        place = tuple(row.values())
+        found = [cells.get((*place, *column)) for column in columns.itertuples(index=False, name=None)]
+        printed = [_printed(cell) for cell in found]
+        body.append(([text(key, row[key]) for key in row_keys], printed))
     headers = [
-        " ".join(labels.get(key, {}).get(column[key], column[key]) for key in spec.columns)
-        for _, column in columns.iterrows()
+        " ".join(filter(None, (text(key, column[key]) for key in spec.columns)))
+        for column in columns.to_dict("records")
     ]
-    used = [
-        f"{mark} {meaning}" for status, (mark, meaning) in MARKS.items() if shown["status"].str.contains(status).any()
-    ]
+    return Printed(row_keys, headers, body, _notes(shown))
+
+
+def _printed(cell: dict[Any, Any] | None) -> Cell:
+    return Cell(NOTHING) if cell is None else Cell(cell_text(cell), cell["emphasis"], cell[SOURCES])
+
+
+def _notes(shown: pd.DataFrame) -> list[str]:
+    """Return what the marks and the emphasis mean, as far as they are used."""
     if shown.empty:
-        used = ["nothing in the suite belongs here"]
-    return Printed(row_keys, headers, body, list(dict.fromkeys(used)))
+        return ["nothing in the suite belongs here"]
+    statuses = set(shown["status"])
+    used = [f"{mark} {meaning}" for name, (mark, meaning) in MARKS.items() if any(name in each for each in statuses)]
+    return used + [NOTE] * bool((shown["emphasis"] != "").any())
 
 
 def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
@@ -106,8 +141,9 @@ def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
     families = [name.split(".")[0] for name in suite["perturbations"]]
     return orders | {
         "evaluation": suite["evaluations"],
-        "perturbation": [*suite["perturbations"], *families],
+        "perturbation": [*suite["perturbations"], *families, "seen", "unseen"],
         "metric": spec.print,
+        "seen": ["clean", "seen", "unseen"],
     }
 
 
@@ -129,7 +165,10 @@ def to_markdown(printed: Printed, spec: TableSpec) -> str:
 
     lines = [f"# {spec.title}", "", spec.caption.strip(), "", line([*printed.row_keys, *printed.headers])]
     lines.append(line(["---"] * len(printed.row_keys) + ["---:"] * len(printed.headers)))
-    lines += [line([*labels, *(cell.text for cell in cells)]) for labels, cells in printed.rows]
+    lines += [
+        line([*labels, *(MARKDOWN[cell.emphasis].format(cell.text) for cell in cells)])
+        for labels, cells in printed.rows
+    ]
     return "\n".join([*lines, "", *(f"- {note}" for note in printed.notes)]).rstrip() + "\n"
 
 
@@ -139,39 +178,59 @@ def tex_escape(text: str) -> str:
 
 
 def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
-    """Return a floating table in booktabs style."""
+    """Return floating tables in booktabs style: as many as the page needs, none wider than the text."""
+    notes = "; ".join(printed.notes)
+    caption = tex_escape(" ".join(filter(None, (f"{spec.title}.", spec.caption.strip(), notes and f"{notes}."))))
+    pieces = list(_pieces(printed)) or [[]]
+    first = _float(printed, pieces[0], rf"\caption{{{caption}}}\label{{tab:{name}}}")
+    again = rf"\addtocounter{{table}}{{-1}}\caption{{{tex_escape(spec.title)} (continued)}}"
+    rest = [line for piece in pieces[1:] for line in _float(printed, piece, again)]
+    return "\n".join([r"% needs \usepackage{array,booktabs,graphicx}", *first, *rest]) + "\n"
 
-    def line(cells: list[str]) -> str:
-        return "  " + " & ".join(map(tex_escape, cells)) + r" \\"
 
-    alignment = "l" * len(printed.row_keys) + "r" * len(printed.headers)
-    caption = tex_escape(f"{spec.title}. {spec.caption.strip()} {'; '.join(printed.notes)}".strip())
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table}",
-            r"  \centering",
-            rf"  \caption{{{caption}}}",
-            rf"  \label{{tab:{name}}}",
-            rf"  \begin{{tabular}}{{{alignment}}}",
-            r"  \toprule",
-            line([*printed.row_keys, *printed.headers]),
-            r"  \midrule",
-            *(line([*labels, *(cell.text for cell in cells)]) for labels, cells in printed.rows),
-            r"  \bottomrule",
-            r"  \end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+def _pieces(printed: Printed) -> Iterator[list[tuple[list[str], list[Cell]]]]:
+    """Yield the rows, page by page."""
+    piece: list[tuple[list[str], list[Cell]]] = []
+    height = 0
+    for row in printed.rows:
+        lines = max((-(-len(label) // TEX_LINE_CHARACTERS) for label in row[0]), default=1)
+        if piece and height + lines > TEX_PAGE_LINES:
+            yield piece
+            piece, height = [], 0
+        piece.append(row)
+        height += lines
+    if piece:
+        yield piece
+
+
+def _float(printed: Printed, rows: list[tuple[list[str], list[Cell]]], caption: str) -> list[str]:
+    """Return one floating table, shrunk to the width of the text if it is wider."""
+    long = [max((len(labels[i]) for labels, _ in printed.rows), default=0) for i in range(len(printed.row_keys))]
+    alignment = "".join("l" if n <= TEX_LINE_CHARACTERS else TEX_LONG for n in long) + "r" * len(printed.headers)
+
+    def line(labels: list[str], cells: list[Cell]) -> str:
+        texts = [*map(tex_escape, labels), *(LATEX[cell.emphasis] % tex_escape(cell.text) for cell in cells)]
+        return "    " + " & ".join(texts) + r" \\"
+
+    return [
+        r"\begin{table}",
+        r"  \centering\small",
+        f"  {caption}",
+        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"    \toprule",
+        line(printed.row_keys, [Cell(header) for header in printed.headers]),
+        r"    \midrule",
+        *(line(*row) for row in rows),
+        r"    \bottomrule",
+        r"  \end{tabular}}",
+        r"\end{table}",
+    ]
 
 
 def write_table(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any], stem: Path) -> None:
     """Write `stem`.csv (long), `stem`.md and `stem`.tex (wide)."""
     printed = layout(frame, spec, suite)
-    write_text(
-        stem.with_suffix(".csv"),
-        frame.drop(columns=SOURCES).to_csv(index=False, float_format="%.4f", lineterminator="\n"),
-    )
+    write_csv(frame, stem.with_suffix(".csv"))
     write_text(stem.with_suffix(".md"), to_markdown(printed, spec))
     write_text(stem.with_suffix(".tex"), to_latex(printed, spec, stem.name))

@@ -17,9 +17,11 @@ KINDS = {"linear": "linear", "online": "linear", "knn": "knn", "finetune": "fine
 PUBLISHED_ELSEWHERE = "baug"  # what a published run with another augmentation is put beside
 AUTHORS_SOURCES = ("DDCL paper", "DDCL official README")
 AUTHORS_WARMUP_EPOCHS = 30  # of the official code, before the epochs that it reports
+NOTHING_KNOWN = "nothing known"  # to differ
 SAME = ["dataset", "augmentation", "part", "eval_dataset", "perturbation"]  # keys that must be equal
 COLUMNS = [*KEYS, "selection", "metric", "unit", "mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws"]
-COLUMNS += ["n_images", "status", SOURCES, "source", "locator", "differs", "note"]
+COLUMNS += ["n_images", "status", "emphasis", SOURCES]
+COLUMNS += ["source", "locator", "protocol_matches", "differs", "note"]
 
 
 def read_published() -> pd.DataFrame:
@@ -81,7 +83,7 @@ def differences(number: dict[str, Any], run: dict[str, Any], evaluation: str) ->
         found.append("protocol")
     if number["selection"] not in ("best-test-epoch", "last-epoch"):
         found.append(f"selection {number['selection']}")
-    return "; ".join(found) or "nothing known"
+    return "; ".join(found) or NOTHING_KNOWN
 
 
 def _rows(number: dict[str, Any], measured: pd.DataFrame, differs: str) -> list[dict[str, Any]]:
@@ -90,7 +92,8 @@ def _rows(number: dict[str, Any], measured: pd.DataFrame, differs: str) -> list[
     same = TOP1_BEST_TEST if number["selection"] == "best-test-epoch" else TOP1
     chosen = next((row for row in own if row["metric"] == same), own[0])
     value = float(number["value_percent"])
-    texts = {name: number[name] for name in ("source", "locator", "note")} | {"differs": differs}
+    texts = {name: number[name] for name in ("source", "locator", "note")} | {"differs": differs, "emphasis": ""}
+    texts["protocol_matches"] = "yes" if differs == NOTHING_KNOWN else "no"
     blank = {"sd": np.nan, "n_draws": np.nan, "sd_draws": np.nan}
     published = blank | {"metric": "published", "unit": "%", "mean": value, "selection": number["selection"]}
     place = (f"config/published.csv:{number['line']}",)

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from ddcl.grid import Suite, read_table
+from ddcl.report.cells import expected_cells
 from ddcl.report.printing import layout, to_markdown
 from ddcl.report.published import differences, read_published
-from ddcl.report.tables import build_table, expected_cells
+from ddcl.report.tables import build_table
 
 BLOCK = {"datasets": ["imagenet100"], "variants": ["ddcl", "simsiam"], "augmentations": ["baug"], "seeds": [0, 1]}
 SUITE = {
