@@ -167,10 +167,9 @@ def doctor(args: Namespace) -> None:
 
 def table(args: Namespace) -> None:
     """Write a table as CSV, Markdown and LaTeX; without a name, all tables of the suite."""
-    from ddcl.report.render import render_table
+    from ddcl.report.render import render_tables
 
-    for name in args.names or _planned(args)["tables"]:
-        render_table(name, args.results)
+    render_tables(args.names, args.results)
 
 
 def figure(args: Namespace) -> None:

@@ -51,14 +51,19 @@ def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
     for key in KEYS:
         names = getattr(spec.select, key, None)
         if names is not None:
-            family = chosen[key].str.split(".").str[0]
-            chosen = chosen[chosen[key].isin(names) | (family.isin(names) if key == "perturbation" else False)]
+            wanted = chosen[key].isin(names)
+            chosen = chosen[wanted | families(chosen).isin(names)] if key == "perturbation" else chosen[wanted]
     for key in spec.mean_over:
         chosen = mean_over(chosen, key)
     added = [relative_drop(chosen, cells)] if "relative_drop" in spec.derive else []
     if "change" in spec.derive and spec.reference_augmentation is not None:
         added.append(change(chosen, cells, spec.reference_augmentation))
     return pd.concat([chosen, *added], ignore_index=True)
+
+
+def families(cells: pd.DataFrame) -> pd.Series:
+    """Return the family of each cell's perturbation, or the perturbation itself where it belongs to none."""
+    return cells["perturbation"].map({name: name.split(".")[0] for name in cells["perturbation"].unique()})
 
 
 def mean_over(cells: pd.DataFrame, key: str) -> pd.DataFrame:
@@ -68,8 +73,7 @@ def mean_over(cells: pd.DataFrame, key: str) -> pd.DataFrame:
     pretraining has seen and over those that it has not, named so; clean images stay apart.
     A mean that lacks a cell has no value.
     """
-    own = cells["perturbation"].str.split(".").str[0]
-    names = own if key == "perturbation" else cells["seen"].mask(cells["perturbation"] == CLEAN, CLEAN)
+    names = cells["seen"].mask(cells["perturbation"] == CLEAN, CLEAN) if key == "seen" else families(cells)
     groups = cells.assign(perturbation=names).groupby([*RUN, *KEYS[3:], "seen", "selection", "metric"], sort=False)
     found = groups.agg(
         value=("value", "sum"),
@@ -82,7 +86,7 @@ def mean_over(cells: pd.DataFrame, key: str) -> pd.DataFrame:
     found["value"] = (found["value"] / found["expected"]).where(found["measured"] == found["expected"])
     sources: list[list[tuple[str, ...]]] = [[] for _ in range(len(found))]
     statuses = ["ok"] * len(found)
-    for place, status, source in zip(groups.ngroup(), cells["status"], cells[SOURCES], strict=True):
+    for place, status, source in zip(groups.ngroup().tolist(), cells["status"].tolist(), cells[SOURCES], strict=True):
         sources[place].append(source)
         statuses[place] = status if statuses[place] == "ok" else statuses[place]
     found["status"] = statuses
@@ -98,7 +102,7 @@ def _against(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str]) -> 
     """
     columns = [*keys, "value", "status", SOURCES]
     paired = chosen.merge(reference[columns], on=keys, suffixes=("", "_reference"))
-    statuses = zip(paired["status"], paired["status_reference"], strict=True)
+    statuses = zip(paired["status"].tolist(), paired["status_reference"].tolist(), strict=True)
     sources = zip(paired[SOURCES], paired[f"{SOURCES}_reference"], strict=True)
     paired["status"] = [paired_status(*pair) for pair in statuses]
     paired[SOURCES] = [joined(pair) for pair in sources]

@@ -30,13 +30,11 @@ def emphasis(values: pd.DataFrame, frame: pd.DataFrame, keys: list[str], compare
     if compare is None or frame.empty:
         return found
     seeds: dict[Any, dict[int, float]] = defaultdict(dict)
-    columns = [values[key] for key in keys]
-    for *key, seed, value in zip(*columns, values["seed"], values["value"], strict=True):
+    columns = [values[key].tolist() for key in [*keys, "seed", "value"]]
+    for *key, seed, value in zip(*columns, strict=True):
         seeds[tuple(key)][seed] = value
     groups: dict[Any, list[tuple[float, int, dict[int, float]]]] = defaultdict(list)
-    own = zip(
-        *(frame[key] for key in keys), frame["metric"], frame["mean"], frame["status"], frame["n_seeds"], strict=True
-    )
+    own = zip(*(frame[key].tolist() for key in [*keys, "metric", "mean", "status", "n_seeds"]), strict=True)
     left_out = keys.index(compare)
     for place, (*key, metric, mean, status, n) in enumerate(own):
         if status == "ok" and n >= 2:

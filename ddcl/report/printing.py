@@ -99,7 +99,7 @@ def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Print
     row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
     rows = _sorted(shown[spec.rows].drop_duplicates(), order)
     columns = _sorted(shown[spec.columns].drop_duplicates(), order)
-    places = zip(*(shown[key] for key in [*spec.rows, *spec.columns]), strict=True)
+    places = zip(*(shown[key].tolist() for key in [*spec.rows, *spec.columns]), strict=True)
     cells = dict(zip(places, shown.to_dict("records"), strict=True))
 
     def text(key: str, name: str) -> str:

@@ -53,7 +53,7 @@ def aggregate(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     # In Python, and not by groupby: a function call per group costs seconds for a large suite.
     statuses: list[list[str]] = [[] for _ in range(len(found))]
     sources: list[list[tuple[str, ...]]] = [[] for _ in range(len(found))]
-    for place, status, own in zip(groups.ngroup(), frame["status"], frame[SOURCES], strict=True):
+    for place, status, own in zip(groups.ngroup().tolist(), frame["status"].tolist(), frame[SOURCES], strict=True):
         statuses[place].append(status)
         sources[place].append(own)
     found["status"] = [status_of(own) for own in statuses]

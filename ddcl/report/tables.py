@@ -37,17 +37,25 @@ def unit(metric: str) -> str:
     return UNITS["top1"] if is_knn_metric(metric) else UNITS[metric]
 
 
-def build_table(records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any], spec: TableSpec) -> pd.DataFrame:
+def build_table(
+    records: pd.DataFrame,
+    histories: pd.DataFrame,
+    suite: dict[str, Any],
+    spec: TableSpec,
+    cells: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Return the table in long form: one row per cell and metric, with the columns `COLUMNS`.
 
-    Accuracies are in percent, changes in percentage points.
+    Accuracies are in percent, changes in percentage points. cells: `expected_cells` of the same records and suite, if
+    they are there already: for a large suite they take most of the time.
     """
-    if spec.kind == "published":
-        return published_table(expected_cells(records, suite), suite).astype(COUNTS)
     if spec.kind == "convergence":
         values = convergence_values(records, histories, suite, spec.reference_variant)
     else:
-        values = cell_values(expected_cells(records, suite), spec)
+        cells = expected_cells(records, suite) if cells is None else cells
+        if spec.kind == "published":
+            return published_table(cells, suite).astype(COUNTS)
+        values = cell_values(cells, spec)
     keys = [*KEYS, "seen", "selection", "metric"]
     frame = aggregate(values, keys)
     frame["emphasis"] = emphasis(values, frame, keys, spec.compare)
