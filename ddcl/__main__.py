@@ -159,6 +159,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verb(verbs.collect, results=RESULTS, partial=PARTIAL)
     verb(verbs.table, names=_name("names of the suite's tables (default: all)") | ANY, results=RESULTS)
+    verb(
+        verbs.trace,
+        table=_name("CSV below <results>/tables") | PATH,
+        row={"type": _positive, "help": "row of the table, the first below the header being 1"},
+        all={"action": "store_true", "help": "every row"},
+    )
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
     verb(verbs.report, results=RESULTS)
     return parser

@@ -172,6 +172,22 @@ def table(args: Namespace) -> None:
     render_tables(args.names, args.results)
 
 
+def trace(args: Namespace) -> None:
+    """Follow a row of a table's CSV to the files of the runs, and make it again from these alone."""
+    from ddcl.report.trace import Tracer
+
+    if args.all == (args.row is not None):
+        raise UserError("ddcl trace: expected either --row N or --all")
+    tracer, problems = Tracer(args.table), []
+    for number in range(1, len(tracer.rows) + 1) if args.all else [args.row]:
+        try:
+            print(tracer.describe(number))
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n  ".join(problems))
+
+
 def figure(args: Namespace) -> None:
     """Draw a figure as PNG and PDF; without a name, all figures of the suite."""
     from ddcl.report.render import render_figure

@@ -28,7 +28,17 @@ from ddcl.status import FAILED, evaluation_state, training_state
 ABSENT = ("missing", FAILED)  # statuses of what has no values
 DIGESTS = ("recipe_digest", "code_digest", "checkpoint_digest", "git_commit")
 ADDRESS = ("evaluation", "eval_dataset", "perturbation", "part", "selection", "metric")
-COLUMNS = [*RUN, *ADDRESS, "value", "sd_draws", "n", "n_draws", "status", *DIGESTS]  # of records.parquet, and the suite
+COLUMNS = [
+    *RUN,
+    *ADDRESS,
+    "value",
+    "sd_draws",
+    "n",
+    "n_draws",
+    "status",
+    "training",
+    *DIGESTS,
+]  # of records.parquet, and the suite
 
 
 def run_folder(results: Path, run: dict[str, Any]) -> Path:
@@ -163,7 +173,7 @@ def _collect_cells(
         numbers: tuple[Any, ...] = (None, None, 0, 0, absent)
         if cell is not None:
             numbers = (cell["value"], cell["sd_draws"], cell["n"], cell["n_draws"], record["status"])
-        found.records.append((*(run[name] for name in RUN), *address, *numbers, *digests))
+        found.records.append((*(run[name] for name in RUN), *address, *numbers, summary["status"], *digests))
 
 
 def selection(metric: str, rule: str) -> str:

@@ -54,10 +54,14 @@ def monitored_curves(histories: pd.DataFrame) -> Curves:
 
 
 def training_statuses(records: pd.DataFrame) -> dict[tuple[Any, ...], str]:
-    """Return how the training of each run ended, as its records say, whichever of them are missing or failed.
+    """Return how the training of each run ended, as its run.json says: the column `training`.
 
-    A run without any record is left out: its history may have been cut short.
+    Where there is no such column (files collected by earlier versions), as its records say, whichever of them are
+    missing or failed. A run without any is left out: its history may have been cut short.
     """
+    if "training" in records:
+        whole = records.loc[records["training"] != "missing", [*RUN, "training"]].drop_duplicates()
+        return {tuple(key): status for *key, status in whole.itertuples(index=False, name=None)}
     ended: dict[tuple[Any, ...], str] = {}
     for status in ("failed", "ok", "collapsed", "diverged"):
         named = records.loc[records["status"] == status, RUN].drop_duplicates()

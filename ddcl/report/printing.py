@@ -101,6 +101,10 @@ def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Print
     columns = _sorted(shown[spec.columns].drop_duplicates(), order)
     places = zip(*(shown[key].tolist() for key in [*spec.rows, *spec.columns]), strict=True)
     cells = dict(zip(places, shown.to_dict("records"), strict=True))
+    if len(cells) < len(shown):
+        raise ValueError(
+            f"{spec.title}: {len(shown)} numbers have {len(cells)} places; its rows and columns lack a key"
+        )
 
     def text(key: str, name: str) -> str:
         return str(labels.get(key, {}).get(name, name))

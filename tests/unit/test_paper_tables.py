@@ -147,7 +147,9 @@ def test_what_differs_is_said() -> None:
     fair = frame[(frame["variant"] == "simsiam") & (frame["part"] == "full")]
     by_evaluation = {name: set(own["differs"]) for name, own in fair.groupby("evaluation")}
     assert by_evaluation["linear_online"] == {"extra warm-up 0, published 30"}
-    assert by_evaluation["linear"] == {"extra warm-up 0, published 30; protocol"}
+    assert by_evaluation["linear"] == {
+        "extra warm-up 0, published 30; protocol, published linear probe on frozen backbone"
+    }
     number = read_published().query("variant == 'simsiam'").iloc[0].to_dict() | {
         "source": "a blog",
         "backbone": "ResNet-18",
@@ -155,12 +157,13 @@ def test_what_differs_is_said() -> None:
         "batch_size": "512",
         "augmentation": "",
         "same_as": "",
+        "protocol": "by hand (at night)",
         "selection": "max-over-epochs",
     }
     run = {"backbone": "ResNet-50", "epochs": 500, "batch_size": 256, "extra_warmup_epochs": 0}
     assert differences(number, run, "linear") == (
         "backbone ResNet-50, published ResNet-18; epochs 500, published 800; batch 256, published 512; augmentation; "
-        "protocol; selection max-over-epochs"
+        "protocol, published by hand; selection max-over-epochs"
     )
 
 
