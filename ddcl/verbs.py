@@ -188,6 +188,23 @@ def trace(args: Namespace) -> None:
         raise UserError("\n  ".join(problems))
 
 
+def export(args: Namespace) -> None:
+    """Pack records, predictions, recipes, tables, figures and the page into one archive with checksums."""
+    from ddcl.report.archive import export
+
+    output = args.output or Path(f"{_planned(args)['suite']}.zip")
+    packed = export(args.results, output, args.checkpoints)
+    print(f"{output}: {packed.files} files, {packed.records} of {packed.expected} records of the suite")
+
+
+def import_(args: Namespace) -> None:
+    """Check an archive of `ddcl export` and merge its runs into the results; a conflict writes nothing."""
+    from ddcl.report.merge import import_archive
+
+    merged = import_archive(args.archive, args.results)
+    print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
+
+
 def figure(args: Namespace) -> None:
     """Draw a figure as PNG and PDF; without a name, all figures of the suite."""
     from ddcl.report.render import render_figure
