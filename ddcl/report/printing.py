@@ -1,8 +1,8 @@
-"""Printed forms of a table: Markdown and LaTeX (`ddcl.report.html`: HTML), all from one wide layout."""
+"""Printed forms of a table, from one wide layout: Markdown here, LaTeX and HTML in modules of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,6 +13,7 @@ from ddcl.core.files import write_text
 from ddcl.registry import is_knn_metric
 from ddcl.report.csv_files import write_csv
 from ddcl.report.emphasis import NOTE
+from ddcl.report.latex import to_latex
 from ddcl.report.sources import SOURCES
 from ddcl.report.specs import TableSpec
 
@@ -39,23 +40,7 @@ METRIC_LABELS = {
     "seconds_to_95": "seconds to 95 %",
 }
 SEEN_LABELS = {"clean": "", "seen": "seen:", "unseen": "unseen:"}
-TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
-TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-TEX |= {
-    "∞": r"$\infty$",
-    "∅": r"$\emptyset$",
-    "λ": r"$\lambda$",
-    "×": r"$\times$",
-    "≥": r"$\geq$",
-    "−": "$-$",
-    "…": r"\dots{}",
-} | {character: "\\" + character for character in "&%$#_{}"}
-
 MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
-LATEX = {"best": r"\textbf{%s}", "tied": r"\underline{%s}", "": "%s"}
-TEX_LINE_CHARACTERS = 38  # of a label: a longer one is broken
-TEX_LONG = r">{\raggedright\arraybackslash}p{5.2cm}"
-TEX_PAGE_LINES = 42
 
 
 class Cell(NamedTuple):
@@ -174,62 +159,6 @@ def to_markdown(printed: Printed, spec: TableSpec) -> str:
         for labels, cells in printed.rows
     ]
     return "\n".join([*lines, "", *(f"- {note}" for note in printed.notes)]).rstrip() + "\n"
-
-
-def tex_escape(text: str) -> str:
-    """Return `text` with every character that LaTeX reads otherwise escaped."""
-    return "".join(TEX.get(character, character) for character in text)
-
-
-def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
-    """Return floating tables in booktabs style: as many as the page needs, none wider than the text."""
-    notes = "; ".join(printed.notes)
-    caption = tex_escape(" ".join(filter(None, (f"{spec.title}.", spec.caption.strip(), notes and f"{notes}."))))
-    pieces = list(_pieces(printed)) or [[]]
-    first = _float(printed, pieces[0], rf"\caption{{{caption}}}\label{{tab:{name}}}")
-    again = rf"\addtocounter{{table}}{{-1}}\caption{{{tex_escape(spec.title)} (continued)}}"
-    rest = [line for piece in pieces[1:] for line in _float(printed, piece, again)]
-    return "\n".join([r"% needs \usepackage{array,booktabs,graphicx}", *first, *rest]) + "\n"
-
-
-def _pieces(printed: Printed) -> Iterator[list[tuple[list[str], list[Cell]]]]:
-    """Yield the rows, page by page."""
-    piece: list[tuple[list[str], list[Cell]]] = []
-    height = 0
-    for row in printed.rows:
-        lines = max((-(-len(label) // TEX_LINE_CHARACTERS) for label in row[0]), default=1)
-        if piece and height + lines > TEX_PAGE_LINES:
-            yield piece
-            piece, height = [], 0
-        piece.append(row)
-        height += lines
-    if piece:
-        yield piece
-
-
-def _float(printed: Printed, rows: list[tuple[list[str], list[Cell]]], caption: str) -> list[str]:
-    """Return one floating table, shrunk to the width of the text if it is wider."""
-    long = [max((len(labels[i]) for labels, _ in printed.rows), default=0) for i in range(len(printed.row_keys))]
-    alignment = "".join("l" if n <= TEX_LINE_CHARACTERS else TEX_LONG for n in long) + "r" * len(printed.headers)
-
-    def line(labels: list[str], cells: list[Cell]) -> str:
-        texts = [*map(tex_escape, labels), *(LATEX[cell.emphasis] % tex_escape(cell.text) for cell in cells)]
-        return "    " + " & ".join(texts) + r" \\"
-
-    return [
-        r"\begin{table}",
-        r"  \centering\small",
-        f"  {caption}",
-        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"    \toprule",
-        line(printed.row_keys, [Cell(header) for header in printed.headers]),
-        r"    \midrule",
-        *(line(*row) for row in rows),
-        r"    \bottomrule",
-        r"  \end{tabular}}",
-        r"\end{table}",
-    ]
 
 
 def write_table(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any], stem: Path) -> None:

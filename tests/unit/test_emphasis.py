@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from ddcl.report.emphasis import emphasis
-from ddcl.report.printing import Cell, Printed, to_latex, to_markdown
+from ddcl.report.latex import to_latex
+from ddcl.report.printing import Cell, Printed, to_markdown
 from ddcl.report.specs import TableSpec
 from ddcl.report.statistics import aggregate, paired_t
 

@@ -15,7 +15,8 @@ from ddcl.report.convergence import AGAINST, curve_metrics
 from ddcl.report.emphasis import NOTE
 from ddcl.report.figures import FIGURES
 from ddcl.report.html import to_html
-from ddcl.report.printing import NOTHING, cell_text, layout, tex_escape, to_latex, to_markdown, write_table
+from ddcl.report.latex import tex_escape, to_latex
+from ddcl.report.printing import NOTHING, cell_text, layout, to_markdown, write_table
 from ddcl.report.specs import FIGURE_NAMES, RUN, TableSpec
 from ddcl.report.statistics import aggregate, paired_status, status_of
 from ddcl.report.tables import COLUMNS, build_table

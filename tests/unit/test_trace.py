@@ -17,7 +17,8 @@ from ddcl.report.collect import collect
 from ddcl.report.collected import Collected
 from ddcl.report.csv_files import COUNTS, DIGITS, FLOATS, read_csv
 from ddcl.report.html import to_html
-from ddcl.report.printing import Printed, layout, tex_escape, write_table
+from ddcl.report.latex import tex_escape
+from ddcl.report.printing import Printed, layout, write_table
 from ddcl.report.sources import SOURCES
 from ddcl.report.specs import TableSpec
 from ddcl.report.tables import build_table
