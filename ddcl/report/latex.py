@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
 TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 TEX |= {
+    "°": r"$^\circ$",
     "∞": r"$\infty$",
     "∅": r"$\emptyset$",
     "λ": r"$\lambda$",

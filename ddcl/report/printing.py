@@ -39,7 +39,7 @@ METRIC_LABELS = {
     "epochs_to_90_gain": "epochs to 90 % of the gain",
     "seconds_to_95": "seconds to 95 %",
 }
-SEEN_LABELS = {"clean": "", "seen": "seen:", "unseen": "unseen:"}
+UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
 MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
 
 
@@ -78,7 +78,7 @@ def cell_text(row: Mapping[Any, Any] | pd.Series) -> str:
 def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Printed:
     """Lay the long frame out as the specification says; a key with one value throughout is left out of the labels."""
     neighbours = {metric: f"k = {metric.rpartition('k')[2]}" for metric in spec.print if is_knn_metric(metric)}
-    labels = suite["labels"] | {"metric": METRIC_LABELS | neighbours, "seen": SEEN_LABELS}
+    labels = suite["labels"] | {"metric": METRIC_LABELS | neighbours}
     shown = frame[frame["metric"].isin(spec.print)]
     order = _orders(suite, spec)
     row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
@@ -98,25 +98,30 @@ def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Print
     for row in rows.to_dict("records"):
         place = tuple(row.values())
         found = [cells.get((*place, *column)) for column in columns.itertuples(index=False, name=None)]
-        printed = [_printed(cell) for cell in found]
+        printed = [_printed(cell, spec) for cell in found]
         body.append(([text(key, row[key]) for key in row_keys], printed))
     headers = [
         " ".join(filter(None, (text(key, column[key]) for key in spec.columns)))
         for column in columns.to_dict("records")
     ]
-    return Printed(row_keys, headers, body, _notes(shown))
+    return Printed(row_keys, headers, body, _notes(shown, spec))
 
 
-def _printed(cell: dict[Any, Any] | None) -> Cell:
-    return Cell(NOTHING) if cell is None else Cell(cell_text(cell), cell["emphasis"], cell[SOURCES])
+def _printed(cell: dict[Any, Any] | None, spec: TableSpec) -> Cell:
+    if cell is None:
+        return Cell(NOTHING)
+    unseen = f" {UNSEEN[0]}" if spec.mark_unseen and cell["seen"] == "unseen" else ""
+    return Cell(cell_text(cell) + unseen, cell["emphasis"], cell[SOURCES])
 
 
-def _notes(shown: pd.DataFrame) -> list[str]:
+def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:
     """Return what the marks and the emphasis mean, as far as they are used."""
     if shown.empty:
         return ["nothing in the suite belongs here"]
     statuses = set(shown["status"])
     used = [f"{mark} {meaning}" for name, (mark, meaning) in MARKS.items() if any(name in each for each in statuses)]
+    if spec.mark_unseen and (shown["seen"] == "unseen").any():
+        used.append(" ".join(UNSEEN))
     return used + [NOTE] * bool((shown["emphasis"] != "").any())
 
 

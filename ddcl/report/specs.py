@@ -71,6 +71,10 @@ class TableSpec(Model):
         default_factory=dict,
         description="kind convergence: whose final accuracy a variant must reach 95 % of; its own where not named",
     )
+    mark_unseen: bool = Field(
+        default=False,
+        description="mark numbers under distortions of which pretraining's augmentation lacks an operation",
+    )
     compare: Literal["variant"] | None = Field(
         default=None,
         description="cells that differ in this key only are compared: the best is bold if it is distinguishable from "

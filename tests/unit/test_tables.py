@@ -16,7 +16,7 @@ from ddcl.report.emphasis import NOTE
 from ddcl.report.figures import FIGURES
 from ddcl.report.html import to_html
 from ddcl.report.latex import tex_escape, to_latex
-from ddcl.report.printing import NOTHING, cell_text, layout, to_markdown, write_table
+from ddcl.report.printing import NOTHING, UNSEEN, cell_text, layout, to_markdown, write_table
 from ddcl.report.specs import FIGURE_NAMES, RUN, TableSpec
 from ddcl.report.statistics import aggregate, paired_status, status_of
 from ddcl.report.tables import COLUMNS, build_table
@@ -118,10 +118,12 @@ def test_seen_is_what_pretraining_had() -> None:
         ("none", "color_rotate"): "unseen",
     }
     printed = layout(frame, spec, PLAN)
-    assert printed.headers == ["clean", "seen: color + rotate", "unseen: color + rotate"]
+    assert printed.headers == ["clean", "color + rotate"]
     cells = {tuple(labels): [cell.text for cell in cells] for labels, cells in printed.rows}
-    assert cells["BAug", "DDCL", "full"] == ["92.0 ± 2.8", NOTHING, "46.0 ± 1.4"]
-    assert cells["CAug", "DDCL", "full"] == ["90.0 ± 2.8", "45.0 ± 1.4", NOTHING]
+    assert cells["BAug", "DDCL", "full"] == ["92.0 ± 2.8", "46.0 ± 1.4 °"]
+    assert cells["CAug", "DDCL", "full"] == ["90.0 ± 2.8", "45.0 ± 1.4"]
+    assert "° unseen: pretraining's augmentation lacks an operation of this distortion" in printed.notes
+    assert not any("°" in note for note in layout(frame[frame["seen"] != "unseen"], spec, PLAN).notes)
 
 
 def test_seen_and_unseen_are_means_of_each_run_and_lack_what_one_member_lacks() -> None:
@@ -298,11 +300,12 @@ def test_cells_print_what_they_are() -> None:
 
 def test_notes_appear_only_where_their_mark_is_used() -> None:
     frame, spec = table("knn")
-    assert layout(frame, spec, PLAN).notes == [NOTE]
-    assert layout(frame.assign(emphasis=""), spec, PLAN).notes == []
+    assert layout(frame, spec, PLAN).notes == [" ".join(UNSEEN), NOTE]
+    plain = frame[frame["seen"] != "unseen"].assign(emphasis="")
+    assert layout(plain, spec, PLAN).notes == []
     records = synthetic.records(PLAN)
     records.loc[records["variant"] == "ddcl", "status"] = "collapsed"
-    printed = layout(table("knn", records)[0], spec, PLAN)
+    printed = layout(table("knn", records)[0].assign(seen="clean"), spec, PLAN)
     assert printed.notes == ["† a seed collapsed; its value is included"]
     assert "†" in to_html(printed)
 
@@ -312,7 +315,7 @@ def test_failed_and_missing_have_marks_of_their_own() -> None:
     for variant, status in (("ddcl", "failed"), ("simsiam", "missing")):
         records.loc[of(records, variant), ["value", "status"]] = [np.nan, status]
     frame, spec = table("knn", records)
-    assert layout(frame, spec, PLAN).notes == [
+    assert layout(frame.assign(seen="clean"), spec, PLAN).notes == [
         "✗ a seed failed or was interrupted; it has no value",
         "… a seed was not run yet, or is out of date; it has no value",
         NOTE,
