@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ddcl.grid import Suite, read_table
+from ddcl.recipes import CONFIG_DIR
 from ddcl.report.cells import expected_cells
 from ddcl.report.printing import layout, to_markdown
 from ddcl.report.published import differences, read_published
@@ -197,3 +198,39 @@ def test_every_table_of_the_paper_prints() -> None:
         text = to_markdown(layout(frame, read_table(name), PLAN), read_table(name))
         assert len(text.splitlines()) > 6, name
         assert "nan" not in text
+
+
+# --- selection
+
+PHRASES = {"train-holdout": "held-out training images", "fixed": "fixed beforehand", "last-epoch": "last epoch"}
+FREE_OF_TEST = "nothing chosen on"
+NAMES = sorted(path.stem for path in (CONFIG_DIR / "tables").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def everything() -> tuple[dict[str, Any], pd.DataFrame]:
+    """A plan with every evaluation there is, and its cells."""
+    evaluations = sorted(path.stem for path in (CONFIG_DIR / "evaluations").glob("*.yaml"))
+    named = [name for name in evaluations if not name.endswith("_authors")]
+    block = BLOCK | {"evaluations": named, "augmentations": ["baug", "caug"]}
+    others = BLOCK | {"evaluations": [*set(evaluations) - set(named)], "authors": True}
+    transfer = {"transfer": [{"to": ["cub200"], "evaluations": ["linear", "linear_b32", "finetune_b32"]}]}
+    plan = Suite(SUITE | {"runs": [block | transfer, others]}, "t.yaml").plan()
+    return plan, records(plan)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_title_names_the_selection_rule(name: str, everything: tuple[dict[str, Any], pd.DataFrame]) -> None:
+    plan, cells = everything
+    spec = read_table(name)
+    frame = build_table(cells, pd.DataFrame(), plan, spec)
+    printed = frame[frame["metric"].isin(spec.print)]
+    assert len(printed)
+    for rule in set(printed["selection"]):
+        if rule in PHRASES:
+            wanted = {PHRASES[rule], FREE_OF_TEST, "TEST SPLIT" if spec.kind == "published" else FREE_OF_TEST}
+        else:  # best-test-epoch, and whatever published numbers were selected by
+            wanted = {"SELECTED ON THE TEST SPLIT"}
+        assert any(phrase in spec.title for phrase in wanted), (rule, spec.title)
+    if spec.kind != "published":
+        assert ("TEST SPLIT" in spec.title) == ("best-test-epoch" in set(printed["selection"]))
