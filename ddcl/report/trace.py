@@ -81,7 +81,7 @@ class Tracer:
         title = " ".join(str(row[key]) for key in self.traced.keys if row[key] != "")
         lines = [f"row {number}: {title}", f"  {_numbers(row)}", *self._sources(sources)]
         self._compare(number, self.again(row, sources), "the files of its sources")
-        return "\n".join([*lines, f"  made again from {len(sources)} sources: the same"])
+        return "\n".join([*lines, f"  made again from {len(sources)} source{'s' * (len(sources) != 1)}: the same"])
 
     def again(self, row: pd.Series, sources: Sequence[str]) -> pd.Series:
         """Return the row as the files of its sources, and no others, give it."""
