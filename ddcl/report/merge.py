@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import time
+import zlib
 from collections import Counter
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -42,27 +43,28 @@ def import_archive(path: Path, results: Path) -> Merged:
     that the plan here has with another recipe, are conflicts: a `UserError` names all, and nothing is written.
     """
     try:
-        with ZipFile(path) as archive:
-            sums = checked(archive, path)
-            names = [name for name in sums if RUN_FILE.fullmatch(name)]
-            if (results / PLAN).exists():
-                conflicts = _other_recipes(archive, names, results)
-            else:
-                names, conflicts = [*names, PLAN], []
-            here = {name for name in names if (results / name).exists()}
-            conflicts += [
-                _conflict(archive, name, results) for name in sorted(here) if _digest(results / name) != sums[name]
-            ]
-            if conflicts:
-                told = "\n  ".join(conflicts)
-                raise UserError(f"{path}: {len(conflicts)} conflicts with {results}; nothing was written:\n  {told}")
-            now = time.time()  # one for all: no file looks older than what it was made from
-            for name in names:
-                if name not in here:
-                    write_atomic(results / name, partial(_extract, archive, name))
-                    os.utime(results / name, (now, now))
+        archive = ZipFile(path)
     except (OSError, BadZipFile) as error:
         raise UserError(f"{path}: cannot be read as an archive of `ddcl export` ({error})") from None
+    with archive:
+        sums = checked(archive, path)
+        names = [name for name in sums if RUN_FILE.fullmatch(name)]
+        conflicts: list[str] = []
+        if (results / PLAN).exists():
+            conflicts += _other_recipes(archive, names, results)
+        else:
+            names.append(PLAN)
+        here = {name for name in names if (results / name).exists()}
+        changed = [name for name in sorted(here) if _digest(results / name) != sums[name]]
+        conflicts += [_conflict(archive, name, results) for name in changed]
+        if conflicts:
+            told = "".join(f"\n  {line}" for line in conflicts)
+            raise UserError(f"{path}: nothing was written; conflicts with {results}: {len(conflicts)}{told}")
+        now = time.time()  # one for all: no file looks older than what it was made from
+        for name in names:
+            if name not in here:
+                write_atomic(results / name, partial(_extract, archive, name))
+                os.utime(results / name, (now, now))
     return Merged(len(names) - len(here), len(here))
 
 
@@ -80,9 +82,13 @@ def checked(archive: ZipFile, path: Path) -> dict[str, str]:
     wrong = [f"{name}: has no checksum" for name in names if name not in {*sums, CHECKSUMS}]
     wrong += [f"{name}: missing" for name in sums if name not in names]
     for name in sums.keys() & set(names):
-        with archive.open(name) as handle:
-            if _stream_digest(handle) != sums[name]:
-                wrong.append(f"{name}: is not what its checksum says")
+        try:
+            with archive.open(name) as handle:
+                found = _stream_digest(handle)
+        except (BadZipFile, zlib.error, EOFError):
+            found = ""
+        if found != sums[name]:
+            wrong.append(f"{name}: is not what its checksum says")
     if wrong:
         raise UserError(f"{path}: damaged; nothing was written:\n  " + "\n  ".join(sorted(wrong)))
     return sums
@@ -117,9 +123,11 @@ def _conflict(archive: ZipFile, name: str, results: Path) -> str:
 
 def _difference(here: Any, there: Any, key: str = "") -> str:
     """Return the first difference of two JSON values: ``training.epochs 24, in the archive 50``."""
+    if isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+        here, there = (dict(enumerate(values)) for values in (here, there))
     if isinstance(here, dict) and isinstance(there, dict):
         for name in [*here, *(name for name in there if name not in here)]:
-            found = _difference(here.get(name), there.get(name), f"{key}.{name}" if key else name)
+            found = _difference(here.get(name), there.get(name), f"{key}.{name}" if key else str(name))
             if found:
                 return found
         return ""

@@ -11,6 +11,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 import pytest
 
+from ddcl.__main__ import main
 from ddcl.core.errors import UserError
 from ddcl.core.files import read_json, write_json
 from ddcl.report.archive import CHECKSUMS, CRATE, export
@@ -143,20 +144,20 @@ def test_all_conflicts_are_named_and_nothing_is_written(site: Path, other: Path)
     (other / RUN / "history.csv").write_text("epoch\n")
     shutil.rmtree(other / "runs/digits/simsiam")
     before = contents(other)
-    with pytest.raises(UserError, match="3 conflicts") as error:
+    with pytest.raises(UserError, match=r"conflicts with .*: 3\n") as error:
         import_archive(site / "a.zip", other)
     assert contents(other) == before
     lines = str(error.value).splitlines()[1:]
     assert len(lines) == 3
     assert lines[0].strip() == f'{RUN}/config.json: training {{"epochs":99}}, in the archive null'
     assert lines[1].strip() == f"{RUN}/history.csv: another content"
-    assert lines[2].strip().startswith(f"{RECORD}: cells ")
+    assert lines[2].strip() == f"{RECORD}: cells.0.value 0.123, in the archive 0.9"
 
 
 def test_a_run_of_another_recipe_than_planned_here_is_a_conflict(site: Path, tmp_path: Path) -> None:
     runs = [run | {"recipe_digest": "another"} if run["variant"] == "ddcl" else run for run in PLAN["runs"]]
     write_json(tmp_path / "suite.json", PLAN | {"runs": runs})
-    with pytest.raises(UserError, match="4 conflicts") as error:
+    with pytest.raises(UserError, match=r"conflicts with .*: 4\n") as error:
         import_archive(site / "a.zip", tmp_path)
     assert f"{RUN}: recipe another in the plan here, ddclbaug0 in the archive" in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
@@ -186,6 +187,29 @@ def test_damage_is_named(site: Path, tmp_path: Path) -> None:
     assert f"{RUN}/history.csv: missing" in str(error.value)
     assert "new.json: has no checksum" in str(error.value)
     assert not (tmp_path / "results").exists()
+
+
+def test_the_verbs(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "--results", str(site / "results")]) == 0
+    assert "synthetic.zip: 73 files, 20 of 20 records of the suite" in capsys.readouterr().out
+    assert main(["import", "synthetic.zip"]) == 0
+    assert "71 files new in results, 0 were here already" in capsys.readouterr().out
+    (tmp_path / "results" / RECORD).write_text("{}")
+    assert main(["import", "synthetic.zip"]) == 2
+    assert "nothing was written; conflicts with results: 1" in capsys.readouterr().err
+
+
+def test_a_flipped_bit_is_named(site: Path, tmp_path: Path) -> None:
+    content = bytearray((site / "a.zip").read_bytes())
+    with ZipFile(site / "a.zip") as archive:
+        entry = archive.getinfo(RECORD)
+    content[entry.header_offset + 30 + len(RECORD) + entry.compress_size // 2] ^= 1
+    (tmp_path / "b.zip").write_bytes(content)
+    with pytest.raises(UserError, match=f"damaged; nothing was written:\\n  {RECORD}: is not what"):
+        import_archive(tmp_path / "b.zip", tmp_path / "results")
 
 
 def test_what_is_no_archive(tmp_path: Path) -> None:

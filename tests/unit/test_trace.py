@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ddcl.__main__ import main
 from ddcl.core.errors import UserError
 from ddcl.core.files import read_json, write_json
 from ddcl.report.cells import expected_cells
@@ -112,6 +113,24 @@ def test_a_row_that_is_not_there(whole: Path) -> None:
         Tracer(whole / "tables/linear.csv").describe(9999)
     with pytest.raises(UserError, match="cannot be read"):
         Tracer(whole / "tables/liner.csv")
+
+
+@pytest.mark.usefixtures("frames")
+def test_the_verb(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = str(results / "tables/linear.csv")
+    assert main(["trace", table, "--row", "2"]) == 0
+    assert capsys.readouterr().out.startswith("row 2: ")
+    assert main(["trace", table, "--all"]) == 0
+    rows = len(read_csv(Path(table)))
+    assert capsys.readouterr().out.count("made again from") == rows
+    for wrong in ([], ["--all", "--row", "1"]):
+        assert main(["trace", table, *wrong]) == 2
+        assert "expected either --row N or --all" in capsys.readouterr().err
+    (results / "runs/imagenet100/ddcl/baug/seed0/on/imagenet100/linear.json").unlink()
+    assert main(["trace", table, "--all"]) == 2
+    output = capsys.readouterr()
+    assert output.err.count("the files of its sources") == 3  # the three parts of one arm
+    assert output.out.count("made again from") == rows - 3
 
 
 def test_the_restricted_plan_has_the_records_of_the_sources_and_no_others() -> None:
