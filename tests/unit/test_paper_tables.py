@@ -209,13 +209,16 @@ NAMES = sorted(path.stem for path in (CONFIG_DIR / "tables").glob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def everything() -> tuple[dict[str, Any], pd.DataFrame]:
-    """A plan with every evaluation there is, and its cells."""
+    """A plan with every evaluation and nearly every perturbation there is, and its cells."""
+    perturbations = sorted(path.stem for path in (CONFIG_DIR / "perturbations").glob("*.yaml"))
+    asked = {"perturbations": [name for name in perturbations if name != "common_corruptions"]}  # _3 is there
+    asked |= {"random_subsets": {"draws": 20, "dir_frac": 0.8}}
     evaluations = sorted(path.stem for path in (CONFIG_DIR / "evaluations").glob("*.yaml"))
     named = [name for name in evaluations if not name.endswith("_authors")]
     block = BLOCK | {"evaluations": named, "augmentations": ["baug", "caug"]}
     others = BLOCK | {"evaluations": [*set(evaluations) - set(named)], "authors": True}
     transfer = {"transfer": [{"to": ["cub200"], "evaluations": ["linear", "linear_b32", "finetune_b32"]}]}
-    plan = Suite(SUITE | {"runs": [block | transfer, others]}, "t.yaml").plan()
+    plan = Suite(SUITE | asked | {"runs": [block | transfer, others]}, "t.yaml").plan()
     return plan, records(plan)
 
 
