@@ -96,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     def verb(function: Callable[[argparse.Namespace], None], **options: Options) -> None:
         doc = (function.__doc__ or "").splitlines()[0]
-        sub = subparsers.add_parser(function.__name__, help=doc, description=doc)
+        sub = subparsers.add_parser(function.__name__.rstrip("_"), help=doc, description=doc)
         sub.set_defaults(function=function)
         for name, option in _dashed(options).items():
             sub.add_argument(name, **option)
@@ -163,6 +163,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verb(verbs.collect, results=RESULTS, partial=PARTIAL)
     verb(verbs.table, names=_name("names of the suite's tables (default: all)") | ANY, results=RESULTS)
+    verb(
+        verbs.trace,
+        table=_name("CSV below <results>/tables") | PATH,
+        row={"type": _positive, "help": "row of the table, the first below the header being 1"},
+        all={"action": "store_true", "help": "every row"},
+    )
+    verb(
+        verbs.export,
+        output={**PATH, "help": "archive to write (default: SUITE.zip)"},
+        checkpoints={"action": "store_true", "help": "with the trained encoders, which are large"},
+        results=RESULTS,
+    )
+    verb(verbs.import_, archive=_name("archive of `ddcl export`") | PATH, results=RESULTS)
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
     verb(verbs.report, results=RESULTS)
     return parser

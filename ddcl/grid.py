@@ -186,12 +186,29 @@ class Suite:
             "protocols": {name: recipe.protocol for name, recipe in self.evaluations.items()},
             "selections": {name: recipe.selection for name, recipe in self.evaluations.items()},
             "perturbations": list(self.perturbations),
+            "seen": self.seen(),
             "tables": list(self.tables),
             "figures": self.figures,
             "figure_variants": self.config.figure_variants,
             "figure_augmentations": self.config.figure_augmentations,
             "table_specs": {name: spec.model_dump() for name, spec in self.tables.items()},
             "labels": self._all_labels(),
+        }
+
+    def seen(self) -> dict[str, dict[str, str]]:
+        """Return for each augmentation and perturbation, or family, whether pretraining saw such distortions.
+
+        `seen`: the augmentation has all operations of the perturbation, whatever their strength. `unseen`: it lacks
+        one. `clean`: there is nothing to see.
+        """
+        ops = {name: {item.op for item in recipe.ops} for name, recipe in self.perturbations.items()}
+        ops |= {name.split(".")[0]: own for name, own in ops.items() if "." in name}
+        known = {run.recipe.augmentation: {item.op for item in run.recipe.ops} for run in self.runs.values()}
+        return {
+            augmentation: {
+                name: ("seen" if own <= trained else "unseen") if own else "clean" for name, own in ops.items()
+            }
+            for augmentation, trained in known.items()
         }
 
     def _all_labels(self) -> dict[str, dict[str, str]]:
@@ -214,6 +231,8 @@ class Suite:
             "seed": recipe.seed,
             "parts": list(entry.parts),
             "trains": entry.trains,
+            "method": recipe.method,
+            "settings": recipe.settings,
             "recipe_digest": recipe.digest,
             "backbone": recipe.training.backbone.name,
             "epochs": recipe.training.epochs,

@@ -167,10 +167,42 @@ def doctor(args: Namespace) -> None:
 
 def table(args: Namespace) -> None:
     """Write a table as CSV, Markdown and LaTeX; without a name, all tables of the suite."""
-    from ddcl.report.render import render_table
+    from ddcl.report.render import render_tables
 
-    for name in args.names or _planned(args)["tables"]:
-        render_table(name, args.results)
+    render_tables(args.names, args.results)
+
+
+def trace(args: Namespace) -> None:
+    """Follow a row of a table's CSV to the files of the runs, and make it again from these alone."""
+    from ddcl.report.trace import Tracer
+
+    if args.all == (args.row is not None):
+        raise UserError("ddcl trace: expected either --row N or --all")
+    tracer, problems = Tracer(args.table), []
+    for number in range(1, len(tracer.rows) + 1) if args.all else [args.row]:
+        try:
+            print(tracer.describe(number))
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n  ".join(problems))
+
+
+def export(args: Namespace) -> None:
+    """Pack records, predictions, recipes, tables, figures and the page into one archive with checksums."""
+    from ddcl.report.archive import export
+
+    output = args.output or Path(f"{_planned(args)['suite']}.zip")
+    packed = export(args.results, output, args.checkpoints)
+    print(f"{output}: {packed.files} files, {packed.records} of {packed.expected} records of the suite")
+
+
+def import_(args: Namespace) -> None:
+    """Check an archive of `ddcl export` and merge its runs into the results; a conflict writes nothing."""
+    from ddcl.report.merge import import_archive
+
+    merged = import_archive(args.archive, args.results)
+    print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
 
 
 def figure(args: Namespace) -> None:

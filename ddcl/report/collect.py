@@ -14,7 +14,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ddcl.core.errors import UserError
@@ -27,6 +26,19 @@ from ddcl.stages import evaluate_digest
 from ddcl.status import FAILED, evaluation_state, training_state
 
 ABSENT = ("missing", FAILED)  # statuses of what has no values
+DIGESTS = ("recipe_digest", "code_digest", "checkpoint_digest", "git_commit")
+ADDRESS = ("evaluation", "eval_dataset", "perturbation", "part", "selection", "metric")
+COLUMNS = [
+    *RUN,
+    *ADDRESS,
+    "value",
+    "sd_draws",
+    "n",
+    "n_draws",
+    "status",
+    "training",
+    *DIGESTS,
+]  # of records.parquet, and the suite
 
 
 def run_folder(results: Path, run: dict[str, Any]) -> Path:
@@ -36,12 +48,23 @@ def run_folder(results: Path, run: dict[str, Any]) -> Path:
 
 @dataclass
 class Collection:
-    """What was found: rows of the three files, and one line per problem."""
+    """What was found: rows of the three files, and one line per problem.
 
-    records: list[dict[str, Any]] = field(default_factory=list)
-    histories: list[pd.DataFrame] = field(default_factory=list)
+    records: tuples of `COLUMNS`. histories: by `RUN`.
+    """
+
+    records: list[tuple[Any, ...]] = field(default_factory=list)
+    histories: dict[tuple[Any, ...], pd.DataFrame] = field(default_factory=dict)
     runs: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def frames(self, suite: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return records and histories as frames."""
+        records = pd.DataFrame(self.records, columns=COLUMNS).assign(suite=suite)
+        records = records.astype({"value": float, "sd_draws": float})
+        if not self.histories:
+            return records, pd.DataFrame()
+        return records, pd.concat(self.histories, names=[*RUN, None]).reset_index(RUN).reset_index(drop=True)
 
 
 def collect(plan: dict[str, Any], results: Path, partial: bool) -> Collection:
@@ -51,17 +74,25 @@ def collect(plan: dict[str, Any], results: Path, partial: bool) -> Collection:
     all the same, such cells have the status `missing`, or `failed` where a job was begun (`ddcl.status`), and the
     problems are returned.
     """
+    found = gather(plan, results)
+    if found.problems and not partial:
+        raise UserError(f"{len(found.problems)} problems:\n  " + "\n  ".join(found.problems))
+    records, histories = found.frames(plan["suite"])
+    write_atomic(results / "records.parquet", lambda path: records.to_parquet(path, index=False))
+    write_atomic(results / "histories.parquet", lambda path: histories.to_parquet(path, index=False))
+    write_json(results / "runs.json", found.runs)
+    return found
+
+
+def gather(plan: dict[str, Any], results: Path) -> Collection:
+    """Read every record, history and summary that the plan expects, from the files of the runs."""
     found = Collection()
-    recipes = {name: read_evaluation(name)[1] for name in plan["evaluations"]}
+    asked = dict.fromkeys(target["evaluation"] for run in plan["runs"] for target in run["targets"])
+    recipes = {name: read_evaluation(name)[1] for name in asked}
     for run in plan["runs"]:
         summary = _collect_run(run, results, found)
         for target in run["targets"]:
             _collect_cells(run, summary, (target, recipes[target["evaluation"]]), results, found)
-    for row in found.records:
-        row["suite"] = plan["suite"]
-    if found.problems and not partial:
-        raise UserError(f"{len(found.problems)} problems:\n  " + "\n  ".join(found.problems))
-    _write(found, results)
     return found
 
 
@@ -90,9 +121,7 @@ def _collect_run(run: dict[str, Any], results: Path, found: Collection) -> dict[
         found.runs.append(summary)
         return summary
     found.runs.append(summary)
-    for position, key in enumerate(RUN):
-        history.insert(position, key, keys[key])
-    found.histories.append(history)
+    found.histories[tuple(keys.values())] = history
     return summary
 
 
@@ -134,30 +163,19 @@ def _collect_cells(
         found.problems.append(str(error))
         state = evaluation_state(results, run_name(run), recipe.evaluation, target["eval_dataset"]).state
         readable, absent = False, FAILED if FAILED in (summary["status"], state) else "missing"
+    digests = [record["provenance"].get(name) for name in DIGESTS]
     for key in expected_cells(target):
         cell, (part, perturbation, metric) = cells.get(key), key
         if readable and cell is None:
             found.problems.append(f"{path}: missing cell (part {part}, perturbation {perturbation}, metric {metric})")
-        measured = cell or {"value": None, "n": 0, "n_draws": 0, "sd_draws": None}
-        row: dict[str, Any] = {name: run[name] for name in RUN}
-        row |= {"evaluation": recipe.evaluation, "eval_dataset": target["eval_dataset"], "perturbation": perturbation}
-        row |= {"part": part, "selection": selection(metric, recipe.selection), "metric": metric}
-        row |= {name: np.nan if measured[name] is None else measured[name] for name in ("value", "sd_draws")}
-        row |= {"n": measured["n"], "n_draws": measured["n_draws"]}
-        row["status"] = absent if cell is None else record["status"]
-        digests = ("recipe_digest", "code_digest", "checkpoint_digest", "git_commit")
-        found.records.append(row | {name: record["provenance"].get(name) for name in digests})
+        rule = selection(metric, recipe.selection)
+        address = (recipe.evaluation, target["eval_dataset"], perturbation, part, rule, metric)
+        numbers: tuple[Any, ...] = (None, None, 0, 0, absent)
+        if cell is not None:
+            numbers = (cell["value"], cell["sd_draws"], cell["n"], cell["n_draws"], record["status"])
+        found.records.append((*(run[name] for name in RUN), *address, *numbers, summary["status"], *digests))
 
 
 def selection(metric: str, rule: str) -> str:
     """Return how a number was selected: the evaluation's rule, unless the metric itself says best test epoch."""
     return "best-test-epoch" if metric == TOP1_BEST_TEST else rule
-
-
-def _write(found: Collection, results: Path) -> None:
-    """Write the three files, each atomically."""
-    records = pd.DataFrame(found.records)
-    histories = pd.concat(found.histories, ignore_index=True) if found.histories else pd.DataFrame()
-    write_atomic(results / "records.parquet", lambda path: records.to_parquet(path, index=False))
-    write_atomic(results / "histories.parquet", lambda path: histories.to_parquet(path, index=False))
-    write_json(results / "runs.json", found.runs)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from ddcl.core.files import write_text
 from ddcl.report.cards import anchor_of, build_cards
+from ddcl.report.cells import expected_cells
 from ddcl.report.citation import bibtex
 from ddcl.report.claim_lines import LOOKS, Claim, read_claims
 from ddcl.report.collected import Collected
@@ -20,7 +21,7 @@ from ddcl.report.html import template, to_html, with_code
 from ddcl.report.printing import Printed, layout
 from ddcl.report.published import read_published
 from ddcl.report.specs import TableSpec
-from ddcl.report.tables import build_table, expected_cells
+from ddcl.report.tables import build_table
 
 TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
 FIGURE_FORMATS = {"PDF": "pdf", "PNG": "png"}
@@ -31,11 +32,12 @@ def write_page(found: Collected, out: Path) -> None:
     """Write the page of what was collected to `out`, with the figures that were drawn below `found.results`."""
     suite = found.suite
     specs = {name: found.spec(name) for name in suite["tables"]}
+    cells = expected_cells(found.records, suite)
     printed = {
-        name: layout(build_table(found.records, found.histories, suite, spec), spec, suite)
+        name: layout(build_table(found.records, found.histories, suite, spec, cells), spec, suite)
         for name, spec in specs.items()
     }
-    cards = build_cards(found, expected_cells(found.records, suite))
+    cards = build_cards(found, cells)
     published = _published(printed)
     anchors = cards.anchors | {f"{PUBLISHED}{row['line']}": f"p{row['line']}" for row in published}
     claims = read_claims(found.results / "tables", suite, {card.name: card.anchor for card in cards.cards})

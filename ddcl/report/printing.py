@@ -1,7 +1,8 @@
-"""Printed forms of a table: Markdown and LaTeX (`ddcl.report.html`: HTML), all from one wide layout."""
+"""Printed forms of a table, from one wide layout: Markdown here, LaTeX and HTML in modules of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,6 +11,9 @@ import pandas as pd
 
 from ddcl.core.files import write_text
 from ddcl.registry import is_knn_metric
+from ddcl.report.csv_files import write_csv
+from ddcl.report.emphasis import NOTE
+from ddcl.report.latex import to_latex
 from ddcl.report.sources import SOURCES
 from ddcl.report.specs import TableSpec
 
@@ -20,6 +24,7 @@ MARKS = {
     "failed": ("✗", "a seed failed or was interrupted; it has no value"),
     "missing": ("…", "a seed was not run yet, or is out of date; it has no value"),
     "not reached": ("∞", "a seed never got there; it has no value"),
+    "no gain": ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
 }
 METRIC_LABELS = {
     "top1": "top-1",
@@ -31,10 +36,11 @@ METRIC_LABELS = {
     "knn_auc": "area (%)",
     "final_knn_top1": "final (%)",
     "epochs_to_95": "epochs to 95 %",
+    "epochs_to_90_gain": "epochs to 90 % of the gain",
+    "seconds_to_95": "seconds to 95 %",
 }
-TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
-TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-TEX |= {"∞": r"$\infty$", "−": "$-$", "…": r"\dots{}"} | {character: "\\" + character for character in "&%$#_{}"}
+UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
+MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
 
 
 class Cell(NamedTuple):
@@ -55,7 +61,7 @@ class Printed:
     notes: list[str]
 
 
-def cell_text(row: pd.Series) -> str:
+def cell_text(row: Mapping[Any, Any] | pd.Series) -> str:
     """Return ``82.2 ± 0.3``; with ``(n=1/2)`` where seeds are missing, and a mark where a run did not end well."""
     marks = "".join(dict.fromkeys(mark for status, (mark, _) in MARKS.items() if status in row["status"]))
     if row["n_seeds"] == 0:
@@ -78,22 +84,45 @@ def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Print
     row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
     rows = _sorted(shown[spec.rows].drop_duplicates(), order)
     columns = _sorted(shown[spec.columns].drop_duplicates(), order)
-    cells = {tuple(row[[*spec.rows, *spec.columns]]): row for _, row in shown.iterrows()}
+    places = zip(*(shown[key].tolist() for key in [*spec.rows, *spec.columns]), strict=True)
+    cells = dict(zip(places, shown.to_dict("records"), strict=True))
+    if len(cells) < len(shown):
+        raise ValueError(
+            f"{spec.title}: {len(shown)} numbers have {len(cells)} places; its rows and columns lack a key"
+        )
+
+    def text(key: str, name: str) -> str:
+        return str(labels.get(key, {}).get(name, name))
+
     body = []
-    for _, row in rows.iterrows():
-        found = [cells.get((*row[spec.rows], *column[spec.columns])) for _, column in columns.iterrows()]
-        printed = [Cell(NOTHING) if cell is None else Cell(cell_text(cell), "", cell[SOURCES]) for cell in found]
-        body.append(([labels.get(key, {}).get(row[key], row[key]) for key in row_keys], printed))
+    for row in rows.to_dict("records"):
+        place = tuple(row.values())
+        found = [cells.get((*place, *column)) for column in columns.itertuples(index=False, name=None)]
+        printed = [_printed(cell, spec) for cell in found]
+        body.append(([text(key, row[key]) for key in row_keys], printed))
     headers = [
-        " ".join(labels.get(key, {}).get(column[key], column[key]) for key in spec.columns)
-        for _, column in columns.iterrows()
+        " ".join(filter(None, (text(key, column[key]) for key in spec.columns)))
+        for column in columns.to_dict("records")
     ]
-    used = [
-        f"{mark} {meaning}" for status, (mark, meaning) in MARKS.items() if shown["status"].str.contains(status).any()
-    ]
+    return Printed(row_keys, headers, body, _notes(shown, spec))
+
+
+def _printed(cell: dict[Any, Any] | None, spec: TableSpec) -> Cell:
+    if cell is None:
+        return Cell(NOTHING)
+    unseen = f" {UNSEEN[0]}" if spec.mark_unseen and cell["seen"] == "unseen" else ""
+    return Cell(cell_text(cell) + unseen, cell["emphasis"], cell[SOURCES])
+
+
+def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:
+    """Return what the marks and the emphasis mean, as far as they are used."""
     if shown.empty:
-        used = ["nothing in the suite belongs here"]
-    return Printed(row_keys, headers, body, list(dict.fromkeys(used)))
+        return ["nothing in the suite belongs here"]
+    statuses = set(shown["status"])
+    used = [f"{mark} {meaning}" for name, (mark, meaning) in MARKS.items() if any(name in each for each in statuses)]
+    if spec.mark_unseen and (shown["seen"] == "unseen").any():
+        used.append(" ".join(UNSEEN))
+    return used + [NOTE] * bool((shown["emphasis"] != "").any())
 
 
 def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
@@ -106,8 +135,9 @@ def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
     families = [name.split(".")[0] for name in suite["perturbations"]]
     return orders | {
         "evaluation": suite["evaluations"],
-        "perturbation": [*suite["perturbations"], *families],
+        "perturbation": [*suite["perturbations"], *families, "seen", "unseen"],
         "metric": spec.print,
+        "seen": ["clean", "seen", "unseen"],
     }
 
 
@@ -129,49 +159,16 @@ def to_markdown(printed: Printed, spec: TableSpec) -> str:
 
     lines = [f"# {spec.title}", "", spec.caption.strip(), "", line([*printed.row_keys, *printed.headers])]
     lines.append(line(["---"] * len(printed.row_keys) + ["---:"] * len(printed.headers)))
-    lines += [line([*labels, *(cell.text for cell in cells)]) for labels, cells in printed.rows]
+    lines += [
+        line([*labels, *(MARKDOWN[cell.emphasis].format(cell.text) for cell in cells)])
+        for labels, cells in printed.rows
+    ]
     return "\n".join([*lines, "", *(f"- {note}" for note in printed.notes)]).rstrip() + "\n"
-
-
-def tex_escape(text: str) -> str:
-    """Return `text` with every character that LaTeX reads otherwise escaped."""
-    return "".join(TEX.get(character, character) for character in text)
-
-
-def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
-    """Return a floating table in booktabs style."""
-
-    def line(cells: list[str]) -> str:
-        return "  " + " & ".join(map(tex_escape, cells)) + r" \\"
-
-    alignment = "l" * len(printed.row_keys) + "r" * len(printed.headers)
-    caption = tex_escape(f"{spec.title}. {spec.caption.strip()} {'; '.join(printed.notes)}".strip())
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table}",
-            r"  \centering",
-            rf"  \caption{{{caption}}}",
-            rf"  \label{{tab:{name}}}",
-            rf"  \begin{{tabular}}{{{alignment}}}",
-            r"  \toprule",
-            line([*printed.row_keys, *printed.headers]),
-            r"  \midrule",
-            *(line([*labels, *(cell.text for cell in cells)]) for labels, cells in printed.rows),
-            r"  \bottomrule",
-            r"  \end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
 
 
 def write_table(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any], stem: Path) -> None:
     """Write `stem`.csv (long), `stem`.md and `stem`.tex (wide)."""
     printed = layout(frame, spec, suite)
-    write_text(
-        stem.with_suffix(".csv"),
-        frame.drop(columns=SOURCES).to_csv(index=False, float_format="%.4f", lineterminator="\n"),
-    )
+    write_csv(frame, stem.with_suffix(".csv"))
     write_text(stem.with_suffix(".md"), to_markdown(printed, spec))
     write_text(stem.with_suffix(".tex"), to_latex(printed, spec, stem.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,19 @@ KINDS = {"linear": "linear", "online": "linear", "knn": "knn", "finetune": "fine
 PUBLISHED_ELSEWHERE = "baug"  # what a published run with another augmentation is put beside
 AUTHORS_SOURCES = ("DDCL paper", "DDCL official README")
 AUTHORS_WARMUP_EPOCHS = 30  # of the official code, before the epochs that it reports
+NOTHING_KNOWN = "nothing known"  # to differ
 SAME = ["dataset", "augmentation", "part", "eval_dataset", "perturbation"]  # keys that must be equal
 COLUMNS = [*KEYS, "selection", "metric", "unit", "mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws"]
-COLUMNS += ["n_images", "status", SOURCES, "source", "locator", "differs", "note"]
+COLUMNS += ["n_images", "status", "emphasis", SOURCES]
+COLUMNS += ["source", "locator", "published_protocol", "protocol_matches", "differs", "note"]
 
 
+@cache
 def read_published() -> pd.DataFrame:
-    """Return config/published.csv: one row per published number, texts as they stand there, and its `line`."""
+    """Return config/published.csv: one row per published number, texts as they stand there, and its `line`.
+
+    It is read once; do not change it in place.
+    """
     frame = pd.read_csv(CONFIG_DIR / "published.csv", dtype=str, keep_default_na=False)
     return frame.assign(line=range(2, len(frame) + 2))  # in the file
 
@@ -39,10 +46,12 @@ def published_table(cells: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
     for name in ("mean", "sd", "sd_draws"):
         measured[name] = 100 * measured[name]
     runs = {(run["dataset"], run["variant"]): run for run in suite["runs"]}
+    places = dict(iter(measured.groupby(SAME, sort=False)))
     rows: list[dict[str, Any]] = []
     for number in _records(read_published()):
-        if number["variant"] and number["metric"] == TOP1:
-            found = _beside(measured, number, suite)
+        place = tuple((number | {"augmentation": number["augmentation"] or PUBLISHED_ELSEWHERE})[key] for key in SAME)
+        if number["variant"] and number["metric"] == TOP1 and place in places:
+            found = _beside(places[place], number, suite)
             for (_, variant, evaluation), own in found.groupby(["dataset", "variant", "evaluation"], sort=False):
                 differs = differences(number, runs[number["dataset"], str(variant)], str(evaluation))
                 rows += _rows(number, own, differs)
@@ -50,14 +59,11 @@ def published_table(cells: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
 
 
 def _beside(measured: pd.DataFrame, number: dict[str, Any], suite: dict[str, Any]) -> pd.DataFrame:
-    """Return the measured rows that a published number can be put beside."""
+    """Return those of the measured rows, equal in the keys `SAME`, that a published number can be put beside."""
     names = {number["variant"], number["variant"] + AUTHORS_SUFFIX, f"{number['variant']}_e{number['epochs']}"}
-    wanted = {key: number[key] for key in SAME} | {"augmentation": number["augmentation"] or PUBLISHED_ELSEWHERE}
     kinds = measured["evaluation"].map(lambda name: KINDS[suite["protocols"][name]])
-    chosen: pd.Series = measured["variant"].isin(names) & (kinds == number["evaluation_kind"])
-    for key, value in wanted.items():
-        chosen &= measured[key] == value
-    return measured.loc[chosen]
+    chosen: pd.DataFrame = measured[measured["variant"].isin(names) & (kinds == number["evaluation_kind"])]
+    return chosen
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -78,10 +84,10 @@ def differences(number: dict[str, Any], run: dict[str, Any], evaluation: str) ->
     if not number["augmentation"]:
         found.append("augmentation")
     if number["same_as"] != evaluation:
-        found.append("protocol")
+        found.append(f"protocol, published {number['protocol'].split(' (')[0]}")
     if number["selection"] not in ("best-test-epoch", "last-epoch"):
         found.append(f"selection {number['selection']}")
-    return "; ".join(found) or "nothing known"
+    return "; ".join(found) or NOTHING_KNOWN
 
 
 def _rows(number: dict[str, Any], measured: pd.DataFrame, differs: str) -> list[dict[str, Any]]:
@@ -90,7 +96,8 @@ def _rows(number: dict[str, Any], measured: pd.DataFrame, differs: str) -> list[
     same = TOP1_BEST_TEST if number["selection"] == "best-test-epoch" else TOP1
     chosen = next((row for row in own if row["metric"] == same), own[0])
     value = float(number["value_percent"])
-    texts = {name: number[name] for name in ("source", "locator", "note")} | {"differs": differs}
+    texts = {name: number[name] for name in ("source", "locator", "note")} | {"differs": differs, "emphasis": ""}
+    texts |= {"published_protocol": number["protocol"], "protocol_matches": "yes" if differs == NOTHING_KNOWN else "no"}
     blank = {"sd": np.nan, "n_draws": np.nan, "sd_draws": np.nan}
     published = blank | {"metric": "published", "unit": "%", "mean": value, "selection": number["selection"]}
     place = (f"config/published.csv:{number['line']}",)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ddcl.core.errors import check_name
 from ddcl.report.collected import Collected
 
 
-def render_table(name: str, results: Path) -> None:
-    """Write `results`/tables/`name`.{csv,md,tex,html}."""
+def render_tables(names: Sequence[str], results: Path) -> None:
+    """Write `results`/tables/NAME.{csv,md,tex,html} for each of `names`; none: all tables of the suite."""
+    from ddcl.report.cells import expected_cells
     from ddcl.report.html import write_table_page
     from ddcl.report.printing import layout, write_table
     from ddcl.report.tables import build_table
 
     found = Collected.load(results)
-    spec = found.spec(name)
-    frame = build_table(found.records, found.histories, found.suite, spec)
-    stem = results / "tables" / name
-    write_table(frame, spec, found.suite, stem)
-    write_table_page(layout(frame, spec, found.suite), spec, stem.with_suffix(".html"))
+    specs = {name: found.spec(name) for name in names or found.suite["tables"]}
+    cells = expected_cells(found.records, found.suite)
+    for name, spec in specs.items():
+        frame = build_table(found.records, found.histories, found.suite, spec, cells)
+        stem = results / "tables" / name
+        write_table(frame, spec, found.suite, stem)
+        write_table_page(layout(frame, spec, found.suite), spec, stem.with_suffix(".html"))
 
 
 def render_figure(name: str, results: Path) -> None:

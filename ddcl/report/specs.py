@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 
 from ddcl.core.config import Model
 
-FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts")  # a test keeps it equal to ddcl.report.figures
+# a test keeps it equal to ddcl.report.figures
+FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts", "ablation_share", "ablation_weight", "published")
+CLEAN = "none"  # the perturbation that leaves test images as they are
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run
 KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")
 Key = Literal[
@@ -20,6 +22,8 @@ Key = Literal[
     "eval_dataset",
     "perturbation",
     "metric",
+    "seen",  # whether the augmentation of pretraining has the perturbation's operations
+    "protocol_matches",  # whether nothing is known to differ between a published run and the measured one
     "source",  # of a published number
     "differs",  # in what the measured run differs from the published one
 ]
@@ -53,8 +57,10 @@ class TableSpec(Model):
         description="from records, from training histories, or beside published numbers"
     )
     select: SelectSpec = Field(default_factory=SelectSpec, description="which cells; kind cells only")
-    mean_over: list[Literal["perturbation"]] = Field(
-        default_factory=list, description="average over these keys per run, such as over all common corruptions"
+    mean_over: list[Literal["perturbation", "seen"]] = Field(
+        default_factory=list,
+        description="average per run. perturbation: over the members of a family, such as all common corruptions. "
+        "seen: over the perturbations whose operations pretraining has seen, and over the others",
     )
     derive: list[Literal["relative_drop", "change"]] = Field(
         default_factory=list,
@@ -65,6 +71,15 @@ class TableSpec(Model):
     reference_variant: dict[str, str] = Field(
         default_factory=dict,
         description="kind convergence: whose final accuracy a variant must reach 95 % of; its own where not named",
+    )
+    mark_unseen: bool = Field(
+        default=False,
+        description="mark numbers under distortions of which pretraining's augmentation lacks an operation",
+    )
+    compare: Literal["variant"] | None = Field(
+        default=None,
+        description="cells that differ in this key only are compared: the best is bold if it is distinguishable from "
+        "the runner-up, those that are not distinguishable from the best are underlined; null: none",
     )
     rows: list[Key] = Field(min_length=1, description="keys that label the printed rows")
     columns: list[Key] = Field(min_length=1, description="keys that label the printed columns")

@@ -41,6 +41,11 @@ def suite() -> dict[str, Any]:
         "protocols": {"linear": "linear", "knn": "knn"},
         "selections": {"linear": "train-holdout", "knn": "fixed"},
         "perturbations": PERTURBATIONS,
+        "seen": {
+            "baug": {"none": "clean", "color_rotate": "unseen"},
+            "caug": {"none": "clean", "color_rotate": "seen"},
+            "none": {"none": "clean", "color_rotate": "unseen"},
+        },
         "tables": ["knn"],
         "figures": [],
         "labels": {

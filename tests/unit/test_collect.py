@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 
 from ddcl.core.errors import UserError
-from ddcl.core.files import read_json, write_json, write_text
-from ddcl.recipes import read_evaluation
-from ddcl.report.collect import collect, run_folder
-from ddcl.stages import evaluate_digest
-from tests.unit import synthetic
+from ddcl.core.files import read_json, write_json
+from ddcl.report.collect import collect
+from ddcl.report.specs import RUN
+from tests.unit import synthetic, written
 
 PLAN = synthetic.suite()
 CELLS = 2 * 2 * (4 * 3 + 4 * 1 + 2 * 1)  # evaluations · perturbations · (runs · parts of DDCL, SimSiam, the floor)
@@ -24,27 +23,7 @@ CELLS = 2 * 2 * (4 * 3 + 4 * 1 + 2 * 1)  # evaluations · perturbations · (runs
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results in which every run and record of the synthetic suite is there."""
     results = tmp_path_factory.mktemp("results")
-    for run in PLAN["runs"]:
-        keys = {key: run[key] for key in ("dataset", "variant", "augmentation", "seed")}
-        folder = run_folder(results, run)
-        summary = keys | {"status": "ok", "recipe_digest": run["recipe_digest"], "checkpoint_digest": "c"}
-        write_json(folder / "run.json", summary)
-        write_text(folder / "history.csv", "epoch,seconds,knn_top1\n0,0,0.5\n1,2,0.6\n")
-        for name in PLAN["evaluations"]:
-            cells = [
-                {"perturbation": perturbation, "part": part, "metric": "top1"}
-                | {"value": synthetic.value(run, perturbation, part), "n": 450, "n_draws": 1, "sd_draws": None}
-                for perturbation in PLAN["perturbations"]
-                for part in run["parts"]
-            ]
-            recipe = read_evaluation(name)[1]
-            provenance = {"recipe_digest": run["recipe_digest"], "checkpoint_digest": "c", "git_commit": None}
-            provenance["code_digest"] = evaluate_digest(recipe.protocol)
-            record: dict[str, Any] = {"run": keys, "eval_dataset": "digits", "status": "ok", "cells": cells}
-            write_json(
-                folder / "on/digits" / f"{name}.json",
-                record | {"evaluation": recipe.model_dump(), "provenance": provenance},
-            )
+    written.write_results(PLAN, results, synthetic.value)
     return results
 
 
@@ -72,7 +51,10 @@ def test_every_expected_cell_is_a_row(results: Path) -> None:
     assert set(records["status"]) == {"ok"}
     expected = synthetic.records(PLAN)
     pd.testing.assert_frame_equal(records[expected.columns], expected, check_dtype=False)
-    assert len(pd.read_parquet(results / "histories.parquet")) == 2 * len(PLAN["runs"])
+    trained = sum(run["trains"] for run in PLAN["runs"])
+    histories = pd.read_parquet(results / "histories.parquet")
+    assert len(histories) == 3 * trained + len(PLAN["runs"]) - trained
+    assert list(histories.columns) == [*RUN, "epoch", "seconds", "knn_top1"]
     assert len(read_json(results / "runs.json", "runs")) == len(PLAN["runs"])
 
 

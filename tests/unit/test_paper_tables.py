@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from ddcl.grid import Suite, read_table
+from ddcl.recipes import CONFIG_DIR
+from ddcl.report.cells import expected_cells
 from ddcl.report.printing import layout, to_markdown
 from ddcl.report.published import differences, read_published
-from ddcl.report.tables import build_table, expected_cells
+from ddcl.report.tables import build_table
 
 BLOCK = {"datasets": ["imagenet100"], "variants": ["ddcl", "simsiam"], "augmentations": ["baug"], "seeds": [0, 1]}
 SUITE = {
@@ -146,7 +148,9 @@ def test_what_differs_is_said() -> None:
     fair = frame[(frame["variant"] == "simsiam") & (frame["part"] == "full")]
     by_evaluation = {name: set(own["differs"]) for name, own in fair.groupby("evaluation")}
     assert by_evaluation["linear_online"] == {"extra warm-up 0, published 30"}
-    assert by_evaluation["linear"] == {"extra warm-up 0, published 30; protocol"}
+    assert by_evaluation["linear"] == {
+        "extra warm-up 0, published 30; protocol, published linear probe on frozen backbone"
+    }
     number = read_published().query("variant == 'simsiam'").iloc[0].to_dict() | {
         "source": "a blog",
         "backbone": "ResNet-18",
@@ -154,12 +158,13 @@ def test_what_differs_is_said() -> None:
         "batch_size": "512",
         "augmentation": "",
         "same_as": "",
+        "protocol": "by hand (at night)",
         "selection": "max-over-epochs",
     }
     run = {"backbone": "ResNet-50", "epochs": 500, "batch_size": 256, "extra_warmup_epochs": 0}
     assert differences(number, run, "linear") == (
         "backbone ResNet-50, published ResNet-18; epochs 500, published 800; batch 256, published 512; augmentation; "
-        "protocol; selection max-over-epochs"
+        "protocol, published by hand; selection max-over-epochs"
     )
 
 
@@ -193,3 +198,42 @@ def test_every_table_of_the_paper_prints() -> None:
         text = to_markdown(layout(frame, read_table(name), PLAN), read_table(name))
         assert len(text.splitlines()) > 6, name
         assert "nan" not in text
+
+
+# --- selection
+
+PHRASES = {"train-holdout": "held-out training images", "fixed": "fixed beforehand", "last-epoch": "last epoch"}
+FREE_OF_TEST = "nothing chosen on"
+NAMES = sorted(path.stem for path in (CONFIG_DIR / "tables").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def everything() -> tuple[dict[str, Any], pd.DataFrame]:
+    """A plan with every evaluation and nearly every perturbation there is, and its cells."""
+    perturbations = sorted(path.stem for path in (CONFIG_DIR / "perturbations").glob("*.yaml"))
+    asked = {"perturbations": [name for name in perturbations if name != "common_corruptions"]}  # _3 is there
+    asked |= {"random_subsets": {"draws": 20, "dir_frac": 0.8}}
+    evaluations = sorted(path.stem for path in (CONFIG_DIR / "evaluations").glob("*.yaml"))
+    named = [name for name in evaluations if not name.endswith("_authors")]
+    block = BLOCK | {"evaluations": named, "augmentations": ["baug", "caug"]}
+    others = BLOCK | {"evaluations": [*set(evaluations) - set(named)], "authors": True}
+    transfer = {"transfer": [{"to": ["cub200"], "evaluations": ["linear", "linear_b32", "finetune_b32"]}]}
+    plan = Suite(SUITE | asked | {"runs": [block | transfer, others]}, "t.yaml").plan()
+    return plan, records(plan)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_title_names_the_selection_rule(name: str, everything: tuple[dict[str, Any], pd.DataFrame]) -> None:
+    plan, cells = everything
+    spec = read_table(name)
+    frame = build_table(cells, pd.DataFrame(), plan, spec)
+    printed = frame[frame["metric"].isin(spec.print)]
+    assert len(printed)
+    for rule in set(printed["selection"]):
+        if rule in PHRASES:
+            wanted = {PHRASES[rule], FREE_OF_TEST, "TEST SPLIT" if spec.kind == "published" else FREE_OF_TEST}
+        else:  # best-test-epoch, and whatever published numbers were selected by
+            wanted = {"SELECTED ON THE TEST SPLIT"}
+        assert any(phrase in spec.title for phrase in wanted), (rule, spec.title)
+    if spec.kind != "published":
+        assert ("TEST SPLIT" in spec.title) == ("best-test-epoch" in set(printed["selection"]))

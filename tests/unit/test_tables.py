@@ -11,17 +11,21 @@ import pandas as pd
 import pytest
 
 from ddcl.grid import read_table
+from ddcl.report.convergence import AGAINST, curve_metrics
+from ddcl.report.emphasis import NOTE
 from ddcl.report.figures import FIGURES
 from ddcl.report.html import to_html
-from ddcl.report.printing import NOTHING, cell_text, layout, tex_escape, to_latex, to_markdown, write_table
-from ddcl.report.specs import FIGURE_NAMES, TableSpec
-from ddcl.report.statistics import aggregate, status_of
-from ddcl.report.tables import COLUMNS, RUN, build_table, curve_metrics, paired_status
+from ddcl.report.latex import tex_escape, to_latex
+from ddcl.report.printing import NOTHING, UNSEEN, cell_text, layout, to_markdown, write_table
+from ddcl.report.specs import FIGURE_NAMES, RUN, TableSpec
+from ddcl.report.statistics import aggregate, paired_status, status_of
+from ddcl.report.tables import COLUMNS, build_table
 from tests.unit import synthetic
 
 PLAN = synthetic.suite()
 # The tables that the synthetic suite has cells for; the others have tests of their own.
 TABLES = ["ablations", "augmentation", "augmentation_ablation", "convergence", "knn", "linear", "robustness"]
+TABLES += ["robustness_seen"]
 
 
 def table(
@@ -102,6 +106,54 @@ def test_change_is_paired_by_seed_and_has_no_floor() -> None:
     assert set(changes["unit"]) == {"points"}
 
 
+def test_seen_is_what_pretraining_had() -> None:
+    frame, spec = table("robustness")
+    seen = {(row["augmentation"], row["perturbation"]): row["seen"] for row in frame.to_dict("records")}
+    assert seen == {
+        ("baug", "none"): "clean",
+        ("baug", "color_rotate"): "unseen",
+        ("caug", "none"): "clean",
+        ("caug", "color_rotate"): "seen",
+        ("none", "none"): "clean",
+        ("none", "color_rotate"): "unseen",
+    }
+    printed = layout(frame, spec, PLAN)
+    assert printed.headers == ["clean", "color + rotate"]
+    cells = {tuple(labels): [cell.text for cell in cells] for labels, cells in printed.rows}
+    assert cells["BAug", "DDCL", "full"] == ["92.0 ± 2.8", "46.0 ± 1.4 °"]
+    assert cells["CAug", "DDCL", "full"] == ["90.0 ± 2.8", "45.0 ± 1.4"]
+    assert "° unseen: pretraining's augmentation lacks an operation of this distortion" in printed.notes
+    assert not any("°" in note for note in layout(frame[frame["seen"] != "unseen"], spec, PLAN).notes)
+
+
+def test_seen_and_unseen_are_means_of_each_run_and_lack_what_one_member_lacks() -> None:
+    name = "color_flip"  # seen by all
+    targets = [
+        {"targets": [target | {"perturbations": [*synthetic.PERTURBATIONS, name]} for target in run["targets"]]}
+        for run in PLAN["runs"]
+    ]
+    seen = {augmentation: known | {name: "seen"} for augmentation, known in PLAN["seen"].items()}
+    runs = [run | own for run, own in zip(PLAN["runs"], targets, strict=True)]
+    plan = PLAN | {"runs": runs, "seen": seen, "perturbations": [*PLAN["perturbations"], name]}
+    records = synthetic.records(PLAN)
+    flipped = records[records["perturbation"] == "none"].assign(perturbation=name)
+    flipped["value"] -= 0.10
+    whole = pd.concat([records, flipped])
+    spec = read_table("robustness_seen")
+    caug = {"variant": "ddcl", "augmentation": "caug", "part": "full", "perturbation": "seen"}
+    frame = build_table(whole, synthetic.histories(plan), plan, spec)
+    # seed 0: (0.44 + 0.78) / 2 of 0.88 clean, seed 1: (0.46 + 0.82) / 2 of 0.92
+    assert one(frame, **caug, metric="top1")["mean"] == pytest.approx(100 * (0.61 + 0.64) / 2)
+    drop = 100 * (1 - (0.61 / 0.88 + 0.64 / 0.92) / 2)
+    assert one(frame, **caug, metric="relative_drop")["mean"] == pytest.approx(drop)
+    baug = caug | {"augmentation": "baug", "perturbation": "unseen"}
+    assert one(frame, **baug, metric="top1")["mean"] == pytest.approx(46.0)
+    lost = (whole["augmentation"] == "caug") & (whole["seed"] == 1) & (whole["perturbation"] == name)
+    frame = build_table(whole[~lost], synthetic.histories(plan), plan, spec)
+    row = one(frame, **caug, metric="top1")
+    assert (row["mean"], row["n_seeds"], row["status"]) == (pytest.approx(61.0), 1, "1 of 2 missing")
+
+
 def test_convergence_by_hand() -> None:
     frame, _ = table("convergence")
     chosen = {"variant": "ddcl", "augmentation": "baug"}
@@ -110,12 +162,25 @@ def test_convergence_by_hand() -> None:
     assert one(frame, **chosen, metric="final_knn_top1")["mean"] == pytest.approx(90.0)
     # against SimSiam's final 0.80: 0.76 is the first that is not below 0.95 · 0.80
     assert one(frame, **chosen, metric="epochs_to_95")["mean"] == 4
+    # SimSiam gains 0.3 on its 0.5: 0.77 is reached at 0.90; seconds are as many as epochs in the made-up histories
+    assert one(frame, **chosen, metric="epochs_to_90_gain")["mean"] == 6
+    assert one(frame, **chosen, metric="seconds_to_95")["mean"] == 4
+    assert set(frame.loc[frame["metric"] == "seconds_to_95", "unit"]) == {"s"}
     assert "random_init" not in set(frame["variant"])
 
 
+def test_a_baseline_that_gains_nothing_is_no_target() -> None:
+    histories = synthetic.histories(PLAN)
+    flat = of(histories, "simsiam")
+    histories.loc[flat & histories["knn_top1"].notna(), "knn_top1"] = 0.5
+    row = one(table("convergence", None, histories)[0], variant="ddcl", augmentation="baug", metric="epochs_to_90_gain")
+    assert (row["n_seeds"], row["status"]) == (1, "1 of 2 no gain")
+    assert "∅" in cell_text(row)
+
+
 def test_a_curve_that_never_gets_there_has_no_epoch() -> None:
-    low = pd.DataFrame({"epoch": [0, 2], "knn_top1": [0.1, 0.2]})
-    high = pd.DataFrame({"epoch": [0, 2], "knn_top1": [0.1, 0.9]})
+    low = pd.DataFrame({"epoch": [0, 2], "seconds": [0.0, 9.0], "knn_top1": [0.1, 0.2]})
+    high = pd.DataFrame({"epoch": [0, 2], "seconds": [0.0, 9.0], "knn_top1": [0.1, 0.9]})
     assert np.isnan(curve_metrics(low, high)["epochs_to_95"])
     assert np.isnan(curve_metrics(None, high)["knn_auc"])
 
@@ -134,8 +199,9 @@ def test_losing_any_one_run_shows_in_every_table_that_it_is_in(name: str) -> Non
     assert set(rows["n_seeds"]) == {1}
     assert "(n=1/2)" in text
     whole, _ = table(name)
-    untouched = (frame["variant"] != "simsiam") & (frame["metric"] != "epochs_to_95")  # DDCL's is against SimSiam
-    pd.testing.assert_frame_equal(frame[untouched], whole[untouched])
+    untouched = (frame["variant"] != "simsiam") & ~frame["metric"].isin(AGAINST)  # DDCL's are against SimSiam
+    apart = ["emphasis"]  # of what it was compared with
+    pd.testing.assert_frame_equal(frame[untouched].drop(columns=apart), whole[untouched].drop(columns=apart))
 
 
 def test_a_change_against_a_lost_reference_is_not_silently_dropped() -> None:
@@ -234,10 +300,12 @@ def test_cells_print_what_they_are() -> None:
 
 def test_notes_appear_only_where_their_mark_is_used() -> None:
     frame, spec = table("knn")
-    assert layout(frame, spec, PLAN).notes == []
+    assert layout(frame, spec, PLAN).notes == [" ".join(UNSEEN), NOTE]
+    plain = frame[frame["seen"] != "unseen"].assign(emphasis="")
+    assert layout(plain, spec, PLAN).notes == []
     records = synthetic.records(PLAN)
     records.loc[records["variant"] == "ddcl", "status"] = "collapsed"
-    printed = layout(table("knn", records)[0], spec, PLAN)
+    printed = layout(table("knn", records)[0].assign(seen="clean"), spec, PLAN)
     assert printed.notes == ["† a seed collapsed; its value is included"]
     assert "†" in to_html(printed)
 
@@ -247,9 +315,10 @@ def test_failed_and_missing_have_marks_of_their_own() -> None:
     for variant, status in (("ddcl", "failed"), ("simsiam", "missing")):
         records.loc[of(records, variant), ["value", "status"]] = [np.nan, status]
     frame, spec = table("knn", records)
-    assert layout(frame, spec, PLAN).notes == [
+    assert layout(frame.assign(seen="clean"), spec, PLAN).notes == [
         "✗ a seed failed or was interrupted; it has no value",
         "… a seed was not run yet, or is out of date; it has no value",
+        NOTE,
     ]
 
 

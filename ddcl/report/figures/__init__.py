@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from matplotlib import rc_context
@@ -10,7 +11,9 @@ from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
 from ddcl.report.figures import accuracy
+from ddcl.report.figures.ablations import ablation
 from ddcl.report.figures.layout import STYLE
+from ddcl.report.figures.published import published
 
 
 class Drawing(NamedTuple):
@@ -50,5 +53,25 @@ FIGURES = {
         "kNN accuracy of the whole features and of their parts. The whole has more dimensions than DIR, and DIR more "
         "than DVR, which alone can make such differences.",
         "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
+    ),
+    "ablation_share": Drawing(
+        partial(ablation, setting="dir_frac", label="Share of DIR in the features (%)", unit=100.0),
+        "Accuracy of the linear probe on clean test images against the share of the features that is DIR, all other "
+        "numbers being equal. Mean over seeds; dots: single seeds; dashed line: the untrained encoder. A part's width "
+        "grows or shrinks with the share, which alone can move its accuracy.",
+        "Line chart of linear accuracy of the features full, dir and dvr against the share of DIR.",
+    ),
+    "ablation_weight": Drawing(
+        partial(ablation, setting="dvr_weight", label="Weight of the loss on DVR, λ (not to scale)"),
+        "Accuracy of the linear probe on clean test images against the weight of the loss on DVR, all other numbers "
+        "being equal. Mean over seeds; dots: single seeds; dashed line: the untrained encoder.",
+        "Line chart of linear accuracy of the features full, dir and dvr against the weight of the loss on DVR.",
+    ),
+    "published": Drawing(
+        published,
+        "Accuracies measured here against published ones of the same method, data set, augmentation, part and "
+        "perturbation, with the standard deviation over seeds. Hollow: the two experiments are known to differ; the "
+        "table of the same name says in what. Published numbers are mostly those of the best epoch on the test split.",
+        "Scatter chart of measured against published accuracy, with the line on which they are equal.",
     ),
 }

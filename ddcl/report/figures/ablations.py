@@ -1,0 +1,88 @@
+"""Figures of ablations: accuracy against one number of the method, all others being equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ddcl.core.files import canonical_json
+from ddcl.report.collected import Collected
+from ddcl.report.figures.layout import CLEAN, FULL, INK, PARTS, SEED, Look, Panel, dots, panel_figure, select
+from ddcl.report.figures.painters import floor
+from ddcl.report.specs import RUN
+
+TRAINING = ("method", "backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors")  # keys of a run of the plan
+MARKER = dict(zip(PARTS, "osD", strict=True))
+
+
+def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> Figure:
+    """Accuracy of the parts on clean images against a setting of the method, one panel per augmentation.
+
+    setting: its key in the plan's runs. label: of the horizontal axis. unit: what its values are multiplied by.
+    """
+    look = Look(found.suite | {"figure_variants": None, "figure_augmentations": None})
+    evaluation = look.evaluation("linear")
+    frame = select(found.records, evaluation=evaluation, perturbation=CLEAN)
+    groups = series(look.runs, setting)
+    values = sorted({run["settings"][setting] for runs in groups for run in runs})
+    x = {key_of(run): values.index(run["settings"][setting]) for runs in groups for run in runs}
+    frame = frame[frame["part"].isin(list(PARTS))]
+    frame = frame.assign(x=[x.get(key, np.nan) for key in frame[RUN].itertuples(index=False, name=None)])
+    panels = [_panel(look, frame, runs, len(groups)) for runs in groups] or [Panel("", frame.iloc[:0], [])]
+    paint = partial(_paint, ticks=[f"{value * unit:g}" for value in values], look=look)
+    names = {part: part if part == FULL else part.upper() for part in PARTS}
+    lines = [Line2D([], [], color=PARTS[part], marker=MARKER[part], label=name) for part, name in names.items()]
+    labels = (label, f"Top-1 (%), {look.label('evaluation', evaluation)}")
+    floors = look.lines()[len(look.variants) :]
+    return panel_figure(panels, (min(len(panels), 3), 2.3), labels, paint, [*lines, *floors, dots("seeds", "#666666")])
+
+
+def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the keys of a run."""
+    return tuple(run[key] for key in RUN)
+
+
+def series(runs: Iterable[dict[str, Any]], setting: str) -> list[list[dict[str, Any]]]:
+    """Return the runs that differ in `setting` and in their seed only, where it has at least two values."""
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for run in runs:
+        others = dict(run.get("settings", {}))
+        if others.pop(setting, None) is not None:
+            same = [run["dataset"], run["augmentation"], others, *(run[key] for key in TRAINING)]
+            groups.setdefault(canonical_json(same), []).append(run)
+    return [own for own in groups.values() if len({run["settings"][setting] for run in own}) > 1]
+
+
+def _panel(look: Look, frame: pd.DataFrame, runs: list[dict[str, Any]], groups: int) -> Panel:
+    """Return the panel of one series and of the untrained encoders of its data set."""
+    dataset, augmentation = runs[0]["dataset"], runs[0]["augmentation"]
+    title = [look.label("dataset", dataset)] * (len(look.datasets) > 1) + [look.label("augmentation", augmentation)]
+    first = look.label("variant", runs[0]["variant"])
+    keys = [key_of(run) for run in look.runs if not run["trains"] and run["dataset"] == dataset]
+    keys += [key_of(run) for run in runs]
+    title += [first] * (groups > 1 and first.split(",")[0] != "DDCL")
+    return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)
+
+
+def _paint(axes: Axes, frame: pd.DataFrame, ticks: list[str], look: Look) -> None:
+    """Draw the mean of each part against the setting's place, hollow with † if a seed collapsed, and a dot per seed."""
+    floor(axes, frame[frame["part"] == FULL], look)
+    shown = frame.dropna(subset=["x"])
+    for shift, (part, colour) in zip((-0.08, 0, 0.08), PARTS.items(), strict=True):
+        own = shown[shown["part"] == part]
+        means = own.groupby("x")["value"].mean()
+        line = partial(axes.plot, color=colour, marker=MARKER[part])
+        line(means.index + shift, means)
+        axes.scatter(own["x"] + shift + 0.1, own["value"], color=colour, **SEED)
+        for place in dict.fromkeys(own.loc[own["status"] == "collapsed", "x"]):
+            line(place + shift, means[place], markerfacecolor="white")
+            axes.annotate("†", (place + shift, means[place]), (-7, -3), textcoords="offset points", color=INK)
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xlim(-0.5, max(len(ticks), 1) - 0.5)

@@ -1,0 +1,75 @@
+"""Figure of measured against published numbers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ddcl.report.cells import expected_cells
+from ddcl.report.collected import Collected
+from ddcl.report.figures.layout import COLOURS, MARKERS, NOTE, Look, Panel, panel_figure
+from ddcl.report.published import published_table
+from ddcl.report.sources import SOURCES
+from ddcl.report.specs import RUN
+
+ARM = ["dataset", "variant", "augmentation"]
+
+
+def published(found: Collected) -> Figure:
+    """Measured against published accuracy, one panel per data set, one marker per source."""
+    look = Look(found.suite)
+    frame = pairs(published_table(expected_cells(found.records, found.suite), found.suite))
+    sources = list(dict.fromkeys(frame.loc[frame["value"].notna(), "source"]))
+    style: dict[str, dict[str, Any]]
+    style = {name: {"color": COLOURS[i % 7], "marker": MARKERS[(i + i // 7) % 7]} for i, name in enumerate(sources)}
+    panels = []
+    for dataset in dict.fromkeys(frame["dataset"]):
+        own = frame[frame["dataset"] == dataset]
+        runs = list(dict.fromkeys(own[RUN].itertuples(index=False, name=None)))
+        panels.append(Panel(look.label("dataset", dataset), own, runs))
+    handles: list[Any] = [Line2D([], [], linewidth=0, label=name, **style[name]) for name in sources]
+    handles += [
+        Line2D([], [], linewidth=0, marker="o", color=NOTE, label="nothing known to differ"),
+        Line2D([], [], linewidth=0, marker="o", color=NOTE, markerfacecolor="white", label="known to differ"),
+        Line2D([], [], color=NOTE, linestyle="--", label="equal"),
+    ]
+    labels = ("Published top-1 (%)", "Measured top-1 (%)")
+    panels = panels or [Panel("", frame, [])]
+    return panel_figure(panels, (min(len(panels), 3), 2.6), labels, partial(_paint, style=style), handles)
+
+
+def pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per published number and what it is put beside, with `published` and the measured `value`.
+
+    A value that was not measured is NaN and its status `missing`. Columns as those of an accuracy: `RUN`, with seed 0,
+    as the value is a mean over seeds.
+    """
+    rows = []
+    public: dict[Any, dict[Any, Any]] = {}
+    for row in table.to_dict("records"):
+        key = (row[SOURCES][-1], *(row[name] for name in (*ARM, "evaluation")))
+        if row["metric"] == "published":
+            public[key] = row
+        elif row["metric"] == "difference":
+            own: dict[str, Any] = {name: row[name] for name in (*ARM, "source", "protocol_matches", "sd")}
+            own["status"] = row["status"].rpartition(" ")[2]  # of a count of seeds, the last word
+            number = public[key]["mean"]
+            rows.append(own | {"seed": 0, "published": number, "value": number + row["mean"]})
+    return pd.DataFrame(rows, columns=[*RUN, "source", "protocol_matches", "status", "sd", "published", "value"])
+
+
+def _paint(axes: Axes, frame: pd.DataFrame, style: dict[str, dict[str, Any]]) -> None:
+    """Draw the identity, and each pair with its standard deviation over seeds; hollow where the protocol differs."""
+    shown = frame.dropna(subset=["value"])
+    for row in shown.to_dict("records"):
+        own = style[row["source"]]
+        face = own["color"] if row["protocol_matches"] == "yes" else "white"
+        axes.errorbar(row["published"], row["value"], row["sd"], elinewidth=0.6, markerfacecolor=face, **own)
+    if len(shown):
+        ends = [shown[["published", "value"]].min().min() - 3, shown[["published", "value"]].max().max() + 3]
+        axes.plot(ends, ends, color=NOTE, linestyle="--", linewidth=0.9, zorder=1)

@@ -1,0 +1,75 @@
+"""The LaTeX tables compile, with the packages that they name, and none of them runs off its page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ddcl.report.collect import collect
+from ddcl.report.latex import tex_escape, to_latex
+from ddcl.report.printing import MARKS, METRIC_LABELS, Cell, Printed
+from ddcl.report.render import render_tables
+from ddcl.report.specs import TableSpec
+from tests.unit import written
+
+SPEC = TableSpec(title="t", caption="c", kind="cells", rows=["variant"], columns=["metric"], print=["top1"])
+NEEDED = pytest.mark.skipif(
+    shutil.which("pdflatex") is None,
+    reason="NOT TESTED: no pdflatex (Debian: texlive-latex-base texlive-latex-recommended)",
+)
+
+
+def table(rows: int, columns: int) -> str:
+    cells = [Cell("82.2 ± 0.3 †")] * columns
+    printed = Printed(["variant"], ["a long header"] * columns, [([f"variant {i}"], cells) for i in range(rows)], [])
+    return to_latex(printed, SPEC, "name")
+
+
+def test_a_long_table_goes_on_in_another_float_under_the_same_number() -> None:
+    text = table(rows=100, columns=2)
+    assert text.count(r"\begin{table}") == 3
+    assert text.count(r"\label{tab:name}") == 1
+    assert text.count(r"\addtocounter{table}{-1}\caption{t (continued)}") == 2
+    assert text.count(r"\toprule") == 3
+    assert re.findall(r"variant (\d+) &", text) == [str(i) for i in range(100)]
+
+
+def test_a_wide_table_lies_on_its_side() -> None:
+    assert r"\begin{sidewaystable}" in table(rows=3, columns=12)
+    assert r"\begin{table}" in table(rows=3, columns=5)
+
+
+def compiled(document: Path) -> str:
+    """Compile a document; return the log."""
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", document.name]
+    done = subprocess.run(command, cwd=document.parent, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return document.with_suffix(".log").read_text(errors="replace")
+
+
+@NEEDED
+@pytest.mark.slow
+def test_all_tables_of_a_suite_compile_and_fit(tmp_path: Path) -> None:
+    plan, results = written.plan(), tmp_path / "results"
+    written.write_results(plan, results)
+    # what ended badly has its marks in the tables, too
+    (results / "runs/imagenet100/ddcl/baug/seed0/on/imagenet100/linear.json").unlink()
+    assert len(collect(plan, results, partial=True).problems) == 1
+    render_tables([], results)
+    tables = sorted((results / "tables").glob("*.tex"))
+    assert len(tables) == len(plan["tables"])
+    packages = set(re.findall(r"% needs \\usepackage\{(.*)\}", "".join(path.read_text() for path in tables)))
+    assert packages == {"array,booktabs,graphicx,rotating"}
+    body = "".join(rf"\input{{{path}}}\clearpage" + "\n" for path in tables)
+    marks = " ".join(tex_escape(text) for text in (*(mark for mark, _ in MARKS.values()), *METRIC_LABELS.values()))
+    document = tmp_path / "all.tex"
+    head = rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{{packages.pop()}}}"
+    document.write_text(f"{head}\\begin{{document}}\n{body}{marks}\n\\end{{document}}\n", encoding="utf-8")
+    log = compiled(document)
+    assert "Overfull" not in log
+    assert "Float too large" not in log
+    assert not re.search("undefined|multiply", log.replace("There were undefined references", ""))
