@@ -113,7 +113,7 @@ def test_another_site_makes_the_same_tables(tmp_path: Path) -> None:
             export(results, tmp_path / "a.zip", checkpoints=False)
     tables = [contents(tmp_path / name / "results/tables") for name in ("a", "b")]
     assert tables[0] == tables[1]
-    assert len(tables[0]) == 3 * len(plan["tables"])
+    assert len(tables[0]) == 4 * len(plan["tables"])
 
 
 def test_two_sites_share_a_suite(site: Path, tmp_path: Path) -> None:
