@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from ddcl.core.config import Model
 
-FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts")  # a test keeps it equal to ddcl.report.figures
+# a test keeps it equal to ddcl.report.figures
+FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts", "claims")
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run
 KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")
 Key = Literal[

@@ -65,7 +65,7 @@ def test_names() -> None:
     assert tuple(FIGURES) == FIGURE_NAMES
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", PANELS)
 def test_panels_and_notes(name: str) -> None:
     figure = draw(name, *whole())
     assert len(figure.axes) == PANELS[name]

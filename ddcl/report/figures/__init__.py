@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures import accuracy
+from ddcl.report.figures import accuracy, claims
 from ddcl.report.figures.layout import STYLE
 
 
@@ -50,5 +50,12 @@ FIGURES = {
         "kNN accuracy of the whole features and of their parts. The whole has more dimensions than DIR, and DIR more "
         "than DVR, which alone can make such differences.",
         "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
+    ),
+    "claims": Drawing(
+        claims.claims,
+        "Effects of the claims' checks (large) and their comparisons (small) with 95 % intervals, in units of the "
+        "smallest effect that matters, positive in favour of the claim. Grey band: smaller than what matters. Hollow: "
+        "reported only, not part of the verdict. Arrows: the interval goes on.",
+        "Forest plot of effects with intervals, grouped by claim; verdicts are told by colour and marker.",
     ),
 }
