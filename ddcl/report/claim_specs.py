@@ -35,6 +35,7 @@ class CheckSpec(Model):
     """One falsifiable statement: pairs of arms, compared over some conditions, with one effect in the end."""
 
     name: str = Field(pattern="^[a-z]+(_[a-z]+)*$", description="unique in the claim; letters, as LaTeX commands have")
+    label: str = Field(max_length=24, description="in the figure of claims")
     statement: str = Field(description="what would be true if the claim is")
     decides: bool = Field(default=True, description="whether the claim's verdict rests on it; else it is reported only")
     kind: Literal["cells", "ended"] = Field(

@@ -117,7 +117,7 @@ def _check_line(check: CheckResult) -> list[str]:
 
 def _lines(claims: list[ClaimResult]) -> list[list[str]]:
     """Return the printed rows: each claim with its verdict, and below it its checks."""
-    lines = []
+    lines: list[list[str]] = []
     for claim in claims:
         lines.append([claim.name, claim.spec.statement.strip(), claim.verdict, "", "", "", "", ""])
         for check in claim.checks:
@@ -148,7 +148,7 @@ def to_markdown(claims: list[ClaimResult]) -> str:
 
 def to_latex(claims: list[ClaimResult]) -> str:
     """Return a floating table of claims and checks in booktabs style, without the notes."""
-    lines = []
+    lines: list[str] = []
     for row in [HEADERS, *_lines(claims)]:
         lines += [r"  \midrule"] if row[0] and lines else []
         lines.append("  " + " & ".join(map(tex_escape, row[:-1])) + r" \\")

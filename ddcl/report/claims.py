@@ -132,7 +132,8 @@ def _tested_p(result: Result) -> float:
 def _counted(results: Sequence[Result]) -> str:
     """Return how many comparisons say what, and in how many seeds were lost."""
     counts = Counter(each.verdict for each in results)
-    lines = [f"{counts[name]} of {len(results)} {name}" for name in (SUPPORTED, CONTRADICTED) if results]
+    lines = [f"of {len(results)} comparisons {counts[SUPPORTED]} supported, {counts[CONTRADICTED]} contradicted"]
+    lines = lines if results else []
     lines += [f"{counts[name]} {name}" for name in UNDECIDED if counts[name]]
     lost = sum(bool(each.comparison.lost) for each in results)
     return ", ".join([*lines, *([f"{lost} with lost seeds"] if lost else [])])

@@ -156,10 +156,10 @@ def _planned_terms(
     check: CheckSpec, pair: PairSpec, keys: dict[str, str], place: tuple[str, str], cells: Cells
 ) -> tuple[Term, ...] | None:
     """Return the terms under the first protocol that the suite plans all of them for; None if there is none."""
-    arms: list[tuple[int, dict[str, str]]] = [(1, keys | pair.treatment), (-1, keys | pair.control)]  # type: ignore[operator]
+    arms: list[tuple[int, dict[str, str]]] = [(1, keys | pair.treatment), (-1, keys | pair.control)]
     for (sign, arm), minus in zip(list(arms), (pair.treatment_minus, pair.control_minus), strict=True):
         if minus:
-            arms.append((-sign, arm | minus))  # type: ignore[operator]
+            arms.append((-sign, arm | minus))
     for evaluation in (*check.evaluation, *check.instead):
         names = {"dataset": place[0], "evaluation": evaluation, "eval_dataset": place[1]}
         terms = tuple(Term(sign, Address(**arm, **names)) for sign, arm in arms)
@@ -212,8 +212,9 @@ def missing_arms(check: CheckSpec, cells: Cells) -> str:
     evaluated = {(address.evaluation, address.eval_dataset == address.dataset) for address in cells.measured}
     own = check.tested_on == "own"
     if check.kind == "cells" and not any((name, own) in evaluated for name in check.evaluation):
-        where = "" if own else " on another data set"
-        return f"not in the suite: evaluation {' or '.join(check.evaluation)}{where}"
+        if not own and not any(name == own for _, name in evaluated):
+            return "not in the suite: evaluations on other data sets"
+        return f"not in the suite: evaluation {' or '.join(check.evaluation)}{'' if own else ' on other data sets'}"
     parts = dict.fromkeys(cell["part"] for pair in whole for cell in pair.model_dump().values() if "part" in cell)
     measured = {address.part for address in cells.measured}
     lacking = [part for part in parts if part not in measured]

@@ -54,7 +54,7 @@ class Correctness:
         name = f"{address.metric}/{address.part}/{address.perturbation}"
         if name not in archive:
             return None
-        correct = (archive[name] == labels).mean(axis=(0, 1), dtype=np.float32)
+        correct: NDArray[np.float32] = (archive[name] == labels).mean(axis=(0, 1), dtype=np.float32)
         found = float(correct.mean(dtype=np.float64))
         if abs(found - measured.value) > TOLERANCE:
             raise UserError(f"{path}: {name} gives {found:.6f}, its record {measured.value:.6f}; `ddcl collect` again")

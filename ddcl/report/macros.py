@@ -20,7 +20,7 @@ from ddcl.report.printing import tex_escape
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 PROTOCOLS = ("linear", "knn", "online")
-HEAD = r"""% Numbers of suite %(suite)s for use in a paper: \input{macros.tex}, then for example
+HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex}, then for example
 %%   DDCL reaches \%(example)s{} after BAug.
 %% Names: data set (where the suite has several), variant, augmentation, evaluation; digits are spelled, underscores
 %% left out. Accuracies are top-1 in percent of the whole features on clean test images, last epoch. Their interval is
@@ -59,7 +59,7 @@ def accuracies(found: Collected, rules: StatisticsSpec) -> Iterator[tuple[str, s
     records = records[(records["part"] == "full") & (records["perturbation"] == "none") & (records["metric"] == TOP1)]
     several = records["dataset"].nunique() > 1
     for key, rows in records.groupby(["dataset", "variant", "augmentation", "evaluation"], sort=False):
-        yield command_name(*key[0 if several else 1 :]), accuracy_text(rows, rules)
+        yield command_name(*map(str, key[0 if several else 1 :])), accuracy_text(rows, rules)
 
 
 def accuracy_text(rows: pd.DataFrame, rules: StatisticsSpec) -> str:

@@ -15,7 +15,7 @@ from ddcl.report.endings import ended_comparisons, ended_pool
 from ddcl.report.inference import Array, Estimate, image_estimate, mcnemar, pooled_estimate
 from ddcl.report.verdicts import DIFFERS, INCONCLUSIVE, NOT_RUN
 
-ONE_SEED = "one seed: the interval is over test images only, other seeds may say otherwise"
+ONE_SEED = "one seed: nothing is known of other seeds, an interval is over test images only"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ def power(effect: float, spread: Component, confidence: float) -> float:
         critical = stats.norm.isf(alpha / 2)
         return float(stats.norm.sf(critical - shift) + stats.norm.cdf(-critical - shift))
     critical = stats.t.isf(alpha / 2, spread.df)
-    return float(stats.nct.sf(critical, spread.df, shift) + stats.nct.cdf(-critical, spread.df, shift))
+    wrong_sign = np.nan_to_num(stats.nct.cdf(-critical, spread.df, shift))  # scipy: NaN for some below 1e-9
+    return float(stats.nct.sf(critical, spread.df, shift) + wrong_sign)
 
 
 def detectable_effect(spread: Component, confidence: float, wanted: float) -> float:
@@ -67,10 +68,12 @@ def paired(sd: float) -> Callable[[int], Component]:
     return lambda seeds: Component(sd**2 / seeds, seeds - 1)
 
 
-def with_seeds(seeds: Sequence[Component], images: Sequence[Component]) -> Callable[[int], Component]:
+def with_seeds(
+    seeds: Sequence[Component], images: Sequence[Component], confidence: float
+) -> Callable[[int], Component]:
     """Return the spread that a measured estimate would have with another number of seeds and the same test images."""
     per_seed = [part.variance * (part.df + 1) for part in seeds]
-    return lambda n: combined([*(Component(each / n, n - 1) for each in per_seed), *images])
+    return lambda n: combined([*(Component(each / n, n - 1) for each in per_seed), *images], confidence)
 
 
 def pairs_needed(rate: float, confidence: float, wanted: float) -> int | None:

@@ -56,9 +56,10 @@ def outlook(estimate: Estimate, smallest: float, rules: StatisticsSpec) -> tuple
 
     NaN where there is no spread over seeds to judge by; the seeds are infinite where the test images alone spread more.
     """
-    spread = combined([*estimate.seeds, *estimate.images])
+    spread = combined([*estimate.seeds, *estimate.images], rules.confidence)
     detectable = detectable_effect(spread, rules.confidence, rules.power)
     if np.isnan(detectable) or not estimate.seeds:
         return detectable, np.nan
-    needed = seeds_needed(smallest, with_seeds(estimate.seeds, estimate.images), rules.confidence, rules.power)
+    others = with_seeds(estimate.seeds, estimate.images, rules.confidence)
+    needed = seeds_needed(smallest, others, rules.confidence, rules.power)
     return detectable, np.inf if needed is None else float(needed)

@@ -58,7 +58,7 @@ def test_supported(tmp_path: Path) -> None:
     own = check(claim, "linear")
     assert own.estimate.low < 3.0 < own.estimate.high
     assert own.estimate.low > 0
-    assert own.estimate.method == "seeds and images (two-way, Satterthwaite)"
+    assert own.estimate.method == "seeds and images (two-way, Cochran)"
     assert (own.n_seeds, own.n_images, len(own.results)) == (4, planted.N, 2)
     assert [each.verdict for each in own.results] == ["supported", "supported"]
 
@@ -318,7 +318,7 @@ def test_the_files_have_every_claim_and_comparison(everything: Collected, tmp_pa
     assert frame["statement"].str.len().min() > 20
     again = pd.read_csv(tmp_path / "claim_comparisons.csv")
     assert list(again.columns) == COMPARISONS
-    assert len(again) == sum(len(each.results) for claim in claims for each in claim.checks) > 30
+    assert len(again) == sum(len(each.results) for claim in claims for each in claim.checks) > 20
     pd.testing.assert_series_equal(again["effect"], comparison_frame(claims)["effect"], rtol=1e-4)
     checks = pd.read_csv(tmp_path / "claim_checks.csv")
     assert len(checks) == sum(len(read_claim(name).checks) for name in NAMES)

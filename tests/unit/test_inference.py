@@ -38,9 +38,13 @@ def test_equal_differences_give_no_interval() -> None:
     assert "no spread" in found.method
 
 
-def test_satterthwaite_by_hand() -> None:
-    assert combined([Component(1.0, 2), Component(1.0, np.inf)]) == (2.0, 8.0)  # 2² / (1/2)
-    assert combined([Component(3.0, 4)]) == (3.0, 4.0)
+def test_degrees_of_freedom_by_hand() -> None:
+    assert combined([Component(3.0, 4)], CONFIDENCE) == (3.0, 4.0)
+    assert combined([Component(3.0, 4), Component(0.0, 9)], CONFIDENCE) == (3.0, 4.0)
+    variance, df = combined([Component(3.0, 2), Component(1.0, np.inf)], CONFIDENCE)
+    assert variance == 4.0
+    assert stats.t.isf(0.025, df) == pytest.approx((3 * 4.302653 + 1.959964) / 4)  # t with 2, and the normal quantile
+    assert combined([Component(1.0, 5), Component(2.0, 5)], CONFIDENCE).df == pytest.approx(5)
 
 
 def test_seeds_and_images_add_up_where_they_do_not_interact() -> None:
@@ -117,11 +121,11 @@ def coverage(seeds: int, spread: tuple[float, float], repeats: int, images: int 
     found = [
         pooled_estimate({("d", "e"): correctness(generator, seeds, images, spread)}, CONFIDENCE) for _ in range(repeats)
     ]
-    return float(np.mean([each.low <= 0 <= each.high for each in found]))
+    return float(np.mean([not (each.low > 0 or each.high < 0) for each in found]))  # no interval excludes nothing
 
 
 # Images that suit a method, and luck of a seed, in logits: seeds differ much, as much as images, and little.
-SPREADS = [(0.5, 0.3), (1.0, 0.15), (2.0, 0.05)]
+SPREADS = [(0.5, 0.3), (1.0, 0.15), (1.0, 0.05)]
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
@@ -131,9 +135,9 @@ def test_intervals_hold_the_truth_often_enough(seeds: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", SPREADS)
-@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 def test_95_percent_intervals_cover_93_to_97_percent(seeds: int, spread: tuple[float, float]) -> None:
-    assert 0.93 <= coverage(seeds, spread, 6000) <= 0.97
+    assert 0.93 <= coverage(seeds, spread, 4000) <= 0.97
 
 
 @pytest.mark.slow
@@ -147,13 +151,12 @@ def test_seed_and_image_intervals_cover_what_they_say() -> None:
         assert 0.93 <= np.mean([each.low <= 0 <= each.high for each in found]) <= 0.97
 
 
-@pytest.mark.slow
 def test_a_plain_hierarchical_bootstrap_would_cover_too_little() -> None:
-    """Why `pooled_estimate` is no bootstrap of seeds and images."""
+    """Why `pooled_estimate` is no bootstrap of seeds and images: three seeds do not know how much seeds differ."""
     generator, hits = np.random.default_rng(5), 0
-    for _ in range(600):
-        data = correctness(generator, 3, 200, SPREADS[0])
-        means = [data[generator.integers(3, size=3)][:, generator.integers(200, size=200)].mean() for _ in range(300)]
-        low, high = np.percentile(means, [2.5, 97.5])
+    for _ in range(300):
+        data = generator.normal(size=(3, 1)) + generator.normal(0, 0.5, size=(1, 50))
+        seeds, images = generator.integers(3, size=(400, 3)), generator.integers(50, size=(400, 50))
+        low, high = np.percentile(data[seeds[:, :, None], images[:, None, :]].mean(axis=(1, 2)), [2.5, 97.5])
         hits += bool(low <= 0 <= high)
-    assert hits / 600 < 0.90
+    assert hits / 300 < 0.85

@@ -48,12 +48,12 @@ def test_with_many_degrees_of_freedom_it_is_the_normal_one() -> None:
 
 def test_no_number_of_seeds_helps_against_too_few_images() -> None:
     images = Component(0.3**2, 1e4)
-    assert seeds_needed(0.3, with_seeds([Component(0.01, 2)], [images]), 0.95, 0.8) is None
-    assert seeds_needed(0.3, with_seeds([Component(0.01, 2)], [Component(0.0, 1e4)]), 0.95, 0.8) is not None
+    assert seeds_needed(0.3, with_seeds([Component(0.01, 2)], [images], 0.95), 0.95, 0.8) is None
+    assert seeds_needed(0.3, with_seeds([Component(0.01, 2)], [], 0.95), 0.95, 0.8) is not None
 
 
 def test_other_numbers_of_seeds_shrink_only_what_is_of_seeds() -> None:
-    spread = with_seeds([Component(0.5, 3)], [Component(0.1, 1e9)])
+    spread = with_seeds([Component(0.5, 3)], [Component(0.1, 1e9)], 0.95)
     assert spread(4).variance == pytest.approx(0.6)
     assert spread(8).variance == pytest.approx(0.35)
 

@@ -80,8 +80,8 @@ def _rows(judged: list[ClaimResult], look: Look, comparisons: bool) -> Iterator[
 
 
 def _check_row(check: CheckResult) -> Row:
-    seeds = f", {check.n_seeds} seeds" if check.n_seeds else ""
-    label = f"{check.spec.name.replace('_', ' ')}{seeds}"
+    seeds = f", {check.n_seeds} seed{'s' * (check.n_seeds > 1)}" if check.n_seeds else ""
+    label = f"{check.spec.label}{seeds}"
     remark = check.verdict if np.isnan(check.estimate.effect) else f"{check.estimate.effect:+.2f} {check.spec.unit}"
     scale, hollow = check.spec.smallest_effect, not check.spec.decides
     return Row(label, "check", check.verdict, check.estimate, scale, hollow, remark.replace("-", "−"))
