@@ -147,22 +147,27 @@ def to_markdown(claims: list[ClaimResult]) -> str:
 
 
 def to_latex(claims: list[ClaimResult]) -> str:
-    """Return a floating table of claims and checks in booktabs style, without the notes."""
-    lines: list[str] = []
-    for row in [HEADERS, *_lines(claims)]:
-        lines += [r"  \midrule"] if row[0] and lines else []
-        lines.append("  " + " & ".join(map(tex_escape, row[:-1])) + r" \\")
-    columns = r"l>{\raggedright\arraybackslash}p{0.34\textwidth}l>{\raggedright\arraybackslash}p{0.2\textwidth}rrr"
+    """Return a floating table in booktabs style: one row per claim, with the numbers of the check that decides it."""
+    body = []
+    for claim in claims:
+        _, _, *numbers, _ = _check_line(claim.headline)
+        cells = [claim.name, claim.spec.statement.strip(), claim.verdict, *numbers]
+        body.append("  " + " & ".join(map(tex_escape, cells)) + r" \\")
+    widths = (r"p{0.23\textwidth}", r"p{0.14\textwidth}", r"p{0.17\textwidth}")
+    ragged = "".join(r">{\raggedright\arraybackslash}" + width for width in widths)
+    last = r">{\raggedleft\arraybackslash}p{0.112\textwidth}"
     return "\n".join(
         [
             r"% needs \usepackage{array,booktabs}",
             r"\begin{table}",
-            r"  \centering\small",
+            r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"  \caption{{Claims of the paper. {tex_escape(CAPTION)}}}",
             r"  \label{tab:claims}",
-            rf"  \begin{{tabular}}{{{columns}}}",
+            rf"  \begin{{tabular}}{{l{ragged}r{last}{last}}}",
             r"  \toprule",
-            *lines,
+            "  " + " & ".join(map(tex_escape, HEADERS[:-1])) + r" \\",
+            r"  \midrule",
+            *body,
             r"  \bottomrule",
             r"  \end{tabular}",
             r"\end{table}",

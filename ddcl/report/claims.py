@@ -108,8 +108,14 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
             else outlook(own.estimate, check.smallest_effect, rules)
         )
     images = {each.comparison.treatment.eval_dataset: each.n_images for each in results}
-    text = "; ".join(part for part in (note, _counted(results)) if part)
+    text = "; ".join(part for part in (note, _size(own.estimate, check.smallest_effect), _counted(results)) if part)
     return CheckResult(check, verdict, own.estimate, tuple(results), own.n_seeds, sum(images.values()), *outlooks, text)
+
+
+def _size(estimate: Estimate, smallest: float) -> str:
+    """Return that an effect is too small to matter, where the interval says so."""
+    small = estimate.low > -smallest and estimate.high < smallest
+    return "the interval excludes effects that matter" if small else ""
 
 
 def _judged(results: Sequence[Result], family: Sequence[Result], rules: StatisticsSpec) -> list[Result]:

@@ -58,7 +58,7 @@ def claims(found: Collected) -> Figure:
         _draw(axes, place, row)
     if not rows:
         axes.text(0.5, 0.5, "no claims in the suite: no data", transform=axes.transAxes, ha="center", color=NOTE)
-    axes.set(xlim=(-REACH, REACH), ylim=(max(len(rows), 1) - 0.4, -0.8))
+    axes.set(xlim=(-REACH, REACH), ylim=(max(len(rows), 1) - 0.4, -0.8), xticks=[-REACH, -5, 0, 5, REACH])
     axes.set_yticks(range(len(rows)), [row.label for row in rows])
     for text, row in zip(axes.get_yticklabels(), rows, strict=True):
         text.set_fontsize({"claim": 7, "check": 6}.get(row.kind, 5.2))
@@ -89,10 +89,10 @@ def _check_row(check: CheckResult) -> Row:
 
 def _comparison_row(result: Result, check: CheckResult, look: Look) -> Row:
     own, other = result.comparison.treatment, result.comparison.control
-    arms = f"{look.label('variant', own.variant)} − {look.label('variant', other.variant)}"
-    if own.variant == other.variant:
-        arms = f"{look.label('variant', own.variant)}, {own.part} − {other.part}"
-    label = ", ".join([arms, *_conditions(own, look, check)])
+    names = [look.label("variant", each.variant) for each in (own, other)]
+    if own.part != other.part:
+        names = [f"{name} {each.part.replace('_', ' ')}" for name, each in zip(names, (own, other), strict=True)]
+    label = ", ".join([" − ".join(names), *_conditions(own, look, check)])
     return Row(label, "comparison", result.verdict, result.estimate, check.spec.smallest_effect)
 
 
