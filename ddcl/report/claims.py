@@ -15,7 +15,7 @@ import numpy as np
 
 from ddcl.report.claim_specs import CheckSpec, ClaimSpec, StatisticsSpec
 from ddcl.report.collected import Collected
-from ddcl.report.contrasts import Cells
+from ddcl.report.contrasts import Cells, comparisons
 from ddcl.report.correctness import Correctness
 from ddcl.report.endings import ended_outlook
 from ddcl.report.inference import Estimate, holm
@@ -74,13 +74,23 @@ def judge_claims(found: Collected) -> list[ClaimResult]:
         return []
     rules = StatisticsSpec.model_validate(found.suite["statistics"])
     cells = Cells.of(found, [check for spec in specs.values() for check in spec.checks])
-    evidence = Evidence(found, cells, Correctness(found.results), rules)
+    own = {
+        (name, check.name): comparisons(check, cells)
+        for name, spec in specs.items()
+        for check in spec.checks
+        if check.kind == "cells"
+    }
+    correctness = Correctness(found.results, (each for several in own.values() for each in several))
+    evidence = Evidence(found, cells, own, correctness, rules)
     return [judge(name, spec, evidence) for name, spec in specs.items()]
 
 
 def judge(name: str, spec: ClaimSpec, evidence: Evidence) -> ClaimResult:
     """Return one claim with its verdict."""
-    pools = [(ended_pool_of if check.kind == "ended" else pool)(check, evidence) for check in spec.checks]
+    pools = [
+        ended_pool_of(check, evidence) if check.kind == "ended" else pool(name, check, evidence)
+        for check in spec.checks
+    ]
     level = 1 - evidence.rules.confidence
     checks = []
     for check, own in zip(spec.checks, pools, strict=True):

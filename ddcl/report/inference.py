@@ -59,8 +59,9 @@ def combined(components: Sequence[Component], confidence: float) -> Component:
         return float(stats.t.isf(tail, 1 / inverse_df)) - quantile
 
     fewest, most = min(part.df for part in spread), min(max(part.df for part in spread), MANY)
-    if excess(1 / most) >= 0:  # all components have the same degrees of freedom
-        return Component(total, most)
+    for df, beyond in ((most, excess(1 / most) >= 0), (fewest, excess(1 / fewest) <= 0)):
+        if beyond:  # all components have the same degrees of freedom
+            return Component(total, df)
     return Component(total, 1 / float(optimize.brentq(excess, 1 / most, 1 / fewest)))
 
 

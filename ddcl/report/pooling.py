@@ -9,7 +9,7 @@ import numpy as np
 
 from ddcl.report.claim_specs import CheckSpec, StatisticsSpec
 from ddcl.report.collected import Collected
-from ddcl.report.contrasts import Cells, Comparison, comparisons, missing_arms
+from ddcl.report.contrasts import Cells, Comparison, missing_arms
 from ddcl.report.correctness import Correctness, differences, single_pair
 from ddcl.report.endings import ended_comparisons, ended_pool
 from ddcl.report.inference import Array, Estimate, image_estimate, mcnemar, pooled_estimate
@@ -31,10 +31,11 @@ class Result:
 
 
 class Evidence(NamedTuple):
-    """What claims are judged by."""
+    """What claims are judged by. comparisons: by the names of claim and check."""
 
     found: Collected
     cells: Cells
+    comparisons: dict[tuple[str, str], list[Comparison]]
     correctness: Correctness
     rules: StatisticsSpec
 
@@ -48,9 +49,9 @@ class Pool(NamedTuple):
     note: str
 
 
-def pool(check: CheckSpec, evidence: Evidence) -> Pool:
+def pool(claim: str, check: CheckSpec, evidence: Evidence) -> Pool:
     """Return the comparisons of a check with their effects, and the mean of these effects, paired by seed."""
-    found = comparisons(check, evidence.cells)
+    found = evidence.comparisons[claim, check.name]
     if not found:
         return Pool([], Estimate(np.nan), 0, missing_arms(check, evidence.cells))
     pooled, seeds, note = _poolable(found)
