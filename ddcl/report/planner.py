@@ -38,7 +38,7 @@ def plan_seeds(suite: Suite, results: Path, effect: float, given: Given) -> str:
     wanted = wanted or rules.power
     head = f"seeds per arm to find a difference of {effect:g} points with {100 * wanted:.0f} % power"
     lines = [f"{head} (two-sided t test, {100 * (1 - rules.confidence):.0f} % level):", ""]
-    columns = f"{'sd':>6} {'r':>5} {'unpaired':>9} {'paired':>7} {'test images':>12} {'noise':>7}  sd and r"
+    columns = f"{'sd':>6} {'r':>5} {'unpaired':>9} {'paired':>7} {'test images':>12} {'at %':>6} {'noise':>6}  sd and r"
     lines.append(f"  {'data set':18} {columns}")
     for name, config in suite.dataset_configs.items():
         spread = measured_spread(suite, results, name, rules.planner)
@@ -48,8 +48,9 @@ def plan_seeds(suite: Suite, results: Path, effect: float, given: Given) -> str:
         seeds = [seeds_needed(effect, model, rules.confidence, wanted) for model in models]
         counts = ["many" if each is None else str(each) for each in seeds]
         images = config.n_images.get("test", 0)
-        noise = f"{image_noise(spread.accuracy, images, rules.confidence):7.2f}" if images else f"{'?':>7}"
-        numbers = f"{own_sd:6.2f} {own_r:5.2f} {counts[0]:>9} {counts[1]:>7} {images or '?':>12} {noise}"
+        noise = f"{image_noise(spread.accuracy, images, rules.confidence):.2f}" if images else "?"
+        numbers = f"{own_sd:6.2f} {own_r:5.2f} {counts[0]:>9} {counts[1]:>7} {images or '?':>12}"
+        numbers += f" {spread.accuracy:6.1f} {noise:>6}"
         lines.append(f"  {name:18} {numbers}  {source}")
     return "\n".join([*lines, "", *NOTES])
 
@@ -57,7 +58,7 @@ def plan_seeds(suite: Suite, results: Path, effect: float, given: Given) -> str:
 NOTES = (
     "sd: of an accuracy over seeds, points. r: correlation of two methods over the same seeds. paired: compared",
     "seed by seed. noise: half of the interval of an unpaired difference of two accuracies on so many test images,",
-    "points; more seeds do not shrink it. Paired by image it is smaller: `ddcl claims` measures it.",
+    "points, both at so many percent; more seeds do not shrink it. Paired by image it is smaller (`ddcl claims`).",
 )
 
 
