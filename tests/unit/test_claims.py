@@ -122,7 +122,10 @@ def test_arms_that_differ_in_what_the_claim_is_not_about(key: str, tmp_path: Pat
 
 
 def test_an_arm_that_differs_in_one_comparison_is_not_pooled(tmp_path: Path) -> None:
-    found = linear(tmp_path, planted.plus(3.0))
+    def accuracy(cell: dict[str, Any]) -> float:
+        return planted.plus({"baug": 3.0, "caug": 9.0}[cell["augmentation"]])(cell)
+
+    found = linear(tmp_path, accuracy)
     for run in found.suite["runs"]:
         if (run["variant"], run["augmentation"]) == ("ddcl", "caug"):
             run["epochs"] = 1
@@ -274,7 +277,8 @@ def test_collapse_is_counted_over_pairs_of_runs(tmp_path: Path) -> None:
     assert (healthy.verdict, healthy.estimate.effect) == ("inconclusive", 0.0)
     assert healthy.seeds_needed > 8
     for run in found.runs:
-        run["status"] = "collapsed" if run["variant"] == "ddcl" and run["seed"] < 4 else "ok"
+        bad = run["seed"] < 5 if run["variant"] == "ddcl" else run["seed"] == 4  # of seed 4, both
+        run["status"] = "collapsed" if bad else "ok"
     claim = judged(found, "C8")
     assert claim.headline.estimate.effect == pytest.approx(50.0)
     assert claim.headline.estimate.p == pytest.approx(2 * 0.5**8)
