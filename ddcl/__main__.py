@@ -48,6 +48,26 @@ def _share(text: str) -> float:
     return value
 
 
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return value
+
+
+def _correlation(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 1.0
+    if not -1 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from -1 to below 1, found {text!r}")
+    return value
+
+
 Options = dict[str, Any]
 PATH: Options = {"type": Path}
 RESULTS: Options = {"type": Path, "default": Path("results"), "help": "folder of all results (default: results)"}
@@ -111,7 +131,16 @@ def build_parser() -> argparse.ArgumentParser:
         results=RESULTS,
     )
     verb(verbs.resolve, suite=SUITE, results=RESULTS, check={"action": "store_true", "help": "check only"})
-    verb(verbs.plan, suite=SUITE, data_root=DATA_ROOT, results=RESULTS)
+    verb(
+        verbs.plan,
+        suite=SUITE,
+        data_root=DATA_ROOT,
+        results=RESULTS,
+        effect={"type": _above_zero, "help": "difference of two accuracies to find, points"},
+        sd={"type": _above_zero, "help": "standard deviation of an accuracy over seeds, points (default: measured)"},
+        pairs_correlation={"type": _correlation, "help": "of two methods over the same seeds (default: measured)"},
+        power={"type": _share, "help": "probability of finding it (default: that of config/statistics.yaml)"},
+    )
     verb(verbs.status, suite=SUITE, results=RESULTS)
     verb(verbs.schema)
     verb(
@@ -176,6 +205,7 @@ def build_parser() -> argparse.ArgumentParser:
         results=RESULTS,
     )
     verb(verbs.import_, archive=_name("archive of `ddcl export`") | PATH, results=RESULTS)
+    verb(verbs.claims, results=RESULTS)
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
     verb(verbs.report, results=RESULTS)
     return parser

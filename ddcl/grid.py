@@ -25,6 +25,7 @@ from ddcl.recipes import (
     read_variant,
 )
 from ddcl.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry, has_cell
+from ddcl.report.claim_specs import ClaimSpec, read_claim, read_statistics
 from ddcl.report.specs import FIGURE_NAMES, TableSpec
 from ddcl.yaml_models import BlockConfig, RandomSubsetsConfig, SuiteConfig
 
@@ -61,6 +62,7 @@ class Suite:
         self.labels: dict[str, dict[str, str]] = {"evaluation": {}, "perturbation": {}}
         self.tables: dict[str, TableSpec] = {}
         self.figures: list[str] = []
+        self.claims: dict[str, ClaimSpec] = {}
         self._add(self.config, where)
         names = (name for run in self.runs.values() for name in (run.recipe.dataset, *run.evaluations))
         self.dataset_configs = {name: read_dataset(name) for name in dict.fromkeys(names)}
@@ -105,6 +107,7 @@ class Suite:
             check_name("figure", figure, FIGURE_NAMES, f"{where}: figures")
         self.figures += [figure for figure in config.figures if figure not in self.figures]
         self.tables |= {name: read_table(name) for name in config.tables}
+        self.claims |= {name: read_claim(name) for name in config.claims}
 
     def _add_block(self, block: BlockConfig, config: SuiteConfig, where: str) -> None:
         evaluations = config.evaluations if block.evaluations is None else block.evaluations
@@ -192,6 +195,8 @@ class Suite:
             "figure_variants": self.config.figure_variants,
             "figure_augmentations": self.config.figure_augmentations,
             "table_specs": {name: spec.model_dump() for name, spec in self.tables.items()},
+            "claim_specs": {name: spec.model_dump() for name, spec in self.claims.items()},
+            "statistics": read_statistics().model_dump(),
             "labels": self._all_labels(),
         }
 

@@ -37,12 +37,17 @@ def resolve(args: Namespace) -> None:
 
 
 def plan(args: Namespace) -> None:
-    """Say what a suite costs before anything runs: jobs, GPU hours, disk, and data sets that are missing."""
+    """Say what a suite costs before anything runs; with --effect, how many seeds find a difference."""
     from ddcl.cost import describe
     from ddcl.data.location import data_root
     from ddcl.grid import Suite
 
     suite = Suite.load(_suite_path(args.suite))
+    if args.effect is not None:
+        from ddcl.report.planner import plan_seeds
+
+        print(plan_seeds(suite, args.results, args.effect, (args.sd, args.pairs_correlation, args.power)))
+        return
     print(describe(suite, args.data_root or data_root(suite.config.data_root), args.results))
 
 
@@ -203,6 +208,14 @@ def import_(args: Namespace) -> None:
 
     merged = import_archive(args.archive, args.results)
     print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
+
+
+def claims(args: Namespace) -> None:
+    """Judge the suite's claims: claims.{csv,md,tex}, their checks and comparisons, and macros.tex."""
+    from ddcl.report.render import render_claims
+
+    for name, verdict in render_claims(args.results).items():
+        print(f"{name}: {verdict}")
 
 
 def figure(args: Namespace) -> None:

@@ -16,7 +16,7 @@ from ddcl.report.citation import bibtex
 from ddcl.report.claim_lines import LOOKS, Claim, read_claims
 from ddcl.report.collected import Collected
 from ddcl.report.facts import attention, facts, run_status
-from ddcl.report.figures import FIGURES
+from ddcl.report.figures.registry import FIGURES
 from ddcl.report.html import template, to_html, with_code
 from ddcl.report.printing import Printed, layout
 from ddcl.report.published import read_published

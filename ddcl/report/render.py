@@ -26,10 +26,24 @@ def render_tables(names: Sequence[str], results: Path) -> None:
         write_table_page(layout(frame, spec, found.suite), spec, stem.with_suffix(".html"))
 
 
+def render_claims(results: Path) -> dict[str, str]:
+    """Write claims, their checks and comparisons and macros.tex to `results`/tables; return each claim's verdict."""
+    from ddcl.core.files import write_text
+    from ddcl.report.claim_tables import write_claims
+    from ddcl.report.claims import judge_claims
+    from ddcl.report.macros import macros
+
+    found = Collected.load(results)
+    claims = judge_claims(found)
+    write_claims(claims, results / "tables")
+    write_text(results / "tables" / "macros.tex", macros(found, claims))
+    return {claim.name: claim.verdict for claim in claims}
+
+
 def render_figure(name: str, results: Path) -> None:
     """Write `results`/figures/`name`.{png,pdf}."""
-    from ddcl.report.figures import FIGURES
     from ddcl.report.figures.layout import write_figure
+    from ddcl.report.figures.registry import FIGURES
 
     check_name("figure", name, FIGURES, "ddcl figure")
     found = Collected.load(results)

@@ -9,7 +9,16 @@ from pydantic import Field, model_validator
 from ddcl.core.config import Model
 
 # a test keeps it equal to ddcl.report.figures
-FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts", "ablation_share", "ablation_weight", "published")
+FIGURE_NAMES = (
+    "knn_curves",
+    "robustness",
+    "augmentation",
+    "parts",
+    "ablation_share",
+    "ablation_weight",
+    "published",
+    "claims",
+)
 CLEAN = "none"  # the perturbation that leaves test images as they are
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run
 KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ddcl.report.figures.registry import FIGURES
 
-from ddcl.report.figures import FIGURES
 from ddcl.report.figures.layout import write_figure
 from ddcl.report.html import write_table_page
 from ddcl.report.page import write_page

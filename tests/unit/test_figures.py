@@ -9,14 +9,14 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from ddcl.report.figures.registry import FIGURES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures import FIGURES
 from ddcl.report.figures.layout import write_figure
 from ddcl.report.specs import FIGURE_NAMES
-from tests.unit import synthetic
+from tests.unit import planted, synthetic
 
 Frames = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
 PANELS = {"knn_curves": 2, "robustness": 2, "augmentation": 2, "parts": 2}
@@ -170,3 +170,19 @@ def test_suite_without_linear_or_parts() -> None:
     records = records[(records["evaluation"] == "knn") & (records["part"] == "full")]
     assert "kNN" in draw("robustness", records, histories, plan).axes[0].get_ylabel()
     assert texts(draw("parts", records, histories, plan))[0].strip() == "no data"
+
+
+def test_forest_plot_of_claims(tmp_path: Path) -> None:
+    plan = planted.suite(["C2", "C4", "C7"], ["ddcl", "simsiam"], 3)
+    axes = FIGURES["claims"].draw(planted.results(plan, tmp_path, planted.plus(2.0))).axes[0]
+    rows = [text.get_text() for text in axes.get_yticklabels()]
+    assert rows[:4] == ["C2: supported", "linear, 3 seeds", "DDCL − SimSiam, BAug", "DDCL − SimSiam, CAug"]
+    assert {"C7: not run", "R1 seen, 3 seeds", "R2 unseen, 3 seeds"} <= set(rows)
+    markers = {line.get_ydata()[0]: line for line in axes.lines if line.get_marker() == "o"}
+    assert markers[1].get_color() == "#0072B2"  # the pooled effect, supported
+    assert 2.0 / 0.3 - 2 < markers[1].get_xdata()[0] < 2.0 / 0.3 + 2  # in units of the smallest effect that matters
+    assert [text.get_text() for text in axes.texts].count("not run") == 5
+
+
+def test_a_suite_without_claims_says_so() -> None:
+    assert "no claims in the suite" in texts(draw("claims", *whole()))[0]

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ddcl.report.figures.registry import FIGURES
 from matplotlib.axes import Axes
 
 from ddcl.grid import Suite
 from ddcl.report.cells import CELL, expected_cells
 from ddcl.report.collected import Collected
-from ddcl.report.figures import FIGURES
 from ddcl.report.figures.ablations import series
 from ddcl.report.figures.published import pairs
 from ddcl.report.published import published_table

@@ -53,7 +53,8 @@ def test_default_suite_plans_every_run_once(fresh: Path) -> None:
         "plan": 1,
         "collect": 1,
         "table": 7,
-        "figure": 4,
+        "claims": 1,
+        "figure": 5,
         "report": 1,
     }
 
@@ -137,7 +138,11 @@ class TestAfterARun:
             ends = {"1 of 1 not reached", "1 of 1 no gain"} if table == "convergence" else set()
             assert set(frame["status"]) <= {"ok"} | ends
             assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex", "html"))
-        for figure in ("knn_curves", "robustness", "augmentation", "parts"):
+        claims = pd.read_csv(done_smoke / "results/tables/claims.csv")
+        assert list(claims["claim"]) == [f"C{number}" for number in range(1, 9)]
+        assert set(claims["verdict"]) <= {"inconclusive", "not run"}  # one seed
+        assert "\\DdclBaugLinear" in (done_smoke / "results/tables/macros.tex").read_text()
+        for figure in ("knn_curves", "robustness", "augmentation", "parts", "claims"):
             assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))
         assert "<html" in (done_smoke / "results/report/index.html").read_text()
         done = snakemake(*SMOKE, copy=done_smoke)
@@ -147,12 +152,12 @@ class TestAfterARun:
         ("file", "old", "new", "again", "stays"),
         [
             # what is drawn: a colour, a label
-            ("ddcl/report/figures/layout.py", '"#', '"#0', {"figure": 4}, TRAINING | EVALUATION | {"collect"}),
+            ("ddcl/report/figures/layout.py", '"#', '"#0', {"figure": 5}, TRAINING | EVALUATION | {"collect"}),
             (
                 "config/variants/small/ddcl.yaml",
                 "label: DDCL",
                 "label: D",
-                {"plan": 1, "table": 7},
+                {"plan": 1, "table": 7, "claims": 1},
                 TRAINING | EVALUATION,
             ),
             # how it is shown: a template, the paper's recipe that others are compared with

@@ -261,4 +261,5 @@ def targets():
             "results/figures/{figure}.{ext}", figure=SUITE.figures, ext=["png", "pdf"]
         ),
         "results/report/index.html",
+        *(CLAIMS if SUITE.claims else []),
     ]

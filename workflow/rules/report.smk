@@ -4,10 +4,21 @@ FRAMES = multiext(
 )
 
 
+CLAIMS = [
+    "results/tables/claims.csv",
+    "results/tables/claims.md",
+    "results/tables/claims.tex",
+    "results/tables/claim_checks.csv",
+    "results/tables/claim_comparisons.csv",
+    "results/tables/macros.tex",
+]
+
+
 localrules:
     plan,
     collect,
     table,
+    claims,
     figure,
     report,
 
@@ -76,6 +87,28 @@ rule table:
         "exec python -m ddcl table {wildcards.table} > {log} 2>&1"
 
 
+# Also reads the predictions beside the records.
+rule claims:
+    input:
+        FRAMES,
+    output:
+        report(
+            "results/tables/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"table": "claims", "format": "csv"},
+        ),
+        CLAIMS[1:],
+    log:
+        "results/logs/claims.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=report_digest(),
+    shell:
+        "exec python -m ddcl claims > {log} 2>&1"
+
+
 rule figure:
     input:
         FRAMES,
@@ -103,6 +136,7 @@ rule report:
         FRAMES,
         expand("results/tables/{table}.csv", table=SUITE.tables),
         expand("results/figures/{figure}.png", figure=SUITE.figures),
+        CLAIMS if SUITE.claims else [],
     output:
         report(
             "results/report/index.html",

@@ -1,0 +1,339 @@
+"""Each verdict from planted effects: for and against the claim, too little evidence, none, and other protocols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ddcl.core.errors import UserError
+from ddcl.evaluate.record import predictions_path
+from ddcl.evaluate.store import evaluation_folder
+from ddcl.recipes import CONFIG_DIR
+from ddcl.report.claim_specs import read_claim
+from ddcl.report.claim_tables import (
+    CLAIMS,
+    COMPARISONS,
+    claim_frame,
+    comparison_frame,
+    to_latex,
+    to_markdown,
+    write_claims,
+)
+from ddcl.report.claims import CheckResult, ClaimResult, judge_claims
+from ddcl.report.collect import run_folder
+from ddcl.report.collected import Collected
+from ddcl.report.verdicts import of_claim
+from tests.unit import planted
+
+NAMES = [f"C{number}" for number in range(1, 9)]
+
+
+def judged(found: Collected, name: str) -> ClaimResult:
+    return next(claim for claim in judge_claims(found) if claim.name == name)
+
+
+def check(claim: ClaimResult, name: str) -> CheckResult:
+    return next(each for each in claim.checks if each.spec.name == name)
+
+
+def linear(tmp_path: Path, accuracy: planted.Accuracy, seeds: int = 4, **values: Any) -> Collected:
+    """DDCL and SimSiam, and claim C2."""
+    plan = planted.suite(["C2"], ["ddcl", "simsiam"], seeds, **values)
+    return planted.results(plan, tmp_path, accuracy)
+
+
+def test_every_claim_is_data() -> None:
+    assert sorted(path.stem for path in (CONFIG_DIR / "claims").glob("*.yaml")) == NAMES
+    for name in NAMES:
+        assert any(each.decides for each in read_claim(name).checks)
+
+
+def test_supported(tmp_path: Path) -> None:
+    claim = judged(linear(tmp_path, planted.plus(3.0)), "C2")
+    assert claim.verdict == "supported"
+    own = check(claim, "linear")
+    assert own.estimate.low < 3.0 < own.estimate.high
+    assert own.estimate.low > 0
+    assert own.estimate.method == "seeds and images (two-way, Cochran)"
+    assert (own.n_seeds, own.n_images, len(own.results)) == (4, planted.N, 2)
+    assert [each.verdict for each in own.results] == ["supported", "supported"]
+
+
+def test_contradicted(tmp_path: Path) -> None:
+    claim = judged(linear(tmp_path, planted.plus(-3.0)), "C2")
+    assert claim.verdict == "contradicted"
+    assert claim.headline.estimate.high < 0
+
+
+def test_underpowered(tmp_path: Path) -> None:
+    own = judged(linear(tmp_path, planted.plus(0.3, noise=0.02), seeds=3), "C2").headline
+    assert own.verdict == "inconclusive"
+    assert own.estimate.low < 0 < own.estimate.high
+    assert own.detectable > own.spec.smallest_effect
+    assert own.seeds_needed > 3
+
+
+def test_one_seed_is_never_enough(tmp_path: Path) -> None:
+    own = judged(linear(tmp_path, planted.plus(5.0), seeds=1), "C2").headline
+    assert own.verdict == "inconclusive"
+    assert own.estimate.low > 0  # over images
+    assert own.estimate.method == "images (bootstrap)"
+    assert "one seed" in own.note
+    assert "McNemar" in own.results[0].estimate.method
+    assert own.results[0].estimate.p < 0.001
+    assert own.results[0].verdict == "inconclusive"
+
+
+def test_not_run(tmp_path: Path) -> None:
+    plan = planted.suite(["C2", "C7", "C8"], ["ddcl"], 2)
+    claims = {claim.name: claim for claim in judge_claims(planted.results(plan, tmp_path, planted.base))}
+    assert {claim.verdict for claim in claims.values()} == {"not run"}
+    assert "variants simsiam" in claims["C2"].headline.note
+    assert "ddcl_preg" in claims["C8"].headline.note
+    assert np.isnan(claims["C2"].headline.estimate.effect)
+
+
+def test_what_was_never_evaluated_is_said(tmp_path: Path) -> None:
+    plan = planted.suite(["C7"], ["ddcl", "simsiam"], 2)
+    assert "evaluation diagnostics" in judged(planted.results(plan, tmp_path, planted.base), "C7").headline.note
+
+
+def test_only_another_protocol_was_run(tmp_path: Path) -> None:
+    claim = judged(linear(tmp_path, planted.plus(3.0), evaluations=["knn"]), "C2")
+    assert claim.verdict == "protocol differs"
+    assert claim.headline.results[0].estimate.effect == pytest.approx(3.0, abs=1.0)
+    assert "evaluated by knn" in claim.headline.results[0].note
+    assert check(claim, "knn").verdict == "supported"  # reported, not decisive
+
+
+@pytest.mark.parametrize("key", ["epochs", "batch_size", "backbone"])
+def test_arms_that_differ_in_what_the_claim_is_not_about(key: str, tmp_path: Path) -> None:
+    found = linear(tmp_path, planted.plus(3.0))
+    for run in found.suite["runs"]:
+        if run["variant"] == "ddcl":
+            run[key] = "other"
+    claim = judged(found, "C2")
+    assert claim.verdict == "protocol differs"
+    assert f"{key.replace('_', ' ')} other and" in claim.headline.results[0].note
+
+
+def test_an_arm_that_differs_in_one_comparison_is_not_pooled(tmp_path: Path) -> None:
+    def accuracy(cell: dict[str, Any]) -> float:
+        return planted.plus({"baug": 3.0, "caug": 9.0}[cell["augmentation"]])(cell)
+
+    found = linear(tmp_path, accuracy)
+    for run in found.suite["runs"]:
+        if (run["variant"], run["augmentation"]) == ("ddcl", "caug"):
+            run["epochs"] = 1
+    own = judged(found, "C2").headline
+    assert own.verdict == "supported"
+    assert [each.verdict for each in own.results] == ["supported", "protocol differs"]
+    assert own.estimate.effect == pytest.approx(own.results[0].estimate.effect)
+
+
+def test_a_comparison_that_says_the_opposite_keeps_the_claim_open(tmp_path: Path) -> None:
+    def accuracy(cell: dict[str, Any]) -> float:
+        return planted.plus({"baug": 9.0, "caug": -3.0}[cell["augmentation"]], 0.001)(cell)
+
+    own = judged(linear(tmp_path, accuracy, seeds=6), "C2").headline
+    assert [each.verdict for each in own.results] == ["supported", "contradicted"]
+    assert own.verdict == "inconclusive"
+
+
+def test_a_lost_record_is_named_and_not_averaged_away(tmp_path: Path) -> None:
+    found = linear(tmp_path, planted.plus(3.0))
+    lost = {"variant": "simsiam", "augmentation": "baug", "seed": 1, "evaluation": "linear"}
+    own = judged(planted.changed(found, lost, value=np.nan, n=0, status="missing"), "C2").headline
+    assert own.results[0].note == "seed 1: simsiam/baug missing"
+    assert own.results[0].comparison.seeds == (0, 2, 3)
+    assert own.results[1].note == ""
+    assert own.n_seeds == 3  # those that all comparisons have
+    assert "1 with lost seeds" in own.note
+    empty = Collected(found.suite, found.records.iloc[:0], found.histories, found.runs, found.results)
+    assert judged(empty, "C2").verdict == "not run"
+
+
+def test_a_collapsed_run_counts_and_is_said(tmp_path: Path) -> None:
+    found = linear(tmp_path, planted.plus(3.0))
+    bad = {"variant": "ddcl", "augmentation": "caug", "seed": 2}
+    own = judged(planted.changed(found, bad, status="collapsed"), "C2").headline
+    assert own.results[1].note == "seed 2: ddcl/caug collapsed, counted"
+    assert own.results[1].comparison.seeds == (0, 1, 2, 3)
+
+
+def test_without_predictions_seeds_decide(tmp_path: Path) -> None:
+    plan = planted.suite(["C2"], ["ddcl", "simsiam"], 4)
+    own = judged(planted.results(plan, tmp_path, planted.plus(3.0), predictions=False), "C2").headline
+    assert own.estimate.method == "seeds (t)"
+    assert "no predictions" in own.results[0].note
+    assert own.verdict == "supported"
+
+
+def test_predictions_of_another_record_are_refused(tmp_path: Path) -> None:
+    found = linear(tmp_path, planted.plus(3.0))
+    with pytest.raises(UserError, match="top1/full/none gives"):
+        judge_claims(planted.changed(found, {"variant": "ddcl", "seed": 0, "evaluation": "linear"}, value=0.5))
+
+
+def test_predictions_lie_where_the_evaluation_puts_them(tmp_path: Path) -> None:
+    found = linear(tmp_path, planted.base, seeds=1)
+    run = found.suite["runs"][0]
+    assert predictions_path(evaluation_folder(run_folder(tmp_path, run), "digits") / "linear.json").exists()
+
+
+# --- the other claims
+
+
+def test_convergence(tmp_path: Path) -> None:
+    plan = planted.suite(["C1"], ["ddcl", "simsiam"], 4)
+    found = planted.results(plan, tmp_path, planted.base)
+    for gain, verdict in ((0.5, "supported"), (-0.3, "contradicted")):
+        curves = planted.histories(plan, {"ddcl": gain})
+        claim = judged(Collected(plan, found.records, curves, found.runs, tmp_path), "C1")
+        assert claim.verdict == verdict
+        assert [each.verdict for each in claim.checks] == [verdict, verdict]
+    assert check(claim, "epochs").estimate.effect < 0  # more epochs, though "lower" is the claim's direction
+
+
+def test_a_curve_that_never_gets_there_counts_as_its_last_epoch(tmp_path: Path) -> None:
+    plan = planted.suite(["C1"], ["ddcl", "simsiam"], 3)
+    found = planted.results(plan, tmp_path, planted.base)
+    curves = planted.histories(plan, {"ddcl": -0.95})
+    own = check(judged(Collected(plan, found.records, curves, found.runs, tmp_path), "C1"), "epochs")
+    assert own.estimate.effect < -20
+    assert "ddcl/baug not reached, counted" in own.results[0].note
+
+
+def test_seen_and_unseen_distortions_are_not_pooled(tmp_path: Path) -> None:
+    def accuracy(cell: dict[str, Any]) -> float:
+        unseen = cell["augmentation"] == "baug" and cell["perturbation"] == "color_rotate"
+        return planted.plus(-4.0 if unseen else 4.0)(cell)
+
+    plan = planted.suite(["C4"], ["ddcl", "simsiam"], 4)
+    claim = judged(planted.results(plan, tmp_path, accuracy), "C4")
+    assert check(claim, "seen").verdict == "supported"
+    assert check(claim, "unseen").verdict == "contradicted"
+    assert claim.verdict == "contradicted"  # a general claim needs both
+    note = claim_frame([claim]).iloc[0]["note"]
+    assert "seen: supported" in note
+    assert "unseen: contradicted" in note
+
+
+def test_a_difference_of_differences(tmp_path: Path) -> None:
+    plan = planted.suite(["C5"], ["ddcl", "simsiam"], 4)
+    alike = judged(planted.results(plan, tmp_path / "a", planted.plus(3.0)), "C5").headline
+    assert abs(alike.estimate.effect) < 0.6  # 3 points better after both augmentations: as sensitive
+    robust = judged(planted.results(plan, tmp_path / "b", planted.plus(3.0, variant="ddcl", augmentation="caug")), "C5")
+    assert robust.headline.estimate.effect == pytest.approx(3.0, abs=0.6)
+    assert robust.verdict == "supported"
+    assert len(robust.headline.results[0].comparison.terms) == 4
+
+
+def test_dvr_is_useful_only_against_controls_of_width(tmp_path: Path) -> None:
+    subsets = {"random_subsets": {"draws": 2, "dir_frac": 0.8}}
+    plan = planted.suite(["C6"], ["ddcl", "simsiam"], 4, **subsets)
+
+    def accuracy(cell: dict[str, Any]) -> float:  # the whole is better than DIR and than as many random columns
+        return planted.plus(3.0 if cell["part"] == "full" else 0.0, variant=cell["variant"])(cell)
+
+    confounded = judged(planted.results(plan, tmp_path / "a", accuracy), "C6")
+    assert check(confounded, "whole").verdict == "supported"
+    assert confounded.verdict != "supported"
+    useful = judged(planted.results(plan, tmp_path / "b", planted.plus(4.0, variant="ddcl", part="dvr")), "C6")
+    assert check(useful, "alone").verdict == "supported"
+    assert useful.verdict == "supported"
+    assert useful.headline.spec.name == "alone"
+
+
+def test_diagnostics_are_judged_by_seeds(tmp_path: Path) -> None:
+    plan = planted.suite(["C7"], ["ddcl", "simsiam"], 4, random_subsets={"draws": 2, "dir_frac": 0.8})
+    metrics = ["mean_abs_cosine", "invariance", "readout_angle"]
+    rows = []
+    for run in plan["runs"]:
+        parts = ["dir", "dvr"] if run["variant"] == "ddcl" else ["random_dvr"]
+        target = {"eval_dataset": "digits", "evaluation": "diagnostics", "perturbations": ["none"]}
+        run["targets"] = [target | {"parts": parts, "metrics": metrics}]
+        for part in parts:
+            for metric in metrics:
+                good = (part == "dvr") != (metric == "mean_abs_cosine")
+                keys = {name: run[name] for name in ("dataset", "variant", "augmentation", "seed")} | {"part": part}
+                keys |= {"evaluation": "diagnostics", "eval_dataset": "digits", "perturbation": "none"}
+                noise = 0.01 * np.sin(7 * run["seed"] + len(part))
+                rows.append(keys | {"metric": metric, "value": 0.2 + 0.5 * good + noise, "n": 0, "status": "ok"})
+    claim = judged(Collected(plan, pd.DataFrame(rows), pd.DataFrame(), [], tmp_path), "C7")
+    assert claim.verdict == "supported"
+    assert {each.estimate.method for each in claim.checks} == {"seeds (t)"}
+    assert check(claim, "varies").estimate.effect == pytest.approx(0.5, abs=0.02)
+
+
+def test_collapse_is_counted_over_pairs_of_runs(tmp_path: Path) -> None:
+    plan = planted.suite(["C8"], ["ddcl", "ddcl_preg"], 8)
+    found = planted.results(plan, tmp_path, planted.base, predictions=False)
+    healthy = judged(found, "C8").headline
+    assert (healthy.verdict, healthy.estimate.effect) == ("inconclusive", 0.0)
+    assert healthy.seeds_needed > 8
+    for run in found.runs:
+        bad = run["seed"] < 5 if run["variant"] == "ddcl" else run["seed"] == 4  # of seed 4, both
+        run["status"] = "collapsed" if bad else "ok"
+    claim = judged(found, "C8")
+    assert claim.headline.estimate.effect == pytest.approx(50.0)
+    assert claim.headline.estimate.p == pytest.approx(2 * 0.5**8)
+    assert claim.verdict == "supported"
+    found.runs[0]["status"] = "missing"
+    assert "missing" in judged(found, "C8").headline.results[0].note
+
+
+def test_conjunctions_and_alternatives() -> None:
+    yes, no, open_ = ("supported", 1.0, 0.01), ("contradicted", -1.0, 0.01), ("inconclusive", 1.0, 0.5)
+    absent, other = ("not run", np.nan, np.nan), ("protocol differs", 1.0, np.nan)
+    assert of_claim([yes, yes], "all", 0.05) == "supported"
+    assert of_claim([yes, absent], "all", 0.05) == "supported"
+    assert of_claim([yes, open_], "all", 0.05) == "inconclusive"
+    assert of_claim([yes, no], "all", 0.05) == "contradicted"
+    assert of_claim([open_, yes], "any", 0.05) == "supported"
+    assert of_claim([no, yes], "any", 0.05) == "supported"
+    assert of_claim([open_, ("supported", 1.0, 0.03)], "any", 0.05) == "inconclusive"  # 0.06 after Holm
+    assert of_claim([no, no], "any", 0.05) == "contradicted"
+    assert of_claim([no, open_], "any", 0.05) == "inconclusive"
+    assert of_claim([absent, other], "all", 0.05) == "protocol differs"
+    assert of_claim([absent], "any", 0.05) == "not run"
+
+
+# --- files
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Collected:
+    """All eight claims, on four variants."""
+    plan = planted.suite(NAMES, ["ddcl", "simsiam", "ddcl_preg", "ddcl_w0"], 3)
+    return planted.results(plan, tmp_path_factory.mktemp("everything"), planted.plus(3.0))
+
+
+def test_the_files_have_every_claim_and_comparison(everything: Collected, tmp_path: Path) -> None:
+    claims = judge_claims(everything)
+    write_claims(claims, tmp_path)
+    frame = pd.read_csv(tmp_path / "claims.csv")
+    assert list(frame.columns) == CLAIMS
+    assert list(frame["claim"]) == NAMES
+    assert frame["statement"].str.len().min() > 20
+    again = pd.read_csv(tmp_path / "claim_comparisons.csv")
+    assert list(again.columns) == COMPARISONS
+    assert len(again) == sum(len(each.results) for claim in claims for each in claim.checks) > 20
+    pd.testing.assert_series_equal(again["effect"], comparison_frame(claims)["effect"], rtol=1e-4)
+    checks = pd.read_csv(tmp_path / "claim_checks.csv")
+    assert len(checks) == sum(len(read_claim(name).checks) for name in NAMES)
+    text = to_markdown(claims)
+    assert all(f"**{name}**" in text for name in NAMES)
+    assert len({line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("|")}) == 1
+    assert to_latex(claims).count(r"\\") == 1 + len(NAMES)
+
+
+def test_a_family_shares_its_correction(everything: Collected) -> None:
+    own = check(judged(everything, "C4"), "seen")
+    p, adjusted = [each.estimate.p for each in own.results], [each.p_holm for each in own.results]
+    assert min(adjusted) == pytest.approx(min(1.0, len(p) * min(p)))
+    assert all(after >= before for before, after in zip(p, adjusted, strict=True))

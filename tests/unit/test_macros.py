@@ -1,0 +1,63 @@
+"""LaTeX commands: their names, numbers, intervals, and collisions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ddcl.core.errors import UserError
+from ddcl.report.claims import judge_claims
+from ddcl.report.collected import Collected
+from ddcl.report.inference import seed_estimate
+from ddcl.report.macros import command_name, macros
+from tests.unit import planted
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Collected:
+    plan = planted.suite(["C2"], ["ddcl", "simsiam"], 3)
+    return planted.results(plan, tmp_path_factory.mktemp("macros"), planted.plus(2.0))
+
+
+def commands(found: Collected) -> dict[str, str]:
+    text = macros(found, judge_claims(found))
+    return dict(re.findall(r"^\\newcommand\{\\(\w+)\}\{(.*)\}$", text, re.MULTILINE))
+
+
+def test_names_have_letters_only() -> None:
+    assert command_name("ddcl", "baug", "linear") == "DdclBaugLinear"
+    assert command_name("ddcl_f50", "caug_plus", "knn200") == "DdclFFiveZeroCaugPlusKnnTwoZeroZero"
+    assert command_name("claim", "C4", "seen") == "ClaimCFourSeen"
+
+
+def test_every_headline_number_with_n_and_interval(found: Collected) -> None:
+    own = commands(found)
+    assert {"DdclBaugLinear", "DdclCaugKnn", "SimsiamBaugLinear", "ClaimCTwoVerdict", "ClaimCTwoLinear"} <= set(own)
+    assert all(name.isalpha() for name in own)
+    records = found.records
+    rows = records[(records["variant"] == "ddcl") & (records["augmentation"] == "baug") & (records["part"] == "full")]
+    rows = rows[(rows["evaluation"] == "linear") & (rows["perturbation"] == "none")]
+    values = 100 * rows["value"].to_numpy()
+    interval = seed_estimate(values, 0.95)
+    expected = rf"{values.mean():.1f} (95\,\% CI {interval.low:.1f} to {interval.high:.1f}, $n=3$)"
+    assert own["DdclBaugLinear"] == expected
+    assert own["ClaimCTwoVerdict"] in ("supported", "inconclusive")
+
+
+def test_one_seed_and_lost_seeds_are_said(found: Collected, tmp_path: Path) -> None:
+    plan = planted.suite([], ["ddcl"], 1)
+    alone = commands(planted.results(plan, tmp_path, planted.base))["DdclBaugLinear"]
+    assert re.fullmatch(r"80\.0 \(95\\,\\% CI 78\.2 to 81\.7, \$n=1\$, 2000 images\)", alone)
+    lost = {"variant": "ddcl", "augmentation": "baug", "seed": 1}
+    own = commands(planted.changed(found, lost, value=np.nan, status="missing"))
+    assert "$n=2$ of 3" in own["DdclBaugLinear"]
+
+
+def test_two_numbers_with_one_name_are_an_error(found: Collected) -> None:
+    records = found.records.replace({"variant": {"simsiam": "dd_cl"}}).replace({"variant": {"ddcl": "ddCl"}})
+    again = Collected(found.suite, records.replace({"variant": {"ddCl": "Dd_cl"}}), found.histories, [], found.results)
+    with pytest.raises(UserError, match="DdClBaugLinear"):
+        macros(again, [])
