@@ -21,6 +21,7 @@ COMPARISONS += ["part", "metric", "effect", "ci_low", "ci_high", "ci_method", "p
 COMPARISONS += ["verdict", "note", "check", "eval_dataset", "unit"]
 HEADERS = ["claim", "", "verdict", "effect (95 % CI)", "seeds", "detectable", "seeds needed", "note"]
 MORE_IMAGES = "more test images"
+NAMING = ("part", "augmentation", "metric")
 
 
 def claim_frame(claims: list[ClaimResult]) -> pd.DataFrame:
@@ -80,8 +81,8 @@ def comparison_frame(claims: list[ClaimResult]) -> pd.DataFrame:
 
 
 def _named(own: Any, other: Any) -> str:
-    """Return a variant, with the part or augmentation where the arms differ in it: ``ddcl (dvr)``."""
-    differing = [getattr(own, key) for key in ("part", "augmentation") if getattr(own, key) != getattr(other, key)]
+    """Return a variant, with the part, augmentation or metric where the arms differ in it: ``ddcl (dvr)``."""
+    differing = [getattr(own, key) for key in NAMING if getattr(own, key) != getattr(other, key)]
     return f"{own.variant} ({', '.join(differing)})" if differing else str(own.variant)
 
 

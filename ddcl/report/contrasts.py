@@ -88,7 +88,7 @@ class Cells:
         """Return the planned cells of the evaluations and metrics that the checks name, measured or not."""
         cells = cls()
         evaluations = {name for check in checks for name in (*check.evaluation, *check.instead)}
-        metrics = {"top1"} | {name for check in checks for keys in check.over for name in keys.get("metric", [])}
+        metrics = {"top1"} | {name for check in checks for name in _metrics(check)}
         for run in found.suite["runs"]:
             cells.runs.setdefault((run["dataset"], run["variant"], run["augmentation"]), run)
             for target in run["targets"]:
@@ -129,6 +129,15 @@ class Cells:
                 value = 1.0 if row["status"] == NOT_REACHED else value / run["epochs"]
             place = ("full", MONITOR, row["eval_dataset"], "none", row["metric"])
             self._add({name: row[name] for name in RUN}, place, Measured(value, row["status"], 0))
+
+
+def _metrics(check: CheckSpec) -> Iterator[str]:
+    """Yield the metrics that a check names."""
+    for keys in check.over:
+        yield from keys.get("metric", [])
+    for cell in (cell for pair in check.pairs for cell in (pair.treatment, pair.control)):
+        if "metric" in cell:
+            yield cell["metric"]
 
 
 def comparisons(check: CheckSpec, cells: Cells) -> list[Comparison]:

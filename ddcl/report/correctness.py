@@ -60,14 +60,15 @@ class Correctness:
         return evaluation_folder(run_folder(self.results, run), place[4]) / f"{place[5]}_predictions.npz"
 
     def _read(self, place: Place, names: Iterable[str]) -> dict[str, Shares]:
-        """Return the shares of those names that the file has; none where there is no file."""
+        """Return the shares of those names that the file has; none without a file of classes."""
         path = self._path(place)
         if not path.exists():
             return {}
         try:
             with np.load(path) as archive:
-                labels = archive["labels"]
-                return {name: Shares.of(archive[name] == labels) for name in names if name in archive}
+                there = [name for name in names if name in archive]  # other evaluations store other things
+                labels = archive["labels"] if there else None
+                return {name: Shares.of(archive[name] == labels) for name in there}
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{path}: cannot be read as predictions ({error})") from None
 

@@ -251,7 +251,7 @@ def test_dvr_is_useful_only_against_controls_of_width(tmp_path: Path) -> None:
 
 def test_diagnostics_are_judged_by_seeds(tmp_path: Path) -> None:
     plan = planted.suite(["C7"], ["ddcl", "simsiam"], 4, random_subsets={"draws": 2, "dir_frac": 0.8})
-    metrics = ["mean_abs_cosine", "invariance", "readout_angle"]
+    metrics = ["mean_abs_cosine", "mean_abs_cosine_shuffled", "invariance", "readout_angle"]
     rows = []
     for run in plan["runs"]:
         parts = ["dir", "dvr"] if run["variant"] == "ddcl" else ["random_dvr"]
@@ -260,13 +260,17 @@ def test_diagnostics_are_judged_by_seeds(tmp_path: Path) -> None:
         for part in parts:
             for metric in metrics:
                 good = (part == "dvr") != (metric == "mean_abs_cosine")
+                noise = 0.01 * np.sin(7 * run["seed"] + len(part + metric))
                 keys = {name: run[name] for name in ("dataset", "variant", "augmentation", "seed")} | {"part": part}
                 keys |= {"evaluation": "diagnostics", "eval_dataset": "digits", "perturbation": "none"}
-                noise = 0.01 * np.sin(7 * run["seed"] + len(part))
-                rows.append(keys | {"metric": metric, "value": 0.2 + 0.5 * good + noise, "n": 0, "status": "ok"})
+                rows.append(keys | {"metric": metric, "value": 0.2 + 0.5 * good + noise, "n": 9, "status": "ok"})
+        path = evaluation_folder(run_folder(tmp_path, run), "digits") / "diagnostics_predictions.npz"
+        path.parent.mkdir(parents=True)
+        np.savez(path, images=np.arange(9))  # no classes
     claim = judged(Collected(plan, pd.DataFrame(rows), pd.DataFrame(), [], tmp_path), "C7")
     assert claim.verdict == "supported"
     assert {each.estimate.method for each in claim.checks} == {"seeds (t)"}
+    assert comparison_frame([claim]).iloc[0]["control"] == "ddcl (mean_abs_cosine_shuffled)"
     assert check(claim, "varies").estimate.effect == pytest.approx(0.5, abs=0.02)
 
 

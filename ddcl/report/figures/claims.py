@@ -90,8 +90,10 @@ def _check_row(check: CheckResult) -> Row:
 def _comparison_row(result: Result, check: CheckResult, look: Look) -> Row:
     own, other = result.comparison.treatment, result.comparison.control
     names = [look.label("variant", each.variant) for each in (own, other)]
-    if own.part != other.part:
-        names = [f"{name} {each.part.replace('_', ' ')}" for name, each in zip(names, (own, other), strict=True)]
+    for key in ("part", "metric"):
+        if getattr(own, key) != getattr(other, key):
+            words = (str(getattr(each, key)).replace("_", " ") for each in (own, other))
+            names = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
     label = ", ".join([" − ".join(names), *_conditions(own, look, check)])
     return Row(label, "comparison", result.verdict, result.estimate, check.spec.smallest_effect)
 
