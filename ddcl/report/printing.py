@@ -26,6 +26,7 @@ METRIC_LABELS = {
     "top1_best_test_epoch": "top-1, best test epoch",
     "relative_drop": "relative drop",
     "change": "change",
+    "full_minus": "full − part",
     "published": "published",
     "difference": "difference",
     "knn_auc": "area (%)",

@@ -56,10 +56,11 @@ class TableSpec(Model):
     mean_over: list[Literal["perturbation"]] = Field(
         default_factory=list, description="average over these keys per run, such as over all common corruptions"
     )
-    derive: list[Literal["relative_drop", "change"]] = Field(
+    derive: list[Literal["relative_drop", "change", "full_minus"]] = Field(
         default_factory=list,
         description="metrics computed per run before averaging. relative_drop: 1 - value / clean value. change: value "
-        "minus the value of the same variant and seed under reference_augmentation",
+        "minus the value of the same variant and seed under reference_augmentation. full_minus: value of all features "
+        "minus the part's",
     )
     reference_augmentation: str | None = Field(default=None, description="what `change` is measured against")
     reference_variant: dict[str, str] = Field(
