@@ -41,8 +41,8 @@ def test_factors_are_independent_and_cover_their_ranges() -> None:
     factors = draw_factors(6000, 0, "train")
     correlation = np.corrcoef(np.stack(list(factors.values())))
     assert np.abs(correlation - np.eye(len(factors))).max() < 0.05
-    assert factors["angle_deg"].min() < -179
-    assert factors["angle_deg"].max() > 179
+    assert -30 <= factors["angle_deg"].min() < -29.8
+    assert 29.8 < factors["angle_deg"].max() < 30
     assert sorted(set(factors["texture"])) == [0, 1, 2, 3]
 
 
@@ -98,4 +98,4 @@ def test_prepared_with_factors_that_are_checked(tmp_path: Path, monkeypatch: pyt
     assert read_factors(path, {"splits": {"test": {"n": 30}}}, "test") == {}
 
 
-IMAGES_SHA256 = "727fc70bdfc297665bb141a63ca0c74d8af419cfd0512ad4c5b7a75236c75534"
+IMAGES_SHA256 = "ad024149222e2fd40bd29d1ce88346b6a9ca370a7ef5b7dd51184f0794f56e27"

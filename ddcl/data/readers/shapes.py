@@ -1,7 +1,8 @@
 """Shapes: images that are drawn by code from a seed, so that every factor of every image is known.
 
 Each has one shape (the class) with a texture, a colour, a position, an angle and a scale, all independent, on
-grey. No shape has a symmetry: the angle is seen over the whole circle, and a mirrored shape is another one.
+grey. They stand more or less upright, as things in photographs do, so a rotation can be seen; and no shape has a
+symmetry, so it can be seen over the whole circle, and a mirrored shape is another one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ SUBPIXELS = 4  # per side of a pixel: an edge has 16 levels
 CHUNK_IMAGES = 250  # drawn at once
 RADIUS_FRAC = (0.22, 0.36)  # scale: the shape's half size, in sides
 OFFSET_FRAC = 0.14  # the centre's distance from the image's, at most, per axis, in sides
+ANGLE_DEG_MAX = 30.0  # a third of what CAug rotates by: rotated images can be told from those that were so before
 GREY = (0.10, 0.45)  # of the background
 SATURATION, VALUE, DARK = 0.75, 0.95, 0.45  # of the colour; and what textures multiply it with where they are dark
 PERIOD = 0.5  # of textures, in half sizes of the shape
@@ -83,7 +85,7 @@ def draw_factors(n: int, seed: int, split: str) -> dict[str, Array]:
     """Return the factors of n images, each [n] and independent of the others.
 
     shape: 0 … 5, as often as each other. texture: 0 plain, 1 stripes, 2 checks, 3 dots. hue: turns, [0, 1).
-    x, y: the centre, in sides from the image's, to the right and down. angle_deg: [-180, 180), counter-clockwise.
+    x, y: the centre, in sides from the image's, to the right and down. angle_deg: [-30, 30), counter-clockwise.
     scale: half size, in sides. grey: of the background, in [0, 1].
     """
     rng = np.random.Generator(np.random.PCG64(derive("shapes", seed, split)))
@@ -95,7 +97,7 @@ def draw_factors(n: int, seed: int, split: str) -> dict[str, Array]:
         "hue": u[1],
         "x": (2 * u[2] - 1) * OFFSET_FRAC,
         "y": (2 * u[3] - 1) * OFFSET_FRAC,
-        "angle_deg": 360 * u[4] - 180,
+        "angle_deg": (2 * u[4] - 1) * ANGLE_DEG_MAX,
         "scale": RADIUS_FRAC[0] + (RADIUS_FRAC[1] - RADIUS_FRAC[0]) * u[5],
         "grey": GREY[0] + (GREY[1] - GREY[0]) * u[6],
     }
