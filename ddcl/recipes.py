@@ -222,7 +222,8 @@ def read_perturbations(name: str, draws: int = 1) -> dict[str, tuple[str, Pertur
         member = f"{name}.{'_'.join(map(str, values))}"
         item = _complete(OpRecipe(op=op, settings=dict(zip(lists, values, strict=True))), {}, str(path))
         recipe = PerturbationRecipe(perturbation=member, ops=[item], draws=1)
-        found[member] = (" ".join(map(str, values)).replace("_", " "), recipe)
+        text = " ".join(map(str, values)).replace("_", " ")
+        found[member] = (text if any(isinstance(own, str) for own in values) else f"{config.label} {text}", recipe)
     return found
 
 

@@ -58,6 +58,8 @@ def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
     added = [relative_drop(chosen, cells)] if "relative_drop" in spec.derive else []
     if "change" in spec.derive and spec.reference_augmentation is not None:
         added.append(change(chosen, cells, spec.reference_augmentation))
+    if "full_minus" in spec.derive:
+        added.append(full_minus(chosen, cells))
     return pd.concat([chosen, *added], ignore_index=True)
 
 
@@ -124,3 +126,10 @@ def change(chosen: pd.DataFrame, cells: pd.DataFrame, augmentation: str) -> pd.D
     others = chosen[~chosen["augmentation"].isin([augmentation, CLEAN])]
     paired = _against(others, reference, keys)
     return paired.assign(metric="change", value=paired["value"] - paired["value_reference"])
+
+
+def full_minus(chosen: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the value of all features minus that of the part, of the same run: what the other columns add."""
+    whole, parts = cells[cells["part"] == "full"], chosen[chosen["part"] != "full"]
+    paired = _against(parts, whole, [*RUN, "evaluation", "eval_dataset", "perturbation", "metric"])
+    return paired.assign(metric="full_minus", value=paired["value_reference"] - paired["value"])

@@ -99,7 +99,7 @@ def gather(plan: dict[str, Any], results: Path) -> Collection:
 def expected_cells(target: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield (part, perturbation, metric) of every cell that a run's record on a data set must have."""
     for part, perturbation, metric in product(target["parts"], target["perturbations"], target["metrics"]):
-        if has_cell(part, perturbation):
+        if has_cell(part, perturbation, metric):
             yield part, perturbation, metric
 
 

@@ -71,10 +71,11 @@ class TableSpec(Model):
         description="average per run. perturbation: over the members of a family, such as all common corruptions. "
         "seen: over the perturbations whose operations pretraining has seen, and over the others",
     )
-    derive: list[Literal["relative_drop", "change"]] = Field(
+    derive: list[Literal["relative_drop", "change", "full_minus"]] = Field(
         default_factory=list,
         description="metrics computed per run before averaging. relative_drop: 1 - value / clean value. change: value "
-        "minus the value of the same variant and seed under reference_augmentation",
+        "minus the value of the same variant and seed under reference_augmentation. full_minus: value of all features "
+        "minus the part's",
     )
     reference_augmentation: str | None = Field(default=None, description="what `change` is measured against")
     reference_variant: dict[str, str] = Field(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ddcl.registry import is_knn_metric
+from ddcl.registry import DRIFT, GEOMETRY, READOUTS, is_knn_metric
 from ddcl.report.cells import cell_values, expected_cells
 from ddcl.report.convergence import convergence_values
 from ddcl.report.csv_files import COUNTS
@@ -22,11 +22,15 @@ UNITS = {
     "top1_best_test_epoch": "%",
     "relative_drop": "%",
     "change": "points",
+    "full_minus": "points",
     "knn_auc": "%",
     "final_knn_top1": "%",
     "epochs_to_95": "epochs",
     "epochs_to_90_gain": "epochs",
     "seconds_to_95": "s",
+    **dict.fromkeys(READOUTS, "R²"),
+    "readout_flip": "balanced accuracy",
+    **dict.fromkeys((*GEOMETRY, DRIFT), ""),
 }
 NUMBERS = ["mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws", "n_images"]
 COLUMNS = [*KEYS, "seen", "selection", "metric", "unit", *NUMBERS, "status", "emphasis", SOURCES]

@@ -85,6 +85,17 @@ def test_trains_says_the_same_in_registry_and_class(name: str) -> None:
     assert build_method(recipe_of(name)).trains == METHODS[name].trains
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_projections_are_of_the_methods_own_parts(name: str) -> None:
+    method = build_method(recipe_of(name)).eval()
+    found = method.projections(torch.randn(5, method.feature_dim, generator=generator("features")))
+    assert set(found) <= set(METHODS[name].parts)
+    assert bool(found) == METHODS[name].trains
+    for prediction, projection in found.values():
+        assert prediction.shape == projection.shape
+        assert len(projection) == 5
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_step_is_finite_and_gradient_reaches_encoder_and_heads(name: str) -> None:
     method = build_method(recipe_of(name)).train()

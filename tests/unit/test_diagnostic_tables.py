@@ -1,0 +1,82 @@
+"""Tables of diagnostics: how their numbers are printed, and what all features have over a part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ddcl.grid import Suite, read_table
+from ddcl.registry import GEOMETRY, READOUTS
+from ddcl.report.collect import expected_cells
+from ddcl.report.printing import METRIC_LABELS, layout, to_latex, to_markdown
+from ddcl.report.specs import TableSpec
+from ddcl.report.tables import build_table, unit
+from tests.unit import synthetic
+
+BLOCK = {"datasets": ["digits"], "variants": ["ddcl", "simsiam"], "augmentations": ["caug"], "seeds": [0, 1]}
+PLAN = Suite(
+    {"suite": "t", "title": "t", "description": "t", "runs": [BLOCK], "evaluations": ["linear", "diagnostics", "drift"]}
+    | {"perturbations": ["none", "rotation"], "random_subsets": {"draws": 20, "dir_frac": 0.8}},
+    "t.yaml",
+).plan()
+
+
+def records() -> pd.DataFrame:
+    """Every cell of the plan: 0.5, of seed 1 0.25 more; random columns have a spread."""
+    rows: list[dict[str, Any]] = []
+    for run in PLAN["runs"]:
+        for target in run["targets"]:
+            for part, perturbation, metric in expected_cells(target):
+                row = {name: run[name] for name in ("dataset", "variant", "augmentation", "seed")}
+                row |= {name: target[name] for name in ("evaluation", "eval_dataset")}
+                row |= {"part": part, "perturbation": perturbation, "metric": metric, "n": 450, "status": "ok"}
+                random = part.startswith("random")
+                row |= {"n_draws": 20 if random else 1, "sd_draws": 0.031 if random else None}
+                rows.append(row | {"value": 0.5 + 0.25 * run["seed"]})
+    return pd.DataFrame(rows)
+
+
+HEADERS = {"readout": 12, "invariance": 7, "health": 3, "drift": 13, "response": 13, "width": 2}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_every_table_of_a_suite_with_diagnostics_is_whole(name: str) -> None:
+    spec = read_table(name)
+    frame = build_table(records(), pd.DataFrame(), PLAN, spec)
+    assert set(frame["status"]) == {"ok"}
+    assert set(frame["n_seeds"]) == {2}
+    printed = layout(frame, spec, PLAN)
+    assert len(printed.headers) == HEADERS[name]
+    rows = {tuple(labels[-2:]): cells for labels, cells in printed.rows}
+    assert len(rows) == (4 if name == "response" else 8)  # random columns are not classified under families
+    if name in ("readout", "drift"):
+        assert rows["DDCL", "dvr"][0].text == "0.62 ± 0.18"
+        assert rows["SimSiam", "random_dvr"][0].text == "0.62 ± 0.18 [0.03]"
+    assert to_markdown(printed, spec)
+    assert to_latex(printed, spec, name)
+
+
+def test_every_metric_has_a_unit_and_a_label() -> None:
+    for metric in (*READOUTS, *GEOMETRY, "drift"):
+        assert metric in METRIC_LABELS
+        assert unit(metric) in ("", "R²", "balanced accuracy")
+    assert METRIC_LABELS["readout_crop_x"] == "crop x"
+
+
+def test_what_all_features_have_over_a_part_is_paired_by_run() -> None:
+    plan = synthetic.suite()
+    frame = synthetic.records(plan)
+    lost = (frame["variant"] == "ddcl") & (frame["seed"] == 1) & (frame["part"] == "full")
+    frame.loc[lost, ["value", "status"]] = [float("nan"), "missing"]
+    values: dict[str, Any] = {"title": "t", "caption": "c", "kind": "cells", "rows": ["variant", "part"]}
+    values |= {"columns": ["metric"], "print": ["full_minus"], "derive": ["full_minus"]}
+    spec = TableSpec.model_validate(values | {"select": {"evaluation": ["linear"], "augmentation": ["baug"]}})
+    table = build_table(frame, pd.DataFrame(), plan, spec)
+    clean = table[(table["metric"] == "full_minus") & (table["perturbation"] == "none")].set_index("part")
+    assert clean.loc["dir", "mean"] == pytest.approx(1.0)
+    assert clean.loc["dvr", "mean"] == pytest.approx(20.0)
+    assert clean.loc["dir", "unit"] == "points"
+    assert clean.loc["dir", "status"] == "1 of 2 missing"
+    assert "full" not in clean.index
