@@ -8,7 +8,11 @@ from pydantic import Field, model_validator
 
 from ddcl.core.config import Model
 
-FIGURE_NAMES = ("knn_curves", "robustness", "augmentation", "parts")  # a test keeps it equal to ddcl.report.figures
+FIGURE_NAMES: tuple[str, ...] = (  # a test keeps it equal to ddcl.report.figures
+    *("knn_curves", "robustness", "augmentation", "parts"),
+    *("readout", "invariance", "cosines", "response_rotation", "response_elastic", "response_jitter"),
+    *("convergence", "convergence_loss"),
+)
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run
 KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")
 Key = Literal[

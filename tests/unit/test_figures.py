@@ -65,7 +65,7 @@ def test_names() -> None:
     assert tuple(FIGURES) == FIGURE_NAMES
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", PANELS)
 def test_panels_and_notes(name: str) -> None:
     figure = draw(name, *whole())
     assert len(figure.axes) == PANELS[name]
@@ -77,7 +77,7 @@ def test_panels_and_notes(name: str) -> None:
     assert all("no data" in text and "runs missing" in text for text in texts(draw(name, *nothing())))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", PANELS)
 def test_same_bytes(name: str, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):
