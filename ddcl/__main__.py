@@ -160,6 +160,13 @@ def build_parser() -> argparse.ArgumentParser:
     verb(verbs.collect, results=RESULTS, partial=PARTIAL)
     verb(verbs.table, names=_name("names of the suite's tables (default: all)") | ANY, results=RESULTS)
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
+    verb(
+        verbs.picture,
+        names=_name("PICTURE_DATASET, names of the suite's pictures (default: all)") | ANY,
+        results=RESULTS,
+        device=DEVICE,
+        threads=THREADS,
+    )
     verb(verbs.report, results=RESULTS)
     return parser
 

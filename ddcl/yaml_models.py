@@ -147,6 +147,9 @@ class SuiteConfig(Model):
     )
     tables: list[str] = Field(default_factory=list, description="names in config/tables")
     figures: list[str] = Field(default_factory=list, description="names in ddcl.report.figures")
+    pictures: list[str] = Field(
+        default_factory=list, description="names in config/pictures; one of each is drawn for every data set"
+    )
     figure_variants: list[str] | None = Field(default=None, description="variants that figures show; null: all")
     figure_augmentations: list[str] | None = Field(
         default=None, description="augmentations that figures show; null: all"

@@ -41,12 +41,17 @@ def write_page(
         attention=attention(runs, records),
         tables={name: (title, caption, Markup(html)) for name, (title, caption, html) in tables.items()},
         figures=[
-            (name, FIGURES[name].caption, FIGURES[name].alt, png_uri(figures / f"{name}.png"))
-            for name in suite["figures"]
+            (name, caption, alt, png_uri(figures / f"{name}.png")) for name, (caption, alt) in described(suite).items()
         ],
         runs=runs,
     )
     write_text(out, page)
+
+
+def described(suite: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return caption and alternative text of the suite's figures, then of its pictures, by name."""
+    found = {name: (FIGURES[name].caption, FIGURES[name].alt) for name in suite["figures"]}
+    return found | {entry["name"]: (entry["caption"], entry["alt"]) for entry in suite.get("pictures", [])}
 
 
 def png_uri(path: Path) -> str:

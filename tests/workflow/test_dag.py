@@ -126,7 +126,13 @@ class TestAfterARun:
             assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex"))
         for figure in ("knn_curves", "robustness", "augmentation", "parts"):
             assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))
-        assert "<html" in (done_smoke / "results/report/index.html").read_text()
+        for picture in ("views_digits", "activation_digits", "neighbours_digits", "embedding_digits"):
+            assert all(
+                (done_smoke / f"results/figures/{picture}.{end}").stat().st_size for end in ("png", "pdf", "csv")
+            )
+        page = (done_smoke / "results/report/index.html").read_text()
+        assert "<html" in page
+        assert "of each method the first seed (0)" in page
         done = snakemake(*SMOKE, copy=done_smoke)
         assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -134,7 +140,14 @@ class TestAfterARun:
         ("file", "old", "new", "again", "stays"),
         [
             # what is drawn: a colour, a label
-            ("ddcl/report/figures/layout.py", '"#', '"#0', {"figure": 4}, TRAINING | EVALUATION | {"collect"}),
+            (
+                "ddcl/report/figures/layout.py",
+                '"#',
+                '"#0',
+                {"figure": 4, "picture": 4},
+                TRAINING | EVALUATION | {"collect"},
+            ),
+            ("ddcl/pictures/views.py", "HEAD = 0.35, 0.5", "HEAD = 0.35, 0.6", {"picture": 1}, TRAINING | {"figure"}),
             (
                 "config/variants/small/ddcl.yaml",
                 "label: DDCL",
@@ -149,7 +162,7 @@ class TestAfterARun:
                 "config/variants/small/ddcl.yaml",
                 "dvr_weight: 1.0",
                 "dvr_weight: 2.0",
-                dict.fromkeys(RUN, 2),
+                dict.fromkeys(RUN, 2) | {"picture": 4},
                 {"prepare"},
             ),
             ("config/evaluations/knn.yaml", "temperature: 0.1", "temperature: 0.2", {"knn": 5}, TRAINING | {"linear"}),
