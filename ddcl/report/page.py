@@ -14,7 +14,7 @@ from markupsafe import Markup
 from ddcl.core.files import write_text
 from ddcl.recipes import run_name
 from ddcl.report.collect import ABSENT
-from ddcl.report.figures import FIGURES
+from ddcl.report.illustrations import described
 from ddcl.report.specs import RUN
 
 
@@ -46,12 +46,6 @@ def write_page(
         runs=runs,
     )
     write_text(out, page)
-
-
-def described(suite: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return caption and alternative text of the suite's figures, then of its pictures, by name."""
-    found = {name: (FIGURES[name].caption, FIGURES[name].alt) for name in suite["figures"]}
-    return found | {entry["name"]: (entry["caption"], entry["alt"]) for entry in suite.get("pictures", [])}
 
 
 def png_uri(path: Path) -> str:

@@ -27,7 +27,7 @@ from ddcl.pictures.catalogue import DRAWINGS, NeighboursSettings, ViewsSettings,
 from ddcl.pictures.material import PLAIN, Encoder, Material, load, rotate
 from ddcl.pictures.render import render_picture
 from ddcl.recipes import CONFIG_DIR, Recipe
-from ddcl.report.page import described
+from ddcl.report.illustrations import described
 
 NAMES = [path.stem for path in sorted((CONFIG_DIR / "pictures").glob("*.yaml"))]
 FEW = {"shown_queries": 2, "shown_neighbours": 3, "random_draws": 2}
@@ -211,6 +211,7 @@ def test_planted_parts_are_told_from_each_other_and_from_noise(results: Path) ->
     assert 0.2 < shares.loc["random_dvr", "same_angle"] < 0.95
     assert shares.loc["random_dvr", "sd_draws_same_angle"] > 0.02
     assert list(shares["n_draws"]) == [1, 1, 1, 20, 20]
+    assert list(shares["width"]) == [18, 10, 8, 10, 8]
     noise = planted(found, settings, informative=False)
     for kind in ("class", "angle"):
         assert np.allclose(noise[f"same_{kind}"], noise[f"chance_{kind}"], atol=0.02)
