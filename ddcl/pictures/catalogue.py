@@ -72,7 +72,7 @@ class PictureConfig(Model):
     """A drawing with all its numbers, and what the report says of it."""
 
     drawing: str = Field(description="name in ddcl.pictures.catalogue")
-    caption: str = Field(description="what is shown; which run it is of is added")
+    caption: str = Field(description="what is shown, with settings in braces; which run it is of is added")
     alt: str = Field(description="what it shows for those who cannot see it")
     settings: dict[str, Any] = Field(description="the drawing's own numbers")
 
@@ -98,7 +98,8 @@ def picture_entries(pictures: Iterable[str], plan: dict[str, Any]) -> list[dict[
             runs = _shown(plan, dataset, DRAWINGS[config.drawing].encoders)
             entry = {"name": f"{name}_{dataset}", "picture": name, "dataset": dataset}
             entry |= config.model_dump(include={"drawing", "alt", "settings"})
-            entry["caption"] = f"{config.caption} {_choice(plan['labels'], runs, DRAWINGS[config.drawing].encoders)}"
+            choice = _choice(plan["labels"], runs, DRAWINGS[config.drawing].encoders)
+            entry["caption"] = f"{config.caption.format(**config.settings)} {choice}"
             entries.append(entry | {"runs": [run_name(run) for run in runs]})
     return entries
 

@@ -10,7 +10,7 @@ from ddcl.core.config import Model
 
 FIGURE_NAMES: tuple[str, ...] = (  # a test keeps it equal to ddcl.report.figures
     *("knn_curves", "robustness", "augmentation", "parts"),
-    *("readout", "invariance", "cosines", "response_rotation", "response_elastic", "response_jitter"),
+    *("readout", "invariance", "class_controls", "cosines", "response_rotation", "response_elastic", "response_jitter"),
     *("convergence", "convergence_loss"),
 )
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run

@@ -18,7 +18,7 @@ from ddcl.report.figures.layout import FLOOR, PARTS, write_figure
 from ddcl.report.figures.response import under
 from tests.unit import synthetic_diagnostics, test_figures
 
-PANELS = {"readout": 4, "invariance": 2, "cosines": 2, "convergence": 4, "convergence_loss": 4}
+PANELS = {"readout": 4, "invariance": 2, "class_controls": 2, "cosines": 2, "convergence": 4, "convergence_loss": 4}
 PANELS |= {"response_rotation": 12}  # the other two are the same function
 
 
@@ -98,11 +98,32 @@ def test_readout_shows_each_part_beside_its_control() -> None:
     assert marks(axes, FLOOR)[0][0] == pytest.approx(0.72)
 
 
+def test_a_mean_is_of_all_seeds_also_of_those_beyond_the_edge() -> None:
+    found = whole()
+    keys = {"variant": "ddcl", "augmentation": "baug", "seed": 0, "metric": "readout_hue", "part": "dvr"}
+    found.records.loc[(found.records[list(keys)] == pd.Series(keys)).all(axis=1), "value"] = 0.96  # the other: −0.26
+    hue = marks(draw("readout", found).axes[0], PARTS["dvr"])[2]
+    assert hue[0] == pytest.approx(0.35)
+
+
 def test_readout_of_a_method_without_parts_shows_its_controls() -> None:
     simsiam = draw("readout", whole()).axes[2]
     assert next(value for value, _ in marks(simsiam, PARTS["full"])) == pytest.approx(0.82)
     assert not marks(simsiam, PARTS["dvr"])
     assert len(simsiam.patches) == 8  # two controls of four distortions
+
+
+def test_accuracy_of_parts_stands_beside_random_columns() -> None:
+    found = whole()
+    knn = found.records[(found.records["evaluation"] == "knn") & (found.records["perturbation"] == "none")]
+    random = knn[(knn["variant"] == "ddcl") & (knn["part"] == "dvr")].assign(
+        part="random_dvr", value=0.6, sd_draws=0.02
+    )
+    axes = draw("class_controls", replace(found, records=pd.concat([found.records, random]))).axes[0]
+    assert marks(axes, PARTS["dvr"])[0][0] == pytest.approx(72)
+    (bar,) = axes.patches
+    assert (bar.get_x(), bar.get_width()) == pytest.approx((58, 4))  # type: ignore[attr-defined]
+    assert axes.get_xlim()[1] == pytest.approx(96)  # the highest, 94, and a margin
 
 
 def test_cosines_have_a_row_per_part() -> None:

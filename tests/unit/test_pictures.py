@@ -18,6 +18,7 @@ from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import save_checkpoint
 from ddcl.core.errors import UserError
 from ddcl.core.files import write_json
+from ddcl.cost import jobs
 from ddcl.data.loader import TwoViewLoader
 from ddcl.data.prepare import prepare
 from ddcl.grid import Suite
@@ -96,6 +97,7 @@ def test_a_picture_shows_the_first_seed_of_each_method_after_the_last_augmentati
     ]
     choice = "Digits, trained under CAug; of each method the first seed (1)."
     assert found["neighbours_digits"]["caption"].endswith(choice)
+    assert "of the 10 nearest" in found["neighbours_digits"]["caption"]
     assert found["views_digits"]["runs"] == ["digits/ddcl/baug/seed1", "digits/ddcl/caug/seed1"]
     assert "seed 1" in found["views_digits"]["caption"]
 
@@ -119,6 +121,7 @@ def test_an_unknown_picture_drawing_or_number_is_named(monkeypatch: pytest.Monke
 
 
 def test_a_picture_needs_little_and_more_for_a_large_network() -> None:
+    assert jobs(suite())["picture"] == 2
     small = picture_needs(suite(), suite().plan()["pictures"][1])
     assert (small.cpus, small.gpu) == (1, 0)
     assert small.mem_mb <= 2200

@@ -67,6 +67,14 @@ FIGURES = {
         "many random columns (mean and sd over the draws); dots: seeds.",
         "Dot plot of the share of within-image variance for each method, one panel per augmentation.",
     ),
+    "class_controls": Drawing(
+        diagnostics.class_controls,
+        "kNN accuracy on clean test images of each part of the features. The bar behind a mark is as many random "
+        "columns of the same features (mean and sd over the draws): if DVR held less of the class than chance would "
+        "put there, its mark would lie left of its bar; if full gained on DIR by what DVR adds and not by its width, "
+        "DIR's mark would lie left of its bar. Dots: seeds.",
+        "Dot plot of kNN accuracy for each method and part beside random columns, one panel per augmentation.",
+    ),
     "cosines": Drawing(
         diagnostics.cosines,
         "Cosines between the two views of an image. DDCL's loss drives the absolute mean over images to zero, which "

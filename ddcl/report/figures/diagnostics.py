@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import product
 
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
 from ddcl.report.figures.ladders import floor_marks, ladder
-from ddcl.report.figures.layout import FLOOR, FULL, PARTS, Look, Panel, dots, panel_figure
+from ddcl.report.figures.layout import CLEAN, FLOOR, FULL, PARTS, Look, Panel, dots, panel_figure, select
 
 EVALUATION = "diagnostics"
 READOUTS = {  # metric: name; from what the paper is about to what is nearly always there
@@ -34,6 +35,7 @@ READOUTS = {  # metric: name; from what the paper is about to what is nearly alw
 COSINES = {"mean_abs_cosine": "#0072B2", "abs_mean_cosine": "#D55E00", "sd_cosine": "#999999"}
 COSINE_NAMES = {"mean_abs_cosine": "mean |cos|", "abs_mean_cosine": "|mean cos|", "sd_cosine": "sd of cos"}
 CHANCE_FLIP = 0.5
+MARGIN = 2.0  # points, beside the lowest and the highest accuracy
 
 
 def diagnosed(found: Collected, metrics: list[str]) -> pd.DataFrame:
@@ -89,6 +91,20 @@ def invariance(found: Collected) -> Figure:
     labels = ("Variance between the views of an image / total variance", "")
     shape = (len(look.augmentations), 0.7 + 0.3 * len(rows[1]))
     return panel_figure(panels, shape, labels, paint, [*part_marks(), dots("seeds")])
+
+
+def class_controls(found: Collected) -> Figure:
+    """Accuracy of each part on clean images beside as many random columns, one panel per augmentation."""
+    look = Look(found.suite)
+    evaluation = look.evaluation("knn")
+    frame = select(found.records, evaluation=evaluation, perturbation=CLEAN)
+    frame["sd_draws"] = frame["sd_draws"] * 100
+    rows = ("variant", look.labels("variant", [*look.variants, *look.floors]))
+    low, high = np.nanmin([*frame["value"], 100.0]), np.nanmax([*frame["value"], 0.0])
+    paint = partial(ladder, row=rows, mark=("part", PARTS), limits=(low - MARGIN, high + MARGIN))
+    labels = (f"Top-1 on clean images (%), {look.label('evaluation', evaluation)}", "")
+    shape = (len(look.augmentations), 0.7 + 0.3 * len(rows[1]))
+    return panel_figure(look.by_augmentation(frame), shape, labels, paint, [*part_marks(), dots("seeds")])
 
 
 def cosines(found: Collected) -> Figure:
