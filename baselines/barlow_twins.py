@@ -18,11 +18,15 @@ class BarlowTwins(Method):
         self.offdiag_weight = settings.offdiag_weight
         self.projector = barlow_projector(feature_dim, settings.projector_dim)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Return the projection [B, d] of one view."""
-        return full_precision(self.projector(self.encoder(x)))
+    def embed(self, h: Tensor) -> Tensor:
+        """Return the projection [B, d] of one view's features h [B, D]."""
+        return full_precision(self.projector(h))
 
     def step(self, batch: Batch) -> Step:
-        z1 = self.embed(batch.x1)  # [B, d]
-        z2 = self.embed(batch.x2)
+        z1 = self.embed(self.encoder(batch.x1))  # [B, d]
+        z2 = self.embed(self.encoder(batch.x2))
         return Step(barlow_twins_loss(z1, z2, self.offdiag_weight), embeddings={"full": z1})
+
+    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        z = self.embed(h)
+        return {"full": (z, z)}

@@ -26,16 +26,20 @@ class SimSiam(Method):
     def features(self, x: Tensor) -> Tensor:
         return super().features(x)[:, : self.feature_dim]
 
-    def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return projection and prediction [B, d] of one view."""
-        z = self.projector(self.features(x))
+    def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return projection and prediction [B, d] of one view's features h [B, D]."""
+        z = self.projector(h)
         return full_precision(z), full_precision(self.predictor(z))
 
     def step(self, batch: Batch) -> Step:
-        z1, p1 = self.embed(batch.x1)  # [B, d]
-        z2, p2 = self.embed(batch.x2)
+        z1, p1 = self.embed(self.features(batch.x1))  # [B, d]
+        z2, p2 = self.embed(self.features(batch.x2))
         loss = -0.5 * (mean_cosine(p1, z2.detach()) + mean_cosine(p2, z1.detach()))  # eq. 2; detach = stop-gradient
         return Step(loss, embeddings={"full": z1})
+
+    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        z, p = self.embed(h)
+        return {"full": (p, z)}
 
     def fixed_lr(self) -> list[nn.Module]:
         return [self.predictor] if self.fix_predictor_lr else []  # the official code's --fix-pred-lr

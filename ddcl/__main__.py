@@ -150,6 +150,13 @@ def build_parser() -> argparse.ArgumentParser:
         checkpoint_minutes=CHECKPOINT_MINUTES,
     )
     verb(
+        verbs.diagnose,
+        features={**PATH, "metavar": "FILE", "help": "npz file: features [N, D] and what is known of the images"},
+        output={**PATH, "help": "CSV file to write"},
+        subsets={**SUBSETS, "default": 20, "help": "random column sets beside each part, as its control (default: 20)"},
+        seed={"type": int, "default": 0, "help": "of rows and column sets that are drawn (default: 0)"},
+    )
+    verb(
         verbs.doctor,
         dataset={"default": "cifar10", "help": "whose images and network to try; need not be there (default: cifar10)"},
         variant={"default": "ddcl", "help": "name in config/variants (default: ddcl)"},

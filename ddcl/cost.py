@@ -21,6 +21,8 @@ from ddcl.grid import Run, Suite
 from ddcl.recipes import CONFIG_DIR, Recipe
 from ddcl.registry import METHODS
 
+ENCODED = 10  # times that diagnostics encode an image: under nine distortions, and clean
+
 
 class Network(Model):
     """How fast a network is, and how large its checkpoints are."""
@@ -131,6 +133,8 @@ def evaluation_seconds(suite: Suite, run: Run, dataset: str, evaluation: str, ne
         return 0.0
     images = suite.dataset_configs[dataset].n_images
     settings: dict[str, Any] = suite.evaluations[evaluation].settings
+    if "epochs" not in settings:
+        return diagnosed(suite, dataset, evaluation) / network.encode_images_per_s
     n = images.get("train", 0)
     if settings.get("subset"):
         n = round(n * float(settings["subset"].removesuffix("pct")) / 100)
@@ -138,6 +142,15 @@ def evaluation_seconds(suite: Suite, run: Run, dataset: str, evaluation: str, ne
     rate = network.train_images_per_s if tunes else network.encode_images_per_s
     per_epoch = n / rate + (images.get("test", 0) / network.encode_images_per_s if tunes else 0)
     return float(settings["epochs"] * per_epoch)
+
+
+def diagnosed(suite: Suite, dataset: str, evaluation: str) -> int:
+    """Return how many images `ddcl.evaluate.diagnostics` encodes; none, where the evaluation is another."""
+    images, settings = suite.dataset_configs[dataset].n_images, suite.evaluations[evaluation].settings
+    if "n_views" not in settings:
+        return 0
+    train, test = (min(images.get(split, 0), int(settings[f"max_{split}_images"])) for split in ("train", "test"))
+    return ENCODED * train + (ENCODED + int(settings["n_views"])) * test
 
 
 def _encoded(suite: Suite, run: Run, dataset: str) -> int:

@@ -25,7 +25,7 @@ from ddcl.recipes import (
     read_perturbations,
     read_variant,
 )
-from ddcl.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry, has_cell
+from ddcl.registry import EVALUATIONS, METHODS, EvaluationEntry, has_cell, part_names
 from ddcl.report.specs import FIGURE_NAMES, TableSpec
 from ddcl.yaml_models import BlockConfig, RandomSubsetsConfig, SuiteConfig
 
@@ -83,10 +83,7 @@ class Suite:
 
     def parts(self, run: Run, evaluation: str) -> list[str]:
         """Return the parts of the features that an evaluation of a run gives cells for."""
-        allowed, parts = self.protocol(evaluation).parts, list(METHODS[run.recipe.method].parts)
-        if run.subsets and parts == ["full"]:
-            parts += RANDOM_PARTS
-        return [part for part in parts if allowed is None or part in allowed]
+        return part_names(METHODS[run.recipe.method], self.protocol(evaluation), run.subsets is not None)
 
     def features(self, run: Run, dataset: str) -> list[str]:
         """Return the perturbations under which features of a run on a data set are needed."""
@@ -115,6 +112,10 @@ class Suite:
         perturbations = [member for name in named for member in self._read_perturbations(name, config.draws, where)]
         for name in (*evaluations, *(name for item in block.transfer for name in item.evaluations)):
             self.labels["evaluation"][name], self.evaluations[name] = read_evaluation(name)
+            asked, needed = config.random_subsets, self.protocol(name).min_random_draws
+            if (asked.draws if asked else 0) < needed:
+                found = f"{asked.draws} draws" if asked else "none"
+                raise UserError(f"{where}: random_subsets: evaluation {name} needs {needed} draws, found {found}")
         if not evaluations or CLEAN not in perturbations:
             missing = (
                 f"{CLEAN!r} in perturbations: the clean images are the reference" if evaluations else "evaluations"
@@ -159,10 +160,10 @@ class Suite:
     def n_cells(self) -> int:
         """Return how many numbers the suite is expected to give."""
         return sum(
-            has_cell(part, perturbation) * len(target["metrics"])
+            has_cell(part, perturbation, metric)
             for run in self.runs.values()
             for target in self._targets(run)
-            for part, perturbation in product(target["parts"], target["perturbations"])
+            for part, perturbation, metric in product(target["parts"], target["perturbations"], target["metrics"])
         )
 
     def _targets(self, run: Run) -> Iterator[dict[str, Any]]:

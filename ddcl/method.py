@@ -13,7 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from ddcl.core.heads import barlow_projector, simsiam_predictor, simsiam_projector
-from ddcl.core.losses import barlow_twins_loss, cosine, full_precision, group_means, mean_cosine, standardise
+from ddcl.core.losses import (
+    barlow_twins_loss,
+    cosine,
+    full_precision,
+    group_means,
+    mean_cosine,
+    squared_norm,
+    standardise,
+)
 from ddcl.core.method import Batch, Method, Step
 from ddcl.registry import DDCLSettings, DDCLSymmetricSettings
 
@@ -36,9 +44,8 @@ class _Split(Method):
             "dvr": (self.dir_dim, self.feature_dim),
         }
 
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return DIR [B, dir_dim] and DVR [B, dvr_dim] of the views x."""
-        h = self.encoder(x)  # [B, D]
+    def split(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return DIR [B, dir_dim] and DVR [B, dvr_dim] of features h [B, D]."""
         return h[:, : self.dir_dim], h[:, self.dir_dim :]
 
     def disentangling_loss(self, *cosines: Tensor) -> Tensor:
@@ -64,16 +71,16 @@ class DDCL(_Split):
         self.predictor_dir = simsiam_predictor(dim, hidden_dim)
         self.predictor_dvr = simsiam_predictor(dim, hidden_dim)
 
-    def embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return z_dir, z_dvr (projections) and p_dir, p_dvr (predictions), each [B, d], of one view."""
-        h_dir, h_dvr = self.split(x)
+    def embed(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return z_dir, z_dvr (projections) and p_dir, p_dvr (predictions), each [B, d], of one view's features h."""
+        h_dir, h_dvr = self.split(h)
         z_dir, z_dvr = self.projector_dir(h_dir), self.projector_dvr(h_dvr)
         p_dir, p_dvr = self.predictor_dir(z_dir), self.predictor_dvr(z_dvr)
         return full_precision(z_dir), full_precision(z_dvr), full_precision(p_dir), full_precision(p_dvr)
 
     def step(self, batch: Batch) -> Step:
-        z1_dir, z1_dvr, p1_dir, p1_dvr = self.embed(batch.x1)
-        z2_dir, z2_dvr, p2_dir, p2_dvr = self.embed(batch.x2)
+        z1_dir, z1_dvr, p1_dir, p1_dvr = self.embed(self.encoder(batch.x1))
+        z2_dir, z2_dvr, p2_dir, p2_dvr = self.embed(self.encoder(batch.x2))
         # detach = stop-gradient on the four targets
         dir_loss = -0.5 * (mean_cosine(p1_dir, z2_dir.detach()) + mean_cosine(p2_dir, z1_dir.detach()))
         towards, back = cosine(p1_dvr, z2_dvr.detach()), cosine(p2_dvr, z1_dvr.detach())  # [B]
@@ -86,17 +93,16 @@ class DDCL(_Split):
 
     def parameter_regularisation(self) -> Tensor:
         """Return PReg: half of |‖g_dir‖² − ‖g_dvr‖²| + |‖q_dir‖² − ‖q_dvr‖²|, over all parameters of the heads."""
-        projectors = _squared_norm(self.projector_dir) - _squared_norm(self.projector_dvr)
-        predictors = _squared_norm(self.predictor_dir) - _squared_norm(self.predictor_dvr)
+        projectors = squared_norm(self.projector_dir) - squared_norm(self.projector_dvr)
+        predictors = squared_norm(self.predictor_dir) - squared_norm(self.predictor_dvr)
         return 0.5 * (projectors.abs() + predictors.abs())
+
+    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        z_dir, z_dvr, p_dir, p_dvr = self.embed(h)
+        return {"dir": (p_dir, z_dir), "dvr": (p_dvr, z_dvr)}
 
     def fixed_lr(self) -> list[nn.Module]:
         return [self.predictor_dir, self.predictor_dvr] if self.fix_predictor_lr else []
-
-
-def _squared_norm(module: nn.Module) -> Tensor:
-    """Return the sum of squares of all parameters of `module`."""
-    return torch.stack([p.square().sum() for p in module.parameters()]).sum()
 
 
 class DDCLSymmetric(_Split):
@@ -117,15 +123,19 @@ class DDCLSymmetric(_Split):
         self.projector_dir = barlow_projector(self.dir_dim, settings.projector_dim)
         self.projector_dvr = barlow_projector(self.dvr_dim, settings.projector_dim)
 
-    def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the projections z_dir, z_dvr [B, d] of one view, z_dvr standardised."""
-        h_dir, h_dvr = self.split(x)
+    def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the projections z_dir, z_dvr [B, d] of one view's features h [B, D], z_dvr standardised."""
+        h_dir, h_dvr = self.split(h)
         return full_precision(self.projector_dir(h_dir)), standardise(full_precision(self.projector_dvr(h_dvr)))
 
     def step(self, batch: Batch) -> Step:
-        z1_dir, z1_dvr = self.embed(batch.x1)
-        z2_dir, z2_dvr = self.embed(batch.x2)
+        z1_dir, z1_dvr = self.embed(self.encoder(batch.x1))
+        z2_dir, z2_dvr = self.embed(self.encoder(batch.x2))
         dir_loss = barlow_twins_loss(z1_dir, z2_dir, self.offdiag_weight)
         cosines = cosine(z1_dvr, z2_dvr)  # [B]
         loss = dir_loss + self.dvr_weight * self.disentangling_loss(cosines)
         return Step(loss, {"dir_loss": dir_loss, "dvr_cosine": cosines.mean()}, {"dir": z1_dir, "dvr": z1_dvr})
+
+    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        z_dir, z_dvr = self.embed(h)
+        return {"dir": (z_dir, z_dir), "dvr": (z_dvr, z_dvr)}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ddcl.cost import (
     Network,
+    diagnosed,
     encode_seconds,
     evaluation_seconds,
     feature_bytes,
@@ -23,7 +24,7 @@ from ddcl.cost import (
 )
 from ddcl.grid import Run, Suite
 from ddcl.pictures.catalogue import DRAWINGS
-from ddcl.registry import RANDOM_PARTS, keeps_files
+from ddcl.registry import RANDOM_PARTS, has_cell, keeps_files
 from ddcl.yaml_models import DatasetConfig
 
 SNAKEMAKE_MB = 500  # on a cluster two Snakemakes of 155 MB each run beside the job and are charged to it
@@ -86,6 +87,7 @@ def evaluate_needs(suite: Suite, run: Run, dataset: str, evaluation: str) -> Nee
         seconds = evaluation_seconds(suite, run, dataset, evaluation, network) if network else UNKNOWN_SECONDS
         disk_mb = STATES * (network or UNKNOWN).checkpoint_mb
         features_mb = feature_bytes(suite, run, dataset) / 1e6 if "features" in inputs else 0.0
+        features_mb += FLOAT32 * stored_bytes(run.recipe, diagnosed(suite, dataset, evaluation)) / 1e6
         return _encoding(suite, run, dataset, (features_mb, disk_mb, seconds))
     flops, weights_mb = _fitting(suite, run, dataset, evaluation)
     gpu = _gpu(run) if flops > LARGE_FLOPS else 0
@@ -117,17 +119,20 @@ def is_short(needs: Needs) -> bool:
 def _fitting(suite: Suite, run: Run, dataset: str, evaluation: str) -> tuple[float, float]:
     """Return the work of an evaluation of features, and the MB of weights that it fits.
 
-    The linear probe fits every part with every penalty, if no fit ends early; kNN compares all pairs for every part.
+    The linear probe fits every part with every penalty, if no fit ends early; kNN compares all pairs for every part;
+    drift compares images with themselves.
     """
     config, settings = suite.dataset_configs[dataset], suite.evaluations[evaluation].settings
     n_train, n_test, width = config.n_images.get("train", 0), config.n_images.get("test", 0), feature_width(run.recipe)
-    parts = len(suite.parts(run, evaluation))
-    if run.subsets and RANDOM_PARTS[0] in suite.parts(run, evaluation):
-        parts += 2 * (run.subsets.draws - 1)
+    parts = [part for part in suite.parts(run, evaluation) if part not in RANDOM_PARTS]
+    random = run.subsets.draws if run.subsets and len(suite.parts(run, evaluation)) > len(parts) else 0
     if "l2_weights" not in settings:
-        draws = sum(suite.perturbations[name].draws for name in run.evaluations[dataset][evaluation])
-        return 2.0 * n_train * n_test * width * parts * draws, 0.0
-    weights = width * config.n_classes * parts * len(settings["l2_weights"])
+        names = run.evaluations[dataset][evaluation]
+        draws = sum(suite.perturbations[name].draws for name in names)
+        once = sum(has_cell(RANDOM_PARTS[0], name, suite.protocol(evaluation).metrics[0]) for name in names)
+        whole = draws * (1 + ("dir" in parts)) + once * random  # DIR and DVR, and a random pair, are the features once
+        return 2.0 * (n_train if "k" in settings else 1) * n_test * width * whole, 0.0
+    weights = width * config.n_classes * (len(parts) + 2 * random) * len(settings["l2_weights"])
     return 4.0 * n_train * weights * settings["max_iterations"], 4 * weights / 1e6
 
 

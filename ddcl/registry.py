@@ -105,6 +105,37 @@ class KnnSettings(Model):
     temperature: float = Field(gt=0, description="T of the weights exp(cosine / T)")
 
 
+Strength = Annotated[float, Field(gt=0)]
+
+
+class DiagnosticsSettings(LinearSettings):
+    """Settings of `ddcl.evaluate.diagnostics`: how strong each distortion is, and how it is read (as `linear`)."""
+
+    max_train_images: int = Field(ge=2, description="training images that readouts are fitted to, at most")
+    max_test_images: int = Field(ge=2, description="test images that everything is measured on, at most")
+    n_views: int = Field(ge=2, description="augmented views of each test image, for invariance")
+    rotation_deg: float = Field(gt=0, le=180, description="angle uniform in [-this, this], degrees")
+    brightness: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
+    contrast: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
+    saturation: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
+    hue_turns: float = Field(gt=0, le=0.5, description="shift uniform in [-this, this], turns of the hue circle")
+    blur_sigma_px: list[Annotated[float, Field(gt=0)]] = Field(
+        min_length=2, max_length=2, description="[low, high] of the blur's standard deviation, pixels"
+    )
+    crop_scale: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        min_length=2, max_length=2, description="[low, high] of the crop's area, share of the image's"
+    )
+    elastic_strength: Strength = Field(description="multiple of CAug+'s deformation, uniform in [0, this]")
+
+
+class ShapesSettings(Model):
+    """Settings of `ddcl.data.readers.shapes:read_shapes`."""
+
+    n_train: int = Field(ge=10, description="images of the training split")
+    n_test: int = Field(ge=10, description="images of the test split")
+    seed: int = Field(ge=0, description="of all factors")
+
+
 class FashionMnistSettings(Model):
     """Settings of `ddcl.data.readers.arrays:read_fashion_mnist`."""
 
@@ -194,12 +225,16 @@ class EvaluationEntry(Entry):
     metrics: what it reports of each cell, whatever its settings.
     parts: the parts that it can be asked for; None: all.
     perturbed: whether it is also evaluated on perturbed test images.
+    predicts: whether it predicts classes, or measures something else (`ddcl.evaluate.store.Measured`).
+    min_random_draws: random column sets that a suite must ask for.
     """
 
     inputs: tuple[Literal["features", "images"], ...] = ("features",)
     metrics: tuple[str, ...] = (TOP1,)
     parts: tuple[str, ...] | None = None
     perturbed: bool = True
+    predicts: bool = True
+    min_random_draws: int = 0
 
     def metrics_of(self, settings: dict[str, Any]) -> list[str]:
         """Return what it reports of each cell with these settings."""
@@ -209,12 +244,32 @@ class EvaluationEntry(Entry):
 
 
 SPLIT_PARTS = ("full", "dir", "dvr")
-RANDOM_PARTS = ("random_dir", "random_dvr")  # of methods without a split: random columns, as many as DIR and DVR have
+RANDOM_PARTS = ("random_dir", "random_dvr")  # random columns, as many as DIR and DVR have
+
+READOUTS = (  # R² on held-out images of the distortion that was applied; of `flip` the balanced accuracy
+    *("readout_angle", "readout_brightness", "readout_contrast", "readout_saturation", "readout_hue", "readout_blur"),
+    *("readout_crop_x", "readout_crop_y", "readout_crop_size", "readout_elastic", "readout_flip", "readout_shuffled"),
+)
+COSINES = ("abs_mean_cosine", "mean_abs_cosine", "sd_cosine", "mean_abs_cosine_shuffled")
+CKA = "cka_dir_dvr"
+GEOMETRY = ("invariance", *COSINES, CKA, "effective_rank", "std_ratio", "alignment", "uniformity")
+DRIFT = "drift"
 
 
-def has_cell(part: str, perturbation: str) -> bool:
-    """Return whether a part is evaluated under a perturbation: random parts are not, under members of a family."""
-    return part not in RANDOM_PARTS or "." not in perturbation
+def has_cell(part: str, perturbation: str, metric: str = TOP1) -> bool:
+    """Return whether a metric of a part is measured under a perturbation.
+
+    Random parts are not classified under members of a family; CKA is that of a (random) DVR with the other columns.
+    """
+    if metric == CKA:
+        return part in ("dvr", "random_dvr")
+    return part not in RANDOM_PARTS or "." not in perturbation or metric == DRIFT
+
+
+def part_names(method: MethodEntry, evaluation: EvaluationEntry, random: bool) -> list[str]:
+    """Return the parts that an evaluation of a method gives cells for. random: with random columns as controls."""
+    parts = (*method.parts, *(RANDOM_PARTS if random else ()))
+    return [part for part in parts if evaluation.parts is None or part in evaluation.parts]
 
 
 METHODS = {
@@ -239,10 +294,21 @@ EVALUATIONS = {
         parts=("full",),
         perturbed=False,
     ),
+    "diagnostics": EvaluationEntry(
+        "ddcl.evaluate.diagnostics:evaluate",
+        DiagnosticsSettings,
+        inputs=("images",),
+        metrics=(*READOUTS, *GEOMETRY),
+        perturbed=False,
+        predicts=False,
+        min_random_draws=20,
+    ),
+    "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", NoSettings, metrics=(DRIFT,), predicts=False),
 }
 
 READERS = {
     "digits": Entry("ddcl.data.readers.arrays:read_digits", NoSettings),
+    "shapes": Entry("ddcl.data.readers.shapes:read_shapes", ShapesSettings),
     "fashion_mnist": Entry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),
     "cifar10": Entry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
     "cifar100": Entry("ddcl.data.readers.arrays:read_cifar100", NoSettings),

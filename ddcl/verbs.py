@@ -122,6 +122,7 @@ def evaluate(args: Namespace) -> None:
     from ddcl.evaluate.protocols import Job
     from ddcl.evaluate.record import evaluate_run
     from ddcl.recipes import load_recipe, read_evaluation
+    from ddcl.registry import TOP1
     from ddcl.yaml_models import RandomSubsetsConfig
 
     recipe, evaluation = load_recipe(args.run / "config.json"), read_evaluation(args.evaluation)[1]
@@ -141,8 +142,23 @@ def evaluate(args: Namespace) -> None:
     with locked(job.folder / f".{args.evaluation}.lock", f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
     for cell in record["cells"]:
-        value = record["status"] if cell["value"] is None else f"{100 * cell['value']:.1f} %"
+        number, share = cell["value"], cell["metric"].startswith(TOP1)
+        value = record["status"] if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
         print(f"{recipe.name} {args.evaluation} {cell['part']} {cell['perturbation']} {cell['metric']}: {value}")
+
+
+def diagnose(args: Namespace) -> None:
+    """Measure features that come from elsewhere, given as a file: readouts, invariance, geometry."""
+    from ddcl.core.files import write_text
+    from ddcl.evaluate.foreign import diagnose
+    from ddcl.recipes import read_evaluation
+    from ddcl.registry import DiagnosticsSettings
+
+    settings = DiagnosticsSettings.model_validate(read_evaluation("diagnostics")[1].settings)
+    frame = diagnose(args.features, settings, args.subsets, args.seed)
+    print(frame.to_string(index=False, float_format="{:.4f}".format, na_rep=""))
+    if args.output:
+        write_text(args.output, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
 def collect(args: Namespace) -> None:

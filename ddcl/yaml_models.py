@@ -143,7 +143,7 @@ class SuiteConfig(Model):
         default=1, description="seeded draws of each random perturbation, whose mean a cell holds; families have one"
     )
     random_subsets: RandomSubsetsConfig | None = Field(
-        default=None, description="control of width for methods without a split: parts random_dir and random_dvr"
+        default=None, description="control of width, parts random_dir and random_dvr; evaluation diagnostics needs it"
     )
     tables: list[str] = Field(default_factory=list, description="names in config/tables")
     figures: list[str] = Field(default_factory=list, description="names in ddcl.report.figures")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddcl.core import distributed
@@ -87,3 +87,8 @@ def effective_rank(h: Tensor) -> Tensor:
     singular = torch.linalg.svdvals(h - h.mean(dim=0))
     p = singular / singular.sum().clamp_min(torch.finfo(torch.float64).tiny)
     return torch.exp(-(p * torch.log(p.clamp_min(1e-12))).sum())
+
+
+def squared_norm(module: nn.Module) -> Tensor:
+    """Return the sum of squares of all parameters of `module`: what the official check_ortho.py prints of each head."""
+    return torch.stack([p.square().sum() for p in module.parameters()]).sum()

@@ -68,6 +68,13 @@ class Method(nn.Module):
         """Return the named column ranges [start, stop) of the features; `full` is always there."""
         return {"full": (0, self.feature_dim)}
 
+    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return, by part, what the loss compares between views: prediction and projection [N, d] of features h [N, D].
+
+        Both are the projection where there is no predictor; without heads there are none.
+        """
+        return {}
+
     def fixed_lr(self) -> Sequence[nn.Module]:
         """Return the modules whose learning rate stays at its initial value (no decay)."""
         return ()

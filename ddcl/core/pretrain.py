@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ddcl.core import distributed
 from ddcl.core.devices import native_bf16
 from ddcl.core.interrupt import MINUTES
-from ddcl.core.losses import effective_rank, std_ratio
+from ddcl.core.losses import effective_rank, squared_norm, std_ratio
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.optim import build_optimizer, lr_factor, set_lr, set_warmup_lr
 from ddcl.core.resume import SavedStates
@@ -153,7 +153,7 @@ class Pretraining:
             return distributed.from_first(lambda: self.monitor(self.method))
 
     def _measure(self, epoch: int, loss: float, step: Step) -> Row:
-        """Return the spread of the last batch's projections and, when it is due, what the monitor says.
+        """Return the spread of the last batch's projections, the heads' norms and, when due, what the monitor says.
 
         Nothing is measured once the run has diverged.
         """
@@ -168,6 +168,9 @@ class Pretraining:
             z = distributed.rows(z)
             row[f"std_ratio_{name}"] = float(std_ratio(z))
             row[f"effective_rank_{name}"] = float(effective_rank(z))
+        for name, head in self.method.named_children():
+            if name != "encoder" and list(head.parameters()):
+                row[f"squared_norm_{name}"] = float(squared_norm(head).detach())
         if (epoch + 1) % self.config.monitor.every_epochs == 0 or epoch + 1 == self.epochs:
             row |= self._monitor()
         return row

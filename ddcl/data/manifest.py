@@ -25,7 +25,7 @@ HASH_CHUNK_BYTES = 2**26
 
 
 def split_path(folder: Path, split: str, kind: str) -> Path:
-    """Return where `kind` (images, labels or files) of a split lies below a prepared data set's folder."""
+    """Return where `kind` (images, labels, factors or files) of a split lies below a prepared data set's folder."""
     return folder / FOLDER / f"{split}_{kind}.{'tsv' if kind == 'files' else 'npy'}"
 
 
@@ -80,6 +80,15 @@ def read_images(
     # the share of the shorter side that the central crop keeps stays that of the data set's YAML
     resize_px = round((data["resize_px"] or data["image_side_px"]) * side_px / data["image_side_px"])
     return FileImages(data_root(), names, sizes, labels, side_px, resize_px, workers, exact)
+
+
+def read_factors(path: Path, manifest: dict[str, Any], split: str) -> dict[str, NDArray[np.float64]]:
+    """Return the true factors [N] of a split's images by name; none, where they are not known.
+
+    path: of manifest.json.
+    """
+    names = manifest["splits"][split].get("factors", [])
+    return dict(zip(names, _read_array(path, manifest, split, "factors").T, strict=True)) if names else {}
 
 
 def _read_array(path: Path, manifest: dict[str, Any], split: str, kind: str) -> NDArray[Any]:

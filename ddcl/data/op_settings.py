@@ -119,6 +119,28 @@ class CorruptionSettings(Model):
     severity: int = Field(ge=1, le=5, description="from 1, hardly visible, to 5")
 
 
+class TurnSettings(Model):
+    """Rotation of every image by one angle; what it uncovers is black."""
+
+    angle_deg: float = Field(ge=-180, le=180, description="angle, counter-clockwise, degrees")
+    interpolation: Literal["nearest", "bilinear"] = Field(
+        default="nearest", description="how pixels between pixels are read, as in `rotation`"
+    )
+
+
+class JitterStrengthSettings(Model):
+    """Colour jitter of every image, a multiple of the official one's four strengths."""
+
+    strength: NotNegative = Field(description="1: brightness, contrast, saturation 0.4, hue 0.1 (at most 0.5)")
+
+
+class ElasticStrengthSettings(Model):
+    """Elastic deformation of every image, a multiple of the official one's, scaled to the side."""
+
+    strength: NotNegative = Field(description="1: alpha 100, sigma 5 at 224 px, rms displacement 0.75 % of the side")
+    uniform: bool = Field(default=False, description="each image has its own strength, uniform in [0, strength]")
+
+
 OP_SETTINGS: dict[str, type[BaseModel]] = {
     "resized_crop": ResizedCropSettings,
     "color_jitter": ColorJitterSettings,
@@ -128,6 +150,9 @@ OP_SETTINGS: dict[str, type[BaseModel]] = {
     "rotation": RotationSettings,
     "elastic": ElasticSettings,
     "corruption": CorruptionSettings,
+    "turn": TurnSettings,
+    "jitter_strength": JitterStrengthSettings,
+    "elastic_strength": ElasticStrengthSettings,
 }
 
 

@@ -1,7 +1,8 @@
 """The table of image operations: what a recipe's names mean.
 
 To add an operation: a settings model in `ddcl.data.op_settings`, a `sample` and an `apply` in `ddcl.data.ops_colour`,
-`ddcl.data.ops_geometry` or `ddcl.data.ops_corruption`, a row here, and a parity test in tests/unit/test_ops.py.
+`ddcl.data.ops_geometry`, `ddcl.data.ops_corruption` or `ddcl.data.ops_strength`, a row here, and a parity test in
+tests/unit/test_ops.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from torch import Tensor
 
-from ddcl.data import ops_colour, ops_corruption, ops_geometry
+from ddcl.data import ops_colour, ops_corruption, ops_geometry, ops_strength
 from ddcl.data.op_settings import OP_SETTINGS
 from ddcl.data.ops_colour import Params
 
@@ -51,4 +52,11 @@ OPS: dict[str, Op] = {
     "rotation": Op(OP_SETTINGS["rotation"], ops_geometry.sample_rotation, ops_geometry.apply_rotation),
     "elastic": Op(OP_SETTINGS["elastic"], ops_geometry.sample_elastic, ops_geometry.apply_elastic),
     "corruption": Op(OP_SETTINGS["corruption"], ops_corruption.sample_corruption, ops_corruption.apply_corruption),
+    "turn": Op(OP_SETTINGS["turn"], ops_strength.sample_turn, ops_strength.apply_turn),
+    "jitter_strength": Op(
+        OP_SETTINGS["jitter_strength"], ops_strength.sample_jitter_strength, ops_strength.apply_jitter_strength
+    ),
+    "elastic_strength": Op(
+        OP_SETTINGS["elastic_strength"], ops_strength.sample_elastic_strength, ops_strength.apply_elastic_strength
+    ),
 }

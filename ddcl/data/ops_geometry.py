@@ -168,13 +168,13 @@ def apply_elastic(x: Tensor, params: Params, settings: ElasticSettings) -> Tenso
 
     def deform(part: Tensor, own: Params) -> Tensor:
         height, width = part.shape[-2:]
-        grid = elastic_field(own["noise_key"], (height, width), settings) + _identity_grid(height, width, part.device)
+        grid = elastic_field(own["noise_key"], (height, width), settings) + identity_grid(height, width, part.device)
         return F.grid_sample(part, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
     return where_applied(x, params, deform)
 
 
-def _identity_grid(height: int, width: int, device: torch.device) -> Tensor:
+def identity_grid(height: int, width: int, device: torch.device) -> Tensor:
     """Return [H, W, 2]: the pixels' own centres, (x, y) in grid_sample's coordinates."""
     x, y = ((torch.arange(n, device=device) * 2 + 1) / n - 1 for n in (width, height))
     return torch.stack((x.expand(height, width), y[:, None].expand(height, width)), -1)

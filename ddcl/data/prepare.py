@@ -86,11 +86,20 @@ def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, root
     }
     if isinstance(content, ArraySplit):
         write_array(split_path(folder, split, "images"), content.images)
-        return entry | {"images_sha256": array_sha256(content.images)}
+        return entry | {"images_sha256": array_sha256(content.images)} | _write_factors(folder, split, content)
     sizes = _verify_files(root, content, split)
     text = "".join(f"{size}\t{name}\n" for name, size in zip(content.names, sizes, strict=True))
     write_text(split_path(folder, split, "files"), text)
     return entry | {"files_sha256": files_sha256(content.names, sizes)}
+
+
+def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, Any]:
+    """Write the true factors of a split, if they are known; return what the manifest says of them."""
+    if not content.factors:
+        return {}
+    factors = np.stack(list(content.factors.values()), axis=1)  # [N, factors]
+    write_array(split_path(folder, split, "factors"), factors)
+    return {"factors": list(content.factors), "factors_sha256": array_sha256(factors)}
 
 
 def _verify_files(root: Path, content: FileSplit, split: str) -> list[int]:

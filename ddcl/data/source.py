@@ -7,7 +7,7 @@ where pretraining uses other images than `train` (STL-10's unlabelled ones). `pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -39,10 +39,11 @@ class Request:
 
 @dataclass(frozen=True)
 class ArraySplit:
-    """Small images, all of one size: uint8 [N, 3, S, S], and int64 labels [N]."""
+    """Small images, all of one size: uint8 [N, 3, S, S], int64 labels [N], and true factors [N] by name if known."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

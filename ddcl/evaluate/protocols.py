@@ -5,7 +5,7 @@ Imports torch only where a protocol needs images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ddcl.evaluate.store import (
     TRAIN,
     ColumnSets,
     FeatureTask,
+    Measured,
     Outcome,
     TestFeatures,
     check_owner,
@@ -31,7 +32,7 @@ from ddcl.evaluate.store import (
     read_index,
 )
 from ddcl.recipes import EvaluationRecipe, Recipe, data_recipe
-from ddcl.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry
+from ddcl.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry, part_names
 from ddcl.stages import evaluate_digest
 from ddcl.yaml_models import RandomSubsetsConfig
 
@@ -41,7 +42,7 @@ class Job:
     """One evaluation of one run on one data set.
 
     run: the run's folder. data: manifest.json of the data set that it was trained on, and of `dataset`.
-    subsets: for methods without a split, the control of width. checkpoint_minutes: as in pretraining.
+    subsets: random columns as the control of width. checkpoint_minutes: as in pretraining.
     """
 
     recipe: Recipe
@@ -62,10 +63,7 @@ class Job:
 
     def part_names(self) -> list[str]:
         """Return the parts that the record has cells for."""
-        allowed, parts = self.entry.parts, list(METHODS[self.recipe.method].parts)
-        if self.subsets and parts == ["full"]:
-            parts += RANDOM_PARTS
-        return [part for part in parts if allowed is None or part in allowed]
+        return part_names(METHODS[self.recipe.method], self.entry, self.subsets is not None)
 
     @property
     def folder(self) -> Path:
@@ -80,21 +78,24 @@ class Job:
 
 @dataclass(frozen=True)
 class Found:
-    """What a protocol found: outcomes per part and column set, none where the run diverged."""
+    """What a protocol found: outcomes per part and column set, or measured values; nothing where the run diverged."""
 
     status: str
     checkpoint_digest: str
-    outcomes: dict[str, list[Outcome]]
+    outcomes: dict[str, list[Outcome]] | Measured
     labels: NDArray[np.int64] | None
 
 
-def column_sets(parts: dict[str, Sequence[int]], job: Job) -> ColumnSets:
-    """Return the columns of each part that the protocol takes, and of random subsets where there is no split."""
+def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
+    """Return the columns of each part that the protocol takes, and of random subsets if the job has them.
+
+    These are as wide as the method's own DIR and DVR; as `dir_frac` says where there is no split.
+    """
     allowed = job.entry.parts
     sets = {name: [np.arange(*parts[name])] for name in parts if allowed is None or name in allowed}
-    if job.subsets and list(parts) == ["full"] and allowed is None:
+    if job.subsets and allowed is None:
         width = parts["full"][1]
-        dir_width = round(job.subsets.dir_frac * width)
+        dir_width = parts["dir"][1] if "dir" in parts else round(job.subsets.dir_frac * width)
         orders = [
             np.random.Generator(np.random.PCG64(derive(job.recipe.seed, "random subset", draw))).permutation(width)
             for draw in range(job.subsets.draws)
@@ -116,7 +117,7 @@ def evaluate_features(job: Job) -> Found:
 
 
 def evaluate_images(job: Job) -> Found:
-    """Evaluate by a protocol that trains on images itself."""
+    """Evaluate by a protocol that takes images itself."""
     from ddcl.data.images import on_device
     from ddcl.data.manifest import read_images, read_manifest
     from ddcl.evaluate.features import load_frozen
@@ -148,6 +149,9 @@ def evaluate_images(job: Job) -> Found:
         checkpoint_minutes=job.checkpoint_minutes,
     )
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
+    if not job.entry.predicts:
+        found = evaluate(task, column_sets(method.parts(), job), settings)
+        return Found(content["status"], digest, found, test.labels.numpy())
     if "features" not in job.entry.inputs:
         return Found(content["status"], digest, {"full": [evaluate(task, settings)]}, test.labels.numpy())
     index, tests = _stored(job)

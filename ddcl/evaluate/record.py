@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from ddcl.core.files import write_atomic, write_json
 from ddcl.core.provenance import provenance
-from ddcl.evaluate.protocols import Job, evaluate_features, evaluate_images
-from ddcl.evaluate.store import Outcome
+from ddcl.evaluate.protocols import Found, Job, evaluate_features, evaluate_images
+from ddcl.evaluate.store import Address, Measured, Outcome
 from ddcl.registry import has_cell
 from ddcl.stages import evaluate_digest
 
@@ -30,14 +30,14 @@ def evaluate_run(job: Job) -> dict[str, Any]:
     with threadpool_limits(job.threads):
         found = (evaluate_images if "images" in job.entry.inputs else evaluate_features)(job)
     out = job.folder / f"{job.evaluation.evaluation}.json"
-    cells, predictions = _cells(job, found.outcomes, found.labels)
+    cells, predictions = _cells_of(job, found)
     record = {
         "schema": SCHEMA,
         "run": {name: getattr(job.recipe, name) for name in ("dataset", "variant", "augmentation", "seed")},
         "evaluation": job.evaluation.model_dump(),
         "eval_dataset": job.dataset,
         "status": found.status,
-        "chosen": {part: [own.chosen for own in outcomes] for part, outcomes in found.outcomes.items()},
+        "chosen": _chosen(found.outcomes),
         "cells": cells,
         "provenance": {
             "recipe_digest": job.recipe.digest,
@@ -53,6 +53,21 @@ def evaluate_run(job: Job) -> dict[str, Any]:
     return record
 
 
+def _chosen(outcomes: dict[str, list[Outcome]] | Measured) -> dict[str, list[dict[str, float]]]:
+    """Return the hyperparameters that were chosen for each part and column set."""
+    if isinstance(outcomes, Measured):
+        return {}
+    return {part: [own.chosen for own in found] for part, found in outcomes.items()}
+
+
+def _cells_of(job: Job, found: Found) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    """Return the cells of what a protocol found, and the arrays that lie beside the record."""
+    if not isinstance(found.outcomes, Measured):
+        return _cells(job, found.outcomes, found.labels)
+    measured = found.outcomes
+    return [_cell(address, values, measured.n) for address, values in measured.values.items()], measured.arrays
+
+
 def _cells(
     job: Job, outcomes: dict[str, list[Outcome]], labels: NDArray[np.int64] | None
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
@@ -60,14 +75,14 @@ def _cells(
     metrics = job.entry.metrics_of(job.evaluation.settings)
     if labels is None:
         addresses = product(job.perturbations, job.part_names(), metrics)
-        return [_cell(address, None, 0) for address in addresses if has_cell(address[1], address[0])], {}
+        return [_cell(address, None, 0) for address in addresses if has_cell(address[1], address[0], address[2])], {}
     cells: list[dict[str, Any]] = []
     arrays: dict[str, NDArray[Any]] = {"labels": labels.astype(np.int32)}
     for part, own in outcomes.items():
         for metric in metrics:
             found = [outcome.predictions[metric] for outcome in own]
             for name in job.perturbations:
-                if not has_cell(part, name):
+                if not has_cell(part, name, metric):
                     continue
                 draws = [key for key in found[0] if key.rpartition("-")[0] == name]
                 predicted = np.stack([[item[key] for key in draws] for item in found])
@@ -76,18 +91,18 @@ def _cells(
     return cells, arrays
 
 
-def _cell(address: tuple[str, str, str], accuracies: NDArray[np.float64] | None, n: int) -> dict[str, Any]:
-    """Return a cell. accuracies: [column sets, draws].
+def _cell(address: Address, values: NDArray[np.floating] | None, n: int) -> dict[str, Any]:
+    """Return a cell. values: [column sets, draws].
 
     The value is their mean; sd_draws is that of the column sets' means where there are several, else of the draws.
     """
     perturbation, part, metric = address
     cell = {"perturbation": perturbation, "part": part, "metric": metric, "n": n}
-    if accuracies is None:
+    if values is None:
         return cell | {"value": None, "n_draws": 0, "sd_draws": None}
-    drawn = accuracies.mean(axis=1) if len(accuracies) > 1 else accuracies[0]
+    drawn = values.mean(axis=1) if len(values) > 1 else values[0]
     sd = float(drawn.std(ddof=1)) if len(drawn) > 1 else None
-    return cell | {"value": float(accuracies.mean()), "n_draws": len(drawn), "sd_draws": sd}
+    return cell | {"value": float(values.mean()), "n_draws": len(drawn), "sd_draws": sd}
 
 
 def predictions_path(record: Path) -> Path:

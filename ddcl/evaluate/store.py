@@ -45,6 +45,22 @@ class Outcome:
     chosen: dict[str, float] = field(default_factory=dict)
 
 
+Address: TypeAlias = tuple[str, str, str]  # of a cell: perturbation, part, metric
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluation finds that predicts no classes.
+
+    values: of each cell, [column sets, draws]. n: images that they are of.
+    arrays: what is kept beside the record, by name.
+    """
+
+    values: dict[Address, NDArray[np.floating]]
+    n: int
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class FeatureTask:
     """What a protocol on stored features is given.

@@ -68,7 +68,7 @@ def collect(plan: dict[str, Any], results: Path, partial: bool) -> Collection:
 def expected_cells(target: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield (part, perturbation, metric) of every cell that a run's record on a data set must have."""
     for part, perturbation, metric in product(target["parts"], target["perturbations"], target["metrics"]):
-        if has_cell(part, perturbation):
+        if has_cell(part, perturbation, metric):
             yield part, perturbation, metric
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from ddcl.core.files import write_text
-from ddcl.registry import is_knn_metric
+from ddcl.registry import RANDOM_PARTS, READOUTS, is_knn_metric
 from ddcl.report.sources import SOURCES
 from ddcl.report.specs import TableSpec
 
@@ -31,7 +31,20 @@ METRIC_LABELS = {
     "knn_auc": "area (%)",
     "final_knn_top1": "final (%)",
     "epochs_to_95": "epochs to 95 %",
+    **{metric: metric.removeprefix("readout_").replace("_", " ") for metric in READOUTS},
+    "invariance": "within / total",
+    "alignment": "alignment",
+    "abs_mean_cosine": "|mean cos|",
+    "mean_abs_cosine": "mean |cos|",
+    "sd_cosine": "sd cos",
+    "mean_abs_cosine_shuffled": "mean |cos|, strangers",
+    "cka_dir_dvr": "CKA",
+    "effective_rank": "effective rank",
+    "std_ratio": "std ratio",
+    "uniformity": "uniformity",
+    "drift": "drift",
 }
+UNITLESS = ("", "R²", "balanced accuracy")  # units of numbers that are printed as they are, with two decimals
 TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
 TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 TEX |= {"∞": r"$\infty$", "−": "$-$", "…": r"\dots{}"} | {character: "\\" + character for character in "&%$#_{}"}
@@ -60,10 +73,13 @@ def cell_text(row: pd.Series) -> str:
     marks = "".join(dict.fromkeys(mark for status, (mark, _) in MARKS.items() if status in row["status"]))
     if row["n_seeds"] == 0:
         return marks or NOTHING
-    number = f"{row['mean']:+.1f}" if row["unit"] == "points" else f"{row['mean']:.1f}"
+    decimals = 2 if row["unit"] in UNITLESS else 1
+    number = f"{row['mean']:+.1f}" if row["unit"] == "points" else f"{row['mean']:.{decimals}f}"
     text = number.replace("-", "−")
     if row["n_seeds"] > 1:
-        text += f" ± {row['sd']:.1f}"
+        text += f" ± {row['sd']:.{decimals}f}"
+    if row.get("part") in RANDOM_PARTS and row["sd_draws"] == row["sd_draws"]:
+        text += f" [{row['sd_draws']:.{decimals}f}]"
     if row["n_seeds"] < row["seeds_expected"]:
         text += f" (n={row['n_seeds']}/{row['seeds_expected']})"
     return f"{text} {marks}" if marks else text

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ddcl.registry import is_knn_metric
+from ddcl.registry import DRIFT, GEOMETRY, READOUTS, is_knn_metric
 from ddcl.report.collect import expected_cells as planned_cells
 from ddcl.report.collect import selection
 from ddcl.report.published import published_table
@@ -24,6 +24,9 @@ UNITS = {
     "knn_auc": "%",
     "final_knn_top1": "%",
     "epochs_to_95": "epochs",
+    **dict.fromkeys(READOUTS, "R²"),
+    "readout_flip": "balanced accuracy",
+    **dict.fromkeys((*GEOMETRY, DRIFT), ""),
 }
 
 

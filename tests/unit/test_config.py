@@ -18,7 +18,8 @@ from ddcl.core.config import Model, merge, parse, read_yaml
 from ddcl.core.errors import UserError
 from ddcl.grid import Suite
 from ddcl.recipes import Recipe, build_recipe, read_dataset, read_evaluation, read_ops, read_perturbations, read_variant
-from ddcl.report.collect import RUN_KEYS, expected_cells
+from ddcl.report.collect import expected_cells
+from ddcl.report.specs import RUN
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
@@ -192,7 +193,7 @@ def test_every_suite_is_valid(path: Path) -> None:
     assert suite.recipes
     plan = suite.plan()
     cells = [
-        (*(run[key] for key in RUN_KEYS), target["eval_dataset"], target["evaluation"], *cell)
+        (*(run[key] for key in RUN), target["eval_dataset"], target["evaluation"], *cell)
         for run in plan["runs"]
         for target in run["targets"]
         for cell in expected_cells(target)

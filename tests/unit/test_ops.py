@@ -199,10 +199,50 @@ def test_elastic_displacement_is_the_same_share_of_any_side(side: int) -> None:
     assert 0.007 < rms_frac < 0.008
 
 
+# --- operations of a given strength ---
+
+
+@pytest.mark.parametrize("angle", [-180.0, -30.0, 0.0, 90.0])
+def test_a_turn_is_the_rotation_of_every_image_by_one_angle(angle: float) -> None:
+    x = random_images(6)
+    turned = run("turn", x, draw("turn", 6, angle_deg=angle), angle_deg=angle)
+    params = draw("rotation", 6) | {"angle_deg": torch.full((6,), angle)}
+    assert torch.equal(turned, run("rotation", x, params))
+    if angle == 0.0:
+        assert torch.equal(turned, x)
+
+
+def test_strength_1_is_the_official_operation_on_every_image() -> None:
+    x, draws = random_images(6), Draws(7, torch.arange(6))
+    for name, official in (("jitter_strength", "color_jitter"), ("elastic_strength", "elastic")):
+        own, usual = settings_of(name, strength=1.0), settings_of(official, prob=1.0)
+        params = [OPS[op].sample(draws, "op", (16, 16), asked) for op, asked in ((name, own), (official, usual))]
+        found, expected = (OPS[name].apply(x.clone(), params[0], own), OPS[official].apply(x.clone(), params[1], usual))
+        assert torch.equal(found, expected), name
+
+
+def test_twice_the_strength_is_twice_the_range_and_the_field() -> None:
+    jitter = draw("jitter_strength", N_STATISTICS, strength=2.0)
+    assert float(jitter["brightness_factor"].min()) < 0.22
+    assert float(jitter["brightness_factor"].max()) > 1.78
+    assert 0.19 < float(jitter["hue_turns"].abs().max()) <= 0.2
+    assert float(draw("jitter_strength", N_STATISTICS, strength=9.0)["hue_turns"].abs().max()) <= 0.5
+    x = random_images(6)
+    doubled, params = settings_of("elastic", prob=1.0, alpha_px=200.0), draw("elastic_strength", 6, strength=2.0)
+    same = {"applied": torch.ones(6, dtype=torch.bool), "noise_key": params["noise_key"]}
+    found = run("elastic_strength", x, params, strength=2.0)
+    assert torch.allclose(found, OPS["elastic"].apply(x.clone(), same, doubled), atol=1e-5)
+    own = draw("elastic_strength", N_STATISTICS, side_px=4, strength=10.0, uniform=True)["strength"]
+    assert 0 <= float(own.min()) < 0.05
+    assert 9.95 < float(own.max()) < 10
+    still = run("elastic_strength", x, draw("elastic_strength", 6, strength=0.0), strength=0.0)
+    assert torch.allclose(still, x, atol=1e-6)
+
+
 # --- draws ---
 
 
-@pytest.mark.parametrize("op", [op for op in OPS if op not in ("resized_crop", "corruption")])
+@pytest.mark.parametrize("op", [op for op, model in OP_SETTINGS.items() if "prob" in model.model_fields])
 def test_probability_and_draws_of_untouched_images(op: str) -> None:
     n = N_STATISTICS
     for prob in (0.0, 0.3, 1.0):
@@ -398,11 +438,18 @@ def test_pipeline_refuses_what_it_cannot_do() -> None:
 # --- settings ---
 
 
+ASKED: dict[str, dict[str, Any]] = {  # of operations that have no usual case
+    "corruption": {"kind": "fog", "severity": 1},
+    "turn": {"angle_deg": 30.0},
+    "jitter_strength": {"strength": 1.0},
+    "elastic_strength": {"strength": 1.0},
+}
+
+
 def test_every_operation_has_settings_with_defaults_and_descriptions() -> None:
     assert list(OPS) == list(OP_SETTINGS)
     for name, model in OP_SETTINGS.items():
-        asked = {"kind": "fog", "severity": 1} if name == "corruption" else {}  # a corruption has no usual case
-        settings = build_settings(name, asked, "test")
+        settings = build_settings(name, ASKED.get(name, {}), "test")
         assert OPS[name].settings is model
         assert build_settings(name, settings.model_dump(), "test") == settings
         assert all(field.description for field in model.model_fields.values())

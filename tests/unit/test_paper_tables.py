@@ -103,7 +103,7 @@ def test_random_columns_are_not_evaluated_under_members_of_families() -> None:
     frame = records(PLAN)
     random = frame[frame["part"].str.startswith("random")]
     assert set(random["perturbation"]) == {"none", "color"}
-    assert set(random["variant"]) == {"simsiam", "simsiam_authors"}
+    assert set(random["variant"]) == {"ddcl", "ddcl_authors", "simsiam", "simsiam_authors"}
 
 
 def test_few_labels_fair_and_as_published() -> None:

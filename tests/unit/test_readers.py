@@ -136,7 +136,7 @@ def tolerance(folder: str) -> int:
 
 
 def test_every_reader_is_tested() -> None:
-    assert set(READERS) == {*BUILDERS, "digits", "image_folder"}
+    assert set(READERS) == {*BUILDERS, "digits", "shapes", "image_folder"}  # shapes: tests/unit/test_shapes.py
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -677,7 +677,7 @@ def test_a_wrong_number_of_images_is_refused(name: str, built: Callable[[str], B
     assert not (tmp_path / "out/manifest.json").exists()
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name != "digits"])
+@pytest.mark.parametrize("name", [name for name in DATASETS if name not in ("digits", "shapes")])
 def test_what_is_missing_says_what_to_get_and_into_which_folder(
     name: str, tmp_path: Path, site: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

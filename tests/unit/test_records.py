@@ -50,13 +50,17 @@ def test_random_columns_tile_the_features_and_are_the_same_for_all_methods() -> 
     assert not np.array_equal(sets["random_dir"][0], again["random_dir"][0])
 
 
-def test_a_method_with_a_split_has_its_parts_and_no_random_ones() -> None:
-    parts = {"full": (0, 64), "dir": (0, 51), "dvr": (51, 64)}
-    sets = column_sets(parts, job("ddcl", subsets=SUBSETS))  # type: ignore[arg-type]
-    assert list(sets) == ["full", "dir", "dvr"]
-    assert np.array_equal(sets["dvr"][0], np.arange(51, 64))
-    assert job("ddcl", subsets=SUBSETS).part_names() == ["full", "dir", "dvr"]
-    assert job("ddcl", "semi_1pct").part_names() == ["full"]
+def test_a_method_with_a_split_has_its_parts_and_random_columns_as_wide() -> None:
+    parts = {"full": (0, 64), "dir": (0, 40), "dvr": (40, 64)}
+    sets = column_sets(parts, job("ddcl", subsets=SUBSETS))
+    assert list(sets) == ["full", "dir", "dvr", "random_dir", "random_dvr"]
+    assert np.array_equal(sets["dvr"][0], np.arange(40, 64))
+    assert [len(own) for own in sets["random_dir"]] == [40] * 6  # DIR's own width, not dir_frac's
+    assert [len(own) for own in sets["random_dvr"]] == [24] * 6
+    assert job("ddcl", subsets=SUBSETS).part_names() == list(sets)
+    assert job("ddcl").part_names() == ["full", "dir", "dvr"]
+    assert list(column_sets(parts, job("ddcl"))) == ["full", "dir", "dvr"]
+    assert job("ddcl", "semi_1pct", SUBSETS).part_names() == ["full"]
     assert job(subsets=SUBSETS).part_names() == ["full", "random_dir", "random_dvr"]
     assert job().part_names() == ["full"]
 

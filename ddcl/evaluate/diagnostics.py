@@ -1,0 +1,120 @@
+"""Does it disentangle? What the parts of frozen features know of a distortion, how much views move them, how they lie.
+
+The paper's central claim is that DIR ignores the distortion and DVR carries it. Here it is measured, for any method,
+beside equally wide random columns of the same features. Formulae, sources and limits: docs/diagnostics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ddcl.build import build_pipeline
+from ddcl.core.method import Method
+from ddcl.core.seeds import Draws, derive, generator
+from ddcl.data.images import Images
+from ddcl.data.views import Pipeline
+from ddcl.evaluate.distortions import Distortion, all_in_a_row, distortions
+from ddcl.evaluate.encode import Job, encode_chunks
+from ddcl.evaluate.geometry import cosines, geometry, pairs
+from ddcl.evaluate.readout import Known, Reading, read_classes, read_numbers
+from ddcl.evaluate.sgd import ImageTask
+from ddcl.evaluate.store import Address, ColumnSets, Measured
+from ddcl.registry import DiagnosticsSettings
+
+CLEAN = "none"  # the perturbation of all cells
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Features of the images of a split.
+
+    distorted: [N, D] under each distortion. params: the parameters of its operation. clean: [N, D].
+    views: [V, N, D], under the augmentation. index: [N], which images of the split.
+    """
+
+    distorted: dict[str, Tensor]
+    params: dict[str, dict[str, Tensor]]
+    clean: Tensor
+    views: Tensor
+    index: Tensor
+
+
+def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -> Measured:
+    """Measure everything, of each part and column set, on test images; readouts are fitted to training images."""
+    known = distortions(settings)
+    train, test = (_encode(task, split, known, settings) for split in SPLITS)
+    seed = derive(*task.names, "diagnostics", "readout")
+    values: dict[Address, NDArray[np.floating]] = {}
+    arrays: dict[str, NDArray[Any]] = {"images": test.index.numpy().astype(np.int32)}
+    for name, distortion in known.items():
+        for metric, target in distortion.targets.items():
+            both = [
+                Known(own.distorted[name], target(own.params[name], task.test.side_px).to(own.clean.device))
+                for own in (train, test)
+            ]
+            read = read_classes if metric == "readout_flip" else read_numbers
+            readings = read(both[0], both[1], sets, settings, seed)
+            values |= {(CLEAN, part, metric): reading.scores[:, None] for part, reading in readings.items()}
+            arrays |= _kept(metric, both[1].factor, readings)
+            if metric == "readout_angle":
+                readings = read_numbers(both[0].shuffled(seed), both[1].shuffled(seed), sets, settings, seed)
+                values |= {(CLEAN, part, "readout_shuffled"): own.scores[:, None] for part, own in readings.items()}
+    with torch.no_grad():
+        heads = [task.method.projections(view) for view in test.views[:2]]
+    measured = geometry(test.clean, test.views, heads, sets)
+    values |= {(CLEAN, part, metric): own[:, None] for (part, metric), own in measured.items()}
+    for part, (own, *others) in sets.items():
+        if not others:
+            first, second = pairs(test.views[..., own], heads, part)
+            arrays[f"cosine/{part}"] = cosines(first, second).mean(dim=0).float().cpu().numpy()
+    return Measured(values, len(test.index), arrays)
+
+
+def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settings: DiagnosticsSettings) -> Encoded:
+    """Encode the images of a split under everything that is needed of it."""
+    images, names = task.train if split == "train" else task.test, (*task.names, "diagnostics", split)
+    n = min(len(images), settings.max_train_images if split == "train" else settings.max_test_images)
+    # not the method: every method has the same images, with the same distortions
+    index = torch.randperm(len(images), generator=generator(*names, "images"))[:n].sort().values
+    side_px = images.side_px
+    jobs: dict[str, Job] = {"clean": (build_pipeline([], side_px, task.normalisation), 0, 0)}
+    for name, distortion in known.items():
+        jobs[name] = (build_pipeline([distortion.op], side_px, task.normalisation), derive(*names, name), 0)
+    if split == "test":
+        pipeline = build_pipeline(task.recipe.ops or all_in_a_row(settings), side_px, task.normalisation)
+        jobs |= {f"view {view}": (pipeline, derive(*names, "view"), view) for view in range(settings.n_views)}
+    found = _features(task.method, images.subset(index), jobs)
+    views = [found[name] for name in jobs if name.startswith("view ")]
+    return Encoded(
+        distorted={name: found[name] for name in known},
+        params={name: _params(*jobs[name][:2], n) for name in known},
+        clean=found["clean"],
+        views=torch.stack(views) if views else torch.empty(0),
+        index=index,
+    )
+
+
+def _features(method: Method, images: Images, jobs: Mapping[str, Job]) -> dict[str, Tensor]:
+    """Return the features [N, D] of all images under each job, float32, where the method is."""
+    chunks = zip(*encode_chunks(method, images, list(jobs.values())), strict=True)
+    return {name: torch.cat(own) for name, own in zip(jobs, chunks, strict=True)}
+
+
+def _params(pipeline: Pipeline, stream: int, n: int) -> dict[str, Tensor]:
+    """Return the parameters that the one operation of a pipeline had for images 0 … n − 1."""
+    side_px = pipeline.output_side_px
+    return pipeline.sample(Draws(stream, torch.arange(n)), side_px, side_px)[0]
+
+
+def _kept(metric: str, true: Tensor, readings: Mapping[str, Reading]) -> dict[str, NDArray[Any]]:
+    """Return, to be kept, the true factor [M, k] and what was predicted from each part [column sets, M, k]."""
+    kept: dict[str, NDArray[Any]] = {f"true/{metric}": true.float().cpu().numpy()}
+    return kept | {f"{metric}/{part}": reading.predicted.astype(np.float16) for part, reading in readings.items()}

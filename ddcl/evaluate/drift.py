@@ -1,0 +1,35 @@
+"""Drift: how far a perturbation moves the features of an image, per part."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddcl.core.errors import UserError
+from ddcl.evaluate.store import CLEAN_DRAW, Address, FeatureTask, Measured
+from ddcl.registry import DRIFT, NoSettings
+
+
+def evaluate(task: FeatureTask, settings: NoSettings) -> Measured:
+    """Return 1 − cosine of the features of the clean and the perturbed image, mean over test images.
+
+    Needs no training images and fits nothing.
+    """
+    if CLEAN_DRAW not in task.tests:
+        found = ", ".join(task.tests)
+        raise UserError(f"drift: needs the clean test images, found {found}: add none to --perturbations")
+    clean = task.tests[CLEAN_DRAW].features.astype(np.float32)
+    draws: dict[Address, list[list[float]]] = {}
+    for name in task.tests:
+        moved = task.tests[name].features.astype(np.float32)
+        for part, columns in task.sets.items():
+            own = [drift(clean[:, each], moved[:, each]) for each in columns]
+            draws.setdefault((name.rpartition("-")[0], part, DRIFT), []).append(own)
+    return Measured({address: np.array(own).T for address, own in draws.items()}, len(clean))
+
+
+def drift(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the mean over rows of 1 − cosine of a, b [N, d], in [0, 2]; for a row of zeros 1, or 0 if both are."""
+    product, norms = (a * b).sum(axis=1), np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosine = np.where(norms > 0, product / np.maximum(norms, np.finfo(np.float32).tiny), (a == b).all(axis=1))
+    return float(np.clip(1 - cosine, 0, 2).mean())

@@ -1,0 +1,154 @@
+"""Diagnostics of features that come from elsewhere: a file with features, and what is known of the images.
+
+The arrays of the npz file:
+    features       [N, D], of N images, one row each
+    views          [V, N, D], optional: features of two or more augmented views of each image
+    part_<name>    [start, stop], optional: columns of a part, such as part_dir and part_dvr
+    factor_<name>  [N], optional: what is known of each image. Floating point: R² of ridge regression; with a name that
+                   ends in _deg, of sine and cosine. Integer or bool: balanced accuracy of a linear probe
+    train          [N] bool, optional: rows that readouts are fitted to; else three quarters, drawn
+Everything is reported of the other rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from ddcl.core.errors import UserError
+from ddcl.core.streams import derive
+from ddcl.evaluate.geometry import geometry
+from ddcl.evaluate.readout import Known, read_classes, read_numbers
+from ddcl.evaluate.store import ColumnSets
+from ddcl.registry import LinearSettings
+
+KINDS = "features, views, train, part_<name> or factor_<name>"
+TRAIN_SHARE = 0.75  # of the rows, where the file does not say
+MIN_ROWS = 4  # to be fitted to, and to be scored on
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """The content of a file of features, checked."""
+
+    features: NDArray[np.float32]
+    views: NDArray[np.float32] | None
+    parts: dict[str, tuple[int, int]]
+    factors: dict[str, NDArray[Any]]
+    train: NDArray[np.bool_]
+
+
+def diagnose(path: Path, settings: LinearSettings, draws: int, seed: int) -> pd.DataFrame:
+    """Return what is measured of the features in `path`, one row per part and metric.
+
+    draws: random column sets, each as wide as a part, as its control: parts random_<name>. seed: of all draws.
+    Columns: part, metric, value, sd_draws (over random column sets), n_draws, n (rows).
+    """
+    found = read(path, seed)
+    sets, test = _column_sets(found, draws, seed), ~found.train
+    values: dict[tuple[str, str], NDArray[np.float64]] = {}
+    for name, factor in found.factors.items():
+        numbers = np.issubdtype(factor.dtype, np.floating)
+        target = _sine_and_cosine(factor) if numbers and name.endswith("_deg") else factor[:, None]
+        both = [Known(torch.from_numpy(found.features[rows]), torch.from_numpy(target[rows])) for rows in (~test, test)]
+        read_one = read_numbers if numbers else read_classes
+        for suffix, (train, held) in {"": both, "_shuffled": [known.shuffled(seed) for known in both]}.items():
+            for part, reading in read_one(train, held, sets, settings, seed).items():
+                values[part, f"readout_{name}{suffix}"] = reading.scores
+    views = None if found.views is None else torch.from_numpy(found.views[:, test])
+    values |= geometry(torch.from_numpy(found.features[test]), views, [{}, {}], sets)
+    rows = [
+        {"part": part, "metric": metric, "value": own.mean(), "n_draws": len(own), "n": int(test.sum())}
+        | {"sd_draws": own.std(ddof=1) if len(own) > 1 else np.nan}
+        for part in sets
+        for (of, metric), own in values.items()
+        if of == part
+    ]
+    return pd.DataFrame(rows, columns=["part", "metric", "value", "sd_draws", "n_draws", "n"])
+
+
+def read(path: Path, seed: int) -> Foreign:
+    """Read a file of features; `UserError` for whatever is not as this module says."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: cannot be read as an npz file ({error})") from None
+    known = ("features", "views", "train")
+    unknown = [name for name in arrays if name not in known and not name.startswith(("part_", "factor_"))]
+    if unknown:
+        raise UserError(f"{path}: unknown arrays {', '.join(unknown)}; allowed are {KINDS}")
+    if "features" not in arrays:
+        raise UserError(f"{path}: no array features [N, D]; found {', '.join(arrays) or 'none'}")
+    features = _floats(path, "features", arrays["features"], 2)
+    n, width = features.shape
+    views = _floats(path, "views", arrays["views"], 3) if "views" in arrays else None
+    if views is not None and (len(views) < 2 or views.shape[1:] != features.shape):
+        raise UserError(f"{path}: views: expected [2 or more, {n}, {width}], found {list(views.shape)}")
+    return Foreign(
+        features=features,
+        views=views,
+        parts={name[5:]: _range(path, name, own, width) for name, own in arrays.items() if name.startswith("part_")},
+        factors={name[7:]: _factor(path, name, own, n) for name, own in arrays.items() if name.startswith("factor_")},
+        train=_train(path, arrays.get("train"), n, seed),
+    )
+
+
+def _floats(path: Path, name: str, array: NDArray[Any], n_dims: int) -> NDArray[np.float32]:
+    if array.ndim != n_dims or not np.issubdtype(array.dtype, np.floating):
+        raise UserError(f"{path}: {name}: expected floats of {n_dims} axes, found {array.dtype} {list(array.shape)}")
+    if not np.isfinite(array).all():
+        raise UserError(f"{path}: {name}: {int((~np.isfinite(array)).sum())} values are not finite")
+    return array.astype(np.float32)
+
+
+def _range(path: Path, name: str, array: NDArray[Any], width: int) -> tuple[int, int]:
+    if array.shape == (2,) and np.issubdtype(array.dtype, np.integer):
+        start, stop = (int(edge) for edge in array)
+        if 0 <= start < stop <= width:
+            return start, stop
+    raise UserError(f"{path}: {name}: expected [start, stop] with 0 ≤ start < stop ≤ {width}, found {array.tolist()}")
+
+
+def _factor(path: Path, name: str, array: NDArray[Any], n: int) -> NDArray[Any]:
+    if array.shape != (n,) or array.dtype.kind not in "fiub":
+        raise UserError(f"{path}: {name}: expected {n} numbers, found {array.dtype} {list(array.shape)}")
+    return _floats(path, name, array, 1).astype(np.float64) if array.dtype.kind == "f" else array.astype(np.int64)
+
+
+def _train(path: Path, array: NDArray[Any] | None, n: int, seed: int) -> NDArray[np.bool_]:
+    if array is None:
+        order = np.random.Generator(np.random.PCG64(derive(seed, "rows to fit to"))).permutation(n)
+        array = order < round(TRAIN_SHARE * n)
+    if array.shape != (n,) or array.dtype != np.bool_:
+        raise UserError(f"{path}: train: expected {n} bools, found {array.dtype} {list(array.shape)}")
+    if min(array.sum(), (~array).sum()) < MIN_ROWS:
+        raise UserError(
+            f"{path}: {array.sum()} rows to fit to and {(~array).sum()} to score; each needs {MIN_ROWS} or more"
+        )
+    return array
+
+
+def _sine_and_cosine(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    angle = angle_deg * (math.pi / 180)
+    return np.stack((np.sin(angle), np.cos(angle)), axis=1)
+
+
+def _column_sets(found: Foreign, draws: int, seed: int) -> ColumnSets:
+    """Return all columns, those of each part, and `draws` random sets that are as wide as the part."""
+    width = found.features.shape[1]
+    orders = [
+        np.random.Generator(np.random.PCG64(derive(seed, "random subset", draw))).permutation(width)
+        for draw in range(draws)
+    ]
+    sets = {"full": [np.arange(width)]} | {name: [np.arange(*own)] for name, own in found.parts.items()}
+    for name, own in found.parts.items() if draws else ():
+        sets[f"random_{name}"] = [np.sort(order[slice(*own)]) for order in orders]
+    return sets

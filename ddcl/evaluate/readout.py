@@ -1,0 +1,128 @@
+"""Readout: how well a known factor of an image can be predicted, linearly, from features of the image.
+
+Fitted to some images, scored on others. Numbers by ridge regression (Hoerl and Kennard 1970), classes by the linear
+probe (`ddcl.evaluate.linear`). The l2 penalty of each is chosen on a held-out share of the images that it is fitted to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ddcl.core.seeds import generator
+from ddcl.evaluate import linear
+from ddcl.evaluate.store import CLEAN_DRAW, ColumnSets, Features, FeatureTask
+from ddcl.registry import TOP1, LinearSettings
+
+
+@dataclass(frozen=True)
+class Known:
+    """Features of images of which a factor is known.
+
+    features: [N, D]. factor: [N, k] float, or classes [N, 1].
+    """
+
+    features: Tensor
+    factor: Tensor
+
+    def shuffled(self, seed: int) -> Known:
+        """Return the same features, each with the factor of some image: the control, of which nothing can be read."""
+        order = torch.randperm(len(self.factor), generator=generator(seed, "shuffled"))
+        return Known(self.features, self.factor[order.to(self.factor.device)])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read from one part: scores [column sets], and the predicted factor [column sets, M, k]."""
+
+    scores: NDArray[np.float64]
+    predicted: NDArray[np.float32]
+
+
+class Ridge:
+    """Ridge regression of y [N, k] on any columns of x [N, D], float64, from one Gram matrix.
+
+    Minimises the mean over images of ‖y − W x‖², plus l2 · ‖W‖²; the intercept is free.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.mean_x, self.mean_y = x.mean(dim=0), y.mean(dim=0)
+        centred = x - self.mean_x
+        self.gram = centred.T @ centred / len(x)
+        self.cross = centred.T @ (y - self.mean_y) / len(x)
+
+    def predict(self, x: Tensor, own: Tensor, l2: Tensor) -> Tensor:
+        """Return the predictions [L, M, k] of x [M, D] from the columns `own`, one for each penalty [L]."""
+        penalty = l2[:, None, None] * torch.eye(len(own), dtype=x.dtype, device=x.device)
+        cross = self.cross[own].expand(len(l2), -1, -1)  # else `solve` may take k columns for a batch of vectors
+        weights = torch.linalg.solve(self.gram[own][:, own] + penalty, cross)  # [L, w, k]
+        predicted: Tensor = (x[:, own] - self.mean_x[own]) @ weights + self.mean_y
+        return predicted
+
+
+def r2(true: Tensor, predicted: Tensor) -> float:
+    """Return R² = 1 − Σ (y − ŷ)² / Σ (y − mean y)² of [M, k], the mean over k; 0 for a column that does not vary."""
+    left = (true - predicted).square().sum(dim=0)
+    total = (true - true.mean(dim=0)).square().sum(dim=0)
+    return float(torch.where(total > 0, 1 - left / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0).mean())
+
+
+def read_numbers(
+    train: Known, test: Known, sets: ColumnSets, settings: LinearSettings, seed: int
+) -> dict[str, Reading]:
+    """Return, by part, the R² on `test` and the predictions of ridge regressions that were fitted to `train`.
+
+    Features are standardised with the mean and standard deviation of `train`. Of several numbers each has a penalty of
+    its own.
+    """
+    (x, y), (test_x, true) = (_double(known, train) for known in (train, test))
+    order = torch.randperm(len(x), generator=generator(seed, "readout")).to(x.device)
+    n_held = min(len(x) - 1, max(1, round(settings.holdout_frac * len(x))))
+    held, kept = order[:n_held], order[n_held:]
+    tried, final, held_x, held_y = Ridge(x[kept], y[kept]), Ridge(x, y), x[held], y[held]
+    l2 = torch.tensor(settings.l2_weights, dtype=x.dtype, device=x.device).sort(descending=True).values
+    found = {}
+    for part, columns in sets.items():
+        scores, predicted = [], []
+        for own in (torch.from_numpy(each).to(x.device) for each in columns):
+            errors = (tried.predict(held_x, own, l2) - held_y).square().sum(dim=1)  # [L, k]
+            best = errors.argmin(dim=0)  # of equals, the largest penalty
+            all_k = final.predict(test_x, own, l2[best])  # [k, M, k]: the penalty of each number
+            guess = torch.diagonal(all_k, dim1=0, dim2=2)  # [M, k]
+            scores.append(r2(true, guess))
+            predicted.append(guess.float().cpu().numpy())
+        found[part] = Reading(np.array(scores), np.stack(predicted))
+    return found
+
+
+def _double(known: Known, train: Known) -> tuple[Tensor, Tensor]:
+    """Return features, standardised as `train`'s are, and factor, both float64."""
+    x = train.features.double()
+    std = x.std(dim=0, correction=0)
+    std = torch.where(std > 0, std, 1.0)
+    return (known.features.double() - x.mean(dim=0)) / std, known.factor.double()
+
+
+def read_classes(
+    train: Known, test: Known, sets: ColumnSets, settings: LinearSettings, seed: int
+) -> dict[str, Reading]:
+    """Return, by part, the balanced accuracy on `test` and the classes that linear probes on `train` predict."""
+    fitted, held = (
+        Features(known.features.cpu().numpy(), known.factor[:, 0].long().cpu().numpy()) for known in (train, test)
+    )
+    task = FeatureTask(fitted, {CLEAN_DRAW: held}, sets, seed, train.features.device.type)
+    found = {}
+    for part, outcomes in linear.evaluate(task, settings).items():
+        classes = np.stack([outcome.predictions[TOP1][CLEAN_DRAW] for outcome in outcomes])
+        scores = np.array([balanced_accuracy(held.labels, each) for each in classes])
+        found[part] = Reading(scores, classes[..., None].astype(np.float32))
+    return found
+
+
+def balanced_accuracy(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Return the mean over the classes in `true` of the share of each that was found: 1 / classes by chance."""
+    return float(np.mean([(predicted[true == label] == label).mean() for label in np.unique(true)]))
