@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
+import numpy as np
 import pandas as pd
 import torch
 from captum.attr import LayerGradCam
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from ddcl.core.errors import UserError
 from ddcl.core.seeds import Draws, derive
@@ -22,6 +26,8 @@ from ddcl.report.figures.layout import FULL, MARKS
 
 LABELS, GUTTER, HEAD = 2.1, 0.3, 0.6  # cells: names on the left, between images, above them
 HEAT = "inferno"  # of the colour maps whose brightness rises evenly; black is nothing
+SHINE = 0.15  # share of the image in what is shown
+TINY = 1e-12  # below which a map is nothing
 
 
 def activation_maps(encoder: Encoder, x: Tensor, part: tuple[int, int]) -> Tensor:
@@ -96,16 +102,18 @@ def draw(material: Material, settings: ActivationSettings) -> tuple[Figure, pd.D
             maps = activation_maps(encoder, images, encoder.parts[part])
             for image in range(n):
                 place = (places[image, name], HEAD + y)
-                _overlay(sheet, place, images[image], maps[image])
+                sheet.image(place, overlay(images[image], maps[image]))
             found.append(_measures(encoder, part, name, maps).assign(label=labels.tolist()))
     return sheet.figure, pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def _overlay(sheet: Sheet, place: tuple[float, float], image: Tensor, heat: Tensor) -> None:
-    """Draw the map over the image: brightness is the map's, from 0 to its own maximum; the image shines through."""
-    top = max(float(heat.max()), 1e-12)
-    sheet.image(place, heat.numpy() / top, cmap=HEAT, vmin=0, vmax=1, interpolation="bilinear")
-    sheet.image(place, image.mean(dim=0).numpy(), cmap="gray", vmin=0, vmax=1, alpha=0.35)
+def overlay(image: Tensor, heat: Tensor) -> NDArray[np.float64]:
+    """Return [H, W, 3]: the map's colours, from 0 to its own maximum, with the image [3, H, W] shining through."""
+    height, width = image.shape[-2:]
+    full = F.interpolate(heat[None, None], size=(height, width), mode="bilinear")[0, 0]
+    colours = colormaps[HEAT]((full / full.max().clamp(min=TINY)).numpy())[..., :3]
+    mixed: NDArray[np.float64] = (1 - SHINE) * colours + SHINE * image.mean(dim=0).numpy()[..., None]
+    return mixed
 
 
 def _measures(encoder: Encoder, part: str, distortion: str, maps: Tensor) -> pd.DataFrame:

@@ -96,7 +96,7 @@ def angle_colours(level: NDArray[np.int64], angles_deg: list[float]) -> tuple[ND
     palette = colormaps[ANGLES]
     colours = [palette((angle % 360) / 360) for angle in angles_deg]
     order = np.argsort(angles_deg)
-    return np.array(colours)[level], {f"{angles_deg[i]:g}°": colours[i] for i in order}
+    return np.array(colours)[level], {f"{angles_deg[i]:g}°".replace("-", "−"): colours[i] for i in order}
 
 
 def _panel(axes: Axes, points: NDArray[np.float64], colours: NDArray[np.float64], title: str) -> None:

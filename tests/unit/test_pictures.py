@@ -178,6 +178,18 @@ def test_activation_maps_are_each_positions_share_of_the_parts_squared_norm(resu
     assert set(ddcl.parts) == {"full", "dir", "dvr"}
 
 
+def test_a_map_is_laid_over_its_image() -> None:
+    image = torch.zeros(3, 8, 8)
+    image[:, :, 4:] = 1.0
+    heat = torch.zeros(2, 2)
+    heat[0] = 7.0
+    shown = activation.overlay(image, heat)
+    assert shown.shape == (8, 8, 3)
+    assert shown[0, 0].sum() > shown[-1, 0].sum()  # above it is bright
+    assert np.allclose(shown[:, 7] - shown[:, 0], activation.SHINE)  # the image adds the same everywhere
+    assert np.isfinite(activation.overlay(image, 0 * heat)).all()
+
+
 @dataclass(frozen=True)
 class Planted(Encoder):
     """An encoder whose features are given: DIR is the class, DVR the angle, each in one column per value."""
@@ -244,7 +256,7 @@ def test_the_layout_of_a_plane_keeps_its_distances() -> None:
 def test_near_angles_have_near_colours() -> None:
     colours, legend = embedding.angle_colours(np.array([0, 1, 2]), [179.0, -179.0, 0.0])
     assert np.abs(colours[0] - colours[1]).max() < 0.1 < np.abs(colours[0] - colours[2]).max()
-    assert list(legend) == ["-179°", "0°", "179°"]
+    assert list(legend) == ["−179°", "0°", "179°"]
 
 
 # --- what is written, and what is said to be missing
