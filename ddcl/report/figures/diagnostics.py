@@ -100,7 +100,8 @@ def class_controls(found: Collected) -> Figure:
     frame = select(found.records, evaluation=evaluation, perturbation=CLEAN)
     frame["sd_draws"] = frame["sd_draws"] * 100
     rows = ("variant", look.labels("variant", [*look.variants, *look.floors]))
-    low, high = np.nanmin([*frame["value"], 100.0]), np.nanmax([*frame["value"], 0.0])
+    spread = frame["sd_draws"].fillna(0.0)
+    low, high = np.nanmin([*(frame["value"] - spread), 100.0]), np.nanmax([*(frame["value"] + spread), 0.0])
     paint = partial(ladder, row=rows, mark=("part", PARTS), limits=(low - MARGIN, high + MARGIN))
     labels = (f"Top-1 on clean images (%), {look.label('evaluation', evaluation)}", "")
     shape = (len(look.augmentations), 0.7 + 0.3 * len(rows[1]))
