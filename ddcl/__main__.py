@@ -214,6 +214,13 @@ def build_parser() -> argparse.ArgumentParser:
     verb(verbs.import_, archive=_name("archive of `ddcl export`") | PATH, results=RESULTS)
     verb(verbs.claims, results=RESULTS)
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
+    verb(
+        verbs.picture,
+        names=_name("PICTURE_DATASET, names of the suite's pictures (default: all)") | ANY,
+        results=RESULTS,
+        device=DEVICE,
+        threads=THREADS,
+    )
     verb(verbs.report, results=RESULTS)
     return parser
 

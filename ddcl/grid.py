@@ -12,6 +12,7 @@ from typing import Any
 from ddcl.core.config import parse, read_yaml
 from ddcl.core.errors import UserError, check_name
 from ddcl.core.files import canonical_json
+from ddcl.pictures.catalogue import picture_entries, read_picture
 from ddcl.recipes import (
     CONFIG_DIR,
     EvaluationRecipe,
@@ -63,6 +64,7 @@ class Suite:
         self.tables: dict[str, TableSpec] = {}
         self.figures: list[str] = []
         self.claims: dict[str, ClaimSpec] = {}
+        self.pictures: list[str] = []
         self._add(self.config, where)
         names = (name for run in self.runs.values() for name in (run.recipe.dataset, *run.evaluations))
         self.dataset_configs = {name: read_dataset(name) for name in dict.fromkeys(names)}
@@ -105,6 +107,7 @@ class Suite:
         self.figures += [figure for figure in config.figures if figure not in self.figures]
         self.tables |= {name: read_table(name) for name in config.tables}
         self.claims |= {name: read_claim(name) for name in config.claims}
+        self.pictures += [name for name in config.pictures if read_picture(name) and name not in self.pictures]
 
     def _add_block(self, block: BlockConfig, config: SuiteConfig, where: str) -> None:
         evaluations = config.evaluations if block.evaluations is None else block.evaluations
@@ -180,6 +183,14 @@ class Suite:
 
     def plan(self) -> dict[str, Any]:
         """Return the JSON object of results/suite.json: what collect, tables, figures and the report need to know."""
+        return self._plan() | {"pictures": self.picture_entries}
+
+    @cached_property
+    def picture_entries(self) -> list[dict[str, Any]]:
+        """What the plan says of each picture: its data set, runs, caption and settings."""
+        return picture_entries(self.pictures, self._plan()) if self.pictures else []
+
+    def _plan(self) -> dict[str, Any]:
         return {
             "schema": 2,
             "suite": self.config.suite,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ddcl.cost import (
     Network,
@@ -22,6 +23,7 @@ from ddcl.cost import (
     stored_bytes,
 )
 from ddcl.grid import Run, Suite
+from ddcl.pictures.catalogue import DRAWINGS
 from ddcl.registry import RANDOM_PARTS, has_cell, keeps_files
 from ddcl.yaml_models import DatasetConfig
 
@@ -40,6 +42,8 @@ UNKNOWN_SECONDS = 8 * 3600  # of a network without a figure, three times which i
 UNKNOWN = Network(train_images_per_s=1, encode_images_per_s=1, checkpoint_mb=200, source="unknown")
 CORE_FLOPS = 2e10  # per second of one core, of evaluations of features: products of float32 matrices
 GPU_FLOPS = 1e13  # the same of a GPU
+CPU_SHARE = 0.01  # of a GPU's images/s that one core encodes
+FLOATS_SHOWN = 16  # bytes per pixel and channel of images that a picture holds: float32, four copies
 LARGE_FLOPS = 1e15  # work that eight cores need two hours for is a GPU's
 
 
@@ -94,6 +98,17 @@ def evaluate_needs(suite: Suite, run: Run, dataset: str, evaluation: str) -> Nee
     )
     memory_mb = min(KEPT_MB, train_mb) + test_mb + HISTORY * weights_mb
     return _rounded((cpus, gpu), memory_mb, 10.0, flops / (GPU_FLOPS if gpu else CORE_FLOPS * cpus))
+
+
+def picture_needs(suite: Suite, entry: dict[str, Any]) -> Needs:
+    """Return what a picture of the plan needs: some images through the networks of its runs, on a CPU."""
+    config, settings = suite.dataset_configs[entry["dataset"]], entry["settings"]
+    runs = [suite.runs[name] for name in entry["runs"]] if DRAWINGS[entry["drawing"]].encoders else []
+    n = settings["n_images"] * max(1, len(runs))
+    speeds = [network.encode_images_per_s for run in runs if (network := network_of(run.recipe))]
+    rate = min(speeds, default=UNKNOWN.encode_images_per_s) * (CPU_SHARE if any(map(_gpu, runs)) else 1.0)
+    shown_mb = FLOATS_SHOWN * settings["n_images"] * 3 * config.image_side_px**2 / 1e6
+    return _rounded((1, 0), 2 * _images_mb(config) + shown_mb, 10.0, n / rate)
 
 
 def is_short(needs: Needs) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ddcl.core.files import digest_text
 from ddcl.core.fingerprint import ROOT, code_digest
+from ddcl.pictures.catalogue import DRAWINGS
 from ddcl.registry import EVALUATIONS, METHODS, READERS
 
 
@@ -29,6 +30,12 @@ def extract_digest(method: str) -> str:
 def evaluate_digest(protocol: str) -> str:
     """Return the digest of the code that evaluates features by `protocol`."""
     return code_digest("ddcl.evaluate.record", _module(EVALUATIONS[protocol].target))
+
+
+def picture_digest(drawing: str, methods: tuple[str, ...]) -> str:
+    """Return the digest of the code that draws a picture of trained `methods`."""
+    roots = (_module(DRAWINGS[drawing].target), *(_module(METHODS[method].target) for method in methods))
+    return code_digest("ddcl.pictures.render", *roots)
 
 
 def collect_digest() -> str:

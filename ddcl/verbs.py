@@ -242,6 +242,16 @@ def figure(args: Namespace) -> None:
         render_figure(name, args.results)
 
 
+def picture(args: Namespace) -> None:
+    """Draw a picture of images and trained encoders as PNG, PDF and CSV; without a name, all of the suite."""
+    device = _device(args)
+    from ddcl.pictures.render import render_picture
+
+    plan = _planned(args)
+    for name in args.names or [entry["name"] for entry in plan["pictures"]]:
+        render_picture(name, plan, args.results, device)
+
+
 def report(args: Namespace) -> None:
     """Write the report page."""
     from ddcl.report.render import render_page

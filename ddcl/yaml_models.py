@@ -148,6 +148,9 @@ class SuiteConfig(Model):
     tables: list[str] = Field(default_factory=list, description="names in config/tables")
     figures: list[str] = Field(default_factory=list, description="names in ddcl.report.figures")
     claims: list[str] = Field(default_factory=list, description="names in config/claims: claims of the paper to judge")
+    pictures: list[str] = Field(
+        default_factory=list, description="names in config/pictures; one of each is drawn for every data set"
+    )
     figure_variants: list[str] | None = Field(default=None, description="variants that figures show; null: all")
     figure_augmentations: list[str] | None = Field(
         default=None, description="augmentations that figures show; null: all"

@@ -16,8 +16,8 @@ from ddcl.report.citation import bibtex
 from ddcl.report.claim_lines import LOOKS, Claim, read_claims
 from ddcl.report.collected import Collected
 from ddcl.report.facts import attention, facts, run_status
-from ddcl.report.figures.registry import FIGURES
 from ddcl.report.html import template, to_html, with_code
+from ddcl.report.illustrations import described
 from ddcl.report.printing import Printed, layout
 from ddcl.report.published import read_published
 from ddcl.report.specs import TableSpec
@@ -69,12 +69,6 @@ def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]
         "html": Markup(to_html(printed, anchors)),
         "links": _links("tables", name, TABLE_FORMATS),
     }
-
-
-def described(suite: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return caption and alternative text of the suite's figures, then of its pictures, by name."""
-    found = {name: (FIGURES[name].caption, FIGURES[name].alt) for name in suite["figures"]}
-    return found | {entry["name"]: (entry["caption"], entry["alt"]) for entry in suite.get("pictures", [])}
 
 
 def _figure(name: str, words: tuple[str, str], folder: Path) -> dict[str, Any]:

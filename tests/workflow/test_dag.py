@@ -144,7 +144,13 @@ class TestAfterARun:
         assert "\\DdclBaugLinear" in (done_smoke / "results/tables/macros.tex").read_text()
         for figure in ("knn_curves", "robustness", "augmentation", "parts", "claims"):
             assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))
-        assert "<html" in (done_smoke / "results/report/index.html").read_text()
+        for picture in ("views_digits", "activation_digits", "neighbours_digits", "embedding_digits"):
+            assert all(
+                (done_smoke / f"results/figures/{picture}.{end}").stat().st_size for end in ("png", "pdf", "csv")
+            )
+        page = (done_smoke / "results/report/index.html").read_text()
+        assert "<html" in page
+        assert "of each method the first seed (0)" in page
         done = snakemake(*SMOKE, copy=done_smoke)
         assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -152,7 +158,14 @@ class TestAfterARun:
         ("file", "old", "new", "again", "stays"),
         [
             # what is drawn: a colour, a label
-            ("ddcl/report/figures/layout.py", '"#', '"#0', {"figure": 5}, TRAINING | EVALUATION | {"collect"}),
+            (
+                "ddcl/report/figures/layout.py",
+                '"#',
+                '"#0',
+                {"figure": 5, "picture": 4},
+                TRAINING | EVALUATION | {"collect"},
+            ),
+            ("ddcl/pictures/views.py", "HEAD = 0.35, 0.5", "HEAD = 0.35, 0.6", {"picture": 1}, TRAINING | {"figure"}),
             (
                 "config/variants/small/ddcl.yaml",
                 "label: DDCL",
@@ -182,7 +195,7 @@ class TestAfterARun:
                 "config/variants/small/ddcl.yaml",
                 "dvr_weight: 1.0",
                 "dvr_weight: 2.0",
-                dict.fromkeys(RUN, 2),
+                dict.fromkeys(RUN, 2) | {"picture": 4},
                 {"prepare"},
             ),
             ("config/evaluations/knn.yaml", "temperature: 0.1", "temperature: 0.2", {"knn": 5}, TRAINING | {"linear"}),

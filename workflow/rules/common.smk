@@ -15,9 +15,11 @@ from ddcl.needs import (
     evaluate_needs,
     extract_needs,
     is_short,
+    picture_needs,
     prepare_needs,
     pretrain_needs,
 )
+from ddcl.pictures.catalogue import DRAWINGS
 from ddcl.recipes import data_recipe, run_name
 from ddcl.report.captions import figure_captions
 from ddcl.report.deviations import paper_digest
@@ -26,6 +28,7 @@ from ddcl.stages import (
     evaluate_digest,
     extract_digest,
     page_digest,
+    picture_digest,
     prepare_digest,
     pretrain_digest,
     report_digest,
@@ -49,6 +52,8 @@ if workflow.is_main_process:
     if missing:
         logger.warning(missing)
 
+PICTURES = {entry["name"]: entry for entry in SUITE.picture_entries}
+
 RUN = "results/runs/{dataset}/{variant}/{augmentation}/seed{seed}"
 RUN_FOLDER = RUN.replace("{", "{wildcards.")  # the same in a command
 LOG = "results/logs/{dataset}/{variant}/{augmentation}/seed{seed}"
@@ -70,6 +75,7 @@ wildcard_constraints:
     seed=r"\d+",
     table=one_of(SUITE.tables),
     figure=one_of(SUITE.figures),
+    picture=one_of(PICTURES),
 
 
 def run_of(wildcards):
@@ -180,10 +186,34 @@ def record_files(wildcards):
     ]
 
 
+def picture_input(wildcards):
+    """Return the prepared data set, and of each run that is shown the recipe, and the checkpoint if it is drawn."""
+    entry = PICTURES[wildcards.picture]
+    names = ["config.json"]
+    if DRAWINGS[entry["drawing"]].encoders:
+        names.append("checkpoint.pt")
+    data = f"results/data/{entry['dataset']}"
+    return {
+        "manifest": f"{data}/manifest.json",
+        "splits": f"{data}/splits",
+        "runs": [
+            f"results/runs/{run}/{name}" for run in entry["runs"] for name in names
+        ],
+    }
+
+
+def picture_code(wildcards):
+    entry = PICTURES[wildcards.picture]
+    methods = {SUITE.runs[run].recipe.method for run in entry["runs"]}
+    return picture_digest(entry["drawing"], tuple(sorted(methods)))
+
+
 def needs_of(stage, wildcards, *evaluation):
     """Return what the job of a stage (a function of `ddcl.needs`) needs."""
     if stage is prepare_needs:
         return stage(SUITE.dataset_configs[wildcards.dataset])
+    if stage is picture_needs:
+        return stage(SUITE, PICTURES[wildcards.picture])
     where = [] if stage is pretrain_needs else [wildcards.eval_dataset]
     return _needs(stage, run_name(dict(wildcards.items())), *where, *evaluation)
 
@@ -258,7 +288,9 @@ def targets():
             ext=["csv", "md", "tex", "html"],
         ),
         *expand(
-            "results/figures/{figure}.{ext}", figure=SUITE.figures, ext=["png", "pdf"]
+            "results/figures/{figure}.{ext}",
+            figure=[*SUITE.figures, *PICTURES],
+            ext=["png", "pdf"],
         ),
         "results/report/index.html",
         *(CLAIMS if SUITE.claims else []),

@@ -135,7 +135,7 @@ rule report:
     input:
         FRAMES,
         expand("results/tables/{table}.csv", table=SUITE.tables),
-        expand("results/figures/{figure}.png", figure=SUITE.figures),
+        expand("results/figures/{figure}.png", figure=[*SUITE.figures, *PICTURES]),
         CLAIMS if SUITE.claims else [],
     output:
         report(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from matplotlib import rc_context
@@ -39,11 +39,16 @@ Paint = Callable[[Axes, pd.DataFrame], None]
 
 
 class Panel(NamedTuple):
-    """What one panel shows: its rows (column `value` in percent) and the runs that they should come from."""
+    """What one panel shows: its rows (column `value`) and the runs that they should come from.
+
+    xlabel, ylabel: in place of the figure's.
+    """
 
     title: str
     frame: pd.DataFrame
     runs: list[tuple[Any, ...]]
+    xlabel: str = ""
+    ylabel: str = ""
 
 
 class Look:
@@ -140,12 +145,16 @@ def panel_figure(
     labels: tuple[str, str],
     paint: Paint,
     handles: list[Artist],
+    sharex: Literal["all", "col"] = "all",
 ) -> Figure:
-    """Lay out the panels, `paint` each, and add notes and the legend. None is a gap. shape: columns, inches per row."""
+    """Lay out the panels, `paint` each, and add notes and the legend. None is a gap.
+
+    shape: columns, inches per row. labels: of the x and the y axes. sharex: which panels have one x axis.
+    """
     columns = max(shape[0], 1)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=sharex, sharey="row", squeeze=False)
     # 96 characters fit beside each other; no line ends within "2 of 24 runs missing".
     texts = [note(panel).replace(" ", "\0").replace(",\0", ", ") if panel else "" for panel in panels]
     notes = [textwrap.fill(text, 96 // columns).replace("\0", " ") for text in texts]
@@ -159,11 +168,11 @@ def panel_figure(
         paint(axes, panel.frame)
         if not panel.frame["value"].notna().any():
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
-        axes.set_ylabel(labels[1])
+        axes.set_ylabel(panel.ylabel or labels[1])
         axes.label_outer()
         if below is None:
             axes.tick_params(labelbottom=True)
-            axes.set_xlabel(textwrap.fill(labels[0], 80 // columns))
+            axes.set_xlabel(textwrap.fill(panel.xlabel or labels[0], 80 // columns))
     if all(panel.frame["value"].isna().all() for panel in panels if panel):
         grid[0, 0].set_ylim(0, 105)
     lines = -(-len(handles) // 4)

@@ -43,20 +43,23 @@ def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis) -> None:
     axes.set_xticks(range(len(labels)), list(labels.values()))
 
 
-def curves(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
+def curves(axes: Axes, frame: pd.DataFrame, look: Look, place: tuple[str, str] = ("epoch", "epoch")) -> None:
     """Draw mean and range of each variant's seeds, without diverged ones: a mean that loses a seed midway jumps.
 
+    place: the column whose values the seeds share, and the one that is drawn along x, averaged over them too.
     A collapsed run is dotted beside the mean that it is part of, a diverged one up to its end.
     """
-    for place, variant in enumerate(look.variants):
+    step, x = place
+    for number, variant in enumerate(look.variants):
         runs, colour = frame[(frame["variant"] == variant) & frame["value"].notna()], look.colour[variant]
-        seeds = runs[runs["status"] != "diverged"].groupby("epoch")["value"].agg(["mean", "min", "max"])
-        every = max(len(seeds) // 5, 1)
-        axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.18, linewidth=0)
-        axes.plot(seeds["mean"], color=colour, marker=look.marker[variant], markevery=(place % every, every))
+        seeds = runs[runs["status"] != "diverged"].groupby(step)
+        mean, value = seeds[x].mean(), seeds["value"].agg(["mean", "min", "max"])
+        every = max(len(mean) // 5, 1)
+        axes.fill_between(mean, value["min"], value["max"], color=colour, alpha=0.18, linewidth=0)
+        axes.plot(mean, value["mean"], color=colour, marker=look.marker[variant], markevery=(number % every, every))
         for (_, status), run in runs[runs["status"].isin(MARKS)].groupby(["seed", "status"]):
-            axes.plot(run["epoch"], run["value"], color=colour, linestyle=":", linewidth=0.9)
-            end = (run["epoch"].iloc[-1], run["value"].iloc[-1])
+            axes.plot(run[x], run["value"], color=colour, linestyle=":", linewidth=0.9)
+            end = (run[x].iloc[-1], run["value"].iloc[-1])
             axes.annotate(MARKS[status], end, (2, 0), textcoords="offset points", va="center", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     floor(axes, frame, look)

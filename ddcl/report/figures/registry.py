@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures import accuracy, claims
+from ddcl.report.figures import accuracy, claims, convergence, diagnostics, response
 from ddcl.report.figures.ablations import ablation
 from ddcl.report.figures.layout import STYLE
 from ddcl.report.figures.published import published
@@ -80,5 +80,68 @@ FIGURES = {
         "smallest effect that matters, positive in favour of the claim. Grey band: smaller than what matters. Hollow: "
         "reported only, not part of the verdict. Arrows: the interval goes on.",
         "Forest plot of effects with intervals, grouped by claim; verdicts are told by colour and marker.",
+    ),
+    "readout": Drawing(
+        diagnostics.readout,
+        "How much of each distortion a linear readout finds in the features of distorted test images (R²; for flips, "
+        "the accuracy above chance as a share of what is possible). Where a part carries a distortion its mark lies "
+        "to the right; the bar behind it is as many random columns of the same features (mean and sd over the "
+        "draws). If DVR carried distortions by more than its width, its mark would lie right of its bar, and DIR's "
+        "left of its own. Large marks: mean over seeds; dots: seeds; values below −0.1 stand at the edge.",
+        "Dot plot of R² for each distortion, one panel per method and augmentation, one mark per part of the features.",
+    ),
+    "invariance": Drawing(
+        diagnostics.invariance,
+        "Share of the variance of the features that lies between the views of one image; 0 is a part that the "
+        "training's augmentation does not move, 1 one that knows nothing of the image. The bar behind a mark is as "
+        "many random columns (mean and sd over the draws); dots: seeds.",
+        "Dot plot of the share of within-image variance for each method, one panel per augmentation.",
+    ),
+    "class_controls": Drawing(
+        diagnostics.class_controls,
+        "kNN accuracy on clean test images of each part of the features. The bar behind a mark is as many random "
+        "columns of the same features (mean and sd over the draws): if DVR held less of the class than chance would "
+        "put there, its mark would lie left of its bar; if full gained on DIR by what DVR adds and not by its width, "
+        "DIR's mark would lie left of its bar. Dots: seeds.",
+        "Dot plot of kNN accuracy for each method and part beside random columns, one panel per augmentation.",
+    ),
+    "cosines": Drawing(
+        diagnostics.cosines,
+        "Cosines between the two views of an image. DDCL's loss drives the absolute mean over images to zero, which "
+        "cosines of opposite sign can do without any image being near zero: compare it with the mean of absolute "
+        "values and the standard deviation over images. Dots: seeds.",
+        "Dot plot of three statistics of the cosine for each method and part, one panel per augmentation.",
+    ),
+    "response_rotation": Drawing(
+        response.rotation,
+        "Accuracy, and drift of the features from those of the clean image, against the angle by which test images "
+        "are rotated; for the whole features and each part. Mean over seeds and their range; dashed: the untrained "
+        "encoder.",
+        "Line charts of accuracy and drift against the rotation angle, one panel per part and augmentation.",
+    ),
+    "response_elastic": Drawing(
+        response.elastic,
+        "Accuracy, and drift of the features from those of the clean image, against the strength of an elastic "
+        "deformation of test images. Mean over seeds and their range; dashed: the untrained encoder.",
+        "Line charts of accuracy and drift against elastic strength, one panel per part and augmentation.",
+    ),
+    "response_jitter": Drawing(
+        response.jitter,
+        "Accuracy, and drift of the features from those of the clean image, against the strength of a colour jitter "
+        "of test images. Mean over seeds and their range; dashed: the untrained encoder.",
+        "Line charts of accuracy and drift against jitter strength, one panel per part and augmentation.",
+    ),
+    "convergence": Drawing(
+        convergence.knn,
+        "kNN accuracy on held-out training images, against epochs (warm-up counted; a dotted line where it ends) and "
+        "against seconds of training, monitoring not counted: mean over seeds, and their range. Seconds are those of "
+        "the machine and of whatever else it did. The dashed line is the encoder before any training.",
+        "Line charts of kNN accuracy against epochs and against seconds, a row of panels per augmentation.",
+    ),
+    "convergence_loss": Drawing(
+        convergence.loss,
+        "The loss on DIR (for methods without parts: their loss), against epochs and seconds. Compare curves of one "
+        "panel only, and with care: DIR has fewer features than a method without parts.",
+        "Line charts of the loss against epochs and against seconds, a row of panels per augmentation.",
     ),
 }

@@ -1,0 +1,159 @@
+"""What pictures are made of: images of a prepared data set, distorted or not, and the encoders of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from ddcl.core.errors import UserError
+from ddcl.core.method import Method
+from ddcl.core.seeds import generator
+from ddcl.data.images import Images, chunks
+from ddcl.data.manifest import read_images, read_manifest
+from ddcl.data.ops import Params
+from ddcl.data.views import Pipeline
+from ddcl.evaluate.features import load_frozen
+from ddcl.recipes import Recipe, load_recipe
+
+CHUNK_IMAGES = 64
+PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std of images that are shown, not encoded
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A run's frozen method. status: as in its checkpoint, or `missing`; without a method there is nothing to show.
+
+    normalise: from images in [0, 1] to what the encoder sees.
+    """
+
+    recipe: Recipe
+    label: str
+    status: str
+    method: Method | None
+    normalise: Callable[[Tensor], Tensor]
+
+    @property
+    def parts(self) -> dict[str, tuple[int, int]]:
+        """The column ranges of the parts; none where there is no method."""
+        return self.method.parts() if self.method else {}
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        """Return the features [N, D], on the CPU, of images x [N, 3, S, S] in [0, 1]."""
+        assert self.method is not None
+        device = next(self.method.parameters()).device
+        rows = [
+            self.method.features(self.normalise(part.to(device))).float().cpu() for part in torch.split(x, CHUNK_IMAGES)
+        ]
+        return torch.cat(rows)
+
+
+@dataclass(frozen=True)
+class Material:
+    """An entry of the plan's pictures, with what it is drawn from.
+
+    labels: of the plan. results: the folder of all results. device: where encoders compute.
+    """
+
+    entry: dict[str, Any]
+    labels: dict[str, dict[str, str]]
+    results: Path
+    device: str = "cpu"
+
+    @cached_property
+    def recipes(self) -> list[Recipe]:
+        """The recipes of the runs."""
+        return [load_recipe(self.results / "runs" / name / "config.json") for name in self.entry["runs"]]
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the data set."""
+        recipe = self.recipes[0]
+        return read_manifest(self.manifest_path, recipe.dataset, recipe.data.model_dump())
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest lies."""
+        return self.results / "data" / str(self.entry["dataset"]) / "manifest.json"
+
+    @property
+    def side_px(self) -> int:
+        """The side of the images."""
+        return self.recipes[0].data.image_side_px
+
+    def split(self, name: str) -> Images:
+        """Return the images of a split."""
+        return read_images(self.manifest_path, self.manifest, name, self.side_px)
+
+    def spread(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return at most n test images, uint8 [n, 3, S, S], and their labels: spread evenly over the split's order."""
+        images = self.split("test")
+        index = torch.linspace(0, len(images) - 1, min(n, len(images))).round().long()
+        return load(images.subset(index)), images.labels[index]
+
+    def rotated(self, n: int, angles_deg: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return at most n test images [n, 3, S, S] in [0, 1], their labels, and the drawn place of each one's angle.
+
+        The angles depend on the data set alone: all methods see the same images.
+        """
+        images, labels = self.spread(n)
+        draws = generator(self.entry["dataset"], "pictures", "angles")
+        level = torch.randint(len(angles_deg), (len(images),), generator=draws)
+        return rotate(images, torch.tensor(angles_deg)[level]), labels, level
+
+    def encoders(self) -> list[Encoder]:
+        """Return the encoder of each run."""
+        return [self._encoder(recipe) for recipe in self.recipes]
+
+    def _encoder(self, recipe: Recipe) -> Encoder:
+        label, method = self.labels["variant"][recipe.variant], None
+        path = self.results / "runs" / recipe.name / "checkpoint.pt"
+        if path.exists():
+            method, content, _ = load_frozen(path, recipe, self.device)
+            status = str(content["status"])
+        else:
+            status = "missing"
+        if method is not None:
+            method = None if status == "diverged" else method.eval()
+        return Encoder(recipe, label, status, method, self._normalise)
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        mean, std = (torch.tensor(self.manifest[key], device=x.device)[:, None, None] for key in ("mean", "std"))
+        return (x - mean) / std
+
+
+def load(images: Images) -> Tensor:
+    """Return all images, uint8 [N, 3, S, S], as evaluation sees them."""
+    return torch.cat([batch for (batch,) in images.load(chunks(len(images), CHUNK_IMAGES), None)])
+
+
+def apply(images: Tensor, op: str, settings: BaseModel, params: Params) -> Tensor:
+    """Return uint8 images [N, 3, S, S] after one operation with the given parameters, in [0, 1]."""
+    return Pipeline([(op, settings)], images.shape[-1], *PLAIN).apply(images, [params]).clamp_(0, 1)
+
+
+def rotate(images: Tensor, angle_deg: Tensor) -> Tensor:
+    """Return uint8 images [N, 3, S, S] turned by an angle each [N], counter-clockwise; in [0, 1]."""
+    from ddcl.data.op_settings import RotationSettings
+
+    params = {"applied": angle_deg != 0, "angle_deg": angle_deg.float()}
+    return apply(images, "rotation", RotationSettings(), params)
+
+
+def missing(encoders: Sequence[Encoder]) -> str:
+    """Return which runs cannot be shown, as a sentence, or nothing."""
+    names = [f"{each.label} {each.status}" for each in encoders if each.method is None]
+    return f"Not shown: {', '.join(names)}." if names else ""
+
+
+def require_runs(entry: dict[str, Any]) -> None:
+    """Raise `UserError` if a picture of the plan has no run to show."""
+    if not entry["runs"]:
+        raise UserError(f"picture {entry['name']}: no run of the suite is among figure_variants and augmentations")

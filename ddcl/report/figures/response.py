@@ -1,0 +1,97 @@
+"""Response curves: accuracy and drift of the features against the strength of one distortion."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+from ddcl.report.collected import Collected
+from ddcl.report.figures.layout import CLEAN, FLOOR, PARTS, Look, Panel, panel_figure
+from ddcl.report.figures.painters import curves
+from ddcl.report.specs import RUN
+
+STRENGTHS = {  # family of perturbations: label of the x axis
+    "rotation": "Rotation of the test image (degrees)",
+    "elastic_strength": "Strength of the elastic deformation (1: CAug+)",
+    "jitter_strength": "Strength of the colour jitter (1: that of training)",
+}
+DRIFT = "drift"
+DEGREES_STEP = 90
+
+
+def response(found: Collected, family: str) -> Figure:
+    """Accuracy (above) and drift (below) of each part against the strength, one column per augmentation."""
+    look = Look(found.suite)
+    frame = under(found.records, family)
+    evaluation = chosen_evaluation(found, frame)
+    accuracy = frame[(frame["metric"] == "top1") & (frame["evaluation"] == evaluation)]
+    measures = {f"{look.label('evaluation', evaluation)} top-1 (%)": accuracy.assign(value=accuracy["value"] * 100)}
+    measures["drift, 1 − cos"] = frame[frame["metric"] == DRIFT]
+    parts = [part for part in PARTS if any(part in run["parts"] for run in look.runs)]
+    panels: list[Panel | None] = []
+    for dataset, (ylabel, values), part in product(look.datasets, measures.items(), parts):
+        for augmentation in look.augmentations:
+            title = [look.label("augmentation", augmentation), part if part == "full" else part.upper()]
+            panel = look.panel(values[values["part"] == part], dataset, title, augmentation=augmentation)
+            having = {tuple(run[key] for key in RUN) for run in look.runs if part in run["parts"]}
+            runs = [run for run in panel.runs if run in having]
+            panels.append(panel._replace(runs=runs, ylabel=ylabel))
+    handles = [*look.lines(), Patch(color="#BBBBBB", label="range of seeds")]
+    shape = (len(look.augmentations), 1.45)
+    figure = panel_figure(panels, shape, (STRENGTHS[family], ""), partial(paint, look=look, family=family), handles)
+    n_rows = len(parts) * len(look.augmentations)
+    for start in range(0, len(panels), n_rows):
+        same_scale(figure.axes[start : start + n_rows])
+    return figure
+
+
+def same_scale(panels: list[Axes]) -> None:
+    """Give the panels of one measure the same y axis: parts are there to be compared."""
+    limits = [axes.get_ylim() for axes in panels if axes.has_data()]
+    if limits:
+        panels[0].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        for axes in panels[1:]:
+            axes.set_ylim(panels[0].get_ylim())
+
+
+def under(records: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Return the rows on the data set of training under the members of a family, with their `strength`.
+
+    Clean images are those of strength 0, unless the family has a member for it.
+    """
+    name = records["perturbation"]
+    own = records[
+        (records["eval_dataset"] == records["dataset"]) & ((name == CLEAN) | name.str.startswith(f"{family}."))
+    ]
+    values = own["perturbation"].str.partition(".")[2].str.partition("_")[0]
+    own = own.assign(strength=pd.to_numeric(values, errors="coerce").fillna(0.0))
+    member = own["perturbation"] != CLEAN
+    return own[member] if (own.loc[member, "strength"] == 0).any() else own
+
+
+def chosen_evaluation(found: Collected, frame: pd.DataFrame) -> str:
+    """Return the evaluation whose accuracy is shown: a kNN that was made under the family, else another one."""
+    made = set(frame.loc[(frame["perturbation"] != CLEAN) & (frame["metric"] == "top1"), "evaluation"])
+    names = [name for name in found.suite["evaluations"] if name in made] or list(found.suite["evaluations"])
+    knn = [name for name in names if found.suite["protocols"].get(name) == "knn"]
+    return str([*knn, *names][0])
+
+
+def paint(axes: Axes, frame: pd.DataFrame, look: Look, family: str) -> None:
+    """Draw mean and range of each method; the untrained encoder is a dashed line."""
+    untrained = frame["variant"].isin(look.floors)
+    curves(axes, frame[~untrained], look, ("strength", "strength"))
+    mean = frame[untrained].groupby("strength")["value"].mean()
+    axes.plot(mean, color=FLOOR, linestyle="--", linewidth=1.1, zorder=1.5)
+    axes.xaxis.set_major_locator(MultipleLocator(DEGREES_STEP) if family == "rotation" else MaxNLocator(4))
+
+
+rotation = partial(response, family="rotation")
+elastic = partial(response, family="elastic_strength")
+jitter = partial(response, family="jitter_strength")

@@ -1,0 +1,25 @@
+# What views, features and neighbours look like: from images and the checkpoints of a few runs. Needs torch, unlike figures.
+rule picture:
+    input:
+        unpack(picture_input),
+        plan="results/suite.json",
+    output:
+        report(
+            "results/figures/{picture}.png",
+            caption="../report/picture.rst",
+            category="Pictures",
+            labels={"picture": "{picture}"},
+        ),
+        "results/figures/{picture}.pdf",
+        "results/figures/{picture}.csv",
+    log:
+        "results/logs/picture_{picture}.log",
+    conda:
+        "../../environment.yml"
+    threads: cpus(picture_needs)
+    resources:
+        **resources(picture_needs),
+    params:
+        code=picture_code,
+    shell:
+        "exec python -m ddcl picture {wildcards.picture} --threads {threads} > {log} 2>&1"
