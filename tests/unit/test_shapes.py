@@ -98,4 +98,4 @@ def test_prepared_with_factors_that_are_checked(tmp_path: Path, monkeypatch: pyt
     assert read_factors(path, {"splits": {"test": {"n": 30}}}, "test") == {}
 
 
-IMAGES_SHA256 = "ad024149222e2fd40bd29d1ce88346b6a9ca370a7ef5b7dd51184f0794f56e27"
+IMAGES_SHA256 = "3d0b978368595683474147fd7bd3f6249339938602afb4b67a1e41cce69234e3"

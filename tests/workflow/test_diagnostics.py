@@ -59,7 +59,7 @@ def test_from_shapes_to_tables(tmp_path: Path) -> None:
     assert (random["sd_draws"] > 0).all()
     drift = tables["drift"].set_index(["variant", "part", "perturbation"])["mean"]
     assert drift["ddcl", "dvr", "rotation.0"] == pytest.approx(0, abs=1e-6)
-    assert drift["ddcl", "dvr", "rotation.180"] > drift["ddcl", "dvr", "rotation.30"] > 0
+    assert min(drift["ddcl", "dvr", f"rotation.{angle}"] for angle in (-180, -30, 30, 180)) > 0.001
     assert "[" in (copy / "results/tables/readout.md").read_text()
     assert "| rotation -180 |" in (copy / "results/tables/drift.md").read_text()
     record = copy / "results/runs/shapes/ddcl/caug_plus/seed0/on/shapes/diagnostics.json"

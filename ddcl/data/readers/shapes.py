@@ -19,10 +19,10 @@ from ddcl.data.source import ArraySplit, Request
 Array = NDArray[np.float64]
 SUBPIXELS = 4  # per side of a pixel: an edge has 16 levels
 CHUNK_IMAGES = 250  # drawn at once
-RADIUS_FRAC = (0.22, 0.36)  # scale: the shape's half size, in sides
-OFFSET_FRAC = 0.14  # the centre's distance from the image's, at most, per axis, in sides
+RADIUS_FRAC = (0.28, 0.42)  # scale: the shape's half size, in sides
+OFFSET_FRAC = 0.08  # the centre's distance from the image's, at most, per axis, in sides
 ANGLE_DEG_MAX = 30.0  # a third of what CAug rotates by: rotated images can be told from those that were so before
-GREY = (0.10, 0.45)  # of the background
+GREY = (0.05, 0.25)  # of the background
 SATURATION, VALUE, DARK = 0.75, 0.95, 0.45  # of the colour; and what textures multiply it with where they are dark
 PERIOD = 0.5  # of textures, in half sizes of the shape
 
