@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures import FIGURES
 from ddcl.report.figures.layout import FLOOR, PARTS, write_figure
+from ddcl.report.figures.registry import FIGURES
 from ddcl.report.figures.response import under
-from tests.unit import synthetic_diagnostics, test_figures
+from tests.unit import synthetic_diagnostics
 
 PANELS = {"readout": 4, "invariance": 2, "class_controls": 2, "cosines": 2, "convergence": 4, "convergence_loss": 4}
 PANELS |= {"response_rotation": 12}  # the other two are the same function
@@ -55,10 +55,6 @@ def marks(axes: Axes, colour: str) -> list[tuple[float, float]]:
     """Where the marks of a colour are: (value, row), from the top."""
     own = [line for line in axes.lines if line.get_marker() in ("o", "D") and line.get_markeredgecolor() == colour]
     return sorted(((float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in own), key=lambda mark: mark[1])
-
-
-def test_every_figure_is_tested_here_or_there() -> None:
-    assert {*PANELS, *test_figures.PANELS, "response_elastic", "response_jitter"} == set(FIGURES)
 
 
 @pytest.mark.parametrize("name", PANELS)
