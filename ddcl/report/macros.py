@@ -28,7 +28,7 @@ HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex},
 %% left out. Accuracies are top-1 in percent of the whole features on clean test images, last epoch. Their interval is
 %% over seeds (t), for the same test images; with one seed over test images (Wilson), for the same seed. Claims: effects
 %% are positive in favour of the claim, and their intervals those of claim_checks.csv. After each number: the cells of
-%% the records, or the row of the table, that it comes from; `ddcl trace` follows the row to its records.
+%% the records, or the row of the table, that it comes from, below the results folder; `ddcl trace` follows the row.
 """
 
 

@@ -103,7 +103,7 @@ def test_a_record_that_is_missing_is_a_source(whole: Path) -> None:
 
 def test_a_claim_has_the_sources_of_all_its_checks(whole: Path) -> None:
     tracers = {name: tracer_of(whole, name).frame for name in FRAMES}
-    for claim in SUITE["claims"]:
+    for claim in (f"C{number}" for number in range(1, 9)):
         own = [set().union(*frame.loc[frame["claim"] == claim, SOURCES]) for frame in tracers.values()]
         assert own[0] == own[1] == own[2]
         assert bool(own[0]) == (claim != "C7")
@@ -135,7 +135,7 @@ def test_without_any_other_file(keys: dict[str, str], results: Path) -> None:
 def test_predictions_and_endings_that_changed_since_are_noticed(results: Path) -> None:
     tracer = tracer_of(results)
     (results / f"{DDCL}/on/imagenet100/linear_predictions.npz").unlink()
-    with pytest.raises(UserError, match=r"says ci_low .*, the files of its sources .*`ddcl collect && ddcl claims`"):
+    with pytest.raises(UserError, match=r"says n_images 40, the files of its sources 0; `ddcl collect && ddcl claims`"):
         tracer.describe(row_of(tracer, claim="C2", check="linear", augmentation="baug"))
     summary = results / f"{DDCL}/run.json"
     write_json(summary, read_json(summary, "summary") | {"status": "diverged"})
