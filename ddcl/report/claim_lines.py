@@ -50,7 +50,7 @@ class Verdict:
 class Comparison:
     """One comparison of a claim. arms: (label, card's anchor or empty) of treatment and control.
 
-    places: anchors of the values that the effect is the difference of, as far as they are on the page.
+    places: anchors of both arms' values, as far as they are on the page; not of values that are taken off both.
     """
 
     arms: list[tuple[str, str]]
