@@ -9,12 +9,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from ddcl.report.figures.registry import FIGURES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import write_figure
+from ddcl.report.figures.registry import FIGURES
 from ddcl.report.specs import FIGURE_NAMES
 from tests.unit import planted, synthetic
 

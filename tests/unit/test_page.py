@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ddcl.report.figures.registry import FIGURES
 
 from ddcl.core.files import write_json
 from ddcl.grid import Suite
 from ddcl.recipes import CONFIG_DIR, build_recipe
 from ddcl.report.collected import Collected
 from ddcl.report.facts import attention
+from ddcl.report.figures.registry import FIGURES
 from ddcl.report.page import write_page
 from ddcl.report.specs import RUN
 from tests.unit import pages, synthetic
