@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from ddcl.registry import RANDOM_PARTS, SPLIT_PARTS
+from ddcl.report.claim_specs import MONITOR
+from ddcl.report.sources import histories_of, source_of
+from ddcl.report.specs import RUN
 
 # verdict -> a symbol that stands out without its colour, and the name of its style
 LOOKS = {
@@ -19,6 +24,8 @@ LOOKS = {
     "protocol differs": ("≠", "absent"),
 }
 OTHER = ("?", "absent")
+CELL = ("dataset", "augmentation", "evaluation", "eval_dataset", "part", "perturbation", "metric")
+PARTS = (*SPLIT_PARTS, *RANDOM_PARTS)
 CONDITIONS = ("check", "dataset", "augmentation", "evaluation", "perturbation", "part", "metric")
 
 
@@ -41,9 +48,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison of a claim. arms: (label, card's anchor or empty) of treatment and control."""
+    """One comparison of a claim. arms: (label, card's anchor or empty) of treatment and control.
+
+    places: anchors of both arms' values, as far as they are on the page; not of values that are taken off both.
+    """
 
     arms: list[tuple[str, str]]
+    places: list[str]
     conditions: str
     effect: str
     p: str
@@ -70,7 +81,7 @@ class Claim:
 def read_claims(tables: Path, suite: Mapping[str, Any], anchors: Mapping[str, str]) -> list[Claim]:
     """Return the claims in the folder `tables`; none if there is no claims.csv.
 
-    anchors: dataset/variant/augmentation -> the anchor of the card.
+    anchors: dataset/variant/augmentation -> the anchor of the card; source -> that of its values (`cards.Cards`).
     """
     claims, comparisons = tables / "claims.csv", tables / "claim_comparisons.csv"
     if not claims.exists():
@@ -119,13 +130,17 @@ def power_text(row: Mapping[str, str]) -> str:
 
 def _comparison(row: dict[str, str], suite: Mapping[str, Any], anchors: Mapping[str, str]) -> Comparison:
     labels = suite["labels"]
-    arms = [_arm(name, row, labels, anchors) for name in dict.fromkeys((row["treatment"], row["control"])) if name]
+    names = [name for name in dict.fromkeys((row["treatment"], row["control"])) if name]
+    cells = [_cell(name, row, labels["augmentation"]) for name in names]
+    cards = [anchors.get("/".join(cell[key] for key in RUN[:3]), "") for cell in cells]
+    places = [_place(cell, suite, anchors) for cell in cells]
     texts = [labels.get(key, {}).get(row[key], row[key]) for key in CONDITIONS]
     found = f"p = {number(row['p'])}" if row["p"] else ""
     if row["p_holm"]:
         found += f" (Holm {number(row['p_holm'])})"
     return Comparison(
-        arms=arms,
+        arms=[(_label(name, labels), card) for name, card in zip(names, cards, strict=True)],
+        places=[place for place in dict.fromkeys(places) if place],
         conditions=", ".join(filter(None, texts)),
         effect=effect_text(row),
         p=found.strip(),
@@ -135,15 +150,37 @@ def _comparison(row: dict[str, str], suite: Mapping[str, Any], anchors: Mapping[
     )
 
 
-def _arm(
-    name: str, row: Mapping[str, str], labels: Mapping[str, dict[str, str]], anchors: Mapping[str, str]
-) -> tuple[str, str]:
-    """Return label and card of an arm named ``ddcl``, or ``ddcl (dvr)``, ``ddcl (caug)`` where arms differ in these."""
+def _cell(name: str, row: Mapping[str, str], augmentations: Collection[str]) -> dict[str, str]:
+    """Return the cell, without its seed, of an arm named ``ddcl``, or ``ddcl (dvr)`` where arms differ in their part.
+
+    They may also differ in augmentation or metric: ``ddcl (caug)``.
+    """
+    variant, words = _split(name)
+    kinds = {word: "augmentation" if word in augmentations else "part" if word in PARTS else "metric" for word in words}
+    return {key: row[key] for key in CELL} | {"variant": variant} | {kind: word for word, kind in kinds.items()}
+
+
+def _split(name: str) -> tuple[str, list[str]]:
+    """Return variant and words in parentheses."""
     variant, _, detail = name.removesuffix(")").partition(" (")
-    augmentation = next((word for word in detail.split(", ") if word in labels["augmentation"]), row["augmentation"])
-    label = labels["variant"].get(variant, variant)
-    shown = ", ".join(labels["augmentation"].get(word, word) for word in detail.split(", ") if word)
-    return f"{label} ({shown})" if shown else label, anchors.get("/".join((row["dataset"], variant, augmentation)), "")
+    return variant, [word for word in detail.split(", ") if word]
+
+
+def _label(name: str, labels: Mapping[str, dict[str, str]]) -> str:
+    variant, words = _split(name)
+    shown = ", ".join(labels["augmentation"].get(word, word) for word in words)
+    return f"{labels['variant'].get(variant, variant)}{f' ({shown})' if shown else ''}"
+
+
+def _place(cell: dict[str, str], suite: Mapping[str, Any], anchors: Mapping[str, str]) -> str:
+    """Return the anchor of an arm's values in its card, or of its curves; empty where there is none."""
+    runs = (run for run in suite["runs"] if all(run[key] == cell[key] for key in RUN[:3]))
+    run = next(runs, None)
+    if run is None:
+        return ""
+    if cell["evaluation"] == MONITOR:
+        return anchors.get(histories_of(run, None)[0], "")
+    return anchors.get(source_of(cell | {"seed": run["seed"]}), "")
 
 
 def effect_text(row: Mapping[str, str]) -> str:

@@ -1,4 +1,10 @@
-"""Claims as files: one row per claim, per check and per comparison."""
+"""Claims as files: one row per claim, per check and per comparison.
+
+The frames have a column of sources (`ddcl.report.sources`), the files do not. The sources of a comparison give its
+effect, interval, p and n. Its p after Holm's correction, and with it its verdict, rest on the other comparisons of its
+family too, and its number on how many stand before it. The sources of a check are those of all comparisons of its
+family, those of a claim are those of all its checks; they give verdicts as well.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ import pandas as pd
 from ddcl.core.files import write_text
 from ddcl.report.claims import CheckResult, ClaimResult
 from ddcl.report.latex import tex_escape
+from ddcl.report.sources import SOURCES, joined
 from ddcl.report.verdicts import INCONCLUSIVE, NOT_RUN
 
 CLAIMS = ["claim", "verdict", "statement", "source", "effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images"]
@@ -22,6 +29,7 @@ COMPARISONS += ["verdict", "note", "check", "eval_dataset", "unit"]
 HEADERS = ["claim", "", "verdict", "effect (95 % CI)", "seeds", "detectable", "seeds needed", "note"]
 MORE_IMAGES = "more test images"
 NAMING = ("part", "augmentation", "metric")
+DIGITS = 6  # significant ones, in the CSV
 
 
 def claim_frame(claims: list[ClaimResult]) -> pd.DataFrame:
@@ -32,8 +40,13 @@ def claim_frame(claims: list[ClaimResult]) -> pd.DataFrame:
         notes = [_said(check) for check in deciding] if len(deciding) > 1 else []
         row = {"claim": claim.name} | check_row(claim.headline)
         row |= {"verdict": claim.verdict, "statement": claim.spec.statement.strip(), "source": claim.spec.source}
+        row[SOURCES] = joined(_sources(check) for check in claim.checks)
         rows.append(row | {"note": "; ".join([*notes, *filter(None, [claim.headline.note])])})
-    return pd.DataFrame(rows, columns=CLAIMS)
+    return pd.DataFrame(rows, columns=[*CLAIMS, SOURCES])
+
+
+def _sources(check: CheckResult) -> tuple[str, ...]:
+    return joined(each.comparison.sources for each in check.results)
 
 
 def check_frame(claims: list[ClaimResult]) -> pd.DataFrame:
@@ -42,10 +55,11 @@ def check_frame(claims: list[ClaimResult]) -> pd.DataFrame:
         {"claim": claim.name, "check": check.spec.name, "decides": check.spec.decides}
         | {"source": claim.spec.source, "ci_method": check.estimate.method, "p": check.estimate.p}
         | check_row(check)
+        | {SOURCES: joined(_sources(other) for other in claim.checks if other.spec.family == check.spec.family)}
         for claim in claims
         for check in claim.checks
     ]
-    return pd.DataFrame(rows, columns=CHECKS)
+    return pd.DataFrame(rows, columns=[*CHECKS, SOURCES])
 
 
 def check_row(check: CheckResult) -> dict[str, Any]:
@@ -76,8 +90,12 @@ def comparison_frame(claims: list[ClaimResult]) -> pd.DataFrame:
                 row |= {"effect": each.estimate.effect, "ci_low": each.estimate.low, "ci_high": each.estimate.high}
                 row |= {"ci_method": each.estimate.method, "p": each.estimate.p, "p_holm": each.p_holm}
                 row |= {"n_seeds": len(each.comparison.seeds), "n_images": each.n_images, "verdict": each.verdict}
-                rows.append(row | {"note": each.note, "check": check.spec.name, "unit": check.spec.unit})
-    return pd.DataFrame(rows, columns=COMPARISONS)
+                row |= {"note": each.note, "check": check.spec.name, "unit": check.spec.unit}
+                rows.append(row | {SOURCES: each.comparison.sources})
+    return pd.DataFrame(rows, columns=[*COMPARISONS, SOURCES])
+
+
+FRAMES = {"claims": claim_frame, "claim_checks": check_frame, "claim_comparisons": comparison_frame}
 
 
 def _named(own: Any, other: Any) -> str:
@@ -179,10 +197,9 @@ def to_latex(claims: list[ClaimResult]) -> str:
 
 def write_claims(claims: list[ClaimResult], folder: Path) -> None:
     """Write claims.{csv,md,tex}, claim_checks.csv and claim_comparisons.csv to `folder`."""
-    frames = {"claims": claim_frame(claims), "claim_checks": check_frame(claims)}
-    frames["claim_comparisons"] = comparison_frame(claims)
-    for name, frame in frames.items():
-        text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    for name, frame_of in FRAMES.items():
+        frame = frame_of(claims).drop(columns=SOURCES)
+        text = frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
         write_text(folder / f"{name}.csv", text)
     write_text(folder / "claims.md", to_markdown(claims))
     write_text(folder / "claims.tex", to_latex(claims))

@@ -1,8 +1,9 @@
-"""The shell commands that make the records of an arm again."""
+"""The shell commands that make files of the results again, typed in the root of the project."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from ddcl.core.config import read_yaml
@@ -27,6 +28,13 @@ def commands(suite: dict[str, Any], runs: list[dict[str, Any]], summaries: Seque
     return "\n".join([*lines, *(f"ddcl pretrain --run results/runs/{run_name(run)}" for run in runs)])
 
 
+def command(suite: dict[str, Any], file: str) -> str:
+    """Return the command that makes one file of the results folder again."""
+    given = suite_file(suite["suite"]) or f"FILE_OF_{suite['suite']}"
+    return f"snakemake --cores all --configfile {given} --force results/{file}"
+
+
+@cache
 def suite_file(suite: str) -> str:
     """Return the file of a suite that comes with the project, as typed in its root; empty for any other."""
     for path in (CONFIG_DIR / "config.yaml", CONFIG_DIR / "suites" / f"{suite}.yaml"):

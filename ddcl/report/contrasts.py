@@ -13,6 +13,7 @@ from ddcl.report.claim_specs import MONITOR, CheckSpec, PairSpec
 from ddcl.report.collect import expected_cells
 from ddcl.report.collected import Collected
 from ddcl.report.convergence import convergence_values
+from ddcl.report.sources import SOURCES, joined, source_of
 from ddcl.report.specs import RUN
 
 DEFAULTS = {"part": "full", "perturbation": "none", "metric": "top1"}
@@ -34,11 +35,15 @@ class Address(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What a cell holds: its value (NaN: none), how its run ended, and the number of test images."""
+    """What a cell holds: its value (NaN: none), how its run ended, and the number of test images.
+
+    histories: the sources of a value of training curves; any other comes from its record.
+    """
 
     value: float
     status: str
     n: int
+    histories: tuple[str, ...] = ()
 
 
 MISSING = Measured(np.nan, "missing", 0)
@@ -57,6 +62,7 @@ class Comparison:
 
     seeds: those in which every cell has a value. lost: what is wrong with the others, by seed.
     marks: seeds that count, with a reservation. differs: in what the arms differ that the claim is not about.
+    sources: of all planned cells, measured or not (`ddcl.report.sources`).
     """
 
     terms: tuple[Term, ...]
@@ -64,6 +70,7 @@ class Comparison:
     lost: Mapping[int, str]
     marks: Mapping[int, str]
     differs: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
     @property
     def treatment(self) -> Address:
@@ -128,7 +135,7 @@ class Cells:
             if row["metric"] == EPOCHS:
                 value = 1.0 if row["status"] == NOT_REACHED else value / run["epochs"]
             place = ("full", MONITOR, row["eval_dataset"], "none", row["metric"])
-            self._add({name: row[name] for name in RUN}, place, Measured(value, row["status"], 0))
+            self._add({name: row[name] for name in RUN}, place, Measured(value, row["status"], 0, row[SOURCES]))
 
 
 def _metrics(check: CheckSpec) -> Iterator[str]:
@@ -191,7 +198,12 @@ def _comparison(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Comp
         elif odd:
             marks[seed] = ", ".join(dict.fromkeys(odd))
     seeds = tuple(seed for seed in planned if seed not in lost)
-    return Comparison(terms, seeds, lost, marks, tuple(_differences(check, terms, cells)))
+    sources = joined(
+        value.histories or (source_of(term.address._asdict() | {"seed": seed}),)
+        for term, of in zip(terms, own, strict=True)
+        for seed, value in of.items()
+    )
+    return Comparison(terms, seeds, lost, marks, tuple(_differences(check, terms, cells)), sources)
 
 
 def _arm(address: Address) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from math import ceil
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +16,7 @@ from ddcl.report.collected import Collected
 from ddcl.report.contrasts import Address, Comparison, Term
 from ddcl.report.inference import Estimate, sign_test
 from ddcl.report.power import detectable_rate, pairs_needed
+from ddcl.report.sources import summary_of
 from ddcl.report.specs import RUN
 
 BAD = ("collapsed", "diverged")
@@ -51,7 +53,9 @@ def ended_comparisons(check: CheckSpec, found: Collected) -> list[tuple[Comparis
         if all(arm in planned for arm in arms):
             seeds = sorted(set(planned[arms[0]]) | set(planned[arms[1]]))
             ended = {seed: [status.get((*arm, seed), "missing") for arm in arms] for seed in seeds}
-            results.append(_compared(arms, ended))
+            runs = [dict(zip(RUN, (*arm, seed), strict=True)) for arm in arms for seed in planned[arm]]
+            comparison, counts = _compared(arms, ended)
+            results.append((replace(comparison, sources=tuple(map(summary_of, runs))), counts))
     return results
 
 

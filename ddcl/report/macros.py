@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ddcl.report.claims import ClaimResult
 from ddcl.report.collected import Collected
 from ddcl.report.inference import seed_estimate
 from ddcl.report.latex import tex_escape
+from ddcl.report.sources import source_of
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 PROTOCOLS = ("linear", "knn", "online")
@@ -25,7 +27,8 @@ HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex},
 %% Names: data set (where the suite has several), variant, augmentation, evaluation; digits are spelled, underscores
 %% left out. Accuracies are top-1 in percent of the whole features on clean test images, last epoch. Their interval is
 %% over seeds (t), for the same test images; with one seed over test images (Wilson), for the same seed. Claims: effects
-%% are positive in favour of the claim, and their intervals those of claim_checks.csv.
+%% are positive in favour of the claim, and their intervals those of claim_checks.csv. After each number: the cells of
+%% the records, or the row of the table, that it comes from, below the results folder; `ddcl trace` follows the row.
 """
 
 
@@ -41,17 +44,19 @@ def command_name(*words: str) -> str:
 def macros(found: Collected, claims: list[ClaimResult]) -> str:
     """Return the file; `UserError` where two numbers would have one name."""
     rules = StatisticsSpec.model_validate(found.suite["statistics"])
-    commands: dict[str, str] = {}
-    for name, text in (*accuracies(found, rules), *_effects(claims, rules)):
+    commands: dict[str, tuple[str, str]] = {}
+    for name, text, source in (*accuracies(found, rules), *_effects(claims, rules)):
         if name in commands:
-            raise UserError(f"macros.tex: two numbers would be \\{name}: {commands[name]} and {text}; rename a variant")
-        commands[name] = text
+            texts = f"{commands[name][0]} and {text}"
+            raise UserError(f"macros.tex: two numbers would be \\{name}: {texts}; rename a variant")
+        commands[name] = text, source
     head = HEAD % {"suite": found.suite["suite"], "example": next(iter(commands), "DdclBaugLinear")}
-    return head + "".join(rf"\newcommand{{\{name}}}{{{text}}}" + "\n" for name, text in commands.items())
+    lines = [rf"\newcommand{{\{name}}}{{{text}}} % {source}" for name, (text, source) in commands.items()]
+    return head + "".join(f"{line}\n" for line in lines)
 
 
-def accuracies(found: Collected, rules: StatisticsSpec) -> Iterator[tuple[str, str]]:
-    """Yield name and text of the clean accuracy of each variant, augmentation and linear or kNN evaluation."""
+def accuracies(found: Collected, rules: StatisticsSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield name, text and sources of the clean accuracy of each variant, augmentation and linear or kNN evaluation."""
     protocols = found.suite["protocols"]
     records = found.records
     evaluations = [name for name in found.suite["evaluations"] if protocols[name] in PROTOCOLS]
@@ -59,7 +64,9 @@ def accuracies(found: Collected, rules: StatisticsSpec) -> Iterator[tuple[str, s
     records = records[(records["part"] == "full") & (records["perturbation"] == "none") & (records["metric"] == TOP1)]
     several = records["dataset"].nunique() > 1
     for key, rows in records.groupby(["dataset", "variant", "augmentation", "evaluation"], sort=False):
-        yield command_name(*map(str, key[0 if several else 1 :])), accuracy_text(rows, rules)
+        name, seeds = command_name(*map(str, key[0 if several else 1 :])), ",".join(map(str, rows["seed"]))
+        cell = rows.iloc[0].to_dict() | {"seed": f"{{{seeds}}}" if len(rows) > 1 else seeds}
+        yield name, accuracy_text(rows, rules), source_of(cell)
 
 
 def accuracy_text(rows: pd.DataFrame, rules: StatisticsSpec) -> str:
@@ -85,14 +92,16 @@ def _text(number: str, interval: tuple[float, float], form: str, n: str, rules: 
     return rf"{number} ({100 * rules.confidence:.0f}\,\% CI {low} to {high}, {n})"
 
 
-def _effects(claims: list[ClaimResult], rules: StatisticsSpec) -> Iterator[tuple[str, str]]:
-    """Yield name and text of each claim's verdict, and of each check's effect."""
-    for claim in claims:
-        yield command_name("claim", claim.name, "verdict"), claim.verdict
+def _effects(claims: list[ClaimResult], rules: StatisticsSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield name, text and row of each claim's verdict, and of each check's effect."""
+    check_rows = count(1)
+    for claim_row, claim in enumerate(claims, 1):
+        yield command_name("claim", claim.name, "verdict"), claim.verdict, f"tables/claims.csv, row {claim_row}"
         for check in claim.checks:
             estimate: Any = check.estimate
+            row = next(check_rows)
             if not np.isnan(estimate.effect):
                 number = f"${estimate.effect:+.2f}$ {tex_escape(check.spec.unit)}"
                 n = f"$n={check.n_seeds}$"
                 text = _text(number, (estimate.low, estimate.high), "+.2f", n, rules)
-                yield command_name("claim", claim.name, check.spec.name), text
+                yield command_name("claim", claim.name, check.spec.name), text, f"tables/claim_checks.csv, row {row}"

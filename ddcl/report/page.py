@@ -40,7 +40,7 @@ def write_page(found: Collected, out: Path) -> None:
     cards = build_cards(found, cells)
     published = _published(printed)
     anchors = cards.anchors | {f"{PUBLISHED}{row['line']}": f"p{row['line']}" for row in published}
-    claims = read_claims(found.results / "tables", suite, {card.name: card.anchor for card in cards.cards})
+    claims = read_claims(found.results / "tables", suite, anchors | {card.name: card.anchor for card in cards.cards})
     page = template("page.html.j2").render(
         suite=suite,
         labels=suite["labels"],

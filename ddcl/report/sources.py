@@ -1,7 +1,8 @@
 """Where a number of a table comes from: the cells of records and the histories, by name.
 
 A source is a text: ``runs/<run>/on/<eval_dataset>/<evaluation>.json#<part>/<perturbation>/<metric>`` (a cell of a
-record), ``runs/<run>/history.csv`` (both below the results folder), or ``config/published.csv:<line>``.
+record), ``runs/<run>/history.csv``, ``runs/<run>/run.json`` (how the run ended; these below the results folder), or
+``config/published.csv:<line>``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 from ddcl.recipes import run_name
 from ddcl.report.specs import RUN
+
+HISTORY, SUMMARY = "/history.csv", "/run.json"
 
 SOURCES = "sources"  # the column of long frames: a tuple of sources; printed forms and the CSV are without it
 
@@ -24,7 +27,12 @@ def source_of(cell: Any) -> str:
 def histories_of(run: Mapping[str, Any], reference: tuple[Any, ...] | None) -> tuple[str, ...]:
     """Return the histories of a run and, where there is one, of the run that it is compared with."""
     runs = [dict(run)] if reference is None else [dict(run), dict(zip(RUN, reference, strict=True))]
-    return tuple(dict.fromkeys(f"runs/{run_name(each)}/history.csv" for each in runs))
+    return tuple(dict.fromkeys(f"runs/{run_name(each)}{HISTORY}" for each in runs))
+
+
+def summary_of(run: Mapping[str, Any]) -> str:
+    """Return the source that says how a run ended."""
+    return f"runs/{run_name(run)}{SUMMARY}"
 
 
 def joined(sources: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

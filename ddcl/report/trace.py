@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ddcl.core.config import read_yaml
 from ddcl.core.errors import UserError
 from ddcl.core.files import read_json
-from ddcl.recipes import CONFIG_DIR, run_name
+from ddcl.recipes import run_name
 from ddcl.report.collect import gather
 from ddcl.report.collected import Collected
-from ddcl.report.csv_files import DIGITS, FLOATS, read_csv
+from ddcl.report.commands import command
+from ddcl.report.csv_files import FLOATS, read_csv
 from ddcl.report.published import read_published
-from ddcl.report.sources import SOURCES
-from ddcl.report.tables import build_table
+from ddcl.report.sources import HISTORY, SOURCES, SUMMARY, summary_of
+from ddcl.report.traced import traced
 
 PUBLISHED = "config/published.csv"
-HISTORY = "/history.csv"
-TOLERANCE = 1.01 * 10**-DIGITS
-
-
-@dataclass(frozen=True)
-class Traced:
-    """How a table is traced that the suite has no specification of.
-
-    build: from what was collected to its long frame, with `sources`, in the order of the CSV. Given what was collected
-    of some runs alone, it makes the rows of these.
-    keys: columns that name a row. numbers: columns that its sources must give again, but for digits not printed.
-    """
-
-    build: Callable[[Collected], pd.DataFrame]
-    keys: tuple[str, ...]
-    numbers: tuple[str, ...] = (*FLOATS, "n_seeds", "seeds_expected")
-
-
-OTHERS: dict[str, Traced] = {}  # by the name of the table, such as claims
-
-
-def traced(name: str, found: Collected) -> Traced:
-    """Return how the table `name` is traced; `UserError` where the suite has none of this name."""
-    if name in OTHERS:
-        return OTHERS[name]
-    spec = found.spec(name)
-
-    def build(collected: Collected) -> pd.DataFrame:
-        return build_table(collected.records, collected.histories, collected.suite, spec)
-
-    dropped = {*FLOATS, "n_seeds", "seeds_expected", "n_draws", "n_images", "status", "emphasis", SOURCES}
-    return Traced(build, tuple(name for name in build(found).columns if name not in dropped))
 
 
 class Tracer:
@@ -77,21 +44,23 @@ class Tracer:
         if not 1 <= number <= len(self.rows):
             raise UserError(f"{self.path}: row {number} asked for; allowed: 1 to {len(self.rows)}")
         row, sources = self.rows.iloc[number - 1], self.frame[SOURCES].iloc[number - 1]
-        self._compare(number, self.frame.iloc[number - 1], "what was collected")
+        self._compare(number, self.frame.iloc[number - 1], "what was collected", self.traced.whole)
         title = " ".join(str(row[key]) for key in self.traced.keys if row[key] != "")
         lines = [f"row {number}: {title}", f"  {_numbers(row)}", *self._sources(sources)]
+        lines += [] if sources else ["  nothing that it could be made of is in the suite"]
         self._compare(number, self.again(row, sources), "the files of its sources")
         return "\n".join([*lines, f"  made again from {len(sources)} source{'s' * (len(sources) != 1)}: the same"])
 
     def again(self, row: pd.Series, sources: Sequence[str]) -> pd.Series:
         """Return the row as the files of its sources, and no others, give it."""
         files = frozenset(text.partition("#")[0] for text in sources if not text.startswith(PUBLISHED))
-        if not files:  # a published number alone
+        if sources and not files:  # a published number alone
             return _published(row, sources)
         if files not in self._made:
             plan = restricted(self.found.suite, files)
-            records, histories = gather(plan, self.results).frames(plan["suite"])
-            only = replace(self.found, suite=plan, records=records, histories=histories)
+            gathered = gather(plan, self.results)
+            records, histories = gathered.frames(plan["suite"])
+            only = replace(self.found, suite=plan, records=records, histories=histories, runs=gathered.runs)
             self._made[files] = self.traced.build(only)
         frame, keys = self._made[files], list(self.traced.keys)
         same = (frame[keys] == row[keys]).all(axis=1)
@@ -99,49 +68,54 @@ class Tracer:
             self._stale(f"the files of its sources give {same.sum()} rows {row[keys].to_dict()}")
         return frame[same].iloc[0]
 
-    def _compare(self, number: int, other: pd.Series, what: str) -> None:
-        """Raise if the row of the CSV is another than `other`, but for digits that are not printed."""
+    def _compare(self, number: int, other: pd.Series, what: str, more: Sequence[str] = ()) -> None:
+        """Raise if the row of the CSV is another than `other`, but for digits that are not printed.
+
+        more: columns to compare beside keys and numbers.
+        """
         row = self.rows.iloc[number - 1]
-        for name in (*self.traced.keys, *self.traced.numbers, "status"):
-            if name in row and not _equal(row[name], other[name]):
+        for name in (*self.traced.keys, *self.traced.numbers, *more):
+            if name in row and not self.traced.same(row[name], other[name]):
                 self._stale(f"row {number} says {name} {row[name]}, {what} {other[name]}")
 
     def _stale(self, what: str) -> None:
-        raise UserError(f"{self.path}: {what}; `ddcl collect && ddcl table {self.path.stem}` makes it again")
+        raise UserError(f"{self.path}: {what}; `ddcl collect && {self.traced.command}` makes it again")
 
     def _sources(self, sources: Sequence[str]) -> Iterator[str]:
-        """Yield what there is to say of each source."""
+        """Yield what there is to say of each source, file by file."""
         published = read_published().set_index("line") if any(text.startswith(PUBLISHED) for text in sources) else None
+        by_file: dict[str, list[str]] = {}
         for text in sources:
-            if text.startswith(PUBLISHED):
+            by_file.setdefault(text.partition("#")[0], []).append(text)
+        for file, own in by_file.items():
+            if file.startswith(PUBLISHED):
                 assert published is not None
-                number = published.loc[int(text.rpartition(":")[2])]
-                yield f"  {text}: {number['value_percent']} %, {number['source']}, {number['locator']}"
-            elif text.endswith(HISTORY):
-                yield from self._history(text)
+                number = published.loc[int(file.rpartition(":")[2])]
+                yield f"  {file}: {number['value_percent']} %, {number['source']}, {number['locator']}"
+                continue
+            if file.endswith((HISTORY, SUMMARY)):
+                yield f"  {file}: {_states(_read(self.results / Path(file).with_name('run.json')))}"
             else:
-                yield from self._cell(text)
+                record = _read(self.results / file)
+                yield from (f"  {_cell(text, record)}; {_states(record)}" for text in own)
+            yield f"    again: {command(self.found.suite, file)}"
 
-    def _history(self, text: str) -> Iterator[str]:
-        path = self.results / text.replace(HISTORY, "/run.json")
-        summary = _read(path)
-        yield f"  {text}: {_states(summary)}"
-        yield f"    again: {command(self.found.suite, text)}"
 
-    def _cell(self, text: str) -> Iterator[str]:
-        file, _, address = text.partition("#")
-        part, perturbation, metric = address.split("/")
-        record = _read(self.results / file)
-        wanted = {"part": part, "perturbation": perturbation, "metric": metric}
-        cells = [cell for cell in record.get("cells", []) if wanted.items() <= cell.items()]
-        values = ", ".join(f"{cell['value']} (n = {cell['n']}, {cell['n_draws']} draws)" for cell in cells)
-        address = f"part {part}, perturbation {perturbation}, metric {metric}"
-        yield f"  {file} {address}: {values or 'no cell'}; {_states(record)}"
-        yield f"    again: {command(self.found.suite, file)}"
+def _cell(source: str, record: dict[str, Any]) -> str:
+    """Return file, address and value of a cell."""
+    file, _, address = source.partition("#")
+    part, perturbation, metric = address.split("/")
+    wanted = {"part": part, "perturbation": perturbation, "metric": metric}
+    cells = [cell for cell in record.get("cells", []) if wanted.items() <= cell.items()]
+    values = ", ".join(f"{cell['value']} (n = {cell['n']}, {cell['n_draws']} draws)" for cell in cells)
+    return f"{file} part {part}, perturbation {perturbation}, metric {metric}: {values or 'no cell'}"
 
 
 def restricted(suite: dict[str, Any], files: Collection[str]) -> dict[str, Any]:
-    """Return the plan with the records `files` alone; of a run whose history is among them, with all its records."""
+    """Return the plan with the records `files` alone; of a run whose history is among them, with all its records.
+
+    A run of which only run.json is among them has none.
+    """
     runs = []
     for run in suite["runs"]:
         folder = f"runs/{run_name(run)}"
@@ -151,21 +125,9 @@ def restricted(suite: dict[str, Any], files: Collection[str]) -> dict[str, Any]:
             for target in run["targets"]
             if whole or f"{folder}/on/{target['eval_dataset']}/{target['evaluation']}.json" in files
         ]
-        if kept:
+        if kept or summary_of(run) in files:
             runs.append(run | {"targets": kept})
     return suite | {"runs": runs}
-
-
-def command(suite: dict[str, Any], file: str) -> str:
-    """Return the command that makes a file of the results folder again, typed in the root of the project."""
-    name, paths = suite["suite"], (CONFIG_DIR / "config.yaml", CONFIG_DIR / "suites" / f"{suite['suite']}.yaml")
-    named = [path.relative_to(CONFIG_DIR.parent) for path in paths if path.exists() and _suite_of(path) == name]
-    return f"snakemake --cores all --configfile {named[0] if named else f'FILE_OF_{name}'} --force results/{file}"
-
-
-@cache
-def _suite_of(path: Path) -> str:
-    return str(read_yaml(path).get("suite"))
 
 
 def _published(row: pd.Series, sources: Sequence[str]) -> pd.Series:
@@ -198,10 +160,3 @@ def _states(content: dict[str, Any]) -> str:
 def _numbers(row: pd.Series) -> str:
     names = [*FLOATS, "unit", "n_seeds", "seeds_expected", "status", "verdict", "effect", "ci_low", "ci_high"]
     return ", ".join(f"{name} {row[name]}" for name in names if name in row and not pd.isna(row[name]))
-
-
-def _equal(first: Any, second: Any) -> bool:
-    if isinstance(second, float):
-        first = float(first or "nan") if isinstance(first, str) else first
-        return bool((pd.isna(first) and pd.isna(second)) or abs(first - second) < TOLERANCE)
-    return bool(first == second)

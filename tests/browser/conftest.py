@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ddcl.report.figures.registry import FIGURES
 
 from ddcl.report.figures.layout import write_figure
+from ddcl.report.figures.registry import FIGURES
 from ddcl.report.html import write_table_page
 from ddcl.report.page import write_page
 from ddcl.report.printing import layout

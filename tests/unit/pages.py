@@ -26,9 +26,12 @@ C4,inconclusive,It is more robust,Table 4,0.31,-0.2,0.82,points,2,450,8,0.3,1.25
 C5,protocol differs,It is less sensitive,README,,,,points,,,,0.3,,,the arms differ in epochs
 """
 COMPARISONS = """claim,comparison,dataset,augmentation,treatment,control,evaluation,perturbation,part,metric,effect,\
-ci_low,ci_high,ci_method,p,p_holm,n_seeds,n_images,verdict,note
-C4,seen,digits,caug,ddcl,simsiam,linear,color_rotate,full,top1,0.31,-0.2,0.82,t,0.12,0.24,2,450,inconclusive,two seeds
-C4,unseen,digits,baug,ddcl (dvr),ddcl (caug),linear,color_rotate,full,top1,-3.1,-4,-2.2,t,.001,.002,2,450,contradicted,
+ci_low,ci_high,ci_method,p,p_holm,n_seeds,n_images,verdict,note,eval_dataset
+C4,seen,digits,caug,ddcl,simsiam,linear,color_rotate,full,top1,0.31,-0.2,0.82,t,0.12,0.24,2,450,inconclusive,two \
+seeds,digits
+C4,unseen,digits,baug,ddcl (dvr),ddcl (caug),linear,color_rotate,full,top1,-3.1,-4,-2.2,t,.001,.002,2,450,\
+contradicted,,digits
+C1,area,digits,caug,ddcl,simsiam,monitor,none,full,knn_auc,2.5,1.25,3.75,t,.001,.002,5,0,supported,,digits
 """
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ddcl.report.figures.registry import FIGURES
 from matplotlib.axes import Axes
 
 from ddcl.grid import Suite
@@ -16,6 +15,7 @@ from ddcl.report.cells import CELL, expected_cells
 from ddcl.report.collected import Collected
 from ddcl.report.figures.ablations import series
 from ddcl.report.figures.published import pairs
+from ddcl.report.figures.registry import FIGURES
 from ddcl.report.published import published_table
 
 BLOCK = {"datasets": ["cifar10"], "augmentations": ["baug", "caug"], "seeds": [0, 1], "evaluations": ["linear"]}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ddcl.core.errors import UserError
+from ddcl.report.claim_tables import check_frame
 from ddcl.report.claims import judge_claims
 from ddcl.report.collected import Collected
 from ddcl.report.inference import seed_estimate
@@ -24,7 +25,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Collected:
 
 def commands(found: Collected) -> dict[str, str]:
     text = macros(found, judge_claims(found))
-    return dict(re.findall(r"^\\newcommand\{\\(\w+)\}\{(.*)\}$", text, re.MULTILINE))
+    return dict(re.findall(r"^\\newcommand\{\\(\w+)\}\{(.*)\} % ", text, re.MULTILINE))
 
 
 def test_names_have_letters_only() -> None:
@@ -54,6 +55,19 @@ def test_one_seed_and_lost_seeds_are_said(found: Collected, tmp_path: Path) -> N
     lost = {"variant": "ddcl", "augmentation": "baug", "seed": 1}
     own = commands(planted.changed(found, lost, value=np.nan, status="missing"))
     assert "$n=2$ of 3" in own["DdclBaugLinear"]
+
+
+def test_each_says_where_its_number_comes_from(found: Collected) -> None:
+    claims = judge_claims(found)
+    sources = dict(re.findall(r"^\\newcommand\{\\(\w+)\}.* % (.*)$", macros(found, claims), re.MULTILINE))
+    assert sources["DdclCaugKnn"] == "runs/digits/ddcl/caug/seed{0,1,2}/on/digits/knn.json#full/none/top1"
+    checks = check_frame(claims)
+    for name, source in sources.items():
+        table, _, row = source.partition(", row ")
+        if table == "tables/claim_checks.csv":
+            own = checks.iloc[int(row) - 1]
+            assert name == command_name("claim", own["claim"], own["check"])
+    assert sources["ClaimCTwoVerdict"] == "tables/claims.csv, row 1"
 
 
 def test_two_numbers_with_one_name_are_an_error(found: Collected) -> None:

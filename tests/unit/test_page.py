@@ -248,6 +248,22 @@ def test_claims_come_first_with_their_verdicts_and_comparisons(found: Collected)
     assert "macros.tex" not in html  # was not written
 
 
+def test_effects_of_claims_lead_to_the_values_that_they_are_differences_of(found: Collected) -> None:
+    pages.write_claims(found.results)
+    html = render(found)
+    rows = dict(re.findall(r'<tr id="(r\d+)">(.*?)</tr>', html))
+    claims = html[html.index('id="claims"') : html.index('id="run"')]
+    linked = re.findall(r'<a class="from" href="#(\w+)" data-from="\1 (\w+)">([^<]+)</a>', claims)
+    effects = {effect.split(" ")[0]: places for *places, effect in linked}
+    of_seed = {
+        effect: [float(re.findall(r"<td>([\d.]+)</td>", rows[place])[0]) for place in effects[effect]]
+        for effect in ("+0.31", "−3.10")
+    }
+    # DDCL and SimSiam after CAug on distorted images; DVR after BAug, and the whole after CAug
+    assert of_seed == {"+0.31": [44.0, 43.0], "−3.10": [35.0, 44.0]}
+    assert all(re.fullmatch(r"h\d+", place) for place in effects["+2.50"])  # curves
+
+
 def test_a_hundred_runs_fit_into_five_megabytes(tmp_path: Path) -> None:
     plan, records, histories = pages.hundred_runs()
     tables = ["linear", "knn", "robustness", "augmentation", "convergence"]

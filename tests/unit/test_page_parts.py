@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ddcl.report.figures.registry import FIGURES
 
 from ddcl.recipes import build_recipe
 from ddcl.report.captions import figure_captions
@@ -16,6 +15,7 @@ from ddcl.report.citation import bibtex
 from ddcl.report.claim_lines import effect_text, number, read_claims
 from ddcl.report.curves import curves
 from ddcl.report.deviations import paper_digest, settings
+from ddcl.report.figures.registry import FIGURES
 from ddcl.report.html import to_html, with_code
 from ddcl.report.printing import Cell, Printed
 from tests.unit import synthetic

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ddcl.report.figures.registry import FIGURES
 
 from ddcl.grid import read_table
 from ddcl.report.convergence import AGAINST, curve_metrics
 from ddcl.report.emphasis import NOTE
+from ddcl.report.figures.registry import FIGURES
 from ddcl.report.html import to_html
 from ddcl.report.latex import tex_escape, to_latex
 from ddcl.report.printing import NOTHING, UNSEEN, cell_text, layout, to_markdown, write_table

@@ -121,16 +121,17 @@ def test_the_verb(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", table, "--row", "2"]) == 0
     assert capsys.readouterr().out.startswith("row 2: ")
     assert main(["trace", table, "--all"]) == 0
-    rows = len(read_csv(Path(table)))
-    assert capsys.readouterr().out.count("made again from") == rows
+    rows = read_csv(Path(table))
+    assert capsys.readouterr().out.count("made again from") == len(rows)
     for wrong in ([], ["--all", "--row", "1"]):
         assert main(["trace", table, *wrong]) == 2
         assert "expected either --row N or --all" in capsys.readouterr().err
     (results / "runs/imagenet100/ddcl/baug/seed0/on/imagenet100/linear.json").unlink()
     assert main(["trace", table, "--all"]) == 2
     output = capsys.readouterr()
-    assert output.err.count("the files of its sources") == 3  # the three parts of one arm
-    assert output.out.count("made again from") == rows - 3
+    parts = int(((rows["variant"] == "ddcl") & (rows["augmentation"] == "baug")).sum())
+    assert output.err.count("the files of its sources") == parts >= 3
+    assert output.out.count("made again from") == len(rows) - parts
 
 
 def test_the_restricted_plan_has_the_records_of_the_sources_and_no_others() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ddcl.core.files import write_atomic, write_json, write_text
+from ddcl.core.files import read_json, write_atomic, write_json, write_text
 from ddcl.evaluate.record import predictions_path
 from ddcl.evaluate.store import evaluation_folder
 from ddcl.grid import Suite
@@ -54,8 +54,11 @@ def scattered(run: dict[str, Any], perturbation: str, part: str) -> float:
     return 0.2 + 0.7 * zlib.crc32(text.encode()) / 2**32
 
 
-def write_results(plan: dict[str, Any], results: Path, value: Value = scattered) -> None:
-    """Write the plan, and config.json, run.json, history.csv, records and predictions of each of its runs."""
+def write_results(plan: dict[str, Any], results: Path, value: Value = scattered, images: int = 0) -> None:
+    """Write the plan, and config.json, run.json, history.csv, records and predictions of each of its runs.
+
+    images: test images; accuracies are shares of them, as the predictions say. 0: records without their predictions.
+    """
     write_json(results / "suite.json", plan)
     for run in plan["runs"]:
         folder, keys = run_folder(results, run), {key: run[key] for key in RUN}
@@ -69,11 +72,13 @@ def write_results(plan: dict[str, Any], results: Path, value: Value = scattered)
             folder / "history.csv", "\n".join(["epoch,seconds,knn_top1", *lines[: None if run["trains"] else 1]]) + "\n"
         )
         for target in run["targets"]:
-            write_record(run, target, keys | own, folder, value)
+            path = write_record(run, target, keys | own, folder, value)
+            if images:
+                write_predictions(path, images)
 
 
-def write_record(run: dict[str, Any], target: dict[str, Any], own: dict[str, Any], folder: Path, value: Value) -> None:
-    """Write a record and its predictions."""
+def write_record(run: dict[str, Any], target: dict[str, Any], own: dict[str, Any], folder: Path, value: Value) -> Path:
+    """Write a record, and labels in the place of its predictions."""
     recipe = read_evaluation(target["evaluation"])[1]
     shift = {metric: place / 100 for place, metric in enumerate(target["metrics"])}
     cells = [
@@ -89,3 +94,19 @@ def write_record(run: dict[str, Any], target: dict[str, Any], own: dict[str, Any
     write_json(path, record)
     predictions = {"labels": np.arange(9, dtype=np.int32)}
     write_atomic(predictions_path(path), lambda file: np.savez_compressed(file, **predictions))
+    return path
+
+
+def write_predictions(path: Path, images: int) -> None:
+    """Write the predictions beside a record, and there their shares as accuracies."""
+    record, arrays = read_json(path, "record"), {"labels": np.zeros(images, np.int32)}
+    for cell in record["cells"]:
+        if cell["metric"].startswith("top1"):
+            name = f"{cell['metric']}/{cell['part']}/{cell['perturbation']}"
+            address = "/".join([*path.parts[-7:], name])  # of the run and not of the results folder
+            order = np.random.default_rng(zlib.crc32(address.encode())).permutation(images)
+            right = order < round(cell["value"] * images)
+            arrays[name] = (~right).astype(np.int32)[None, None]
+            cell |= {"value": right.mean(), "n": images}
+    write_json(path, record)
+    write_atomic(predictions_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))

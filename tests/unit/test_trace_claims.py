@@ -1,0 +1,152 @@
+"""Every number of the tables of claims can be followed to the files of the runs, and these alone give it again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ddcl.core.errors import UserError
+from ddcl.core.files import read_json, write_json
+from ddcl.grid import Suite
+from ddcl.report.claim_tables import FRAMES
+from ddcl.report.collect import collect
+from ddcl.report.render import render_claims
+from ddcl.report.sources import HISTORY, SOURCES
+from ddcl.report.trace import Tracer
+from tests.unit import written
+
+BLOCK = written.BLOCK | {"perturbations": ["none", "color", "color_rotate"]}
+SUITE = {
+    **{name: written.SUITE[name] for name in ("suite", "title", "description", "draws", "random_subsets")},
+    "runs": [
+        BLOCK | {"transfer": [{"to": ["cub200"], "evaluations": ["linear_b32"]}]},
+        BLOCK | {"variants": ["ddcl_preg", "ddcl_w0"], "augmentations": ["baug"]},
+        BLOCK | {"augmentations": ["baug"], "authors": True, "evaluations": ["linear_online"]},
+    ],
+    "claims": [f"C{number}" for number in range(1, 9)],
+}
+PLAN = Suite(SUITE, "t.yaml").plan()
+DDCL = "runs/imagenet100/ddcl/baug/seed0"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results with their claims, judged; a run collapsed and a record is missing."""
+    results = tmp_path_factory.mktemp("whole") / "results"
+    written.write_results(PLAN, results, images=40)
+    summary = results / "runs/imagenet100/ddcl/baug/seed1/run.json"
+    write_json(summary, read_json(summary, "summary") | {"status": "collapsed"})
+    (results / "runs/imagenet100/simsiam/caug/seed1/on/cub200/linear_b32.json").unlink()
+    collect(PLAN, results, partial=True)
+    render_claims(results)
+    return results
+
+
+@pytest.fixture
+def results(whole: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged."""
+    return shutil.copytree(whole, tmp_path / "results")
+
+
+def tracer_of(results: Path, name: str = "claim_comparisons") -> Tracer:
+    return Tracer(results / "tables" / f"{name}.csv")
+
+
+def row_of(tracer: Tracer, **keys: str) -> int:
+    """The number of the first row with these keys."""
+    return int((tracer.rows[list(keys)] == list(keys.values())).all(axis=1).argmax()) + 1
+
+
+COLLAPSE = {"claim": "C8", "check": "collapse"}
+CURVES = {"claim": "C1", "check": "area"}
+LEAD = {"claim": "C5", "check": "ladder"}  # a difference of differences
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_row_is_made_again_from_its_sources_alone(name: str, whole: Path) -> None:
+    tracer = tracer_of(whole, name)
+    assert len(tracer.rows) >= 8
+    assert set(tracer.rows["claim"]) >= {f"C{number}" for number in range(1, 9) if number != 7}
+    for number in range(1, len(tracer.rows) + 1):
+        assert tracer.describe(number).endswith("sources: the same")
+
+
+def test_the_sources_of_a_comparison(whole: Path) -> None:
+    tracer = tracer_of(whole)
+    arms = [f"runs/imagenet100/{name}/seed" for name in ("ddcl/baug", "simsiam/baug", "ddcl_preg/baug")]
+    for keys, expected in [
+        (CURVES, {f"{arm}{seed}/history.csv" for arm in arms[:2] for seed in (0, 1)}),
+        (COLLAPSE, {f"{arm}{seed}/run.json" for arm in arms[::2] for seed in (0, 1)}),
+    ]:
+        number = row_of(tracer, **keys)
+        assert set(tracer.frame[SOURCES].iloc[number - 1]) == expected
+    text = tracer.describe(row_of(tracer, **COLLAPSE))
+    assert "  runs/imagenet100/ddcl/baug/seed1/run.json: collapsed, recipe " in text
+    sources = tracer.frame[SOURCES].iloc[row_of(tracer, **LEAD) - 1]
+    expected = {
+        f"runs/imagenet100/{v}/{a}/seed{s}" for v in ("ddcl", "simsiam") for a in ("baug", "caug") for s in (0, 1)
+    }
+    assert {source.removesuffix("/on/imagenet100/linear.json#full/none/top1") for source in sources} == expected
+
+
+def test_a_record_that_is_missing_is_a_source(whole: Path) -> None:
+    tracer = tracer_of(whole)
+    number = row_of(tracer, claim="C3", check="transfer", augmentation="caug")
+    assert tracer.rows["n_seeds"].iloc[number - 1] == 1
+    assert (
+        "simsiam/caug/seed1/on/cub200/linear_b32.json part full, perturbation none, metric top1: no cell; missing"
+        in (tracer.describe(number))
+    )
+
+
+def test_a_claim_has_the_sources_of_all_its_checks(whole: Path) -> None:
+    tracers = {name: tracer_of(whole, name).frame for name in FRAMES}
+    for claim in (f"C{number}" for number in range(1, 9)):
+        own = [set().union(*frame.loc[frame["claim"] == claim, SOURCES]) for frame in tracers.values()]
+        assert own[0] == own[1] == own[2]
+        assert bool(own[0]) == (claim != "C7")
+    assert "nothing that it could be made of is in the suite" in tracer_of(whole, "claims").describe(7)
+
+
+def needed(source: str) -> tuple[str, ...]:
+    """How the names of the files begin that a source is or needs: its run's ending and history, and predictions."""
+    run, file = "/".join(source.split("/")[:5]), source.partition("#")[0]
+    own = f"{run}/" if file.endswith(HISTORY) else file.removesuffix(".json")
+    return own, f"{run}/run.json", f"{run}/history.csv"
+
+
+@pytest.mark.parametrize("keys", [CURVES, COLLAPSE, LEAD])
+def test_without_any_other_file(keys: dict[str, str], results: Path) -> None:
+    tracer = tracer_of(results)
+    number = row_of(tracer, **keys)
+    row, sources = tracer.rows.iloc[number - 1], tracer.frame[SOURCES].iloc[number - 1]
+    kept = tuple(name for source in sources for name in needed(source))
+    others = [path for path in results.rglob("*.*") if not path.relative_to(results).as_posix().startswith(kept)]
+    assert len(others) > 50
+    for path in others:
+        path.unlink()
+    again = tracer.again(row, sources)
+    for name in tracer.traced.numbers:
+        assert tracer.traced.same(row[name], again[name]), name
+
+
+def test_predictions_and_endings_that_changed_since_are_noticed(results: Path) -> None:
+    tracer = tracer_of(results)
+    (results / f"{DDCL}/on/imagenet100/linear_predictions.npz").unlink()
+    with pytest.raises(UserError, match=r"says ci_low .*, the files of its sources .*; `ddcl collect && ddcl claims`"):
+        tracer.describe(row_of(tracer, claim="C2", check="linear", augmentation="baug"))
+    summary = results / f"{DDCL}/run.json"
+    write_json(summary, read_json(summary, "summary") | {"status": "diverged"})
+    with pytest.raises(UserError, match=r"says effect 50, the files of its sources 100\.0"):
+        tracer.describe(row_of(tracer, **COLLAPSE))
+
+
+def test_another_verdict_is_noticed(results: Path) -> None:
+    path = results / "tables/claim_comparisons.csv"
+    path.write_text(path.read_text().replace(",inconclusive,", ",supported,", 1))
+    tracer = tracer_of(results)
+    number = row_of(tracer, verdict="supported")
+    with pytest.raises(UserError, match="says verdict supported, what was collected inconclusive"):
+        tracer.describe(number)
