@@ -14,7 +14,12 @@ from ddcl.report.sources import SOURCES
 from ddcl.report.specs import KEYS
 from ddcl.report.statistics import aggregate
 
-KINDS = {"linear": "linear", "online": "linear", "knn": "knn", "finetune": "finetune"}  # of a protocol
+KINDS = {
+    "linear": "linear",
+    "online": "linear",
+    "knn": "knn",
+    "finetune": "finetune",
+}  # of protocols with published numbers
 PUBLISHED_ELSEWHERE = "baug"  # what a published run with another augmentation is put beside
 AUTHORS_SOURCES = ("DDCL paper", "DDCL official README")
 AUTHORS_WARMUP_EPOCHS = 30  # of the official code, before the epochs that it reports
@@ -61,7 +66,7 @@ def published_table(cells: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
 def _beside(measured: pd.DataFrame, number: dict[str, Any], suite: dict[str, Any]) -> pd.DataFrame:
     """Return those of the measured rows, equal in the keys `SAME`, that a published number can be put beside."""
     names = {number["variant"], number["variant"] + AUTHORS_SUFFIX, f"{number['variant']}_e{number['epochs']}"}
-    kinds = measured["evaluation"].map(lambda name: KINDS[suite["protocols"][name]])
+    kinds = measured["evaluation"].map(lambda name: KINDS.get(suite["protocols"][name], ""))
     chosen: pd.DataFrame = measured[measured["variant"].isin(names) & (kinds == number["evaluation_kind"])]
     return chosen
 

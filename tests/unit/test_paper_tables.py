@@ -203,7 +203,7 @@ def test_every_table_of_the_paper_prints() -> None:
 # --- selection
 
 PHRASES = {"train-holdout": "held-out training images", "fixed": "fixed beforehand", "last-epoch": "last epoch"}
-FREE_OF_TEST = "nothing chosen on"
+FREE_OF_TEST = "othing chosen on"
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "tables").glob("*.yaml"))
 
 

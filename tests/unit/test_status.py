@@ -112,7 +112,10 @@ def test_a_log_ends_with_what_a_terminal_would_show(tmp_path: Path) -> None:
 def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> None:
     log(tmp_path, "pretrain.log", "CUDA out of memory\n")
     found = collect(PLAN, tmp_path, partial=True)
-    by_run = {(row["variant"], row["augmentation"], row["seed"]): row["status"] for row in found.records}
+    frame = found.frames("t")[0]
+    by_run = dict(
+        zip(zip(frame["variant"], frame["augmentation"], frame["seed"], strict=True), frame["status"], strict=True)
+    )
     assert by_run.pop(("ddcl", "baug", 0)) == "failed"
     assert set(by_run.values()) == {"missing"}
     (failed,) = [run for run in found.runs if run["status"] == "failed"]
@@ -122,7 +125,8 @@ def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> N
     write_text(tmp_path / "runs" / NAME / "history.csv", "epoch,seconds,knn_top1\n0,0,0.5\n")
     log(tmp_path, "knn_digits.log", "MemoryError\n")
     found = collect(PLAN, tmp_path, partial=True)
-    assert {row["evaluation"] for row in found.records if row["status"] == "failed"} == {"knn"}
+    frame = found.frames("t")[0]
+    assert set(frame.loc[frame["status"] == "failed", "evaluation"]) == {"knn"}
 
 
 def test_records_name_the_place_where_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
