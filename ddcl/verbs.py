@@ -157,7 +157,7 @@ def diagnose(args: Namespace) -> None:
     from ddcl.core.files import write_text
     from ddcl.evaluate.foreign import diagnose
     from ddcl.recipes import read_evaluation
-    from ddcl.registry import DiagnosticsSettings
+    from ddcl.settings import DiagnosticsSettings
 
     settings = DiagnosticsSettings.model_validate(read_evaluation("diagnostics")[1].settings)
     frame = diagnose(args.features, settings, args.subsets, args.seed)

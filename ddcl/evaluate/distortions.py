@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ddcl.data.ops import Params
 from ddcl.recipes import OpRecipe
-from ddcl.registry import DiagnosticsSettings
+from ddcl.settings import DiagnosticsSettings
 
 Target: TypeAlias = Callable[[Params, int], Tensor]  # parameters, side in pixels -> [B, k]
 

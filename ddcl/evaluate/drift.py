@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ddcl.core.errors import UserError
 from ddcl.evaluate.store import CLEAN_DRAW, Address, FeatureTask, Measured
-from ddcl.registry import DRIFT, NoSettings
+from ddcl.registry import DRIFT
+from ddcl.settings import NoSettings
 
 
 def evaluate(task: FeatureTask, settings: NoSettings) -> Measured:

@@ -27,7 +27,7 @@ from ddcl.core.streams import derive
 from ddcl.evaluate.geometry import geometry
 from ddcl.evaluate.readout import Known, read_classes, read_numbers
 from ddcl.evaluate.store import ColumnSets
-from ddcl.registry import LinearSettings
+from ddcl.settings import LinearSettings
 
 KINDS = "features, views, train, part_<name> or factor_<name>"
 TRAIN_SHARE = 0.75  # of the rows, where the file does not say

@@ -17,7 +17,8 @@ from torch import Tensor
 from ddcl.core.errors import UserError
 from ddcl.evaluate.logistic import Problems, Rows, minimise, moments
 from ddcl.evaluate.store import FeatureTask, Outcome, by_part, predict_all
-from ddcl.registry import TOP1, LinearSettings
+from ddcl.registry import TOP1
+from ddcl.settings import LinearSettings
 
 
 def hold_out(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

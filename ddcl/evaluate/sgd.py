@@ -24,7 +24,7 @@ from ddcl.data.batches import views
 from ddcl.data.images import Images
 from ddcl.data.loader import epoch_asks
 from ddcl.recipes import OpRecipe, Recipe
-from ddcl.registry import SgdSettings
+from ddcl.settings import SgdSettings
 
 COSINE = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
 

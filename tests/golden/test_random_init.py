@@ -12,7 +12,8 @@ from ddcl.core.checkpoint import weights_digest
 from ddcl.core.method import Method
 from ddcl.core.pretrain import Pretraining, Row
 from ddcl.recipes import read_dataset, read_variant
-from ddcl.registry import METHODS, NoSettings
+from ddcl.registry import METHODS
+from ddcl.settings import NoSettings
 from tests.golden import compare
 
 

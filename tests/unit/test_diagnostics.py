@@ -26,7 +26,8 @@ from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Features, FeatureTask, Measured
 from ddcl.grid import Suite
 from ddcl.recipes import CONFIG_DIR, build_recipe, read_evaluation
-from ddcl.registry import METHODS, RANDOM_PARTS, READOUTS, DiagnosticsSettings, NoSettings, has_cell
+from ddcl.registry import METHODS, RANDOM_PARTS, READOUTS, has_cell
+from ddcl.settings import DiagnosticsSettings, NoSettings
 from ddcl.yaml_models import RandomSubsetsConfig
 
 SIDE, N_TRAIN, N_TEST = 16, 800, 500

@@ -14,7 +14,7 @@ import pytest
 from ddcl.core.errors import UserError
 from ddcl.data.readers.fetch import Archive, fetch, obtain
 from ddcl.data.source import Request
-from ddcl.registry import NoSettings
+from ddcl.settings import NoSettings
 from tests.unit import archives
 
 CONTENT = bytes(range(256)) * 40_000  # 10 MB: several blocks

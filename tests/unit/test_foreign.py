@@ -14,7 +14,7 @@ import torch
 from ddcl.__main__ import main
 from ddcl.core.errors import UserError
 from ddcl.evaluate.foreign import diagnose
-from ddcl.registry import LinearSettings
+from ddcl.settings import LinearSettings
 
 N = 900
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0, 10.0], holdout_frac=0.2, max_iterations=200)

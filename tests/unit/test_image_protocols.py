@@ -25,15 +25,8 @@ from ddcl.evaluate.encode import encode
 from ddcl.evaluate.sgd import ImageTask, SgdTraining
 from ddcl.evaluate.store import CLEAN_DRAW, Features, FeatureTask
 from ddcl.recipes import build_recipe, read_evaluation
-from ddcl.registry import (
-    EVALUATIONS,
-    TOP1,
-    TOP1_BEST_TEST,
-    FinetuneSettings,
-    LinearSettings,
-    NoSettings,
-    OnlineSettings,
-)
+from ddcl.registry import EVALUATIONS, TOP1, TOP1_BEST_TEST
+from ddcl.settings import FinetuneSettings, LinearSettings, NoSettings, OnlineSettings
 from tests.contract.test_methods import no_monitor
 
 NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from ddcl.core.errors import UserError
 from ddcl.evaluate import linear
 from ddcl.evaluate.store import ColumnSets, Features, FeatureTask, Outcome
-from ddcl.registry import TOP1, LinearSettings
+from ddcl.registry import TOP1
+from ddcl.settings import LinearSettings
 
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0], holdout_frac=0.25, max_iterations=500)
 N_CLASSES, D = 3, 4

@@ -14,7 +14,7 @@ from torch import nn
 from ddcl.core.method import Method
 from ddcl.core.optim import LARS, build_optimizer, lr_factor, parameter_groups, scaled_lr, set_lr, set_warmup_lr
 from ddcl.core.training_config import OptimizerConfig, ScheduleConfig
-from ddcl.registry import NoSettings
+from ddcl.settings import NoSettings
 
 SIMSIAM = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
 BARLOW = ScheduleConfig(per="step", warmup_epochs=10, final_lr_frac=0.001)

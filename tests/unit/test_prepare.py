@@ -15,7 +15,8 @@ from ddcl.core.files import write_json
 from ddcl.data import prepare as stage
 from ddcl.data.manifest import files_sha256, read_images, read_manifest
 from ddcl.data.source import ArraySplit, FileSplit
-from ddcl.registry import Entry, NoSettings
+from ddcl.registry import Entry
+from ddcl.settings import NoSettings
 from ddcl.yaml_models import DatasetConfig, NormalisationConfig
 
 RNG = np.random.default_rng(0)

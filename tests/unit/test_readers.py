@@ -33,7 +33,8 @@ from ddcl.data.prepare import prepare
 from ddcl.data.readers import arrays, files
 from ddcl.data.source import ArraySplit, FileSplit, Request
 from ddcl.recipes import CONFIG_DIR, read_dataset, reader_settings
-from ddcl.registry import READERS, NoSettings
+from ddcl.registry import READERS
+from ddcl.settings import NoSettings
 from tests.unit import archives
 from tests.unit.archives import BUILDERS, Built
 
