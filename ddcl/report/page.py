@@ -72,13 +72,14 @@ def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]
 
 
 def _figure(name: str, words: tuple[str, str], folder: Path) -> dict[str, Any]:
-    """Return what the template needs of a figure: its PNG as a data URI, its caption and alternative text."""
-    png = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
+    """Return what the template needs of a figure: its PNG as a data URI (none: not drawn), caption and alternative."""
+    path = folder / f"{name}.png"
+    png = base64.b64encode(path.read_bytes()).decode() if path.exists() else ""
     return {
         "name": name,
         "caption": with_code(words[0]),
         "alt": words[1],
-        "uri": f"data:image/png;base64,{png}",
+        "uri": f"data:image/png;base64,{png}" if png else None,
         "links": _links("figures", name, FIGURE_FORMATS),
     }
 

@@ -117,6 +117,14 @@ def test_many_evaluations_go_on_in_the_next_row_of_their_dataset() -> None:
     assert [bool(each.get_xlabel()) for each in axes] == [False, False, True, True, True, True, False, False]
 
 
+def test_an_evaluation_without_accuracies_has_no_panel() -> None:
+    records, histories, plan = whole()
+    for run in plan["runs"]:
+        run["targets"].append(run["targets"][0] | {"evaluation": "drift", "metrics": ["drift"]})
+    plan["evaluations"] = [*plan["evaluations"], "drift"]
+    assert len(draw("augmentation", records, histories, plan).axes) == PANELS["augmentation"]
+
+
 def test_missing_seed_is_left_out_of_the_mean() -> None:
     assert heights(draw("robustness", *broken("missing")).axes[0])[0] == pytest.approx(90)
 

@@ -46,7 +46,7 @@ def augmentation(found: Collected) -> Figure:
     rows = []
     for dataset in look.datasets:
         targets = [each for run in look.runs if run["dataset"] == dataset for each in run["targets"]]
-        own = {each["evaluation"] for each in targets if each["eval_dataset"] == dataset}
+        own = {each["evaluation"] for each in targets if each["eval_dataset"] == dataset and "top1" in each["metrics"]}
         evaluations = look.labels("evaluation", [name for name in found.suite["evaluations"] if name in own])
         rows.append(
             [look.panel(frame[frame["evaluation"] == name], dataset, [label]) for name, label in evaluations.items()]
