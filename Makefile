@@ -32,9 +32,9 @@ test-browser: .venv/ready
 soak: .venv/ready
 	$(BIN)/python -m tests.soak
 
-# Speed against the peer paths, side by side; writes benchmarks/results. About 25 minutes on two idle cores.
+# Speed against the peer paths, side by side; writes benchmarks/results. About half an hour on two idle cores.
 bench: .venv/ready
-	for name in augmentation step probe knn dag; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in augmentation step probe knn dag collect; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: .venv/ready
 	$(BIN)/ruff check .
