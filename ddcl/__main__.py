@@ -26,46 +26,25 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(
-            f"expected minutes from 0, found {text!r} (here or in DDCL_CHECKPOINT_MINUTES)"
-        )
-    return value
+def _number(expected: str, allowed: Callable[[float], bool], hint: str = "") -> Callable[[str], float]:
+    """Return the type of an option that is a number; nothing is allowed that is none."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not allowed(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}{hint}")
+        return value
+
+    return number
 
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, found {text!r}")
-    return value
-
-
-def _above_zero(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
-    return value
-
-
-def _correlation(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 1.0
-    if not -1 <= value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from -1 to below 1, found {text!r}")
-    return value
+_minutes = _number("minutes from 0", lambda value: 0 <= value < math.inf, " (here or in DDCL_CHECKPOINT_MINUTES)")
+_share = _number("a number between 0 and 1", lambda value: 0 < value < 1)
+_above_zero = _number("a number above 0", lambda value: 0 < value < math.inf)
+_correlation = _number("a number from -1 to below 1", lambda value: -1 <= value < 1)
 
 
 Options = dict[str, Any]

@@ -27,7 +27,8 @@ from ddcl.recipes import (
 )
 from ddcl.registry import EVALUATIONS, METHODS, EvaluationEntry, has_cell, part_names
 from ddcl.report.claim_specs import ClaimSpec, read_claim, read_statistics
-from ddcl.report.specs import FIGURE_NAMES, TableSpec
+from ddcl.report.figures.words import WORDS
+from ddcl.report.specs import TableSpec
 from ddcl.yaml_models import BlockConfig, RandomSubsetsConfig, SuiteConfig
 
 CLEAN = "none"  # the perturbation that leaves test images as they are
@@ -103,10 +104,10 @@ class Suite:
         for block in config.runs:
             self._add_block(block, config, where)
         for figure in config.figures:
-            check_name("figure", figure, FIGURE_NAMES, f"{where}: figures")
+            check_name("figure", figure, WORDS, f"{where}: figures")
         self.figures += [figure for figure in config.figures if figure not in self.figures]
-        self.tables |= {name: read_table(name) for name in config.tables}
-        self.claims |= {name: read_claim(name) for name in config.claims}
+        self.tables |= {name: read_table(name) for name in config.tables if name not in self.tables}
+        self.claims |= {name: read_claim(name) for name in config.claims if name not in self.claims}
         self.pictures += [name for name in config.pictures if read_picture(name) and name not in self.pictures]
 
     def _add_block(self, block: BlockConfig, config: SuiteConfig, where: str) -> None:

@@ -26,7 +26,7 @@ from ddcl.core.errors import UserError
 from ddcl.core.streams import derive
 from ddcl.evaluate.geometry import geometry
 from ddcl.evaluate.readout import Known, read_classes, read_numbers
-from ddcl.evaluate.store import ColumnSets
+from ddcl.evaluate.store import ColumnSets, random_orders
 from ddcl.settings import LinearSettings
 
 KINDS = "features, views, train, part_<name> or factor_<name>"
@@ -144,10 +144,7 @@ def _sine_and_cosine(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 def _column_sets(found: Foreign, draws: int, seed: int) -> ColumnSets:
     """Return all columns, those of each part, and `draws` random sets that are as wide as the part."""
     width = found.features.shape[1]
-    orders = [
-        np.random.Generator(np.random.PCG64(derive(seed, "random subset", draw))).permutation(width)
-        for draw in range(draws)
-    ]
+    orders = random_orders(seed, width, draws)
     sets = {"full": [np.arange(width)]} | {name: [np.arange(*own)] for name, own in found.parts.items()}
     for name, own in found.parts.items() if draws else ():
         sets[f"random_{name}"] = [np.sort(order[slice(*own)]) for order in orders]

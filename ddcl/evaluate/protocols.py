@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ddcl.core.errors import UserError
 from ddcl.core.files import canonical_json, digest_text
 from ddcl.core.interrupt import MINUTES
-from ddcl.core.streams import derive
 from ddcl.evaluate.store import (
     FOLDER,
     TRAIN,
@@ -28,6 +27,7 @@ from ddcl.evaluate.store import (
     check_owner,
     draws_of,
     evaluation_folder,
+    random_orders,
     read_features,
     read_index,
 )
@@ -96,10 +96,7 @@ def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
     if job.subsets and allowed is None:
         width = parts["full"][1]
         dir_width = parts["dir"][1] if "dir" in parts else round(job.subsets.dir_frac * width)
-        orders = [
-            np.random.Generator(np.random.PCG64(derive(job.recipe.seed, "random subset", draw))).permutation(width)
-            for draw in range(job.subsets.draws)
-        ]  # not the method: every method loses the same columns
+        orders = random_orders(job.recipe.seed, width, job.subsets.draws)
         for part, kept in zip(RANDOM_PARTS, (slice(dir_width), slice(dir_width, None)), strict=True):
             sets[part] = [np.sort(order[kept]) for order in orders]
     return sets

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ddcl.core.errors import UserError
 from ddcl.core.files import read_json
+from ddcl.core.streams import derive
 from ddcl.registry import RANDOM_PARTS, has_cell
 
 SCHEMA = 1
@@ -23,6 +24,12 @@ TRAIN = "train"  # clean training images; test images are stored by perturbation
 
 
 ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]  # by part: the columns of the features that it consists of
+
+
+def random_orders(seed: int, width: int, draws: int) -> list[NDArray[np.int64]]:
+    """Return random orders of `width` columns, whose ends are random subsets; the same for every method of a seed."""
+    streams = (np.random.PCG64(derive(seed, "random subset", draw)) for draw in range(draws))
+    return [np.random.Generator(stream).permutation(width) for stream in streams]
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcl.core.seeds import derive
+from ddcl.evaluate.store import random_orders
 from ddcl.pictures.catalogue import NeighboursSettings
 from ddcl.pictures.material import Encoder, Material
 from ddcl.registry import RANDOM_PARTS
@@ -43,9 +42,8 @@ def column_sets(encoder: Encoder, dir_width: int | None, draws: int) -> Iterator
     for part, (start, stop) in encoder.parts.items():
         yield part, 0, torch.arange(start, stop)
     width = encoder.parts[FULL][1]
-    for draw in range(draws if dir_width and dir_width < width else 0):
-        stream = np.random.PCG64(derive(encoder.recipe.seed, "random subset", draw))  # as in the evaluations
-        order = torch.from_numpy(np.random.Generator(stream).permutation(width))
+    orders = random_orders(encoder.recipe.seed, width, draws) if dir_width and dir_width < width else []
+    for draw, order in enumerate(map(torch.from_numpy, orders)):
         yield RANDOM_PARTS[0], draw, order[:dir_width]
         yield RANDOM_PARTS[1], draw, order[dir_width:]
 

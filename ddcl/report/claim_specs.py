@@ -120,28 +120,30 @@ def read_claim(name: str) -> ClaimSpec:
     """Read and check config/claims/`name`.yaml; a name that config/ does not have is an error."""
     path = CONFIG_DIR / "claims" / f"{name}.yaml"
     claim = parse(ClaimSpec, read_yaml(path), str(path))
+    known = _known()
     for check in claim.checks:
-        _check_names(check, f"{path}: check {check.name}")
+        _check_names(check, known, f"{path}: check {check.name}")
     return claim
 
 
-def _check_names(check: CheckSpec, where: str) -> None:
+def _known() -> dict[str, list[str]]:
+    """Return the names that config/ has, by the key of a cell that they may stand at, and of evaluations."""
+    folders = [folder for folder in (CONFIG_DIR / "variants").iterdir() if folder.is_dir()]
+    known = {key: _names(CONFIG_DIR / folder) for key, folder in FOLDERS.items()}
+    known["variant"] = [name for folder in folders for name in _names(folder)]
+    return known | {"evaluation": [*_names(CONFIG_DIR / "evaluations"), *NOT_IN_CONFIG]}
+
+
+def _check_names(check: CheckSpec, known: dict[str, list[str]], where: str) -> None:
     cells = [cell for pair in check.pairs for cell in pair.model_dump().values()]
     named = [(key, name) for cell in cells for key, name in cell.items()]
     named += [(key, name) for keys in check.over for key, names in keys.items() for name in names]
     for key, name in named:
-        if key == "variant":
-            check_name(key, name.removesuffix(AUTHORS_SUFFIX), _variants(), where)
-        elif key in FOLDERS:
-            check_name(key, name, _names(CONFIG_DIR / FOLDERS[key]), where)
+        if key in known:
+            check_name(key, name.removesuffix(AUTHORS_SUFFIX) if key == "variant" else name, known[key], where)
     for name in (*check.evaluation, *check.instead):
-        check_name("evaluation", name, [*_names(CONFIG_DIR / "evaluations"), *NOT_IN_CONFIG], where)
+        check_name("evaluation", name, known["evaluation"], where)
 
 
 def _names(folder: Path) -> list[str]:
     return [path.stem for path in folder.glob("*.yaml")]
-
-
-def _variants() -> list[str]:
-    root = CONFIG_DIR / "variants"
-    return [name for folder in root.iterdir() if folder.is_dir() for name in _names(folder)]

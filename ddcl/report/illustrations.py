@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddcl.report.figures.registry import FIGURES
+from ddcl.report.figures.words import WORDS, Words
 
 
-def described(suite: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def described(suite: dict[str, Any]) -> dict[str, Words]:
     """Return caption and alternative text of the suite's figures, then of its pictures, by name."""
-    found = {name: (FIGURES[name].caption, FIGURES[name].alt) for name in suite["figures"]}
-    return found | {entry["name"]: (entry["caption"], entry["alt"]) for entry in suite.get("pictures", [])}
+    found = {name: WORDS[name] for name in suite["figures"]}
+    return found | {entry["name"]: Words(entry["caption"], entry["alt"]) for entry in suite.get("pictures", [])}

@@ -16,6 +16,7 @@ from ddcl.report.citation import bibtex
 from ddcl.report.claim_lines import LOOKS, Claim, read_claims
 from ddcl.report.collected import Collected
 from ddcl.report.facts import attention, facts, run_status
+from ddcl.report.figures.words import Words
 from ddcl.report.html import template, to_html, with_code
 from ddcl.report.illustrations import described
 from ddcl.report.printing import Printed, layout
@@ -71,14 +72,14 @@ def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]
     }
 
 
-def _figure(name: str, words: tuple[str, str], folder: Path) -> dict[str, Any]:
+def _figure(name: str, words: Words, folder: Path) -> dict[str, Any]:
     """Return what the template needs of a figure: its PNG as a data URI (none: not drawn), caption and alternative."""
     path = folder / f"{name}.png"
     png = base64.b64encode(path.read_bytes()).decode() if path.exists() else ""
     return {
         "name": name,
-        "caption": with_code(words[0]),
-        "alt": words[1],
+        "caption": with_code(words.caption),
+        "alt": words.alt,
         "uri": f"data:image/png;base64,{png}" if png else None,
         "links": _links("figures", name, FIGURE_FORMATS),
     }

@@ -8,11 +8,6 @@ from pydantic import Field, model_validator
 
 from ddcl.core.config import Model
 
-FIGURE_NAMES: tuple[str, ...] = (  # a test keeps it equal to ddcl.report.figures
-    *("knn_curves", "robustness", "augmentation", "parts", "ablation_share", "ablation_weight", "published", "claims"),
-    *("readout", "invariance", "class_controls", "cosines", "response_rotation", "response_elastic", "response_jitter"),
-    *("convergence", "convergence_loss"),
-)
 CLEAN = "none"  # the perturbation that leaves test images as they are
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run
 KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")

@@ -30,7 +30,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of one site, with an archive of them beside."""
     folder = tmp_path_factory.mktemp("site")
     written.write_results(PLAN, folder / "results", synthetic.value)
-    for name in ("tables/knn.csv", "report/index.html", f"{RUN}/checkpoint.pt", f"{RUN}/work/resume.pt"):
+    own = [f"{RUN}/{name}" for name in ("checkpoint.pt", "work/resume.pt")]
+    for name in ("tables/knn.csv", "report/index.html", *own):
         (folder / "results" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "results" / name).write_text(name)
     export(folder / "results", folder / "a.zip", checkpoints=False)

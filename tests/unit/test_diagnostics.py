@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -30,19 +29,11 @@ from ddcl.registry import METHODS, RANDOM_PARTS, READOUTS, has_cell
 from ddcl.settings import DiagnosticsSettings, NoSettings
 from ddcl.yaml_models import RandomSubsetsConfig
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE, N_TRAIN, N_TEST = 16, 800, 500
 NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}
 SUBSETS = RandomSubsetsConfig(draws=20, dir_frac=0.5)
 SETTINGS = DiagnosticsSettings.model_validate(read_evaluation("diagnostics")[1].settings)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads that share two cores with other tests take longer to wait for each other than these matrices do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def spots(n: int, seed: int) -> ArrayImages:

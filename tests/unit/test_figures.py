@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import write_figure
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.specs import FIGURE_NAMES
+from ddcl.report.figures.words import WORDS
 from tests.unit import planted, synthetic
 
 Frames = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
@@ -62,7 +62,7 @@ def heights(axes: Axes) -> list[float]:
 
 
 def test_names() -> None:
-    assert tuple(FIGURES) == FIGURE_NAMES
+    assert tuple(FIGURES) == tuple(WORDS)
 
 
 @pytest.mark.parametrize("name", PANELS)

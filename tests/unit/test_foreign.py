@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from ddcl.__main__ import main
 from ddcl.core.errors import UserError
 from ddcl.evaluate.foreign import diagnose
 from ddcl.settings import LinearSettings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 N = 900
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0, 10.0], holdout_frac=0.2, max_iterations=200)
 Arrays = dict[str, Any]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads that share two cores with other tests take longer to wait for each other than these matrices do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def arrays() -> Arrays:

@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ddcl.recipes import build_recipe
-from ddcl.report.captions import figure_captions
 from ddcl.report.cards import value_text
 from ddcl.report.citation import bibtex
 from ddcl.report.claim_lines import effect_text, number, read_claims
 from ddcl.report.curves import curves
 from ddcl.report.deviations import paper_digest, settings
-from ddcl.report.figures.registry import FIGURES
 from ddcl.report.html import to_html, with_code
 from ddcl.report.printing import Cell, Printed
 from tests.unit import synthetic
@@ -81,10 +79,6 @@ def test_differences_from_the_paper_are_those_of_the_recipe() -> None:
     authors = build_recipe(("imagenet100", "ddcl", "caug"), 3, {}, authors=True)
     assert [setting for setting in settings(authors) if setting.differs] == []
     assert paper_digest({("ddcl", "caug")}) != paper_digest({("ddcl", "baug")})
-
-
-def test_captions_read_from_the_source_are_those_of_the_figures() -> None:
-    assert figure_captions() == {name: drawing.caption for name, drawing in FIGURES.items()}
 
 
 def test_bibtex_names_the_paper_and_the_suite() -> None:

@@ -21,8 +21,8 @@ from ddcl.needs import (
 )
 from ddcl.pictures.catalogue import DRAWINGS
 from ddcl.recipes import data_recipe, run_name
-from ddcl.report.captions import figure_captions
 from ddcl.report.deviations import paper_digest
+from ddcl.report.figures.words import WORDS
 from ddcl.stages import (
     collect_digest,
     evaluate_digest,
@@ -271,7 +271,7 @@ def table_group(wildcards):
 
 
 def figure_caption(wildcards):
-    return figure_captions()[wildcards.figure]
+    return WORDS[wildcards.figure].caption
 
 
 def paper_recipes(wildcards):

@@ -17,11 +17,9 @@ from ddcl.report.figures.published import published
 
 
 class Drawing(NamedTuple):
-    """A figure of the suite: its function, its caption, and what it shows for those who cannot see it."""
+    """A figure of the suite; what the report says of it stands in `ddcl.report.figures.words`."""
 
     function: Callable[[Collected], Figure]
-    caption: str
-    alt: str
 
     def draw(self, found: Collected) -> Figure:
         """Draw in the common style, without changing matplotlib's global state."""
@@ -29,119 +27,23 @@ class Drawing(NamedTuple):
             return self.function(found)
 
 
-FIGURES = {
-    "knn_curves": Drawing(
-        accuracy.knn_curves,
-        "kNN accuracy on held-out training images while training: mean over seeds, and their range. The dashed line is "
-        "the encoder before any training.",
-        "Line chart of kNN accuracy against the epoch of pretraining, one panel per augmentation.",
-    ),
-    "robustness": Drawing(
-        accuracy.robustness,
-        "Accuracy of the linear probe on clean and perturbed test images. Bars: mean over seeds; lines: sample "
-        "standard deviation; dots: single seeds.",
-        "Bar chart of linear accuracy for each perturbation, one panel per augmentation of pretraining.",
-    ),
-    "augmentation": Drawing(
-        accuracy.augmentation,
-        "Accuracy on clean test images after pretraining under augmentations of growing strength. Dots: single seeds; "
-        "dashed line: the untrained encoder.",
-        "Line chart of clean accuracy against the strength of the augmentation, one panel per evaluation.",
-    ),
-    "parts": Drawing(
-        accuracy.parts,
-        "kNN accuracy of the whole features and of their parts. The whole has more dimensions than DIR, and DIR more "
-        "than DVR, which alone can make such differences.",
-        "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
-    ),
-    "ablation_share": Drawing(
-        partial(ablation, setting="dir_frac", label="Share of DIR in the features (%)", unit=100.0),
-        "Accuracy of the linear probe on clean test images against the share of the features that is DIR, all other "
-        "numbers being equal. Mean over seeds; dots: single seeds; dashed line: the untrained encoder. A part's width "
-        "grows or shrinks with the share, which alone can move its accuracy.",
-        "Line chart of linear accuracy of the features full, dir and dvr against the share of DIR.",
-    ),
-    "ablation_weight": Drawing(
-        partial(ablation, setting="dvr_weight", label="Weight of the loss on DVR, λ (not to scale)"),
-        "Accuracy of the linear probe on clean test images against the weight of the loss on DVR, all other numbers "
-        "being equal. Mean over seeds; dots: single seeds; dashed line: the untrained encoder.",
-        "Line chart of linear accuracy of the features full, dir and dvr against the weight of the loss on DVR.",
-    ),
-    "published": Drawing(
-        published,
-        "Accuracies measured here against published ones of the same method, data set, augmentation, part and "
-        "perturbation, with the standard deviation over seeds. Hollow: the two experiments are known to differ; the "
-        "table of the same name says in what. Published numbers are mostly those of the best epoch on the test split.",
-        "Scatter chart of measured against published accuracy, with the line on which they are equal.",
-    ),
-    "claims": Drawing(
-        claims.claims,
-        "Effects of the claims' checks (large) and their comparisons (small) with 95 % intervals, in units of the "
-        "smallest effect that matters, positive in favour of the claim. Grey band: smaller than what matters. Hollow: "
-        "reported only, not part of the verdict. Arrows: the interval goes on.",
-        "Forest plot of effects with intervals, grouped by claim; verdicts are told by colour and marker.",
-    ),
-    "readout": Drawing(
-        diagnostics.readout,
-        "How much of each distortion a linear readout finds in the features of distorted test images (R²; for flips, "
-        "the accuracy above chance as a share of what is possible). Where a part carries a distortion its mark lies "
-        "to the right; the bar behind it is as many random columns of the same features (mean and sd over the "
-        "draws). If DVR carried distortions by more than its width, its mark would lie right of its bar, and DIR's "
-        "left of its own. Large marks: mean over seeds; dots: seeds; values below −0.1 stand at the edge.",
-        "Dot plot of R² for each distortion, one panel per method and augmentation, one mark per part of the features.",
-    ),
-    "invariance": Drawing(
-        diagnostics.invariance,
-        "Share of the variance of the features that lies between the views of one image; 0 is a part that the "
-        "training's augmentation does not move, 1 one that knows nothing of the image. The bar behind a mark is as "
-        "many random columns (mean and sd over the draws); dots: seeds.",
-        "Dot plot of the share of within-image variance for each method, one panel per augmentation.",
-    ),
-    "class_controls": Drawing(
-        diagnostics.class_controls,
-        "kNN accuracy on clean test images of each part of the features. The bar behind a mark is as many random "
-        "columns of the same features (mean and sd over the draws): if DVR held less of the class than chance would "
-        "put there, its mark would lie left of its bar; if full gained on DIR by what DVR adds and not by its width, "
-        "DIR's mark would lie left of its bar. Dots: seeds.",
-        "Dot plot of kNN accuracy for each method and part beside random columns, one panel per augmentation.",
-    ),
-    "cosines": Drawing(
-        diagnostics.cosines,
-        "Cosines between the two views of an image. DDCL's loss drives the absolute mean over images to zero, which "
-        "cosines of opposite sign can do without any image being near zero: compare it with the mean of absolute "
-        "values and the standard deviation over images. Dots: seeds.",
-        "Dot plot of three statistics of the cosine for each method and part, one panel per augmentation.",
-    ),
-    "response_rotation": Drawing(
-        response.rotation,
-        "Accuracy, and drift of the features from those of the clean image, against the angle by which test images "
-        "are rotated; for the whole features and each part. Mean over seeds and their range; dashed: the untrained "
-        "encoder.",
-        "Line charts of accuracy and drift against the rotation angle, one panel per part and augmentation.",
-    ),
-    "response_elastic": Drawing(
-        response.elastic,
-        "Accuracy, and drift of the features from those of the clean image, against the strength of an elastic "
-        "deformation of test images. Mean over seeds and their range; dashed: the untrained encoder.",
-        "Line charts of accuracy and drift against elastic strength, one panel per part and augmentation.",
-    ),
-    "response_jitter": Drawing(
-        response.jitter,
-        "Accuracy, and drift of the features from those of the clean image, against the strength of a colour jitter "
-        "of test images. Mean over seeds and their range; dashed: the untrained encoder.",
-        "Line charts of accuracy and drift against jitter strength, one panel per part and augmentation.",
-    ),
-    "convergence": Drawing(
-        convergence.knn,
-        "kNN accuracy on held-out training images, against epochs (warm-up counted; a dotted line where it ends) and "
-        "against seconds of training, monitoring not counted: mean over seeds, and their range. Seconds are those of "
-        "the machine and of whatever else it did. The dashed line is the encoder before any training.",
-        "Line charts of kNN accuracy against epochs and against seconds, a row of panels per augmentation.",
-    ),
-    "convergence_loss": Drawing(
-        convergence.loss,
-        "The loss on DIR (for methods without parts: their loss), against epochs and seconds. Compare curves of one "
-        "panel only, and with care: DIR has fewer features than a method without parts.",
-        "Line charts of the loss against epochs and against seconds, a row of panels per augmentation.",
-    ),
+_FUNCTIONS: dict[str, Callable[[Collected], Figure]] = {
+    "knn_curves": accuracy.knn_curves,
+    "robustness": accuracy.robustness,
+    "augmentation": accuracy.augmentation,
+    "parts": accuracy.parts,
+    "ablation_share": partial(ablation, setting="dir_frac", label="Share of DIR in the features (%)", unit=100.0),
+    "ablation_weight": partial(ablation, setting="dvr_weight", label="Weight of the loss on DVR, λ (not to scale)"),
+    "published": published,
+    "claims": claims.claims,
+    "readout": diagnostics.readout,
+    "invariance": diagnostics.invariance,
+    "class_controls": diagnostics.class_controls,
+    "cosines": diagnostics.cosines,
+    "response_rotation": response.rotation,
+    "response_elastic": response.elastic,
+    "response_jitter": response.jitter,
+    "convergence": convergence.knn,
+    "convergence_loss": convergence.loss,
 }
+FIGURES = {name: Drawing(function) for name, function in _FUNCTIONS.items()}
