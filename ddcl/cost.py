@@ -68,13 +68,14 @@ def network_name(recipe: Recipe) -> str:
 
 
 @cache
-def _networks(path: Path) -> dict[str, Network]:
+def _networks() -> dict[str, Network]:
+    path = CONFIG_DIR / "throughput.yaml"
     return parse(Throughput, read_yaml(path), str(path)).networks
 
 
 def network_of(recipe: Recipe) -> Network | None:
     """Return what config/throughput.yaml says of a run's network; None if it says nothing."""
-    return _networks(CONFIG_DIR / "throughput.yaml").get(network_name(recipe))
+    return _networks().get(network_name(recipe))
 
 
 def measured_rates(results: Path) -> dict[str, tuple[float, str]]:

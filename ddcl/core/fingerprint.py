@@ -38,6 +38,7 @@ NEUTRAL = frozenset(
 )
 
 
+@cache
 def module_path(module: str) -> Path | None:
     """Return the file of a module of this project, or None for any other name."""
     if module.split(".")[0] not in PACKAGES:

@@ -61,17 +61,20 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
     monkeypatch.setattr(fingerprint, "PACKAGES", ("mini",))
     monkeypatch.setattr(fingerprint, "NEUTRAL", frozenset({"mini.words"}))
-    fingerprint._read.cache_clear()
-    fingerprint.code_digest.cache_clear()
+    forget()
     yield tmp_path / "mini"
-    fingerprint._read.cache_clear()
-    fingerprint.code_digest.cache_clear()
+    forget()
+
+
+def forget() -> None:
+    """Forget what was read, as a new process does."""
+    for function in (fingerprint.module_path, fingerprint._read, fingerprint.code_digest):
+        function.cache_clear()
 
 
 def digest(*roots: str) -> str:
     """Return the digest as a new process would."""
-    fingerprint._read.cache_clear()
-    fingerprint.code_digest.cache_clear()
+    forget()
     return fingerprint.code_digest(*(roots or ("mini.root",)))
 
 

@@ -1,4 +1,5 @@
 # What the rules share: the checked suite, and functions of its grid. Any configuration error stops here, before a job.
+import gc
 import os
 import re
 import sys
@@ -38,6 +39,9 @@ try:
     SUITE = Suite(dict(config), " + ".join(map(os.path.relpath, workflow.configfiles)))
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+# All modules and the suite stay to the end: without this, Python looks through them again and again as the DAG grows.
+gc.freeze()
 
 DATA_ROOT = data_root(SUITE.config.data_root)
 
