@@ -25,7 +25,7 @@ from ddcl.recipes import (
     read_perturbations,
     read_variant,
 )
-from ddcl.registry import EVALUATIONS, METHODS, EvaluationEntry, has_cell, part_names
+from ddcl.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry, has_cell, part_names
 from ddcl.report.claim_specs import ClaimSpec, read_claim, read_statistics
 from ddcl.report.figures.words import WORDS
 from ddcl.report.specs import TableSpec
@@ -114,12 +114,11 @@ class Suite:
         evaluations = config.evaluations if block.evaluations is None else block.evaluations
         named = config.perturbations if block.perturbations is None else block.perturbations
         perturbations = [member for name in named for member in self._read_perturbations(name, config.draws, where)]
-        for name in (*evaluations, *(name for item in block.transfer for name in item.evaluations)):
+        wanted = [*product(block.datasets, evaluations)]
+        wanted += [pair for item in block.transfer for pair in product(item.to, item.evaluations)]
+        for dataset, name in wanted:
             self.labels["evaluation"][name], self.evaluations[name] = read_evaluation(name)
-            asked, needed = config.random_subsets, self.protocol(name).min_random_draws
-            if (asked.draws if asked else 0) < needed:
-                found = f"{asked.draws} draws" if asked else "none"
-                raise UserError(f"{where}: random_subsets: evaluation {name} needs {needed} draws, found {found}")
+            self._check_evaluation(dataset, name, config.random_subsets, where)
         if not evaluations or CLEAN not in perturbations:
             missing = (
                 f"{CLEAN!r} in perturbations: the clean images are the reference" if evaluations else "evaluations"
@@ -135,6 +134,19 @@ class Suite:
                 for item in block.transfer:
                     for target, evaluation in product(item.to, item.evaluations):
                         run.add(target, evaluation, [CLEAN])
+
+    def _check_evaluation(self, dataset: str, name: str, asked: RandomSubsetsConfig | None, where: str) -> None:
+        """Raise `UserError` if an evaluation needs what the suite does not ask for, or the data set does not have."""
+        needed = self.protocol(name).min_random_draws
+        if (asked.draws if asked else 0) < needed:
+            found = f"{asked.draws} draws" if asked else "none"
+            raise UserError(f"{where}: random_subsets: evaluation {name} needs {needed} draws, found {found}")
+        if self.protocol(name).needs_factors and not READERS[read_dataset(dataset).reader].factors:
+            known = ", ".join(reader for reader, entry in READERS.items() if entry.factors)
+            raise UserError(
+                f"{where}: evaluation {name} needs images whose true factors are known, data set {dataset} has none; "
+                f"readers that know them: {known}"
+            )
 
     def _read_perturbations(self, name: str, draws: int, where: str) -> list[str]:
         members = read_perturbations(name, draws)

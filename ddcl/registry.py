@@ -74,6 +74,7 @@ class EvaluationEntry(Entry):
     perturbed: whether it is also evaluated on perturbed test images.
     predicts: whether it predicts classes, or measures something else (`ddcl.evaluate.store.Measured`).
     min_random_draws: random column sets that a suite must ask for.
+    needs_factors: whether it is for data sets whose images' true factors are known.
     """
 
     inputs: tuple[Literal["features", "images"], ...] = ("features",)
@@ -82,12 +83,20 @@ class EvaluationEntry(Entry):
     perturbed: bool = True
     predicts: bool = True
     min_random_draws: int = 0
+    needs_factors: bool = False
 
     def metrics_of(self, settings: dict[str, Any]) -> list[str]:
         """Return what it reports of each cell with these settings."""
         own = self.settings.model_validate(settings)
         also_k = own.also_k if isinstance(own, KnnSettings) else []
         return [*self.metrics, *map(knn_metric, also_k)]
+
+
+@dataclass(frozen=True)
+class ReaderEntry(Entry):
+    """A reader of a data set. factors: what is known of its images beside the class, by name."""
+
+    factors: tuple[str, ...] = ()
 
 
 SPLIT_PARTS = ("full", "dir", "dvr")
@@ -97,6 +106,8 @@ READOUTS = (  # R² on held-out images of the distortion that was applied; of `f
     *("readout_angle", "readout_brightness", "readout_contrast", "readout_saturation", "readout_hue", "readout_blur"),
     *("readout_crop_x", "readout_crop_y", "readout_crop_size", "readout_elastic", "readout_flip", "readout_shuffled"),
 )
+SHAPES_FACTORS = ("shape", "texture", "hue", "x", "y", "angle_deg", "scale", "grey")
+FACTORS = tuple(f"factor_{name}" for name in SHAPES_FACTORS)  # R²; of shape and texture the balanced accuracy
 COSINES = ("abs_mean_cosine", "mean_abs_cosine", "sd_cosine", "mean_abs_cosine_shuffled")
 CKA = "cka_dir_dvr"
 GEOMETRY = ("invariance", *COSINES, CKA, "effective_rank", "std_ratio", "alignment", "uniformity")
@@ -150,24 +161,33 @@ EVALUATIONS = {
         predicts=False,
         min_random_draws=20,
     ),
+    "factors": EvaluationEntry(
+        "ddcl.evaluate.factors:evaluate",
+        LinearSettings,
+        inputs=("images",),
+        metrics=FACTORS,
+        perturbed=False,
+        predicts=False,
+        needs_factors=True,
+    ),
     "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", NoSettings, metrics=(DRIFT,), predicts=False),
 }
 
 READERS = {
-    "digits": Entry("ddcl.data.readers.arrays:read_digits", NoSettings),
-    "shapes": Entry("ddcl.data.readers.shapes:read_shapes", ShapesSettings),
-    "fashion_mnist": Entry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),
-    "cifar10": Entry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
-    "cifar100": Entry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
-    "stl10": Entry("ddcl.data.readers.arrays:read_stl10", NoSettings),
-    "tiny_imagenet": Entry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
-    "imagenet": Entry("ddcl.data.readers.files:read_imagenet", ImageNetSettings),
-    "imagenette": Entry("ddcl.data.readers.files:read_imagenette", NoSettings),
-    "cub200": Entry("ddcl.data.readers.files:read_cub200", NoSettings),
-    "flowers102": Entry("ddcl.data.readers.files:read_flowers102", NoSettings),
-    "food101": Entry("ddcl.data.readers.files:read_food101", NoSettings),
-    "pets": Entry("ddcl.data.readers.files:read_pets", NoSettings),
-    "image_folder": Entry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings),
+    "digits": ReaderEntry("ddcl.data.readers.arrays:read_digits", NoSettings),
+    "shapes": ReaderEntry("ddcl.data.readers.shapes:read_shapes", ShapesSettings, SHAPES_FACTORS),
+    "fashion_mnist": ReaderEntry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),
+    "cifar10": ReaderEntry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
+    "cifar100": ReaderEntry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
+    "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings),
+    "tiny_imagenet": ReaderEntry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
+    "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings),
+    "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings),
+    "cub200": ReaderEntry("ddcl.data.readers.files:read_cub200", NoSettings),
+    "flowers102": ReaderEntry("ddcl.data.readers.files:read_flowers102", NoSettings),
+    "food101": ReaderEntry("ddcl.data.readers.files:read_food101", NoSettings),
+    "pets": ReaderEntry("ddcl.data.readers.files:read_pets", NoSettings),
+    "image_folder": ReaderEntry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings),
 }
 
 

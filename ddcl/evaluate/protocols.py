@@ -116,7 +116,7 @@ def evaluate_features(job: Job) -> Found:
 def evaluate_images(job: Job) -> Found:
     """Evaluate by a protocol that takes images itself."""
     from ddcl.data.images import on_device
-    from ddcl.data.manifest import read_images, read_manifest
+    from ddcl.data.manifest import read_factors, read_images, read_manifest
     from ddcl.evaluate.features import load_frozen
     from ddcl.evaluate.sgd import ImageTask
 
@@ -144,6 +144,7 @@ def evaluate_images(job: Job) -> Found:
         state=job.work / "state.pt",
         identity=identity,
         checkpoint_minutes=job.checkpoint_minutes,
+        factors={split: read_factors(path, manifest, split) for split in ("train", "test")},
     )
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
     if not job.entry.predicts:

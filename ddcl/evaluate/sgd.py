@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -38,6 +40,7 @@ class ImageTask:
     normalisation: mean and std that the encoder was trained with.
     state: file for resuming; identity: what a saved state must belong to; checkpoint_minutes: between saved states, at
         most.
+    factors: the true factors [N] of the images of `train` and `test` by name, where they are known.
     """
 
     recipe: Recipe
@@ -50,6 +53,7 @@ class ImageTask:
     state: Path
     identity: list[str]
     checkpoint_minutes: float = MINUTES
+    factors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
 
     def with_train(self, train: Images) -> ImageTask:
         """Return the same task with other training images."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from ddcl.core.files import write_text
-from ddcl.registry import RANDOM_PARTS, READOUTS, is_knn_metric
+from ddcl.registry import FACTORS, RANDOM_PARTS, READOUTS, is_knn_metric
 from ddcl.report.csv_files import write_csv
 from ddcl.report.emphasis import NOTE
 from ddcl.report.latex import to_latex
@@ -40,6 +40,7 @@ METRIC_LABELS = {
     "epochs_to_90_gain": "epochs to 90 % of the gain",
     "seconds_to_95": "seconds to 95 %",
     **{metric: metric.removeprefix("readout_").replace("_", " ") for metric in READOUTS},
+    **{metric: metric.removeprefix("factor_").removesuffix("_deg") for metric in FACTORS},
     "invariance": "within / total",
     "alignment": "alignment",
     "abs_mean_cosine": "|mean cos|",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ddcl.registry import DRIFT, GEOMETRY, READOUTS, is_knn_metric
+from ddcl.registry import DRIFT, FACTORS, GEOMETRY, READOUTS, is_knn_metric
 from ddcl.report.cells import cell_values, expected_cells
 from ddcl.report.convergence import convergence_values
 from ddcl.report.csv_files import COUNTS
@@ -30,6 +30,8 @@ UNITS = {
     "seconds_to_95": "s",
     **dict.fromkeys(READOUTS, "R²"),
     "readout_flip": "balanced accuracy",
+    **dict.fromkeys(FACTORS, "R²"),
+    **dict.fromkeys(("factor_shape", "factor_texture"), "balanced accuracy"),
     **dict.fromkeys((*GEOMETRY, DRIFT), ""),
 }
 NUMBERS = ["mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws", "n_images"]

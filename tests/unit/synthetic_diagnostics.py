@@ -20,9 +20,9 @@ FAMILIES = {"rotation": range(-180, 181, 30), "elastic_strength": (1, 2, 4, 7, 1
 def collected() -> Collected:
     """Every cell measured; each seed adds 0.04, the second augmentation takes 0.02."""
     plan = synthetic.suite()
-    plan |= {"evaluations": [*plan["evaluations"], "diagnostics", "drift"]}
-    plan |= {"protocols": plan["protocols"] | {"diagnostics": "diagnostics", "drift": "drift"}}
-    plan["labels"]["evaluation"] |= {"diagnostics": "diagnostics", "drift": "drift"}
+    plan |= {"evaluations": [*plan["evaluations"], "diagnostics", "factors", "drift"]}
+    plan |= {"protocols": plan["protocols"] | {name: name for name in ("diagnostics", "factors", "drift")}}
+    plan["labels"]["evaluation"] |= {name: name for name in ("diagnostics", "factors", "drift")}
     rows = [row for run in plan["runs"] for row in (*_diagnostics(run), *_response(run))]
     records = pd.concat([synthetic.records(synthetic.suite()), pd.DataFrame(rows)], ignore_index=True)
     histories = synthetic.histories(plan)
@@ -57,6 +57,9 @@ def _diagnostics(run: dict[str, Any]) -> list[dict[str, Any]]:
         rows += [_cell(run, "diagnostics", name, value) | {"part": part} | sd for name, value in metrics.items()]
     for part in run["parts"]:
         rows += [_cell(run, "diagnostics", name, value) | {"part": part} for name, value in COSINES.items()]
+    for part in (*run["parts"], "random_dir", "random_dvr"):
+        metrics = {"factor_hue": READOUT[part], "factor_shape": 1 / 6 + READOUT[part] * 5 / 6}
+        rows += [_cell(run, "factors", name, value) | {"part": part} for name, value in metrics.items()]
     return rows
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ddcl.grid import Suite, read_table
-from ddcl.registry import GEOMETRY, READOUTS
+from ddcl.registry import FACTORS, GEOMETRY, READOUTS
 from ddcl.report.collect import expected_cells
 from ddcl.report.printing import METRIC_LABELS, layout, to_latex, to_markdown
 from ddcl.report.specs import TableSpec
@@ -59,10 +59,11 @@ def test_every_table_of_a_suite_with_diagnostics_is_whole(name: str) -> None:
 
 
 def test_every_metric_has_a_unit_and_a_label() -> None:
-    for metric in (*READOUTS, *GEOMETRY, "drift"):
+    for metric in (*READOUTS, *FACTORS, *GEOMETRY, "drift"):
         assert metric in METRIC_LABELS
         assert unit(metric) in ("", "R²", "balanced accuracy")
     assert METRIC_LABELS["readout_crop_x"] == "crop x"
+    assert METRIC_LABELS["factor_angle_deg"] == "angle"
 
 
 def test_what_all_features_have_over_a_part_is_paired_by_run() -> None:

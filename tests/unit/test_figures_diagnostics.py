@@ -19,7 +19,7 @@ from ddcl.report.figures.response import under
 from tests.unit import synthetic_diagnostics
 
 PANELS = {"readout": 4, "invariance": 2, "class_controls": 2, "cosines": 2, "convergence": 4, "convergence_loss": 4}
-PANELS |= {"response_rotation": 12}  # the other two are the same function
+PANELS |= {"factors": 4, "response_rotation": 12}  # the other two are the same function
 
 
 def whole() -> Collected:
@@ -92,6 +92,14 @@ def test_readout_shows_each_part_beside_its_control() -> None:
     assert any(bar == pytest.approx((0.57, 0.67)) for bar in bars)  # random, as wide as DIR: 0.62 ± 0.05
     assert any(bar == pytest.approx((0.37, 0.47)) for bar in bars)
     assert marks(axes, FLOOR)[0][0] == pytest.approx(0.72)
+
+
+def test_factors_are_drawn_as_readouts_are() -> None:
+    axes = draw("factors", whole()).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["shape (the class)", "hue"]
+    (shape, _), (hue, _) = marks(axes, PARTS["dvr"])
+    assert shape == pytest.approx(0.70 + 0.02 * 6 / 5)  # the share of what is possible above chance; seeds add 0.02
+    assert hue == pytest.approx(0.72)
 
 
 def test_a_mean_is_of_all_seeds_also_of_those_beyond_the_edge() -> None:

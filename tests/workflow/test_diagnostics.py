@@ -11,7 +11,7 @@ import pytest
 from ddcl.core.files import read_json, write_text
 from tests.workflow.commands import copy_project, replace, snakemake
 
-TABLES = ("readout", "invariance", "health", "drift", "response")
+TABLES = ("readout", "factors", "invariance", "health", "drift", "response")
 SUITE = """\
 suite: small_diagnostics
 title: Diagnostics
@@ -27,11 +27,11 @@ runs:
     augmentations: [none]
     seeds: [0]
     evaluations: [diagnostics]
-evaluations: [linear, diagnostics, drift]
+evaluations: [linear, diagnostics, factors, drift]
 perturbations: [none, rotation, jitter_strength]
 random_subsets: {draws: 20, dir_frac: 0.8}
-tables: [readout, invariance, health, drift, response]
-figures: []
+tables: [readout, factors, invariance, health, drift, response]
+figures: [factors]
 """
 
 
@@ -54,6 +54,8 @@ def test_from_shapes_to_tables(tmp_path: Path) -> None:
     assert {"full", "random_dir", "random_dvr"} == set(readout.loc["barlow_twins"].index.get_level_values("part"))
     assert readout.loc[("random_init", "full", "readout_brightness"), "mean"] > 0.3
     assert abs(readout.loc[("ddcl", "full", "readout_shuffled"), "mean"]) < 0.1
+    factors = tables["factors"].set_index(["variant", "part", "metric"])["mean"]
+    assert factors["ddcl", "full", "factor_grey"] > 0.3 > abs(factors["ddcl", "dvr", "factor_angle_deg"])
     random = readout.xs("random_dvr", level="part")
     assert set(random["n_draws"]) == {20}
     assert (random["sd_draws"] > 0).all()

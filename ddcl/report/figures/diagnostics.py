@@ -34,24 +34,41 @@ READOUTS = {  # metric: name; from what the paper is about to what is nearly alw
 }
 COSINES = {"mean_abs_cosine": "#0072B2", "abs_mean_cosine": "#D55E00", "sd_cosine": "#999999"}
 COSINE_NAMES = {"mean_abs_cosine": "mean |cos|", "abs_mean_cosine": "|mean cos|", "sd_cosine": "sd of cos"}
-CHANCE_FLIP = 0.5
+FACTORS = {
+    "factor_shape": "shape (the class)",
+    "factor_texture": "texture",
+    "factor_hue": "hue",
+    "factor_grey": "background",
+    "factor_scale": "scale",
+    "factor_x": "place, x",
+    "factor_y": "place, y",
+    "factor_angle_deg": "angle",
+}
+CHANCE = {"readout_flip": 1 / 2, "factor_shape": 1 / 6, "factor_texture": 1 / 4}  # of balanced accuracies
 MARGIN = 2.0  # points, beside the lowest and the highest accuracy
 
 
-def diagnosed(found: Collected, metrics: list[str]) -> pd.DataFrame:
+def diagnosed(found: Collected, metrics: list[str], evaluation: str = EVALUATION) -> pd.DataFrame:
     """Return the rows of the diagnostics on the data set of training with these metrics, as measured."""
     records = found.records
-    own = (records["evaluation"] == EVALUATION) & (records["eval_dataset"] == records["dataset"])
+    own = (records["evaluation"] == evaluation) & (records["eval_dataset"] == records["dataset"])
     return records[own & records["metric"].isin(metrics)]
 
 
 def readout(found: Collected) -> Figure:
     """What can be read of each distortion from each part: a row of panels per method, a panel per augmentation."""
-    look, frame = Look(found.suite), diagnosed(found, list(READOUTS))
-    flip = frame["metric"] == "readout_flip"
-    frame = frame.assign(value=frame["value"].where(~flip, (frame["value"] - CHANCE_FLIP) / (1 - CHANCE_FLIP)))
-    frame["sd_draws"] = frame["sd_draws"].where(~flip, frame["sd_draws"] / (1 - CHANCE_FLIP))
-    rows = {name: label for name, label in READOUTS.items() if frame.empty or name in set(frame["metric"])}
+    return _readings(found, diagnosed(found, list(READOUTS)), READOUTS)
+
+
+def factors(found: Collected) -> Figure:
+    """What can be read of each true factor of an image from each part, drawn like `readout`."""
+    return _readings(found, diagnosed(found, list(FACTORS), "factors"), FACTORS)
+
+
+def _readings(found: Collected, frame: pd.DataFrame, names: dict[str, str]) -> Figure:
+    look, chance = Look(found.suite), frame["metric"].map(CHANCE).astype(float).fillna(0.0)  # R² has none
+    frame = frame.assign(value=(frame["value"] - chance) / (1 - chance), sd_draws=frame["sd_draws"] / (1 - chance))
+    rows = {name: label for name, label in names.items() if frame.empty or name in set(frame["metric"])}
     panels = []
     for dataset, variant, augmentation in product(look.datasets, look.variants, look.augmentations):
         own = frame[frame["variant"].isin([variant, *look.floors])]

@@ -37,6 +37,7 @@ _FUNCTIONS: dict[str, Callable[[Collected], Figure]] = {
     "published": published,
     "claims": claims.claims,
     "readout": diagnostics.readout,
+    "factors": diagnostics.factors,
     "invariance": diagnostics.invariance,
     "class_controls": diagnostics.class_controls,
     "cosines": diagnostics.cosines,

@@ -64,6 +64,13 @@ WORDS = {
         "left of its own. Large marks: mean over seeds; dots: seeds; values below −0.1 stand at the edge.",
         "Dot plot of R² for each distortion, one panel per method and augmentation, one mark per part of the features.",
     ),
+    "factors": Words(
+        "How much a linear readout finds, in the features of clean test images, of each factor that an image was "
+        "drawn with (R²; for shape and texture, the accuracy above chance as a share of what is possible). The shape "
+        "is the class. The bar behind a mark is as many random columns of the same features (mean and sd over the "
+        "draws). Large marks: mean over seeds; dots: seeds.",
+        "Dot plot of R² for each factor, one panel per method and augmentation, one mark per part of the features.",
+    ),
     "invariance": Words(
         "Share of the variance of the features that lies between the views of one image; 0 is a part that the "
         "training's augmentation does not move, 1 one that knows nothing of the image. The bar behind a mark is as "
@@ -71,11 +78,11 @@ WORDS = {
         "Dot plot of the share of within-image variance for each method, one panel per augmentation.",
     ),
     "class_controls": Words(
-        "kNN accuracy on clean test images of each part of the features. The bar behind a mark is as many random "
-        "columns of the same features (mean and sd over the draws): if DVR held less of the class than chance would "
-        "put there, its mark would lie left of its bar; if full gained on DIR by what DVR adds and not by its width, "
-        "DIR's mark would lie left of its bar. Dots: seeds.",
-        "Dot plot of kNN accuracy for each method and part beside random columns, one panel per augmentation.",
+        "Accuracy on clean test images of each part of the features, by kNN where the suite has it. The bar behind a "
+        "mark is as many random columns of the same features (mean and sd over the draws): if DVR held less of the "
+        "class than chance would put there, its mark would lie left of its bar; if full gained on DIR by what DVR adds "
+        "and not by its width, DIR's mark would lie left of its bar. Dots: seeds.",
+        "Dot plot of accuracy for each method and part beside random columns, one panel per augmentation.",
     ),
     "cosines": Words(
         "Cosines between the two views of an image. DDCL's loss drives the absolute mean over images to zero, which "
