@@ -3,7 +3,7 @@
 The arrays of the npz file:
     features       [N, D], of N images, one row each
     views          [V, N, D], optional: features of two or more augmented views of each image
-    part_<name>    [start, stop], optional: columns of a part, such as part_dir and part_dvr
+    part_<name>    [start, stop], optional: columns of a part, such as part_dir and part_dvr; not full or random_…
     factor_<name>  [N], optional: what is known of each image. Floating point: R² of ridge regression; with a name that
                    ends in _deg, of sine and cosine. Integer or bool: balanced accuracy of a linear probe
     train          [N] bool, optional: rows that readouts are fitted to; else three quarters, drawn
@@ -95,7 +95,9 @@ def read(path: Path, seed: int) -> Foreign:
     return Foreign(
         features=features,
         views=views,
-        parts={name[5:]: _range(path, name, own, width) for name, own in arrays.items() if name.startswith("part_")},
+        parts={
+            _part(path, name): _range(path, name, own, width) for name, own in arrays.items() if name[:5] == "part_"
+        },
         factors={name[7:]: _factor(path, name, own, n) for name, own in arrays.items() if name.startswith("factor_")},
         train=_train(path, arrays.get("train"), n, seed),
     )
@@ -107,6 +109,15 @@ def _floats(path: Path, name: str, array: NDArray[Any], n_dims: int) -> NDArray[
     if not np.isfinite(array).all():
         raise UserError(f"{path}: {name}: {int((~np.isfinite(array)).sum())} values are not finite")
     return array.astype(np.float32)
+
+
+def _part(path: Path, name: str) -> str:
+    part = name.removeprefix("part_")
+    if part == "full" or part.startswith("random_"):
+        raise UserError(
+            f"{path}: {name}: full is all columns, and random_<name> are the controls; name the part otherwise"
+        )
+    return part
 
 
 def _range(path: Path, name: str, array: NDArray[Any], width: int) -> tuple[int, int]:

@@ -206,6 +206,8 @@ def number(text: str, sign: str = "") -> str:
         return text
     if abs(value) >= 100 or (value.is_integer() and not sign) or value == 0:
         form = f"{sign if value else ''},.0f"
+    elif sign:
+        form = "+.2f" if round(value, 2) else "z.2f"  # no sign before 0.00
     else:
-        form = f"{sign}.2f" if sign and abs(value) >= 0.01 else f"{sign}.3g"
+        form = ".3g"
     return f"{value:{form}}".replace("-", "−")

@@ -31,6 +31,8 @@ class Collected:
             path = results / f"{name}.parquet"
             try:
                 frames[name] = pd.read_parquet(path)
+            except FileNotFoundError:
+                raise UserError(f"{path}: missing; `ddcl collect` makes it") from None
             except (OSError, ValueError) as error:
                 raise UserError(f"{path}: cannot be read ({error}); `ddcl collect` makes it") from None
         plan = read_json(results / "suite.json", "plan; `ddcl resolve` makes it")

@@ -81,6 +81,8 @@ def test_features_alone_and_rows_of_ones_own(tmp_path: Path) -> None:
             {"part_dvr": np.array([3, 6])},
             r"part_dvr: expected \[start, stop\] with .* ≤ 5, found \[3, 6\]",
         ),
+        ({"part_full": np.array([0, 3])}, "part_full: full is all columns"),
+        ({"part_random_dvr": np.array([0, 3])}, "part_random_dvr: .* name the part otherwise"),
         ({"factor_size": np.zeros(3)}, r"factor_size: expected 900 numbers, found float64 \[3\]"),
         ({"train": np.arange(N)}, r"train: expected 900 bools, found int64 \[900\]"),
         ({"train": np.ones(N, bool)}, "900 rows to fit to and 0 to score; each needs 4 or more"),

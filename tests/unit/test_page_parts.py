@@ -28,7 +28,8 @@ def test_claims_without_comparisons_and_a_verdict_that_nobody_knows(tmp_path: Pa
 
 def test_numbers_of_claims_have_three_digits() -> None:
     assert number("-0.012345") == "−0.0123"
-    assert number("0.001234", "+") == "+0.00123"
+    assert number("0.006", "+") == "+0.01"
+    assert number("-0.001234", "+") == "0.00"
     assert number("0", "+") == "0"
     assert number("12345.6", "+") == "+12,346"
     assert number("2.0") == "2"
