@@ -214,11 +214,12 @@ def everything() -> tuple[dict[str, Any], pd.DataFrame]:
     asked = {"perturbations": [name for name in perturbations if name != "common_corruptions"]}  # _3 is there
     asked |= {"random_subsets": {"draws": 20, "dir_frac": 0.8}}
     evaluations = sorted(path.stem for path in (CONFIG_DIR / "evaluations").glob("*.yaml"))
-    named = [name for name in evaluations if not name.endswith("_authors")]
+    named = [name for name in evaluations if not name.endswith("_authors") and name != "factors"]
     block = BLOCK | {"evaluations": named, "augmentations": ["baug", "caug"]}
-    others = BLOCK | {"evaluations": [*set(evaluations) - set(named)], "authors": True}
+    others = BLOCK | {"evaluations": [name for name in evaluations if name.endswith("_authors")], "authors": True}
+    drawn = BLOCK | {"datasets": ["shapes"], "evaluations": ["factors"]}  # whose factors are known
     transfer = {"transfer": [{"to": ["cub200"], "evaluations": ["linear", "linear_b32", "finetune_b32"]}]}
-    plan = Suite(SUITE | asked | {"runs": [block | transfer, others]}, "t.yaml").plan()
+    plan = Suite(SUITE | asked | {"runs": [block | transfer, others, drawn]}, "t.yaml").plan()
     return plan, records(plan)
 
 
