@@ -25,10 +25,9 @@ from ddcl.evaluate.encode import Job, encode_chunks
 from ddcl.evaluate.geometry import cosines, geometry, pairs
 from ddcl.evaluate.readout import Known, Reading, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
-from ddcl.evaluate.store import Address, ColumnSets, Measured
+from ddcl.evaluate.store import CLEAN, Address, ColumnSets, Measured
 from ddcl.settings import DiagnosticsSettings
 
-CLEAN = "none"  # the perturbation of all cells
 SPLITS = ("train", "test")
 
 

@@ -19,7 +19,8 @@ from ddcl.registry import RANDOM_PARTS, has_cell
 SCHEMA = 1
 FOLDER = "features"  # below the folder of a run and an evaluation data set
 INDEX = "features.json"
-CLEAN_DRAW = "none-0"  # the clean test images, as the only draw of the perturbation that changes nothing
+CLEAN = "none"  # the perturbation that changes nothing
+CLEAN_DRAW = f"{CLEAN}-0"  # the clean test images, as its only draw
 TRAIN = "train"  # clean training images; test images are stored by perturbation
 
 
