@@ -113,6 +113,8 @@ def _floats(path: Path, name: str, array: NDArray[Any], n_dims: int) -> NDArray[
 
 def _part(path: Path, name: str) -> str:
     part = name.removeprefix("part_")
+    if not part:
+        raise UserError(f"{path}: {name}: the part has no name; expected part_<name>, such as part_dvr")
     if part == "full" or part.startswith("random_"):
         raise UserError(
             f"{path}: {name}: full is all columns, and random_<name> are the controls; name the part otherwise"

@@ -81,6 +81,7 @@ def test_features_alone_and_rows_of_ones_own(tmp_path: Path) -> None:
             {"part_dvr": np.array([3, 6])},
             r"part_dvr: expected \[start, stop\] with .* ≤ 5, found \[3, 6\]",
         ),
+        ({"part_": np.array([0, 3])}, "part_: the part has no name"),
         ({"part_full": np.array([0, 3])}, "part_full: full is all columns"),
         ({"part_random_dvr": np.array([0, 3])}, "part_random_dvr: .* name the part otherwise"),
         ({"factor_size": np.zeros(3)}, r"factor_size: expected 900 numbers, found float64 \[3\]"),
