@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ddcl.core.heads import barlow_projector
 from ddcl.core.losses import barlow_twins_loss, full_precision
 from ddcl.core.method import Batch, Method, Step
-from ddcl.settings import BarlowTwinsSettings
+from ddcl.schema.methods import BarlowTwinsSettings
 
 
 class BarlowTwins(Method):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ddcl.core.heads import simsiam_predictor, simsiam_projector
 from ddcl.core.losses import full_precision, mean_cosine
 from ddcl.core.method import Batch, Method, Step
-from ddcl.settings import SimSiamBaselineSettings
+from ddcl.schema.methods import SimSiamBaselineSettings
 
 
 class SimSiam(Method):

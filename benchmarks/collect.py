@@ -20,11 +20,11 @@ from typing import Any
 
 from measure import Ratio, in_turns, repeats_from_arguments, write
 
-from ddcl.core.files import write_json, write_text
-from ddcl.grid import Suite
-from ddcl.recipes import read_evaluation
+from ddcl.base.files import write_json, write_text
+from ddcl.plan.digests import evaluate_digest
+from ddcl.plan.suite import Suite
 from ddcl.report.collect import expected_cells, run_folder
-from ddcl.stages import evaluate_digest
+from ddcl.schema.recipes import read_evaluation
 
 ROOT = Path(__file__).parent.parent
 VARIANTS = ["ddcl", "ddcl_preg", "ddcl_sym", "ddcl_w0", "ddcl_w10", "ddcl_f50", "ddcl_f90", "simsiam", "barlow_twins"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from measure import Ratio, in_turns, repeats_from_arguments, write
 
-from ddcl.grid import Suite
+from ddcl.plan.suite import Suite
 
 ROOT = Path(__file__).parent.parent
 SUITE = "config/suites/paper.yaml"

@@ -27,15 +27,15 @@ from torch import Tensor, nn
 from torchvision import transforms as tv
 
 from ddcl.core.method import Method
-from ddcl.data.location import data_root
 from ddcl.data.manifest import read_images, read_manifest
 from ddcl.data.prepare import prepare
 from ddcl.evaluate.features import Target, extract, load_frozen
 from ddcl.evaluate.protocols import Job
 from ddcl.evaluate.record import evaluate_run
 from ddcl.evaluate.store import CLEAN_DRAW, FOLDER, TRAIN, evaluation_folder, read_features, read_index
-from ddcl.recipes import Recipe, build_recipe, read_evaluation, read_perturbation
-from ddcl.stages import pretrain_digest
+from ddcl.plan.datasets import data_root
+from ddcl.plan.digests import pretrain_digest
+from ddcl.schema.recipes import Recipe, build_recipe, read_evaluation, read_perturbation
 from ddcl.training import Options, pretrain
 
 DATASET, PARTS, EPOCHS, DRAWS, BATCH = "fashion_mnist_10k", 3, 200, 10, 256

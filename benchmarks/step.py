@@ -25,7 +25,7 @@ from ddcl.core.devices import keep_freed_memory
 from ddcl.core.pretrain import Pretraining
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
-from ddcl.recipes import build_recipe
+from ddcl.schema.recipes import build_recipe
 
 BATCH, IMAGES = 256, 2048
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ddcl import verbs
-from ddcl.core.errors import TemporaryError, UserError
-from ddcl.core.interrupt import MINUTES
+from ddcl.base.errors import TemporaryError, UserError
+from ddcl.base.interrupt import MINUTES
 
 
 def _positive(text: str) -> int:

@@ -10,10 +10,10 @@ import torch
 from ddcl.core.encoders import build_encoder
 from ddcl.core.method import Method
 from ddcl.core.seeds import derive
-from ddcl.data.op_settings import build_settings
 from ddcl.data.views import Pipeline
-from ddcl.recipes import OpRecipe, Recipe
-from ddcl.registry import METHODS
+from ddcl.schema.ops import build_settings
+from ddcl.schema.recipes import OpRecipe, Recipe
+from ddcl.schema.registry import METHODS
 
 
 def build_method(recipe: Recipe) -> Method:

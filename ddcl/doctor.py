@@ -25,8 +25,8 @@ from ddcl.core.pretrain import Pretraining
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Images, on_device
 from ddcl.data.loader import TwoViewLoader, epoch_asks
-from ddcl.recipes import Recipe, read_dataset
-from ddcl.registry import keeps_files
+from ddcl.schema.recipes import Recipe, read_dataset
+from ddcl.schema.registry import keeps_files
 
 SECONDS = 5.0  # that each stage is measured for, at least
 BATCHES = 4  # of made-up images

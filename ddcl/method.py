@@ -23,7 +23,7 @@ from ddcl.core.losses import (
     standardise,
 )
 from ddcl.core.method import Batch, Method, Step
-from ddcl.settings import DDCLSettings, DDCLSymmetricSettings
+from ddcl.schema.methods import DDCLSettings, DDCLSymmetricSettings
 
 
 class _Split(Method):

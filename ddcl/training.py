@@ -13,23 +13,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ddcl.base.errors import UserError
+from ddcl.base.files import canonical_json, digest_text, read_json, write_atomic, write_json, write_text
+from ddcl.base.interrupt import MINUTES
+from ddcl.base.lock import locked
+from ddcl.base.progress import FILE as PROGRESS
+from ddcl.base.progress import Progress
+from ddcl.base.provenance import provenance
 from ddcl.build import build_method, build_pipeline
 from ddcl.core import distributed
 from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
 from ddcl.core.devices import device_name
-from ddcl.core.errors import UserError
-from ddcl.core.files import canonical_json, digest_text, read_json, write_atomic, write_json, write_text
-from ddcl.core.interrupt import MINUTES
-from ddcl.core.lock import locked
 from ddcl.core.pretrain import Pretraining, Row
-from ddcl.core.progress import FILE as PROGRESS
-from ddcl.core.progress import Progress
-from ddcl.core.provenance import provenance
 from ddcl.data.images import on_device
 from ddcl.data.loader import TwoViewLoader
 from ddcl.data.manifest import read_images, read_manifest
 from ddcl.evaluate.monitor import Monitor
-from ddcl.recipes import Recipe
+from ddcl.schema.recipes import Recipe
 
 FIRST_COLUMNS = ("epoch", "seconds", "loss", "lr", "knn_top1")
 OUTPUTS = ("history.csv", "checkpoint.pt", "run.json")

@@ -8,13 +8,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 
 
 def prepare(args: Namespace) -> None:
     """Find or download a data set, check it, and write its splits and manifest."""
-    from ddcl.data.location import data_root
     from ddcl.data.prepare import prepare
+    from ddcl.plan.datasets import data_root
 
     folder = args.output or args.results / "data" / args.dataset
     manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
@@ -24,8 +24,8 @@ def prepare(args: Namespace) -> None:
 
 def resolve(args: Namespace) -> None:
     """Check a suite and write its plan and the recipe of each run."""
-    from ddcl.core.files import write_json
-    from ddcl.grid import Suite
+    from ddcl.base.files import write_json
+    from ddcl.plan.suite import Suite
 
     suite = Suite.load(_suite_path(args.suite))
     if not args.check:
@@ -38,13 +38,13 @@ def resolve(args: Namespace) -> None:
 
 def plan(args: Namespace) -> None:
     """Say what a suite costs before anything runs; with --effect, how many seeds find a difference."""
-    from ddcl.cost import describe
-    from ddcl.data.location import data_root
-    from ddcl.grid import Suite
+    from ddcl.plan.cost import describe
+    from ddcl.plan.datasets import data_root
+    from ddcl.plan.suite import Suite
 
     suite = Suite.load(_suite_path(args.suite))
     if args.effect is not None:
-        from ddcl.report.planner import plan_seeds
+        from ddcl.report.claims.planner import plan_seeds
 
         print(plan_seeds(suite, args.results, args.effect, (args.sd, args.pairs_correlation, args.power)))
         return
@@ -53,31 +53,31 @@ def plan(args: Namespace) -> None:
 
 def status(args: Namespace) -> None:
     """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
-    from ddcl.grid import Suite
-    from ddcl.status import describe
+    from ddcl.plan.status import describe
+    from ddcl.plan.suite import Suite
 
     print(describe(Suite.load(_suite_path(args.suite)).plan(), args.results))
 
 
 def schema(args: Namespace) -> None:
     """Print the JSON schema of suite files (workflow/schemas/config.schema.yaml)."""
-    from ddcl.yaml_models import suite_schema
+    from ddcl.schema.suites import suite_schema
 
     print(suite_schema(), end="")
 
 
 def write(args: Namespace) -> None:
     """Write a JSON text that the workflow resolved to a file, atomically."""
-    from ddcl.core.files import write_json
+    from ddcl.base.files import write_json
 
     write_json(args.output, json.loads(sys.stdin.read() if args.json == "-" else args.json))
 
 
 def subset(args: Namespace) -> None:
     """Draw a fixed list of training images for semi-supervised evaluation, and write it."""
-    from ddcl.core.files import write_json
+    from ddcl.base.files import write_json
     from ddcl.data.subsets import draw_subset, subset_path
-    from ddcl.recipes import read_dataset
+    from ddcl.schema.recipes import read_dataset
 
     path = subset_path(args.dataset, args.name)
     n_classes = read_dataset(args.dataset).n_classes
@@ -88,13 +88,13 @@ def subset(args: Namespace) -> None:
 def pretrain(args: Namespace) -> None:
     """Train a run; resumes by itself, and shares the threads among the run's processes."""
     from ddcl.core.distributed import relaunch
-    from ddcl.recipes import load_recipe
+    from ddcl.schema.recipes import load_recipe
 
     recipe = load_recipe(args.run / "config.json")
     relaunch(recipe.training.processes)
     args.threads = max(1, args.threads // recipe.training.processes)
     device = _device(args)
-    from ddcl.stages import pretrain_digest
+    from ddcl.plan.digests import pretrain_digest
     from ddcl.training import Options, pretrain
 
     options = Options(device, _workers(args), args.checkpoint_minutes)
@@ -106,11 +106,11 @@ def pretrain(args: Namespace) -> None:
 def extract(args: Namespace) -> None:
     """Write the features of a trained run, clean and perturbed, on a data set."""
     device = _device(args)
-    from ddcl.core.lock import locked
+    from ddcl.base.lock import locked
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.features import Target, extract
     from ddcl.evaluate.store import FOLDER, evaluation_folder
-    from ddcl.recipes import load_recipe, read_perturbation
+    from ddcl.schema.recipes import load_recipe, read_perturbation
 
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
     recipe = load_recipe(args.run / "config.json")
@@ -123,12 +123,12 @@ def extract(args: Namespace) -> None:
 
 def evaluate(args: Namespace) -> None:
     """Evaluate a run on a data set and write a record."""
-    from ddcl.core.lock import locked
+    from ddcl.base.lock import locked
     from ddcl.evaluate.protocols import Job
     from ddcl.evaluate.record import evaluate_run
-    from ddcl.recipes import load_recipe, read_evaluation
-    from ddcl.registry import TOP1
-    from ddcl.yaml_models import RandomSubsetsConfig
+    from ddcl.schema.recipes import load_recipe, read_evaluation
+    from ddcl.schema.registry import TOP1
+    from ddcl.schema.suites import RandomSubsetsConfig
 
     recipe, evaluation = load_recipe(args.run / "config.json"), read_evaluation(args.evaluation)[1]
     dataset = args.eval_dataset or recipe.dataset
@@ -154,10 +154,10 @@ def evaluate(args: Namespace) -> None:
 
 def diagnose(args: Namespace) -> None:
     """Measure features that come from elsewhere, given as a file: readouts, invariance, geometry."""
-    from ddcl.core.files import write_text
+    from ddcl.base.files import write_text
     from ddcl.evaluate.foreign import diagnose
-    from ddcl.recipes import read_evaluation
-    from ddcl.settings import DiagnosticsSettings
+    from ddcl.schema.evaluations import DiagnosticsSettings
+    from ddcl.schema.recipes import read_evaluation
 
     settings = DiagnosticsSettings.model_validate(read_evaluation("diagnostics")[1].settings)
     frame = diagnose(args.features, settings, args.subsets, args.seed)
@@ -180,7 +180,7 @@ def doctor(args: Namespace) -> None:
     """Measure this machine: images/s of loading, augmentation and step, and which one is the bottleneck."""
     device = _device(args)
     from ddcl.doctor import describe, fitting, measure
-    from ddcl.recipes import build_recipe
+    from ddcl.schema.recipes import build_recipe
 
     recipe = fitting(build_recipe((args.dataset, args.variant, args.augmentation), 0, {}), device)
     print(describe(recipe, device, args.threads, measure(recipe, device, _workers(args))))
@@ -195,7 +195,7 @@ def table(args: Namespace) -> None:
 
 def trace(args: Namespace) -> None:
     """Follow a row of a table's CSV to the files of the runs, and make it again from these alone."""
-    from ddcl.report.trace import Tracer
+    from ddcl.report.exchange.trace import Tracer
 
     if args.all == (args.row is not None):
         raise UserError("ddcl trace: expected either --row N or --all")
@@ -211,7 +211,7 @@ def trace(args: Namespace) -> None:
 
 def export(args: Namespace) -> None:
     """Pack records, predictions, recipes, tables, figures and the page into one archive with checksums."""
-    from ddcl.report.archive import export
+    from ddcl.report.exchange.archive import export
 
     output = args.output or Path(f"{_planned(args)['suite']}.zip")
     packed = export(args.results, output, args.checkpoints)
@@ -220,7 +220,7 @@ def export(args: Namespace) -> None:
 
 def import_(args: Namespace) -> None:
     """Check an archive of `ddcl export` and merge its runs into the results; a conflict writes nothing."""
-    from ddcl.report.merge import import_archive
+    from ddcl.report.exchange.merge import import_archive
 
     merged = import_archive(args.archive, args.results)
     print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
@@ -261,7 +261,7 @@ def report(args: Namespace) -> None:
 
 def _suite_path(text: str) -> Path:
     """Return a suite's file: a path, or a name in config/suites."""
-    from ddcl.recipes import CONFIG_DIR
+    from ddcl.schema.recipes import CONFIG_DIR
 
     path = Path(text)
     return path if path.suffix or path.exists() else CONFIG_DIR / "suites" / f"{text}.yaml"
@@ -269,7 +269,7 @@ def _suite_path(text: str) -> Path:
 
 def _planned(args: Namespace) -> dict[str, Any]:
     """Return the plan in the results folder."""
-    from ddcl.core.files import read_json
+    from ddcl.base.files import read_json
 
     plan: dict[str, Any] = read_json(args.results / "suite.json", "plan; `ddcl resolve` makes it")
     return plan

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ddcl.base.files import read_json
 from ddcl.core.checkpoint import load_checkpoint
-from ddcl.core.files import read_json
 from tests.workflow.commands import ROOT, copy_project
 
 SUITE = """

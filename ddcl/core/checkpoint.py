@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import write_atomic
+from ddcl.base.errors import UserError
+from ddcl.base.files import write_atomic
 
 FORMAT = 1
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.core.method import Batch, Method, Step
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ddcl.core.training_config import BackboneConfig
+from ddcl.schema.training import BackboneConfig
 
 
 def build_encoder(config: BackboneConfig) -> tuple[nn.Module, int]:

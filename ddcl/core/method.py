@@ -45,7 +45,7 @@ class Method(nn.Module):
 
     encoder: maps [B, 3, H, W] to features [B, D].
     feature_dim: D.
-    settings: the method's own numbers, an instance of its settings model in `ddcl.registry`.
+    settings: the method's own numbers, an instance of its settings model in `ddcl.schema.registry`.
     """
 
     trains = True  # False: the initial weights are the result (a floor)

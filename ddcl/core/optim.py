@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ddcl.core.method import Method
-from ddcl.core.training_config import OptimizerConfig, ScheduleConfig
+from ddcl.schema.training import OptimizerConfig, ScheduleConfig
 
 
 class LARS(Optimizer):

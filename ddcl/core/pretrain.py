@@ -17,15 +17,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from ddcl.base.interrupt import MINUTES
 from ddcl.core import distributed
 from ddcl.core.devices import native_bf16
-from ddcl.core.interrupt import MINUTES
 from ddcl.core.losses import effective_rank, squared_norm, std_ratio
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.optim import build_optimizer, lr_factor, set_lr, set_warmup_lr
 from ddcl.core.resume import SavedStates
 from ddcl.core.seeds import derive
-from ddcl.core.training_config import TrainingConfig
+from ddcl.schema.training import TrainingConfig
 
 Row = dict[str, float]
 

@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from ddcl.base.errors import TemporaryError, UserError
+from ddcl.base.files import rename
+from ddcl.base.interrupt import Interruption
 from ddcl.core import distributed
 from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
-from ddcl.core.errors import TemporaryError, UserError
-from ddcl.core.files import rename
-from ddcl.core.interrupt import Interruption
 
 
 class SavedStates:

@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddcl.core.errors import UserError
-from ddcl.core.interrupt import survive_first_signal
+from ddcl.base.errors import UserError
+from ddcl.base.interrupt import survive_first_signal
 from ddcl.core.seeds import Draws
 from ddcl.data.images import Ask
-from ddcl.data.op_settings import ResizedCropSettings
 from ddcl.data.ops_geometry import sample_resized_crop
 from ddcl.data.views import CROP, Pipeline
+from ddcl.schema.ops import ResizedCropSettings
 
 MARGIN = 2.0  # as in PIL's thumbnail: "very close" to resizing the whole image
 BILINEAR = 2  # PIL's, which is antialiased

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcl.core.seeds import Draws
-from ddcl.data.op_settings import ResizedCropSettings
+from ddcl.schema.ops import ResizedCropSettings
 
 
 @dataclass(frozen=True)

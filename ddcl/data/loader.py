@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
+from ddcl.base.errors import UserError
 from ddcl.core import distributed
-from ddcl.core.errors import UserError
 from ddcl.core.method import Batch
 from ddcl.core.seeds import Draws, derive, generator
 from ddcl.data.batches import views

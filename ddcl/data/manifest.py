@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import read_json
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Images
-from ddcl.data.location import data_root
+from ddcl.plan.datasets import data_root
 
 SCHEMA = 2
 FOLDER = "splits"  # below the prepared data set's folder

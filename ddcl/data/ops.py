@@ -1,6 +1,6 @@
 """The table of image operations: what a recipe's names mean.
 
-To add an operation: a settings model in `ddcl.data.op_settings`, a `sample` and an `apply` in `ddcl.data.ops_colour`,
+To add an operation: a settings model in `ddcl.schema.ops`, a `sample` and an `apply` in `ddcl.data.ops_colour`,
 `ddcl.data.ops_geometry`, `ddcl.data.ops_corruption` or `ddcl.data.ops_strength`, a row here, and a parity test in
 tests/unit/test_ops.py.
 """
@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from ddcl.data import ops_colour, ops_corruption, ops_geometry, ops_strength
-from ddcl.data.op_settings import OP_SETTINGS
 from ddcl.data.ops_colour import Params
+from ddcl.schema.ops import OP_SETTINGS
 
 __all__ = ["OPS", "Op", "Params"]
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddcl.core.seeds import Draws
-from ddcl.data.op_settings import ColorJitterSettings, GaussianBlurSettings, GrayscaleSettings
+from ddcl.schema.ops import ColorJitterSettings, GaussianBlurSettings, GrayscaleSettings
 
 Params = dict[str, Tensor]
 

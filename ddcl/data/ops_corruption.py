@@ -27,8 +27,8 @@ from scipy import fft, ndimage
 from torch import Tensor
 
 from ddcl.core.seeds import Draws
-from ddcl.data.op_settings import CorruptionSettings
 from ddcl.data.ops_colour import AUTHORS_SIDE_PX, Params
+from ddcl.schema.ops import CorruptionSettings
 
 Array = NDArray[np.floating[Any]]
 Numbers = tuple[float, ...]

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddcl.core.seeds import Draws, uniform
-from ddcl.data.op_settings import (
+from ddcl.data.ops_colour import AUTHORS_SIDE_PX, Params, between, blur, separable, where_applied
+from ddcl.schema.ops import (
     ElasticSettings,
     HorizontalFlipSettings,
     ResizedCropSettings,
     RotationSettings,
 )
-from ddcl.data.ops_colour import AUTHORS_SIDE_PX, Params, between, blur, separable, where_applied
 
 CROP_TRIES = 10  # torchvision's RandomResizedCrop, before it falls back to a central crop
 NOISE_CHUNK_DRAWS = 2**16  # noise made at once: keeps its 64-bit hashes in the cache

@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddcl.core.seeds import Draws
-from ddcl.data.op_settings import (
+from ddcl.data.ops_colour import Params, apply_color_jitter, sample_color_jitter
+from ddcl.data.ops_geometry import apply_rotation, elastic_field, identity_grid
+from ddcl.schema.ops import (
     ColorJitterSettings,
     ElasticSettings,
     ElasticStrengthSettings,
@@ -19,8 +21,6 @@ from ddcl.data.op_settings import (
     RotationSettings,
     TurnSettings,
 )
-from ddcl.data.ops_colour import Params, apply_color_jitter, sample_color_jitter
-from ddcl.data.ops_geometry import apply_rotation, elastic_field, identity_grid
 
 JITTER, ELASTIC = ColorJitterSettings(prob=1.0), ElasticSettings(prob=1.0)  # the official code's strengths
 HUE_MAX = 0.5  # turns: half of the circle, beyond which nothing is further away

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import write_array, write_json, write_text
+from ddcl.base.errors import UserError
+from ddcl.base.files import write_array, write_json, write_text
 from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, SCHEMA, array_sha256, files_sha256, split_path
 from ddcl.data.source import NO_LABEL, ArraySplit, FileSplit, Request
-from ddcl.recipes import data_recipe, read_dataset, reader_settings
-from ddcl.registry import READERS
-from ddcl.yaml_models import DatasetConfig
+from ddcl.schema.recipes import data_recipe, read_dataset, reader_settings
+from ddcl.schema.registry import READERS
+from ddcl.schema.suites import DatasetConfig
 
 
 def prepare(name: str, folder: Path, root: Path, download: bool = True) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Request:
     dataset: name in config/datasets, for messages.
     root: the folder in which data sets lie (`data_root`, or the environment's DDCL_DATA).
     side_px: side of the images that an `ArraySplit` must have.
-    settings: the reader's own settings, an instance of its model in `ddcl.registry`.
+    settings: the reader's own settings, an instance of its model in `ddcl.schema.registry`.
     download: whether a missing data set may be fetched.
     obtain: words for the message when it is missing: what to get, and where by name.
     """

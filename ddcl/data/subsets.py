@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddcl.core.errors import UserError, did_you_mean
-from ddcl.core.files import read_json
+from ddcl.base.errors import UserError, did_you_mean
+from ddcl.base.files import read_json
 from ddcl.core.seeds import derive
-from ddcl.recipes import CONFIG_DIR
+from ddcl.schema.recipes import CONFIG_DIR
 
 FOLDER = "subsets"
 

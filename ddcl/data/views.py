@@ -8,10 +8,10 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from ddcl.core.errors import UserError, check_name
+from ddcl.base.errors import UserError, check_name
 from ddcl.core.seeds import Draws
-from ddcl.data.op_settings import ResizedCropSettings
 from ddcl.data.ops import OPS, Params
+from ddcl.schema.ops import ResizedCropSettings
 
 CROP = "0:resized_crop"  # the name under which a recipe's leading crop draws
 

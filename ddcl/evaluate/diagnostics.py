@@ -26,7 +26,7 @@ from ddcl.evaluate.geometry import cosines, geometry, pairs
 from ddcl.evaluate.readout import Known, Reading, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import CLEAN, Address, ColumnSets, Measured
-from ddcl.settings import DiagnosticsSettings
+from ddcl.schema.evaluations import DiagnosticsSettings
 
 SPLITS = ("train", "test")
 

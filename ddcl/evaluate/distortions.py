@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ddcl.data.ops import Params
-from ddcl.recipes import OpRecipe
-from ddcl.settings import DiagnosticsSettings
+from ddcl.schema.evaluations import DiagnosticsSettings
+from ddcl.schema.recipes import OpRecipe
 
 Target: TypeAlias = Callable[[Params, int], Tensor]  # parameters, side in pixels -> [B, k]
 
@@ -30,7 +30,7 @@ class Distortion:
 
 
 def distortions(settings: DiagnosticsSettings) -> dict[str, Distortion]:
-    """Return all distortions, by name; metrics are those of `ddcl.registry.READOUTS`."""
+    """Return all distortions, by name; metrics are those of `ddcl.schema.registry.READOUTS`."""
     blur = _op("gaussian_blur", sigma_px=settings.blur_sigma_px, prob=1.0)
     crop: dict[str, Target] = {"readout_crop_x": _crop_x, "readout_crop_y": _crop_y, "readout_crop_size": _crop_size}
     elastic = _op("elastic_strength", strength=settings.elastic_strength, uniform=True)

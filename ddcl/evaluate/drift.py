@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
+from ddcl.base.yaml_files import NoSettings
 from ddcl.evaluate.store import CLEAN_DRAW, Address, FeatureTask, Measured
-from ddcl.registry import DRIFT
-from ddcl.settings import NoSettings
+from ddcl.schema.registry import DRIFT
 
 
 def evaluate(task: FeatureTask, settings: NoSettings) -> Measured:

@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ddcl.base.errors import UserError
 from ddcl.build import build_pipeline
-from ddcl.core.errors import UserError
 from ddcl.core.seeds import derive
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.readout import Known, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import CLEAN, Address, ColumnSets, Measured
-from ddcl.settings import LinearSettings
+from ddcl.schema.evaluations import LinearSettings
 
 CLASSES = ("shape", "texture")  # balanced accuracy of a linear probe; of all others R² of ridge regression
 CIRCLE = "hue"  # in turns: read as sine and cosine

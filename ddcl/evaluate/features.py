@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
+from ddcl.base.errors import UserError
+from ddcl.base.files import ArrayWriter, write_array, write_json
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import load_checkpoint, weights_digest
-from ddcl.core.errors import UserError
-from ddcl.core.files import ArrayWriter, write_array, write_json
 from ddcl.core.method import Method
 from ddcl.core.seeds import derive
 from ddcl.data.images import Images, on_device
 from ddcl.data.manifest import read_images, read_manifest
 from ddcl.evaluate.encode import Job, encode_chunks
 from ddcl.evaluate.store import INDEX, SCHEMA, TRAIN, array_path, drawn, file_digest, labels_path
-from ddcl.recipes import PerturbationRecipe, Recipe, data_recipe
+from ddcl.schema.recipes import PerturbationRecipe, Recipe, data_recipe
 
 
 def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, dict[str, Any], str]:

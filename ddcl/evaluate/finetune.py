@@ -17,8 +17,8 @@ from ddcl.data.subsets import read_subset
 from ddcl.evaluate.encode import CHUNK_IMAGES
 from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
 from ddcl.evaluate.store import CLEAN_DRAW, Outcome
-from ddcl.registry import TOP1, TOP1_BEST_TEST
-from ddcl.settings import FinetuneSettings
+from ddcl.schema.evaluations import FinetuneSettings
+from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 
 
 class Network(nn.Module):

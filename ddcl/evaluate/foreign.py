@@ -22,12 +22,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.core.streams import derive
 from ddcl.evaluate.geometry import geometry
 from ddcl.evaluate.readout import Known, read_classes, read_numbers
 from ddcl.evaluate.store import ColumnSets, random_orders
-from ddcl.settings import LinearSettings
+from ddcl.schema.evaluations import LinearSettings
 
 KINDS = "features, views, train, part_<name> or factor_<name>"
 TRAIN_SHARE = 0.75  # of the rows, where the file does not say

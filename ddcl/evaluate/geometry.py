@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ddcl.core.losses import cosine, effective_rank, std_ratio
 from ddcl.evaluate.store import ColumnSets
-from ddcl.registry import CKA
+from ddcl.schema.registry import CKA
 
 Heads: TypeAlias = Sequence[Mapping[str, tuple[Tensor, Tensor]]]  # per view: by part, prediction and projection [N, d]
 UNIFORMITY_T = 2.0  # of the Gaussian potential (Wang and Isola 2020)

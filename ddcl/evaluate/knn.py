@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ddcl.evaluate.neighbours import knn_predict
 from ddcl.evaluate.store import FeatureTask, Outcome, by_part, predict_all
-from ddcl.registry import TOP1, knn_metric
-from ddcl.settings import KnnSettings
+from ddcl.schema.evaluations import KnnSettings
+from ddcl.schema.registry import TOP1, knn_metric
 
 
 def evaluate(task: FeatureTask, settings: KnnSettings) -> dict[str, list[Outcome]]:

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.evaluate.logistic import Problems, Rows, minimise, moments
 from ddcl.evaluate.store import FeatureTask, Outcome, by_part, predict_all
-from ddcl.registry import TOP1
-from ddcl.settings import LinearSettings
+from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.registry import TOP1
 
 
 def hold_out(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

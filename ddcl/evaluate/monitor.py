@@ -10,11 +10,11 @@ import torch
 from ddcl.core.losses import effective_rank
 from ddcl.core.method import Method
 from ddcl.core.seeds import generator
-from ddcl.core.training_config import MonitorConfig
 from ddcl.data.images import Images
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.neighbours import knn_predict
+from ddcl.schema.training import MonitorConfig
 
 
 class Monitor:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from ddcl.core.optim import LARS
 from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
 from ddcl.evaluate.store import ColumnSets, Outcome, TestFeatures, by_part, predict_all
-from ddcl.registry import TOP1, TOP1_BEST_TEST
-from ddcl.settings import OnlineSettings
+from ddcl.schema.evaluations import OnlineSettings
+from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 
 LARS_TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
 

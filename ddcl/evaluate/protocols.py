@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import canonical_json, digest_text
-from ddcl.core.interrupt import MINUTES
+from ddcl.base.errors import UserError
+from ddcl.base.files import canonical_json, digest_text
+from ddcl.base.interrupt import MINUTES
 from ddcl.evaluate.store import (
     FOLDER,
     TRAIN,
@@ -31,10 +31,10 @@ from ddcl.evaluate.store import (
     read_features,
     read_index,
 )
-from ddcl.recipes import EvaluationRecipe, Recipe, data_recipe
-from ddcl.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry, part_names
-from ddcl.stages import evaluate_digest
-from ddcl.yaml_models import RandomSubsetsConfig
+from ddcl.plan.digests import evaluate_digest
+from ddcl.schema.recipes import EvaluationRecipe, Recipe, data_recipe
+from ddcl.schema.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry, part_names
+from ddcl.schema.suites import RandomSubsetsConfig
 
 
 @dataclass(frozen=True)

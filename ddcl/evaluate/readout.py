@@ -16,8 +16,8 @@ from torch import Tensor
 from ddcl.core.seeds import generator
 from ddcl.evaluate import linear
 from ddcl.evaluate.store import CLEAN_DRAW, ColumnSets, Features, FeatureTask
-from ddcl.registry import TOP1
-from ddcl.settings import LinearSettings
+from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.registry import TOP1
 
 
 @dataclass(frozen=True)

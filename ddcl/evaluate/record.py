@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ddcl.core.files import write_atomic, write_json
-from ddcl.core.provenance import provenance
+from ddcl.base.files import write_atomic, write_json
+from ddcl.base.provenance import provenance
 from ddcl.evaluate.protocols import Found, Job, evaluate_features, evaluate_images
 from ddcl.evaluate.store import Address, Measured, Outcome
-from ddcl.registry import has_cell
-from ddcl.stages import evaluate_digest
+from ddcl.plan.digests import evaluate_digest
+from ddcl.schema.registry import has_cell
 
 SCHEMA = 2
 

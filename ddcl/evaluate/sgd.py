@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from ddcl.base.interrupt import MINUTES
 from ddcl.build import build_pipeline
-from ddcl.core.interrupt import MINUTES
 from ddcl.core.method import Method
 from ddcl.core.optim import lr_factor
 from ddcl.core.resume import SavedStates
 from ddcl.core.seeds import derive, generator
-from ddcl.core.training_config import ScheduleConfig
 from ddcl.data.batches import views
 from ddcl.data.images import Images
 from ddcl.data.loader import epoch_asks
-from ddcl.recipes import OpRecipe, Recipe
-from ddcl.settings import SgdSettings
+from ddcl.schema.evaluations import SgdSettings
+from ddcl.schema.recipes import OpRecipe, Recipe
+from ddcl.schema.training import ScheduleConfig
 
 COSINE = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
 

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import read_json
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json
 from ddcl.core.streams import derive
-from ddcl.registry import RANDOM_PARTS, has_cell
+from ddcl.schema.registry import RANDOM_PARTS, has_cell
 
 SCHEMA = 1
 FOLDER = "features"  # below the folder of a run and an evaluation data set

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws, derive
-from ddcl.data.op_settings import ElasticSettings
 from ddcl.data.ops import OPS
-from ddcl.pictures.catalogue import ActivationSettings
 from ddcl.pictures.material import Encoder, Material, apply, rotate
 from ddcl.pictures.sheet import Sheet, rgb
 from ddcl.report.figures.layout import FULL, MARKS
+from ddcl.schema.ops import ElasticSettings
+from ddcl.schema.pictures import ActivationSettings
 
 LABELS, GUTTER, HEAD = 2.1, 0.3, 0.6  # cells: names on the left, between images, above them
 HEAT = "inferno"  # of the colour maps whose brightness rises evenly; black is nothing

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ddcl.pictures.activation import name_of
-from ddcl.pictures.catalogue import EmbeddingSettings
 from ddcl.pictures.material import Encoder, Material, missing
 from ddcl.report.figures.layout import FULL, NOTE, WIDTH
+from ddcl.schema.pictures import EmbeddingSettings
 
 Colour: TypeAlias = tuple[float, float, float, float]
 PERPLEXITY = 30.0  # scikit-learn's default, smaller for few images

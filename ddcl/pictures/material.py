@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.core.method import Method
 from ddcl.core.seeds import generator
 from ddcl.data.images import Images, chunks
@@ -20,7 +20,7 @@ from ddcl.data.manifest import read_images, read_manifest
 from ddcl.data.ops import Params
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.features import load_frozen
-from ddcl.recipes import Recipe, load_recipe
+from ddcl.schema.recipes import Recipe, load_recipe
 
 CHUNK_IMAGES = 64
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std of images that are shown, not encoded
@@ -141,7 +141,7 @@ def apply(images: Tensor, op: str, settings: BaseModel, params: Params) -> Tenso
 
 def rotate(images: Tensor, angle_deg: Tensor) -> Tensor:
     """Return uint8 images [N, 3, S, S] turned by an angle each [N], counter-clockwise; in [0, 1]."""
-    from ddcl.data.op_settings import RotationSettings
+    from ddcl.schema.ops import RotationSettings
 
     params = {"applied": angle_deg != 0, "angle_deg": angle_deg.float()}
     return apply(images, "rotation", RotationSettings(), params)

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ddcl.pictures.activation import name_of
-from ddcl.pictures.catalogue import NeighboursSettings
 from ddcl.pictures.material import Encoder, Material, missing
 from ddcl.pictures.retrieval import measure, nearest
 from ddcl.pictures.sheet import Sheet, rgb
 from ddcl.report.figures.layout import FULL, INK
+from ddcl.schema.pictures import NeighboursSettings
 
 LEFT = 3.0  # cells: left of the neighbours
 GUTTER, HEAD, SUMMARY_HEAD, BAR_ROW = 0.3, 0.5, 0.6, 0.36  # cells: between blocks, heights of headings and bars

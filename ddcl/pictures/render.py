@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from matplotlib import rc_context
 
-from ddcl.core.errors import check_name
-from ddcl.core.files import write_text
-from ddcl.pictures.catalogue import DRAWINGS
+from ddcl.base.errors import check_name
+from ddcl.base.files import write_text
 from ddcl.pictures.material import Material, require_runs
 from ddcl.report.figures.layout import STYLE, write_figure
+from ddcl.schema.pictures import DRAWINGS
 
 DIGITS = 6  # of numbers in the CSV
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcl.evaluate.store import random_orders
-from ddcl.pictures.catalogue import NeighboursSettings
 from ddcl.pictures.material import Encoder, Material
-from ddcl.registry import RANDOM_PARTS
 from ddcl.report.figures.layout import FULL
+from ddcl.schema.pictures import NeighboursSettings
+from ddcl.schema.registry import RANDOM_PARTS
 
 
 def nearest(features: Tensor, k: int) -> Tensor:

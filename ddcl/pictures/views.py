@@ -11,10 +11,10 @@ from ddcl.data.batches import views
 from ddcl.data.images import Ask
 from ddcl.data.loader import epoch_asks
 from ddcl.data.manifest import read_images
-from ddcl.pictures.catalogue import ViewsSettings
 from ddcl.pictures.material import PLAIN, Material
 from ddcl.pictures.sheet import Sheet, rgb
-from ddcl.recipes import Recipe
+from ddcl.schema.pictures import ViewsSettings
+from ddcl.schema.recipes import Recipe
 
 GUTTER, HEAD = 0.35, 0.5  # cells: between augmentations, and above the images
 MIN_COLUMNS = 8.0  # cells of a sheet: with few augmentations, images do not grow further

@@ -16,14 +16,14 @@ from typing import Any
 
 import pandas as pd
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import read_json, write_atomic, write_json
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json, write_atomic, write_json
 from ddcl.evaluate.store import evaluation_folder
-from ddcl.recipes import EvaluationRecipe, read_evaluation, run_name
-from ddcl.registry import TOP1_BEST_TEST, has_cell
-from ddcl.report.specs import RUN
-from ddcl.stages import evaluate_digest
-from ddcl.status import FAILED, evaluation_state, training_state
+from ddcl.plan.digests import evaluate_digest
+from ddcl.plan.status import FAILED, evaluation_state, training_state
+from ddcl.schema.recipes import EvaluationRecipe, read_evaluation, run_name
+from ddcl.schema.registry import TOP1_BEST_TEST, has_cell
+from ddcl.schema.tables import RUN
 
 ABSENT = ("missing", FAILED)  # statuses of what has no values
 DIGESTS = ("recipe_digest", "code_digest", "checkpoint_digest", "git_commit")
@@ -71,7 +71,7 @@ def collect(plan: dict[str, Any], results: Path, partial: bool) -> Collection:
     """Read every record that the plan expects and write the three files below `results`.
 
     A missing, duplicate or stale cell is a `UserError` that names all of them; with `partial` the files are written
-    all the same, such cells have the status `missing`, or `failed` where a job was begun (`ddcl.status`), and the
+    all the same, such cells have the status `missing`, or `failed` where a job was begun (`ddcl.plan.status`), and the
     problems are returned.
     """
     found = gather(plan, results)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from ddcl.core.errors import UserError, check_name
-from ddcl.core.files import read_json
-from ddcl.report.specs import TableSpec
+from ddcl.base.errors import UserError, check_name
+from ddcl.base.files import read_json
+from ddcl.schema.tables import TableSpec
 
 
 @dataclass(frozen=True)

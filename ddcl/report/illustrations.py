@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddcl.report.figures.words import WORDS, Words
+from ddcl.schema.figures import WORDS, Words
 
 
 def described(suite: dict[str, Any]) -> dict[str, Words]:

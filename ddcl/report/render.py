@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ddcl.core.errors import check_name
+from ddcl.base.errors import check_name
 from ddcl.report.collected import Collected
 
 
 def render_tables(names: Sequence[str], results: Path) -> None:
     """Write `results`/tables/NAME.{csv,md,tex,html} for each of `names`; none: all tables of the suite."""
-    from ddcl.report.cells import expected_cells
-    from ddcl.report.html import write_table_page
-    from ddcl.report.printing import layout, write_table
-    from ddcl.report.tables import build_table
+    from ddcl.report.tables.build import build_table
+    from ddcl.report.tables.cells import expected_cells
+    from ddcl.report.tables.html import write_table_page
+    from ddcl.report.tables.printing import layout, write_table
 
     found = Collected.load(results)
     specs = {name: found.spec(name) for name in names or found.suite["tables"]}
@@ -28,10 +28,10 @@ def render_tables(names: Sequence[str], results: Path) -> None:
 
 def render_claims(results: Path) -> dict[str, str]:
     """Write claims, their checks and comparisons and macros.tex to `results`/tables; return each claim's verdict."""
-    from ddcl.core.files import write_text
-    from ddcl.report.claim_tables import write_claims
-    from ddcl.report.claims import judge_claims
-    from ddcl.report.macros import macros
+    from ddcl.base.files import write_text
+    from ddcl.report.claims.claim_tables import write_claims
+    from ddcl.report.claims.judge import judge_claims
+    from ddcl.report.claims.macros import macros
 
     found = Collected.load(results)
     claims = judge_claims(found)
@@ -52,7 +52,7 @@ def render_figure(name: str, results: Path) -> None:
 
 def render_page(results: Path) -> Path:
     """Write `results`/report/index.html from the collected files and the drawn figures; return its path."""
-    from ddcl.report.page import write_page
+    from ddcl.report.page.write import write_page
 
     out = results / "report" / "index.html"
     write_page(Collected.load(results), out)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ddcl.recipes import run_name
-from ddcl.report.specs import RUN
+from ddcl.schema.recipes import run_name
+from ddcl.schema.tables import RUN
 
 HISTORY, SUMMARY = "/history.csv", "/run.json"
 

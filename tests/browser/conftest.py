@@ -10,10 +10,10 @@ import pytest
 
 from ddcl.report.figures.layout import write_figure
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.html import write_table_page
-from ddcl.report.page import write_page
-from ddcl.report.printing import layout
-from ddcl.report.tables import build_table
+from ddcl.report.page.write import write_page
+from ddcl.report.tables.build import build_table
+from ddcl.report.tables.html import write_table_page
+from ddcl.report.tables.printing import layout
 from tests.browser.browser import Browser, chromium, why_not
 from tests.unit import pages, synthetic
 

@@ -1,6 +1,6 @@
 """`snakemake --profile slurm all`, as typed, on a real Slurm: the records of a local run, whatever happens to jobs.
 
-Compared bit for bit: every record but for its place (`ddcl.core.provenance.PLACE`), with it the digests of checkpoints
+Compared bit for bit: every record but for its place (`ddcl.base.provenance.PLACE`), with it the digests of checkpoints
 and the metrics; every array of predictions; every table.
 """
 
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddcl.core.files import read_json
-from ddcl.core.provenance import PLACE
+from ddcl.base.files import read_json
+from ddcl.base.provenance import PLACE
 from tests.cluster.slurm import call, cluster, jobs, wait_for, why_not
 from tests.workflow.commands import ROOT, copy_project, environment, snakemake
 

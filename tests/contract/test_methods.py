@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from ddcl.base.errors import TemporaryError
 from ddcl.build import build_method
 from ddcl.core.checkpoint import state_digest, weights_digest
-from ddcl.core.errors import TemporaryError
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining, Row
 from ddcl.core.seeds import generator
-from ddcl.recipes import Recipe, build_recipe
-from ddcl.registry import METHODS
+from ddcl.schema.recipes import Recipe, build_recipe
+from ddcl.schema.registry import METHODS
 
 TRAINED = [name for name, entry in METHODS.items() if entry.trains]
 OVERRIDES = {

@@ -10,7 +10,7 @@ from torch import nn
 
 from baselines.barlow_twins import BarlowTwins
 from ddcl.core.method import Batch, Method
-from ddcl.settings import BarlowTwinsSettings
+from ddcl.schema.methods import BarlowTwinsSettings
 from tests.golden import compare, reference
 
 WEIGHT = 0.25  # large, so that the off-diagonal term carries its share of value and gradient

@@ -13,7 +13,7 @@ from torch import nn
 
 from ddcl.core.method import Batch, Method
 from ddcl.method import DDCL
-from ddcl.settings import DDCLSettings
+from ddcl.schema.methods import DDCLSettings
 from tests.golden import compare, reference
 
 WEIGHT = 0.7

@@ -10,7 +10,7 @@ from torch import nn
 
 from ddcl.core.method import Batch, Method
 from ddcl.method import DDCLSymmetric
-from ddcl.settings import DDCLSymmetricSettings
+from ddcl.schema.methods import DDCLSymmetricSettings
 from tests.golden import compare, reference
 
 WEIGHT, OFFDIAG_WEIGHT = 1.7, 0.25

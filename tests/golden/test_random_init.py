@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from baselines.random_init import RandomInit
+from ddcl.base.yaml_files import NoSettings
 from ddcl.core.checkpoint import weights_digest
 from ddcl.core.method import Method
 from ddcl.core.pretrain import Pretraining, Row
-from ddcl.recipes import read_dataset, read_variant
-from ddcl.registry import METHODS
-from ddcl.settings import NoSettings
+from ddcl.schema.recipes import read_dataset, read_variant
+from ddcl.schema.registry import METHODS
 from tests.golden import compare
 
 

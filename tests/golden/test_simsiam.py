@@ -10,7 +10,7 @@ from torch import nn
 
 from baselines.simsiam import SimSiam
 from ddcl.core.method import Method
-from ddcl.settings import SimSiamBaselineSettings
+from ddcl.schema.methods import SimSiamBaselineSettings
 from tests.golden import compare, reference
 
 SETTINGS = SimSiamBaselineSettings(projector_dim=6, predictor_hidden_dim=3)

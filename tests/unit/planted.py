@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ddcl.grid import Suite
-from ddcl.registry import has_cell
+from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
-from ddcl.report.specs import RUN
+from ddcl.schema.registry import has_cell
+from ddcl.schema.tables import RUN
 
 N = 2000  # test images
 Accuracy = Callable[[dict[str, Any]], float]  # of a cell, from its keys

@@ -12,11 +12,11 @@ from zipfile import ZIP_STORED, ZipFile
 import pytest
 
 from ddcl.__main__ import main
-from ddcl.core.errors import UserError
-from ddcl.core.files import read_json, write_json
-from ddcl.report.archive import CHECKSUMS, CRATE, export
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json, write_json
 from ddcl.report.collect import collect
-from ddcl.report.merge import import_archive
+from ddcl.report.exchange.archive import CHECKSUMS, CRATE, export
+from ddcl.report.exchange.merge import import_archive
 from ddcl.report.render import render_tables
 from tests.unit import synthetic, written
 

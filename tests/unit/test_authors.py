@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.core.method import Batch
 from ddcl.core.pretrain import Pretraining
-from ddcl.core.training_config import TrainingConfig
-from ddcl.grid import Suite
-from ddcl.recipes import build_recipe, read_dataset, read_variant
-from ddcl.registry import METHODS
+from ddcl.plan.suite import Suite
+from ddcl.schema.recipes import build_recipe, read_dataset, read_variant
+from ddcl.schema.registry import METHODS
+from ddcl.schema.training import TrainingConfig
 from tests.contract.test_methods import ToyLoader, build_method, no_monitor, recipe_of
 
 IMAGENET = read_dataset("imagenet100")

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from ddcl.base.errors import UserError
 from ddcl.core.checkpoint import load_checkpoint, save_checkpoint, state_digest, weights_digest
-from ddcl.core.errors import UserError
 
 
 def content() -> dict[str, Any]:

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.evaluate.record import predictions_path
 from ddcl.evaluate.store import evaluation_folder
-from ddcl.recipes import CONFIG_DIR
-from ddcl.report.claim_specs import read_claim
-from ddcl.report.claim_tables import (
+from ddcl.report.claims.claim_tables import (
     CLAIMS,
     COMPARISONS,
     claim_frame,
@@ -23,10 +21,12 @@ from ddcl.report.claim_tables import (
     to_markdown,
     write_claims,
 )
-from ddcl.report.claims import CheckResult, ClaimResult, judge_claims
+from ddcl.report.claims.judge import CheckResult, ClaimResult, judge_claims
+from ddcl.report.claims.verdicts import of_claim
 from ddcl.report.collect import run_folder
 from ddcl.report.collected import Collected
-from ddcl.report.verdicts import of_claim
+from ddcl.schema.claims import read_claim
+from ddcl.schema.recipes import CONFIG_DIR
 from tests.unit import planted
 
 NAMES = [f"C{number}" for number in range(1, 9)]

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import read_json, write_json
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json, write_json
 from ddcl.report.collect import collect
-from ddcl.report.specs import RUN
+from ddcl.schema.tables import RUN
 from tests.unit import synthetic, written
 
 PLAN = synthetic.suite()

@@ -13,13 +13,22 @@ import pytest
 import yaml
 from pydantic import Field
 
-from ddcl import grid, recipes
-from ddcl.core.config import Model, merge, parse, read_yaml
-from ddcl.core.errors import UserError
-from ddcl.grid import Suite
-from ddcl.recipes import Recipe, build_recipe, read_dataset, read_evaluation, read_ops, read_perturbations, read_variant
+from ddcl.base.errors import UserError
+from ddcl.base.yaml_files import Model, merge, parse, read_yaml
+from ddcl.plan import suite as grid
+from ddcl.plan.suite import Suite
 from ddcl.report.collect import expected_cells
-from ddcl.report.specs import RUN
+from ddcl.schema import recipes
+from ddcl.schema.recipes import (
+    Recipe,
+    build_recipe,
+    read_dataset,
+    read_evaluation,
+    read_ops,
+    read_perturbations,
+    read_variant,
+)
+from ddcl.schema.tables import RUN
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
@@ -537,7 +546,7 @@ def test_digest_changes_with_the_order_of_operations() -> None:
 
 def test_recipe_survives_json(tmp_path: Path) -> None:
     recipe = build_recipe(NAMES, 3, {"grad_clip_norm": 1})
-    from ddcl.core.files import write_json
+    from ddcl.base.files import write_json
 
     write_json(tmp_path / "config.json", recipe.model_dump())
     again = recipes.load_recipe(tmp_path / "config.json")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ddcl.core.files import write_json
-from ddcl.cost import Network, costs, describe, jobs, network_name, read_yaml
-from ddcl.data.location import data_root, is_there, missing_message
-from ddcl.grid import Suite
-from ddcl.recipes import CONFIG_DIR
+from ddcl.base.files import write_json
+from ddcl.plan.cost import Network, costs, describe, jobs, network_name, read_yaml
+from ddcl.plan.datasets import data_root, is_there, missing_message
+from ddcl.plan.suite import Suite
+from ddcl.schema.recipes import CONFIG_DIR
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))
 
@@ -38,7 +38,7 @@ def test_every_network_of_every_suite_has_a_figure(name: str) -> None:
 
 def test_hours_and_bytes_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = {"train_images_per_s": 1000, "encode_images_per_s": 5000, "checkpoint_mb": 80, "source": "by hand"}
-    monkeypatch.setattr("ddcl.cost._networks", lambda: {"ResNet-18 @ 32": Network.model_validate(network)})
+    monkeypatch.setattr("ddcl.plan.cost._networks", lambda: {"ResNet-18 @ 32": Network.model_validate(network)})
     cost = costs(suite(), tmp_path)["cifar10"]
     assert Network.model_validate(network).checkpoint_mb == 80
     assert cost.pretraining_hours == pytest.approx(2 * 50_000 * 200 * 2 / 1000 / 3600)  # runs, images, epochs, views

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ddcl.grid import Suite, read_table
-from ddcl.registry import FACTORS, GEOMETRY, READOUTS
+from ddcl.plan.suite import Suite, read_table
 from ddcl.report.collect import expected_cells
-from ddcl.report.printing import METRIC_LABELS, layout, to_latex, to_markdown
-from ddcl.report.specs import TableSpec
-from ddcl.report.tables import build_table, unit
+from ddcl.report.tables.build import build_table, unit
+from ddcl.report.tables.printing import METRIC_LABELS, layout, to_latex, to_markdown
+from ddcl.schema.registry import FACTORS, GEOMETRY, READOUTS
+from ddcl.schema.tables import TableSpec
 from tests.unit import synthetic
 
 BLOCK = {"datasets": ["digits"], "variants": ["ddcl", "simsiam"], "augmentations": ["caug"], "seeds": [0, 1]}

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ddcl.base.errors import UserError
+from ddcl.base.yaml_files import NoSettings
 from ddcl.build import build_method, build_pipeline
-from ddcl.core.errors import UserError
 from ddcl.core.method import Batch, Method
 from ddcl.core.seeds import Draws, derive
 from ddcl.data.images import ArrayImages
@@ -23,11 +24,11 @@ from ddcl.evaluate.protocols import Found, Job, column_sets
 from ddcl.evaluate.record import _cells_of
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Features, FeatureTask, Measured
-from ddcl.grid import Suite
-from ddcl.recipes import CONFIG_DIR, build_recipe, read_evaluation
-from ddcl.registry import METHODS, RANDOM_PARTS, READOUTS, has_cell
-from ddcl.settings import DiagnosticsSettings, NoSettings
-from ddcl.yaml_models import RandomSubsetsConfig
+from ddcl.plan.suite import Suite
+from ddcl.schema.evaluations import DiagnosticsSettings
+from ddcl.schema.recipes import CONFIG_DIR, build_recipe, read_evaluation
+from ddcl.schema.registry import METHODS, RANDOM_PARTS, READOUTS, has_cell
+from ddcl.schema.suites import RandomSubsetsConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE, N_TRAIN, N_TEST = 16, 800, 500

@@ -11,15 +11,15 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from ddcl.base.errors import UserError
 from ddcl.build import build_method
 from ddcl.core import distributed
-from ddcl.core.errors import UserError
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining
 from ddcl.core.seeds import generator
-from ddcl.core.training_config import TrainingConfig
 from ddcl.data.loader import epoch_asks
-from ddcl.recipes import build_recipe
+from ddcl.schema.recipes import build_recipe
+from ddcl.schema.training import TrainingConfig
 from tests.contract.test_methods import OVERRIDES, TRAINED, ToyLoader, no_monitor, recipe_of
 
 # Every method, and the official code's loss on DVR, whose absolute value is taken per GPU.

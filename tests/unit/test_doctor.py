@@ -9,7 +9,7 @@ import pytest
 from ddcl import doctor
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages
-from ddcl.recipes import Recipe, build_recipe
+from ddcl.schema.recipes import Recipe, build_recipe
 
 
 @pytest.fixture(autouse=True)

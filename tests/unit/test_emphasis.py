@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ddcl.report.emphasis import emphasis
-from ddcl.report.latex import to_latex
-from ddcl.report.printing import Cell, Printed, to_markdown
-from ddcl.report.specs import TableSpec
-from ddcl.report.statistics import aggregate, paired_t
+from ddcl.report.tables.emphasis import emphasis
+from ddcl.report.tables.latex import to_latex
+from ddcl.report.tables.printing import Cell, Printed, to_markdown
+from ddcl.report.tables.statistics import aggregate, paired_t
+from ddcl.schema.tables import TableSpec
 
 KEYS = ["dataset", "variant", "part", "metric"]
 SEEDS = [0, 1, 2]

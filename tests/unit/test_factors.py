@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
+from ddcl.base.yaml_files import NoSettings
 from ddcl.core.method import Method
 from ddcl.data.images import ArrayImages
 from ddcl.data.readers.shapes import draw_factors, draw_split
 from ddcl.evaluate import factors
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import ColumnSets
-from ddcl.grid import Suite
-from ddcl.recipes import build_recipe, read_evaluation
-from ddcl.registry import EVALUATIONS, SHAPES_FACTORS
-from ddcl.settings import LinearSettings, NoSettings
+from ddcl.plan.suite import Suite
+from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.recipes import build_recipe, read_evaluation
+from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE, SIZES = 16, {"train": 900, "test": 400}

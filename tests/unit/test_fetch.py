@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
+from ddcl.base.yaml_files import NoSettings
 from ddcl.data.readers.fetch import Archive, fetch, obtain
 from ddcl.data.source import Request
-from ddcl.settings import NoSettings
 from tests.unit import archives
 
 CONTENT = bytes(range(256)) * 40_000  # 10 MB: several blocks

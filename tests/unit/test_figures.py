@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import write_figure
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.figures.words import WORDS
+from ddcl.schema.figures import WORDS
 from tests.unit import planted, synthetic
 
 Frames = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from ddcl.grid import Suite
-from ddcl.report.cells import CELL, expected_cells
+from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
 from ddcl.report.figures.ablations import series
 from ddcl.report.figures.published import pairs
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.published import published_table
+from ddcl.report.tables.cells import CELL, expected_cells
+from ddcl.report.tables.published import published_table
 
 BLOCK = {"datasets": ["cifar10"], "augmentations": ["baug", "caug"], "seeds": [0, 1], "evaluations": ["linear"]}
 SUITE = {

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import STALE_SECONDS, ArrayWriter, write_text
+from ddcl.base.errors import UserError
+from ddcl.base.files import STALE_SECONDS, ArrayWriter, write_text
 
 ROWS = np.arange(24, dtype=np.float32).reshape(6, 4)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ddcl import stages
-from ddcl.core import fingerprint
-from ddcl.registry import EVALUATIONS, METHODS, READERS
+from ddcl.base import fingerprint
+from ddcl.plan import digests as stages
+from ddcl.schema.registry import EVALUATIONS, METHODS, READERS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,7 +60,7 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         path.write_text(textwrap.dedent(text).lstrip("\n"))
     monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
     monkeypatch.setattr(fingerprint, "PACKAGES", ("mini",))
-    monkeypatch.setattr(fingerprint, "NEUTRAL", frozenset({"mini.words"}))
+    monkeypatch.setattr(fingerprint, "NEUTRAL", ("mini.words",))
     forget()
     yield tmp_path / "mini"
     forget()
@@ -193,9 +193,8 @@ def test_the_engine_knows_no_method_no_data_and_no_evaluation() -> None:
         "ddcl.data",
         "ddcl.evaluate",
         "ddcl.report",
-        "ddcl.registry",
-        "ddcl.settings",
-        "ddcl.recipes",
+        "ddcl.schema.registry",
+        "ddcl.schema.recipes",
     )
     wrong = {
         (module, name)
@@ -211,7 +210,7 @@ def test_methods_import_the_engine_and_their_settings_only(module: str) -> None:
     path = fingerprint.module_path(module)
     assert path is not None
     ours = {name for name in imports(path) if below(name, "ddcl", "baselines")}
-    assert all(below(name, "ddcl.core", "ddcl.settings") for name in ours), ours
+    assert all(below(name, "ddcl.core", "ddcl.schema.methods") for name in ours), ours
     theirs = {name.split(".")[0] for name in imports(path)} - {"ddcl"}
     assert theirs <= {"__future__", "torch", "math", "copy", "collections", "typing", "dataclasses"}, theirs
 
@@ -268,7 +267,8 @@ def test_parent_packages_hold_no_code(package: str) -> None:
 def test_snakemakes_imports_need_no_heavy_library() -> None:
     """They are imported at every start of Snakemake, in every job."""
     program = (
-        "import sys, ddcl.grid, ddcl.stages, ddcl.recipes, ddcl.registry, ddcl.core.config, ddcl.__main__\n"
+        "import sys, ddcl.plan.suite, ddcl.plan.digests, ddcl.schema.recipes, ddcl.schema.registry, "
+        "ddcl.base.yaml_files, ddcl.__main__\n"
         "print(sorted({'torch', 'torchvision', 'timm', 'sklearn', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)

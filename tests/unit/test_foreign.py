@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from ddcl.__main__ import main
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.evaluate.foreign import diagnose
-from ddcl.settings import LinearSettings
+from ddcl.schema.evaluations import LinearSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 N = 900

@@ -17,11 +17,11 @@ from ddcl.core.seeds import Draws
 from ddcl.data import fused
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
-from ddcl.data.op_settings import build_settings
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.neighbours import knn_predict
-from ddcl.recipes import build_recipe
+from ddcl.schema.ops import build_settings
+from ddcl.schema.recipes import build_recipe
 
 BAUG = ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]
 RECIPES = {

@@ -18,7 +18,7 @@ from ddcl.evaluate.geometry import (
     uniformity,
 )
 from ddcl.evaluate.readout import Known, balanced_accuracy, r2, read_classes, read_numbers
-from ddcl.settings import LinearSettings
+from ddcl.schema.evaluations import LinearSettings
 
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0, 10.0], holdout_frac=0.2, max_iterations=200)
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ddcl.base.errors import UserError
 from ddcl.core import gpus
-from ddcl.core.errors import UserError
 from ddcl.core.gpus import take_free
 from ddcl.verbs import _device
 

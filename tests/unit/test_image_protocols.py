@@ -12,8 +12,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from ddcl.base.errors import TemporaryError
+from ddcl.base.yaml_files import NoSettings
 from ddcl.build import build_method, build_pipeline
-from ddcl.core.errors import TemporaryError
 from ddcl.core.pretrain import Pretraining
 from ddcl.core.resume import SavedStates
 from ddcl.data.images import ArrayImages
@@ -24,9 +25,9 @@ from ddcl.evaluate import finetune, linear, online
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.sgd import ImageTask, SgdTraining
 from ddcl.evaluate.store import CLEAN_DRAW, Features, FeatureTask
-from ddcl.recipes import build_recipe, read_evaluation
-from ddcl.registry import EVALUATIONS, TOP1, TOP1_BEST_TEST
-from ddcl.settings import FinetuneSettings, LinearSettings, NoSettings, OnlineSettings
+from ddcl.schema.evaluations import FinetuneSettings, LinearSettings, OnlineSettings
+from ddcl.schema.recipes import build_recipe, read_evaluation
+from ddcl.schema.registry import EVALUATIONS, TOP1, TOP1_BEST_TEST
 from tests.contract.test_methods import no_monitor
 
 NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}

@@ -16,14 +16,14 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws
 from ddcl.data.batches import views
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Ask, Images, chunks
-from ddcl.data.op_settings import ResizedCropSettings, build_settings
 from ddcl.data.ops_geometry import sample_resized_crop
 from ddcl.data.views import CROP, Pipeline
+from ddcl.schema.ops import ResizedCropSettings, build_settings
 
 SIDE = 32
 SIZES = [(40, 60), (64, 48), (50, 50), (33, 90), (200, 36)]  # height, width

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ddcl.report.inference import (
+from ddcl.report.claims.inference import (
     Array,
     Component,
     combined,

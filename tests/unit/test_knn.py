@@ -12,7 +12,7 @@ from torch import Tensor
 from ddcl.evaluate import knn, neighbours
 from ddcl.evaluate.neighbours import knn_predict
 from ddcl.evaluate.store import Features, FeatureTask
-from ddcl.settings import KnnSettings
+from ddcl.schema.evaluations import KnnSettings
 
 # cosines to the query (1, 0): 1, 0.8, 0, -1; lengths do not matter
 POINTS = torch.tensor([[2.0, 0.0], [0.8, 0.6], [0.0, 5.0], [-0.1, 0.0]])

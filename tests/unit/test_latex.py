@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ddcl.report.collect import collect
-from ddcl.report.latex import tex_escape, to_latex
-from ddcl.report.printing import MARKS, METRIC_LABELS, Cell, Printed
 from ddcl.report.render import render_tables
-from ddcl.report.specs import TableSpec
+from ddcl.report.tables.latex import tex_escape, to_latex
+from ddcl.report.tables.printing import MARKS, METRIC_LABELS, Cell, Printed
+from ddcl.schema.tables import TableSpec
 from tests.unit import written
 
 SPEC = TableSpec(title="t", caption="c", kind="cells", rows=["variant"], columns=["metric"], print=["top1"])

@@ -7,11 +7,11 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.evaluate import linear
 from ddcl.evaluate.store import ColumnSets, Features, FeatureTask, Outcome
-from ddcl.registry import TOP1
-from ddcl.settings import LinearSettings
+from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.registry import TOP1
 
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0], holdout_frac=0.25, max_iterations=500)
 N_CLASSES, D = 3, 4

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from ddcl.core.errors import TemporaryError
-from ddcl.core.lock import locked
+from ddcl.base.errors import TemporaryError
+from ddcl.base.lock import locked
 from tests.workflow.commands import ROOT
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from ddcl.core.lock import locked
+from ddcl.base.lock import locked
 with locked(Path(sys.argv[1]), "run r"):
     child = os.fork()  # a worker that outlives its parent
     if child:

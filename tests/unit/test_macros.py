@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddcl.core.errors import UserError
-from ddcl.report.claim_tables import check_frame
-from ddcl.report.claims import judge_claims
+from ddcl.base.errors import UserError
+from ddcl.report.claims.claim_tables import check_frame
+from ddcl.report.claims.inference import seed_estimate
+from ddcl.report.claims.judge import judge_claims
+from ddcl.report.claims.macros import command_name, macros
 from ddcl.report.collected import Collected
-from ddcl.report.inference import seed_estimate
-from ddcl.report.macros import command_name, macros
 from tests.unit import planted
 
 

@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from ddcl.cost import network_of
-from ddcl.grid import Suite
-from ddcl.needs import Needs, evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
-from ddcl.recipes import CONFIG_DIR
+from ddcl.plan.cost import network_of
+from ddcl.plan.needs import Needs, evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
+from ddcl.plan.suite import Suite
+from ddcl.schema.recipes import CONFIG_DIR
 
 DIGITS = Suite.load(CONFIG_DIR / "config.yaml")
 PAPER = Suite.load(CONFIG_DIR / "suites" / "paper.yaml")
@@ -84,7 +84,7 @@ def test_a_probe_of_hours_does_not_keep_a_gpu() -> None:
 
 
 def test_an_unknown_network_and_an_uncounted_data_set_still_have_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddcl.needs.network_of", lambda recipe: None)
+    monkeypatch.setattr("ddcl.plan.needs.network_of", lambda recipe: None)
     run = PAPER.runs["imagenet/ddcl_e100/caug/seed0"]
     assert pretrain_needs(PAPER, run).runtime == 24 * 60 + 20
     uncounted = PAPER.dataset_configs["imagenet"].model_copy(update={"n_images": {}})

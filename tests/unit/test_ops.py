@@ -11,12 +11,12 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws
 from ddcl.data import ops_colour, ops_geometry
-from ddcl.data.op_settings import OP_SETTINGS, build_settings
 from ddcl.data.ops import OPS, Params
 from ddcl.data.views import Pipeline
+from ddcl.schema.ops import OP_SETTINGS, build_settings
 
 N_STATISTICS = 4000
 BAUG = ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]

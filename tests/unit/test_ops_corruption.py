@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws
-from ddcl.data.op_settings import OP_SETTINGS, CorruptionSettings, build_settings
 from ddcl.data.ops_colour import Params
 from ddcl.data.ops_corruption import KINDS, SEVERITIES, apply_corruption, sample_corruption
+from ddcl.schema.ops import OP_SETTINGS, CorruptionSettings, build_settings
 
 ALL = [*KINDS]
 WITHOUT_DRAWS = {"defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression"}

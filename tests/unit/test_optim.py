@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from ddcl.base.yaml_files import NoSettings
 from ddcl.core.method import Method
 from ddcl.core.optim import LARS, build_optimizer, lr_factor, parameter_groups, scaled_lr, set_lr, set_warmup_lr
-from ddcl.core.training_config import OptimizerConfig, ScheduleConfig
-from ddcl.settings import NoSettings
+from ddcl.schema.training import OptimizerConfig, ScheduleConfig
 
 SIMSIAM = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
 BARLOW = ScheduleConfig(per="step", warmup_epochs=10, final_lr_frac=0.001)

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddcl.core.files import write_json
-from ddcl.grid import Suite
-from ddcl.recipes import CONFIG_DIR, build_recipe
+from ddcl.base.files import write_json
+from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
-from ddcl.report.facts import attention
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.page import write_page
-from ddcl.report.specs import RUN
+from ddcl.report.page.facts import attention
+from ddcl.report.page.write import write_page
+from ddcl.schema.recipes import CONFIG_DIR, build_recipe
+from ddcl.schema.tables import RUN
 from tests.unit import pages, synthetic
 
 VOID = {"meta", "img", "br", "link", "hr", "input", "path", "polyline"}

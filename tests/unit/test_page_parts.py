@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ddcl.recipes import build_recipe
-from ddcl.report.cards import value_text
-from ddcl.report.citation import bibtex
-from ddcl.report.claim_lines import effect_text, number, read_claims
-from ddcl.report.curves import curves
-from ddcl.report.deviations import paper_digest, settings
-from ddcl.report.html import to_html, with_code
-from ddcl.report.printing import Cell, Printed
+from ddcl.report.page.cards import value_text
+from ddcl.report.page.citation import bibtex
+from ddcl.report.page.claim_lines import effect_text, number, read_claims
+from ddcl.report.page.curves import curves
+from ddcl.report.page.deviations import paper_digest, settings
+from ddcl.report.tables.html import to_html, with_code
+from ddcl.report.tables.printing import Cell, Printed
+from ddcl.schema.recipes import build_recipe
 from tests.unit import synthetic
 
 

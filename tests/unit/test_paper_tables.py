@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ddcl.grid import Suite, read_table
-from ddcl.recipes import CONFIG_DIR
-from ddcl.report.cells import expected_cells
-from ddcl.report.printing import layout, to_markdown
-from ddcl.report.published import differences, read_published
-from ddcl.report.tables import build_table
+from ddcl.plan.suite import Suite, read_table
+from ddcl.report.tables.build import build_table
+from ddcl.report.tables.cells import expected_cells
+from ddcl.report.tables.printing import layout, to_markdown
+from ddcl.report.tables.published import differences, read_published
+from ddcl.schema.recipes import CONFIG_DIR
 
 BLOCK = {"datasets": ["imagenet100"], "variants": ["ddcl", "simsiam"], "augmentations": ["baug"], "seeds": [0, 1]}
 SUITE = {

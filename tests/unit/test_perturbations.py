@@ -16,7 +16,7 @@ from ddcl.core.streams import derive
 from ddcl.data.ops import Params
 from ddcl.data.ops_geometry import elastic_field
 from ddcl.evaluate.features import extraction_jobs
-from ddcl.recipes import build_recipe, read_ops, read_perturbation, read_perturbations
+from ddcl.schema.recipes import build_recipe, read_ops, read_perturbation, read_perturbations
 
 SIDE, N = 32, 24
 NORMALISATION = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}

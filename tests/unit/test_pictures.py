@@ -14,21 +14,22 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ddcl.base.errors import UserError
+from ddcl.base.files import write_json
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import save_checkpoint
-from ddcl.core.errors import UserError
-from ddcl.core.files import write_json
-from ddcl.cost import jobs
 from ddcl.data.loader import TwoViewLoader
 from ddcl.data.prepare import prepare
-from ddcl.grid import Suite
-from ddcl.needs import picture_needs
-from ddcl.pictures import activation, catalogue, embedding, neighbours, retrieval, views
-from ddcl.pictures.catalogue import DRAWINGS, NeighboursSettings, ViewsSettings, picture_entries, read_picture
+from ddcl.pictures import activation, embedding, neighbours, retrieval, views
 from ddcl.pictures.material import PLAIN, Encoder, Material, load, rotate
 from ddcl.pictures.render import render_picture
-from ddcl.recipes import CONFIG_DIR, Recipe
+from ddcl.plan.cost import jobs
+from ddcl.plan.needs import picture_needs
+from ddcl.plan.suite import Suite
 from ddcl.report.illustrations import described
+from ddcl.schema import pictures as catalogue
+from ddcl.schema.pictures import DRAWINGS, NeighboursSettings, ViewsSettings, picture_entries, read_picture
+from ddcl.schema.recipes import CONFIG_DIR, Recipe
 
 NAMES = [path.stem for path in sorted((CONFIG_DIR / "pictures").glob("*.yaml"))]
 FEW = {"shown_queries": 2, "shown_neighbours": 3, "random_draws": 2}

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from ddcl.__main__ import main
-from ddcl.grid import Suite
-from ddcl.report.claim_specs import read_statistics
-from ddcl.report.planner import image_noise, measured_spread, plan_seeds
+from ddcl.plan.suite import Suite
+from ddcl.report.claims.planner import image_noise, measured_spread, plan_seeds
+from ddcl.schema.claims import read_statistics
 from tests.unit import planted
 
 NOTHING = (None, None, None)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ddcl.report.inference import Component
-from ddcl.report.power import (
+from ddcl.report.claims.inference import Component
+from ddcl.report.claims.power import (
     detectable_effect,
     detectable_rate,
     fewest_changes,

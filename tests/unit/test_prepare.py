@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import write_json
+from ddcl.base.errors import UserError
+from ddcl.base.files import write_json
+from ddcl.base.yaml_files import NoSettings
 from ddcl.data import prepare as stage
 from ddcl.data.manifest import files_sha256, read_images, read_manifest
 from ddcl.data.source import ArraySplit, FileSplit
-from ddcl.registry import Entry
-from ddcl.settings import NoSettings
-from ddcl.yaml_models import DatasetConfig, NormalisationConfig
+from ddcl.schema.registry import Entry
+from ddcl.schema.suites import DatasetConfig, NormalisationConfig
 
 RNG = np.random.default_rng(0)
 
@@ -36,7 +36,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
         entry = Entry("", NoSettings)
         monkeypatch.setattr(Entry, "load", lambda self: lambda request: splits)
         monkeypatch.setitem(stage.READERS, "toy", entry)
-        monkeypatch.setattr("ddcl.recipes.read_dataset", lambda name: config)
+        monkeypatch.setattr("ddcl.schema.recipes.read_dataset", lambda name: config)
         monkeypatch.setattr(stage, "read_dataset", lambda name: config)
         monkeypatch.setenv("DDCL_DATA", str(tmp_path))
         return stage.prepare("toy", tmp_path / "out", tmp_path)

@@ -13,7 +13,7 @@ from ddcl.build import build_method
 from ddcl.core.losses import effective_rank
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining, Row
-from ddcl.recipes import build_recipe
+from ddcl.schema.recipes import build_recipe
 from tests.contract.test_methods import ToyLoader, no_monitor, recipe_of, training
 
 

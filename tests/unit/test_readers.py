@@ -27,14 +27,14 @@ from torchvision.datasets import imagenet, utils
 from torchvision.transforms.v2 import functional as tv
 
 from ddcl.__main__ import main
-from ddcl.core.errors import UserError
-from ddcl.data.location import is_there
+from ddcl.base.errors import UserError
+from ddcl.base.yaml_files import NoSettings
 from ddcl.data.prepare import prepare
 from ddcl.data.readers import arrays, files
 from ddcl.data.source import ArraySplit, FileSplit, Request
-from ddcl.recipes import CONFIG_DIR, read_dataset, reader_settings
-from ddcl.registry import READERS
-from ddcl.settings import NoSettings
+from ddcl.plan.datasets import is_there
+from ddcl.schema.recipes import CONFIG_DIR, read_dataset, reader_settings
+from ddcl.schema.registry import READERS
 from tests.unit import archives
 from tests.unit.archives import BUILDERS, Built
 

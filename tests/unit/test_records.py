@@ -10,9 +10,9 @@ import pytest
 from ddcl.evaluate.protocols import Job, column_sets
 from ddcl.evaluate.record import _cells
 from ddcl.evaluate.store import Outcome
-from ddcl.recipes import build_recipe, read_evaluation
-from ddcl.registry import TOP1, TOP1_BEST_TEST
-from ddcl.yaml_models import RandomSubsetsConfig
+from ddcl.schema.recipes import build_recipe, read_evaluation
+from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
+from ddcl.schema.suites import RandomSubsetsConfig
 
 SUBSETS = RandomSubsetsConfig(draws=6, dir_frac=0.8)
 LABELS = np.array([0, 1, 1, 0])

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from ddcl.core import files
-from ddcl.core.errors import TemporaryError, UserError
+from ddcl.base import files
+from ddcl.base.errors import TemporaryError, UserError
 from ddcl.core.resume import SavedStates
 
 IDENTITY = ["recipe", "code"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from ddcl.recipes import CONFIG_DIR
-from ddcl.yaml_models import suite_schema
+from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.suites import suite_schema
 
 
 def test_committed_schema_is_current_and_describes_every_key() -> None:

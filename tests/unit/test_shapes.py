@@ -10,12 +10,12 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.data.manifest import array_sha256, read_factors, split_path
 from ddcl.data.prepare import prepare
 from ddcl.data.readers.shapes import SHAPES, draw_factors, draw_images, draw_split
-from ddcl.recipes import read_dataset
-from ddcl.registry import READERS
+from ddcl.schema.recipes import read_dataset
+from ddcl.schema.registry import READERS
 
 SIDE = 32
 CENTRED = {"shape": 4, "texture": 0, "hue": 0.0, "x": 0.0, "y": 0.0, "angle_deg": 0.0, "scale": 0.3, "grey": 0.2}
@@ -82,7 +82,7 @@ def test_prepared_with_factors_that_are_checked(tmp_path: Path, monkeypatch: pyt
     small = read_dataset("shapes").model_copy(
         update={"settings": {"n_train": 60, "n_test": 30, "seed": 0}, "n_images": {"train": 60, "test": 30}}
     )
-    monkeypatch.setattr("ddcl.recipes.read_dataset", lambda name: small)
+    monkeypatch.setattr("ddcl.schema.recipes.read_dataset", lambda name: small)
     monkeypatch.setattr("ddcl.data.prepare.read_dataset", lambda name: small)
     manifest = prepare("shapes", tmp_path, tmp_path)
     path = tmp_path / "manifest.json"

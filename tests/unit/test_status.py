@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ddcl.core.files import read_json, write_json, write_text
-from ddcl.core.progress import Progress
-from ddcl.core.provenance import PLACE, provenance
+from ddcl.base.files import read_json, write_json, write_text
+from ddcl.base.progress import Progress
+from ddcl.base.provenance import PLACE, provenance
+from ddcl.plan.status import describe, evaluation_state, run_state, tail, training_state
 from ddcl.report.collect import collect
-from ddcl.status import describe, evaluation_state, run_state, tail, training_state
 from tests.unit import synthetic
 
 PLAN = synthetic.suite()

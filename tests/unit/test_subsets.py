@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import read_json, write_json
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json, write_json
 from ddcl.data import subsets
 from ddcl.data.subsets import draw_subset, read_subset
-from ddcl.recipes import CONFIG_DIR, read_dataset, read_evaluation
-from ddcl.registry import EVALUATIONS
+from ddcl.schema.recipes import CONFIG_DIR, read_dataset, read_evaluation
+from ddcl.schema.registry import EVALUATIONS
 
 LISTS = sorted((CONFIG_DIR / "subsets").glob("*.json"))
 

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddcl.grid import read_table
-from ddcl.report.convergence import AGAINST, curve_metrics
-from ddcl.report.emphasis import NOTE
+from ddcl.plan.suite import read_table
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.figures.words import WORDS
-from ddcl.report.html import to_html
-from ddcl.report.latex import tex_escape, to_latex
-from ddcl.report.printing import NOTHING, UNSEEN, cell_text, layout, to_markdown, write_table
-from ddcl.report.specs import RUN, TableSpec
-from ddcl.report.statistics import aggregate, paired_status, status_of
-from ddcl.report.tables import COLUMNS, build_table
+from ddcl.report.tables.build import COLUMNS, build_table
+from ddcl.report.tables.convergence import AGAINST, curve_metrics
+from ddcl.report.tables.emphasis import NOTE
+from ddcl.report.tables.html import to_html
+from ddcl.report.tables.latex import tex_escape, to_latex
+from ddcl.report.tables.printing import NOTHING, UNSEEN, cell_text, layout, to_markdown, write_table
+from ddcl.report.tables.statistics import aggregate, paired_status, status_of
+from ddcl.schema.figures import WORDS
+from ddcl.schema.tables import RUN, TableSpec
 from tests.unit import synthetic
 
 PLAN = synthetic.suite()

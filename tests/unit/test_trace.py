@@ -11,19 +11,19 @@ import pandas as pd
 import pytest
 
 from ddcl.__main__ import main
-from ddcl.core.errors import UserError
-from ddcl.core.files import read_json, write_json
-from ddcl.report.cells import expected_cells
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json, write_json
 from ddcl.report.collect import collect
 from ddcl.report.collected import Collected
-from ddcl.report.csv_files import COUNTS, DIGITS, FLOATS, read_csv
-from ddcl.report.html import to_html
-from ddcl.report.latex import tex_escape
-from ddcl.report.printing import Printed, layout, write_table
+from ddcl.report.exchange.trace import Tracer, restricted
 from ddcl.report.sources import SOURCES
-from ddcl.report.specs import TableSpec
-from ddcl.report.tables import build_table
-from ddcl.report.trace import Tracer, restricted
+from ddcl.report.tables.build import build_table
+from ddcl.report.tables.cells import expected_cells
+from ddcl.report.tables.csv_files import COUNTS, DIGITS, FLOATS, read_csv
+from ddcl.report.tables.html import to_html
+from ddcl.report.tables.latex import tex_escape
+from ddcl.report.tables.printing import Printed, layout, write_table
+from ddcl.schema.tables import TableSpec
 from tests.unit import written
 
 PLAN = written.plan()

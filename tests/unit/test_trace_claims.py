@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import read_json, write_json
-from ddcl.grid import Suite
-from ddcl.report.claim_tables import FRAMES
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json, write_json
+from ddcl.plan.suite import Suite
+from ddcl.report.claims.claim_tables import FRAMES
 from ddcl.report.collect import collect
+from ddcl.report.exchange.trace import Tracer
 from ddcl.report.render import render_claims
 from ddcl.report.sources import HISTORY, SOURCES
-from ddcl.report.trace import Tracer
 from tests.unit import written
 
 BLOCK = written.BLOCK | {"perturbations": ["none", "color", "color_rotate"]}

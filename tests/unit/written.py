@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ddcl.core.files import read_json, write_atomic, write_json, write_text
+from ddcl.base.files import read_json, write_atomic, write_json, write_text
 from ddcl.evaluate.record import predictions_path
 from ddcl.evaluate.store import evaluation_folder
-from ddcl.grid import Suite
-from ddcl.recipes import read_evaluation
+from ddcl.plan.digests import evaluate_digest
+from ddcl.plan.suite import Suite
 from ddcl.report.collect import expected_cells, run_folder
-from ddcl.report.specs import RUN
-from ddcl.stages import evaluate_digest
+from ddcl.schema.recipes import read_evaluation
+from ddcl.schema.tables import RUN
 
 Value = Callable[[dict[str, Any], str, str], float]  # of a run, a perturbation and a part
 BLOCK = {"datasets": ["imagenet100"], "variants": ["ddcl", "simsiam"], "augmentations": ["baug", "caug"]}

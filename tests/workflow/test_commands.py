@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from ddcl.base.files import read_json, write_json
 from ddcl.core.checkpoint import load_checkpoint
-from ddcl.core.files import read_json, write_json
 from ddcl.core.method import Method
 from ddcl.evaluate import features
-from ddcl.recipes import build_recipe, load_recipe, read_perturbation
+from ddcl.schema.recipes import build_recipe, load_recipe, read_perturbation
 from tests.workflow.commands import ROOT, ddcl
 
 PERTURBATIONS = ("--perturbations", "none", "color_rotate")

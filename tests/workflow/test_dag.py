@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ddcl.core.files import read_json
-from ddcl.cost import jobs as jobs_of
-from ddcl.grid import Suite
+from ddcl.base.files import read_json
+from ddcl.plan.cost import jobs as jobs_of
+from ddcl.plan.suite import Suite
 from tests.workflow.commands import copy_project, replace, snakemake
 
 RUN = ("resolve", "pretrain", "extract", "linear", "knn")  # the jobs of one run

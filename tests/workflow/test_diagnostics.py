@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddcl.core.files import read_json, write_text
+from ddcl.base.files import read_json, write_text
 from tests.workflow.commands import copy_project, replace, snakemake
 
 TABLES = ("readout", "factors", "invariance", "health", "drift", "response")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ddcl.core.files import read_json, write_text
+from ddcl.base.files import read_json, write_text
 from tests.workflow.commands import copy_project, run, snakemake
 
 DATASET = """\

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ddcl.base.files import write_json
 from ddcl.core.checkpoint import load_checkpoint
-from ddcl.core.files import write_json
-from ddcl.recipes import build_recipe
+from ddcl.schema.recipes import build_recipe
 from tests.workflow.commands import ROOT, ddcl, run
 
 

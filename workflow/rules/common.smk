@@ -8,11 +8,11 @@ from functools import cache
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from ddcl.core.errors import UserError
-from ddcl.core.files import canonical_json, digest_text
-from ddcl.data.location import data_root, missing_message
-from ddcl.grid import Suite
-from ddcl.needs import (
+from ddcl.base.errors import UserError
+from ddcl.base.files import canonical_json, digest_text
+from ddcl.plan.datasets import data_root, missing_message
+from ddcl.plan.suite import Suite
+from ddcl.plan.needs import (
     evaluate_needs,
     extract_needs,
     is_short,
@@ -20,11 +20,11 @@ from ddcl.needs import (
     prepare_needs,
     pretrain_needs,
 )
-from ddcl.pictures.catalogue import DRAWINGS
-from ddcl.recipes import data_recipe, run_name
-from ddcl.report.deviations import paper_digest
-from ddcl.report.figures.words import WORDS
-from ddcl.stages import (
+from ddcl.schema.pictures import DRAWINGS
+from ddcl.schema.recipes import data_recipe, run_name
+from ddcl.report.page.deviations import paper_digest
+from ddcl.schema.figures import WORDS
+from ddcl.plan.digests import (
     collect_digest,
     evaluate_digest,
     extract_digest,
@@ -213,7 +213,7 @@ def picture_code(wildcards):
 
 
 def needs_of(stage, wildcards, *evaluation):
-    """Return what the job of a stage (a function of `ddcl.needs`) needs."""
+    """Return what the job of a stage (a function of `ddcl.plan.needs`) needs."""
     if stage is prepare_needs:
         return stage(SUITE.dataset_configs[wildcards.dataset])
     if stage is picture_needs:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.data.readers.fetch import Archive, check_md5, damaged_is_named, obtain
 from ddcl.data.source import NO_LABEL, ArraySplit, Request
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.data.source import Request
 
 CHUNK_BYTES = 2**20

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ddcl.core.errors import UserError
+from ddcl.base.errors import UserError
 from ddcl.data.readers.fetch import Archive, alone, check_md5, damaged_is_named, missing, obtain
 from ddcl.data.source import FileSplit, Request
-from ddcl.recipes import CONFIG_DIR
+from ddcl.schema.recipes import CONFIG_DIR
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 INCOMPLETE = "complete the copy, or unpack it again"

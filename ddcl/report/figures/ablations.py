@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ddcl.core.files import canonical_json
+from ddcl.base.files import canonical_json
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import CLEAN, FULL, INK, PARTS, SEED, Look, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import floor
-from ddcl.report.specs import RUN
+from ddcl.schema.tables import RUN
 
 TRAINING = ("method", "backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors")  # keys of a run of the plan
 MARKER = dict(zip(PARTS, "osD", strict=True))

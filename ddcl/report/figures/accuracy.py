@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import CLEAN, FULL, PARTS, Look, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import bars, curves, floor, trends
-from ddcl.report.specs import RUN
+from ddcl.schema.tables import RUN
 
 
 def knn_curves(found: Collected) -> Figure:

@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ddcl.report.claims import CheckResult, ClaimResult, judge_claims
+from ddcl.report.claims.contrasts import Address
+from ddcl.report.claims.inference import Estimate
+from ddcl.report.claims.judge import CheckResult, ClaimResult, judge_claims
+from ddcl.report.claims.pooling import Result
+from ddcl.report.claims.verdicts import CONTRADICTED, DIFFERS, INCONCLUSIVE, NOT_RUN, SUPPORTED, UNDECIDED
 from ddcl.report.collected import Collected
-from ddcl.report.contrasts import Address
 from ddcl.report.figures.layout import INK, NOTE, WIDTH, Look
-from ddcl.report.inference import Estimate
-from ddcl.report.pooling import Result
-from ddcl.report.verdicts import CONTRADICTED, DIFFERS, INCONCLUSIVE, NOT_RUN, SUPPORTED, UNDECIDED
 
 STYLES = {  # of verdicts: apart in hue, in lightness and in shape
     SUPPORTED: ("#0072B2", "o"),

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import Look, Panel, panel_figure
 from ddcl.report.figures.painters import curves
-from ddcl.report.specs import RUN
+from ddcl.schema.tables import RUN
 
 PLACES = {"epoch": "Epoch, warm-up included", "seconds": "Seconds of training"}
 

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ddcl.core.files import write_atomic
-from ddcl.report.specs import RUN
+from ddcl.base.files import write_atomic
+from ddcl.schema.tables import RUN
 
 CLEAN, FULL = "none", "full"
 WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ddcl.report.cells import expected_cells
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import COLOURS, MARKERS, NOTE, Look, Panel, panel_figure
-from ddcl.report.published import published_table
 from ddcl.report.sources import SOURCES
-from ddcl.report.specs import RUN
+from ddcl.report.tables.cells import expected_cells
+from ddcl.report.tables.published import published_table
+from ddcl.schema.tables import RUN
 
 ARM = ["dataset", "variant", "augmentation"]
 

@@ -17,7 +17,7 @@ from ddcl.report.figures.published import published
 
 
 class Drawing(NamedTuple):
-    """A figure of the suite; what the report says of it stands in `ddcl.report.figures.words`."""
+    """A figure of the suite; what the report says of it stands in `ddcl.schema.figures`."""
 
     function: Callable[[Collected], Figure]
 

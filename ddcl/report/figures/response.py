@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import CLEAN, FLOOR, PARTS, Look, Panel, panel_figure
 from ddcl.report.figures.painters import curves
-from ddcl.report.specs import RUN
+from ddcl.schema.tables import RUN
 
 STRENGTHS = {  # family of perturbations: label of the x axis
     "rotation": "Rotation of the test image (degrees)",

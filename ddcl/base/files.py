@@ -1,0 +1,186 @@
+"""Atomic file writing: a reader sees the old file or the new one, never half of it."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import io
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddcl.base.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+STALE_SECONDS = 86400
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Call ``write(temporary)`` and rename the result to `path`.
+
+    The temporary file lies beside `path`, so the rename stays on one file system. A full disk is a `UserError`
+    that names the file and what is left; the previous `path` is untouched and the temporary file is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(path)
+    temporary = _temporary(path)
+    try:
+        with _disk_full_explained(path):
+            write(temporary)
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+            rename(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_full_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _disk_full(path) from error
+    except RuntimeError as error:  # torch.save reports a failed write as RuntimeError, without an errno
+        if shutil.disk_usage(path.parent).free >= 1 << 20:
+            raise
+        raise _disk_full(path) from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp{path.suffix}")
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename `source` to `target` in the same folder, so that it stays renamed if the machine fails."""
+    os.replace(source, target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what killed processes left of `path`: of dead ones on this node, and whatever is a day old."""
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp{path.suffix}"):
+        node, _, process = stale.name.removeprefix(f".{path.name}.").removesuffix(f".tmp{path.suffix}").rpartition(".")
+        with suppress(FileNotFoundError):  # another process removed it first
+            old = time.time() - stale.stat().st_mtime > STALE_SECONDS
+            if old or (node == platform.node() and not alive(int(process))):
+                stale.unlink()
+
+
+def alive(process: int) -> bool:
+    """Return whether there is a process of this number on this node."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _disk_full(path: Path) -> UserError:
+    free = shutil.disk_usage(path.parent).free
+    return UserError(f"{path}: cannot be written, the disk is full ({free} bytes free); nothing was replaced")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one valid JSON object (no NaN), with sorted keys, atomically."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a numpy array as .npy, atomically."""
+    import numpy as np
+
+    write_atomic(path, lambda temporary: np.save(temporary, array))
+
+
+class ArrayWriter:
+    """Writes a .npy file chunk by chunk, so that the array is never in memory; atomic like `write_atomic`.
+
+    A context manager: leaving it normally puts the file in place, leaving it by an error removes what there is.
+    shape, dtype: of the whole array. digest: sha256 of the file, once it is in place.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self.path, self.shape, self.dtype = path, shape, dtype
+        self.temporary = _temporary(path)
+        self.rows, self.digest, self._sha = 0, "", hashlib.sha256()
+
+    def __enter__(self) -> ArrayWriter:
+        import numpy as np
+
+        _remove_stale(self.path)
+        header = io.BytesIO()
+        description = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(header, description)
+        self._file = open(self.temporary, "wb")
+        self._put(header.getvalue())
+        return self
+
+    def write(self, rows: NDArray[Any]) -> None:
+        """Append rows, converted to the array's type."""
+        self.rows += len(rows)
+        self._put(rows.astype(self.dtype).tobytes())
+
+    def _put(self, data: bytes) -> None:
+        self._sha.update(data)
+        with _disk_full_explained(self.path):
+            self._file.write(data)
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        try:
+            if kind is None:
+                if self.rows != self.shape[0]:
+                    raise ValueError(f"{self.path}: {self.rows} rows were written, {self.shape[0]} announced")
+                with _disk_full_explained(self.path):
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+                rename(self.temporary, self.path)
+                self.digest = self._sha.hexdigest()
+        finally:
+            with suppress(OSError):
+                self._file.close()
+            self.temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read the JSON file `path`; `what` names it in the error ("record", "manifest", …)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing {what}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {what} is not valid JSON ({error}); delete it and run again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot read {what} ({error.strerror})") from None
+
+
+def digest_text(text: str) -> str:
+    """Return the first 16 hex digits of the sha256 of `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of `value` that digests and `params` are made of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,117 @@
+"""Typed configuration: YAML names and numbers become frozen models; anything unknown is an error that says where.
+
+Imports no torch: Snakemake reads the configuration at every start.
+"""
+
+from __future__ import annotations
+
+import pickle
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ddcl.base.errors import UserError, did_you_mean
+
+
+class Model(BaseModel):
+    """Base of all configuration: no unknown key, no silent conversion, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class NoSettings(Model):
+    """For what has no numbers of its own."""
+
+
+M = TypeVar("M", bound=BaseModel)
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+def parse(model: type[M], values: Any, where: str) -> M:
+    """Return `values` as a `model`; else a `UserError` naming each wrong key with its path and what is allowed.
+
+    where: the file the values come from, for the message.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: expected a mapping of keys to values, found {type(values).__name__}")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(model, dict(item)) for item in error.errors(include_url=False)]
+        raise UserError(f"{where}: " + "; ".join(lines)) from None
+
+
+def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:
+    path = ".".join(str(key) for key in item["loc"]) or "(top level)"
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {path!r}{did_you_mean(str(item['loc'][-1]), _fields_at(model, item['loc'][:-1]))}"
+    if item["type"] == "missing":
+        return f"missing key {path!r}"
+    hint = ""
+    if isinstance(item["input"], str) and item["type"].startswith("float"):
+        hint = " (YAML reads 1e-5 as text: write 1.0e-5)"
+    return f"{path}: {item['msg']}, found {item['input']!r}{hint}"
+
+
+def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """Return the allowed keys at `path` inside `model`, walking through lists and mappings."""
+    current: Any = model
+    for key in path:
+        if isinstance(current, type) and issubclass(current, BaseModel) and key in current.model_fields:
+            current = current.model_fields[key].annotation
+        else:  # an index of a list, or a key of a mapping: the element type is the last argument
+            current = ([item for item in get_args(current) if item is not type(None)] or [None])[-1]
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return list(current.model_fields)
+    return []
+
+
+class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # C where it was compiled
+    """A safe loader that refuses a key given twice, where PyYAML would keep the last silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read the mapping in the YAML file `path`; `UserError` if it is missing, unreadable or not a mapping."""
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    values: dict[str, Any] = pickle.loads(_read_yaml(path, changed))  # a copy, much faster than deepcopy
+    return values
+
+
+@cache
+def _read_yaml(path: Path, changed: int) -> bytes:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except FileNotFoundError:
+        names = [entry.stem for entry in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        raise UserError(f"{path}: no such file{did_you_mean(path.stem, names)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a mapping of keys to values, found {type(values).__name__}")
+    return pickle.dumps(values)
+
+
+def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with `change` on top; mappings are merged key by key, anything else is replaced."""
+    result = dict(base)
+    for key, value in change.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result

@@ -1,0 +1,33 @@
+"""Where data sets lie. Imports no torch: Snakemake asks at every start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ddcl.schema.suites import DatasetConfig
+
+VARIABLE = "DDCL_DATA"
+
+
+def data_root(configured: str = "data") -> Path:
+    """Return the folder with the data sets: the environment's DDCL_DATA, else `configured`."""
+    return Path(os.environ.get(VARIABLE) or configured)
+
+
+def is_there(dataset: DatasetConfig, root: Path) -> bool:
+    """Return whether the data set's files seem to lie below `root`; `prepare` looks closer."""
+    return not dataset.found_by or any((root / path).exists() for path in dataset.found_by)
+
+
+def missing_message(datasets: dict[str, DatasetConfig], root: Path) -> str:
+    """Return one message that names every data set that is not below `root`, and how to get it; empty if all are."""
+    lines = [
+        f"  {name} ({dataset.label}): {dataset.obtain or 'downloaded by `ddcl prepare`'}"
+        for name, dataset in datasets.items()
+        if not is_there(dataset, root)
+    ]
+    if not lines:
+        return ""
+    head = f"{len(lines)} of {len(datasets)} data sets are not in {root} (data_root in the suite, or {VARIABLE}):"
+    return "\n".join([head, *lines])

@@ -1,0 +1,54 @@
+"""Which code can move which stage's numbers: the roots of the digests in the rules' parameters and in the records."""
+
+from __future__ import annotations
+
+from ddcl.base.files import digest_text
+from ddcl.base.fingerprint import ROOT, code_digest
+from ddcl.schema.pictures import DRAWINGS
+from ddcl.schema.registry import EVALUATIONS, METHODS, READERS
+
+
+def _module(target: str) -> str:
+    return target.split(":")[0]
+
+
+def prepare_digest(reader: str) -> str:
+    """Return the digest of the code that prepares a data set."""
+    return code_digest("ddcl.data.prepare", _module(READERS[reader].target))
+
+
+def pretrain_digest(method: str) -> str:
+    """Return the digest of the code that trains `method`."""
+    return code_digest("ddcl.training", _module(METHODS[method].target))
+
+
+def extract_digest(method: str) -> str:
+    """Return the digest of the code that extracts features of `method`."""
+    return code_digest("ddcl.evaluate.features", _module(METHODS[method].target))
+
+
+def evaluate_digest(protocol: str) -> str:
+    """Return the digest of the code that evaluates features by `protocol`."""
+    return code_digest("ddcl.evaluate.record", _module(EVALUATIONS[protocol].target))
+
+
+def picture_digest(drawing: str, methods: tuple[str, ...]) -> str:
+    """Return the digest of the code that draws a picture of trained `methods`."""
+    roots = (_module(DRAWINGS[drawing].target), *(_module(METHODS[method].target) for method in methods))
+    return code_digest("ddcl.pictures.render", *roots)
+
+
+def collect_digest() -> str:
+    """Return the digest of the code that gathers records."""
+    return code_digest("ddcl.report.collect")
+
+
+def report_digest() -> str:
+    """Return the digest of the code that turns gathered records into tables, figures and the page."""
+    return code_digest("ddcl.report.render")
+
+
+def page_digest() -> str:
+    """Return the digest of the same code and of the templates: what writes HTML."""
+    templates = sorted((ROOT / "ddcl/report/templates").iterdir())
+    return digest_text("\n".join([report_digest(), *(path.read_text(encoding="utf-8") for path in templates)]))

@@ -1,0 +1,168 @@
+"""What a job needs of a machine: cores, a GPU, memory, disk and time. Generous estimates. Imports no torch.
+
+The rules ask for these, and a profile decides what becomes of them. A job that is tried again asks for more
+(workflow/rules/common.smk).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ddcl.plan.cost import (
+    Network,
+    diagnosed,
+    encode_seconds,
+    evaluation_seconds,
+    feature_bytes,
+    feature_width,
+    network_name,
+    network_of,
+    pretraining_seconds,
+    stored_bytes,
+)
+from ddcl.plan.suite import Run, Suite
+from ddcl.schema.pictures import DRAWINGS
+from ddcl.schema.registry import RANDOM_PARTS, has_cell, keeps_files
+from ddcl.schema.suites import DatasetConfig
+
+SNAKEMAKE_MB = 500  # on a cluster two Snakemakes of 155 MB each run beside the job and are charged to it
+PROCESS_MB = {0: 1500, 1: 5000}  # a process with torch (950 measured), without and with a GPU
+CPUS = 8  # of a job that decodes images for a GPU, or that evaluates the features of a large network without one
+DECODER_MB = 600  # a process that decodes, with the batches that it has under way
+PREPARED_PER_S = 200  # images that `prepare` reads and checks
+FLOAT32 = 2  # times the size of stored features (float16)
+KEPT_MB = 1200  # rows that the linear probe's solver converts once (`ddcl.evaluate.logistic`), or voters of kNN
+HISTORY = 24  # copies of all weights that the solver holds
+STATES = 8  # checkpoints' sizes on disk at once: the final one, and with momentum three for resuming
+SLACK = 3  # the speeds are guesses, and nodes differ
+START_SECONDS = 1200  # imports, and reading and checking the images
+UNKNOWN_SECONDS = 8 * 3600  # of a network without a figure, three times which is a day
+UNKNOWN = Network(train_images_per_s=1, encode_images_per_s=1, checkpoint_mb=200, source="unknown")
+CORE_FLOPS = 2e10  # per second of one core, of evaluations of features: products of float32 matrices
+GPU_FLOPS = 1e13  # the same of a GPU
+CPU_SHARE = 0.01  # of a GPU's images/s that one core encodes
+FLOATS_SHOWN = 16  # bytes per pixel and channel of images that a picture holds: float32, four copies
+LARGE_FLOPS = 1e15  # work that eight cores need two hours for is a GPU's
+
+
+@dataclass(frozen=True)
+class Needs:
+    """cpus; gpu: number of GPUs; mem_mb, disk_mb: megabytes; runtime: minutes (Snakemake's names)."""
+
+    cpus: int
+    gpu: int
+    mem_mb: int
+    disk_mb: int
+    runtime: int
+
+
+def prepare_needs(config: DatasetConfig) -> Needs:
+    """Return what the preparation of a data set needs."""
+    images_mb = _images_mb(config)
+    return _rounded((1, 0), 3 * images_mb, images_mb, sum(config.n_images.values()) / PREPARED_PER_S)
+
+
+def pretrain_needs(suite: Suite, run: Run) -> Needs:
+    """Return what the training of a run needs."""
+    network = network_of(run.recipe)
+    seconds = pretraining_seconds(suite, run, network.train_images_per_s / 2) if network else UNKNOWN_SECONDS
+    disk_mb, processes = STATES * (network or UNKNOWN).checkpoint_mb, run.recipe.training.processes
+    return _encoding(suite, run, run.recipe.dataset, (0.0, disk_mb, seconds / processes), processes)
+
+
+def extract_needs(suite: Suite, run: Run, dataset: str) -> Needs:
+    """Return what the extraction of a run's features on a data set needs."""
+    network, features_mb = network_of(run.recipe), feature_bytes(suite, run, dataset) / 1e6
+    seconds = encode_seconds(suite, run, dataset, network) if network else UNKNOWN_SECONDS
+    return _encoding(suite, run, dataset, (features_mb, features_mb, seconds))
+
+
+def evaluate_needs(suite: Suite, run: Run, dataset: str, evaluation: str) -> Needs:
+    """Return what an evaluation of a run on a data set needs."""
+    inputs = suite.protocol(evaluation).inputs
+    if "images" in inputs:
+        network = network_of(run.recipe)
+        seconds = evaluation_seconds(suite, run, dataset, evaluation, network) if network else UNKNOWN_SECONDS
+        disk_mb = STATES * (network or UNKNOWN).checkpoint_mb
+        features_mb = feature_bytes(suite, run, dataset) / 1e6 if "features" in inputs else 0.0
+        features_mb += FLOAT32 * stored_bytes(run.recipe, diagnosed(suite, dataset, evaluation)) / 1e6
+        return _encoding(suite, run, dataset, (features_mb, disk_mb, seconds))
+    flops, weights_mb = _fitting(suite, run, dataset, evaluation)
+    gpu = _gpu(run) if flops > LARGE_FLOPS else 0
+    cpus = CPUS if _gpu(run) else 1
+    images = suite.dataset_configs[dataset].n_images  # stored features are memory-mapped; what is converted counts
+    train_mb, test_mb = (
+        2 * FLOAT32 * stored_bytes(run.recipe, images.get(split, 0)) / 1e6 for split in ("train", "test")
+    )
+    memory_mb = min(KEPT_MB, train_mb) + test_mb + HISTORY * weights_mb
+    return _rounded((cpus, gpu), memory_mb, 10.0, flops / (GPU_FLOPS if gpu else CORE_FLOPS * cpus))
+
+
+def picture_needs(suite: Suite, entry: dict[str, Any]) -> Needs:
+    """Return what a picture of the plan needs: some images through the networks of its runs, on a CPU."""
+    config, settings = suite.dataset_configs[entry["dataset"]], entry["settings"]
+    runs = [suite.runs[name] for name in entry["runs"]] if DRAWINGS[entry["drawing"]].encoders else []
+    n = settings["n_images"] * max(1, len(runs))
+    speeds = [network.encode_images_per_s for run in runs if (network := network_of(run.recipe))]
+    rate = min(speeds, default=UNKNOWN.encode_images_per_s) * (CPU_SHARE if any(map(_gpu, runs)) else 1.0)
+    shown_mb = FLOATS_SHOWN * settings["n_images"] * 3 * config.image_side_px**2 / 1e6
+    return _rounded((1, 0), 2 * _images_mb(config) + shown_mb, 10.0, n / rate)
+
+
+def is_short(needs: Needs) -> bool:
+    """Return whether a job may keep the GPU of the one before it, rather than queue again."""
+    return needs.gpu == 0 and needs.runtime <= 120
+
+
+def _fitting(suite: Suite, run: Run, dataset: str, evaluation: str) -> tuple[float, float]:
+    """Return the work of an evaluation of features, and the MB of weights that it fits.
+
+    The linear probe fits every part with every penalty, if no fit ends early; kNN compares all pairs for every part;
+    drift compares images with themselves.
+    """
+    config, settings = suite.dataset_configs[dataset], suite.evaluations[evaluation].settings
+    n_train, n_test, width = config.n_images.get("train", 0), config.n_images.get("test", 0), feature_width(run.recipe)
+    parts = [part for part in suite.parts(run, evaluation) if part not in RANDOM_PARTS]
+    random = run.subsets.draws if run.subsets and len(suite.parts(run, evaluation)) > len(parts) else 0
+    if "l2_weights" not in settings:
+        names = run.evaluations[dataset][evaluation]
+        draws = sum(suite.perturbations[name].draws for name in names)
+        once = sum(has_cell(RANDOM_PARTS[0], name, suite.protocol(evaluation).metrics[0]) for name in names)
+        whole = draws * (1 + ("dir" in parts)) + once * random  # DIR and DVR, and a random pair, are the features once
+        return 2.0 * (n_train if "k" in settings else 1) * n_test * width * whole, 0.0
+    weights = width * config.n_classes * (len(parts) + 2 * random) * len(settings["l2_weights"])
+    return 4.0 * n_train * weights * settings["max_iterations"], 4 * weights / 1e6
+
+
+def _gpu(run: Run) -> int:
+    """Return how many GPUs a run's network needs: the small ones of the small scale do well on a CPU."""
+    return 0 if network_name(run.recipe).startswith("small") else 1
+
+
+def _encoding(suite: Suite, run: Run, dataset: str, sizes: tuple[float, float, float], processes: int = 1) -> Needs:
+    """Return the needs of a job that puts a data set's images through the run's network.
+
+    sizes: MB in memory beside the images, MB on disk, seconds. processes: that do it together, each on its own GPU.
+    """
+    memory_mb, disk_mb, seconds = sizes
+    gpu = _gpu(run)
+    images_mb = _images_mb(suite.dataset_configs[dataset])
+    cpus = CPUS if gpu and not images_mb else 1
+    decoders_mb = cpus * DECODER_MB if cpus > 1 else 0
+    memory_mb += 2 * images_mb + processes * (decoders_mb + PROCESS_MB[gpu]) - PROCESS_MB[gpu]
+    return _rounded((processes * cpus, processes * gpu), memory_mb, disk_mb, seconds)
+
+
+def _images_mb(config: DatasetConfig) -> float:
+    """Return the size of a data set as one array; nothing if its images stay in files and are decoded when needed."""
+    return 0.0 if keeps_files(config.reader) else 3 * config.image_side_px**2 * sum(config.n_images.values()) / 1e6
+
+
+def _rounded(processors: tuple[int, int], memory_mb: float, disk_mb: float, seconds: float) -> Needs:
+    """Return the needs of a job on (CPUs, GPUs), with what every job needs added."""
+    cpus, gpu = processors
+    memory_mb += SNAKEMAKE_MB + PROCESS_MB[min(1, gpu)]
+    minutes = math.ceil((START_SECONDS + SLACK * seconds) / 60)
+    return Needs(cpus, gpu, math.ceil(memory_mb / 100) * 100, math.ceil(disk_mb), minutes)

@@ -1,0 +1,133 @@
+"""How far a suite is, from the files in its results folder alone; for people, and for `ddcl collect`. Imports no torch.
+
+Nothing but a job itself knows whether it is alive, so this is a guess. A job has *failed* if its log is there, its
+outputs are not, and nothing speaks for its being at work: no process on this host, nothing written lately, or an error
+at the end of the log. A job that was cancelled, or killed with its machine, looks the same: "failed or interrupted".
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ddcl.base.errors import UserError
+from ddcl.base.files import alive, read_json
+from ddcl.base.progress import FILE
+from ddcl.schema.recipes import run_name
+
+SILENCE_SECONDS = 3600  # a job that wrote nothing for so long counts as dead; a training has three epochs if longer
+TAIL_LINES = 3
+DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
+
+
+@dataclass
+class RunState:
+    """state: of the run as a whole. detail: the rest of its line. tail: the last lines of the log of what failed."""
+
+    state: str
+    detail: str
+    tail: list[str] = field(default_factory=list)
+
+
+def describe(plan: dict[str, Any], results: Path) -> str:
+    """Return the text of `ddcl status` for a plan (`Suite.plan`)."""
+    lines, counts = [], Counter[str]()
+    for run in plan["runs"]:
+        name = run_name(run)
+        found = run_state(results, name, run)
+        counts[found.state] += 1
+        lines += [f"{found.state:8} {name}  {found.detail}".rstrip(), *(f"         | {line}" for line in found.tail)]
+    total = ", ".join(f"{counts[state]} {state}" for state in (DONE, RUNNING, FAILED, WAITING))
+    return "\n".join([*lines, "", f"suite {plan['suite']}: {len(plan['runs'])} runs: {total}"])
+
+
+def run_state(results: Path, name: str, run: dict[str, Any]) -> RunState:
+    """Return how far the run `name` of a plan is: its training, then its evaluations."""
+    training = training_state(results, name, run["recipe_digest"])
+    if training.state != DONE:
+        return training
+    asked = [(target["evaluation"], target["eval_dataset"]) for target in run["targets"]]
+    found = [evaluation_state(results, name, *address) for address in asked]
+    done = sum(state.state == DONE for state in found)
+    detail = f"{training.detail}, {done} of {len(found)} evaluations"
+    for kind in (FAILED, RUNNING):
+        first = next((state for state in found if state.state == kind), None)
+        if first:
+            return RunState(kind, f"{detail}; {first.detail}", first.tail)
+    return RunState(DONE if done == len(found) else WAITING, detail)
+
+
+def training_state(results: Path, name: str, recipe_digest: str) -> RunState:
+    """Return how far the training of a run is."""
+    folder, log = results / "runs" / name, results / "logs" / name / "pretrain.log"
+    summary = _read(folder / "run.json")
+    if summary and (folder / "checkpoint.pt").exists():
+        if summary["recipe_digest"] != recipe_digest:
+            return RunState(WAITING, "trained with another recipe")
+        return RunState(DONE, f"trained ({summary['status']}, {summary['epochs']} epochs)")
+    progress = _read(folder / "work" / FILE)
+    if progress and is_alive(progress, folder / "work"):
+        return RunState(RUNNING, progress_text(progress))
+    if not log.exists():
+        return RunState(WAITING, "")
+    reached = f" after {progress['epoch']} of {progress['epochs']} epochs" if progress else ""
+    return RunState(FAILED, f"training failed or was interrupted{reached}: {log}", tail(log))
+
+
+def evaluation_state(results: Path, name: str, evaluation: str, dataset: str) -> RunState:
+    """Return how far one evaluation of a trained run is; the extraction of its features counts as its beginning."""
+    folder, logs = results / "runs" / name / "on" / dataset, results / "logs" / name
+    if (folder / f"{evaluation}.json").exists():
+        return RunState(DONE, "")
+    log = logs / f"{evaluation}_{dataset}.log"
+    if not log.exists() and not (folder / "features").exists():
+        log = logs / f"extract_{dataset}.log"
+    if not log.exists():
+        return RunState(WAITING, "")
+    lines = tail(log)
+    newest = max(path.stat().st_mtime for path in (log, *(folder / f"{evaluation}_work").glob("*")))
+    if time.time() - newest > SILENCE_SECONDS or any("error" in line.lower() for line in lines):
+        return RunState(FAILED, f"{evaluation} on {dataset} failed or was interrupted: {log}", lines)
+    return RunState(RUNNING, f"{evaluation} on {dataset} began")
+
+
+def is_alive(progress: dict[str, Any], work: Path) -> bool:
+    """Return whether the training that wrote `progress` seems to be at work.
+
+    On the host that it ran on, its process says so; elsewhere, a file in `work` that was written recently.
+    """
+    if progress["host"] == platform.node():
+        return alive(progress["pid"])
+    newest = max((path.stat().st_mtime for path in work.iterdir()), default=0.0)
+    return time.time() - newest < max(SILENCE_SECONDS, 3 * (progress["seconds_per_epoch"] or 0.0))
+
+
+def progress_text(progress: dict[str, Any]) -> str:
+    """Return ``epoch 3 of 24, 1,900 images/s, 0 h 12 min left, on HOST``."""
+    parts = [f"epoch {progress['epoch']} of {progress['epochs']}"]
+    if progress["images_per_s"] is not None:
+        hours, minutes = divmod(round(progress["seconds_left"] / 60), 60)
+        parts += [f"{progress['images_per_s']:,.0f} images/s", f"{hours} h {minutes:02} min left"]
+    job = f" (Slurm job {progress['slurm_job_id']})" if progress["slurm_job_id"] else ""
+    return ", ".join([*parts, f"on {progress['host']}{job}"])
+
+
+def tail(log: Path) -> list[str]:
+    """Return the last lines of a log that are not empty; what a progress bar overwrote is not shown."""
+    with open(log, "rb") as handle:
+        handle.seek(max(0, log.stat().st_size - 4096))
+        text = handle.read().decode("utf-8", errors="replace")
+    lines = (line.rsplit("\r", 1)[-1].rstrip() for line in text.split("\n"))
+    return [line for line in lines if line][-TAIL_LINES:]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = read_json(path, "summary or progress")
+    except UserError:
+        return None
+    return content

@@ -1,0 +1,205 @@
+"""Claims as files: one row per claim, per check and per comparison.
+
+The frames have a column of sources (`ddcl.report.sources`), the files do not. The sources of a comparison give its
+effect, interval, p and n. Its p after Holm's correction, and with it its verdict, rest on the other comparisons of its
+family too, and its number on how many stand before it. The sources of a check are those of all comparisons of its
+family, those of a claim are those of all its checks; they give verdicts as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ddcl.base.files import write_text
+from ddcl.report.claims.judge import CheckResult, ClaimResult
+from ddcl.report.claims.verdicts import INCONCLUSIVE, NOT_RUN
+from ddcl.report.sources import SOURCES, joined
+from ddcl.report.tables.latex import tex_escape
+
+CLAIMS = ["claim", "verdict", "statement", "source", "effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images"]
+CLAIMS += ["n_comparisons", "smallest_effect", "minimum_detectable_effect", "seeds_needed", "note"]
+CHECKS = ["claim", "check", "decides", *CLAIMS[1:-1], "ci_method", "p", "note"]
+COMPARISONS = ["claim", "comparison", "dataset", "augmentation", "treatment", "control", "evaluation", "perturbation"]
+COMPARISONS += ["part", "metric", "effect", "ci_low", "ci_high", "ci_method", "p", "p_holm", "n_seeds", "n_images"]
+COMPARISONS += ["verdict", "note", "check", "eval_dataset", "unit"]
+HEADERS = ["claim", "", "verdict", "effect (95 % CI)", "seeds", "detectable", "seeds needed", "note"]
+MORE_IMAGES = "more test images"
+NAMING = ("part", "augmentation", "metric")
+DIGITS = 6  # significant ones, in the CSV
+
+
+def claim_frame(claims: list[ClaimResult]) -> pd.DataFrame:
+    """Return one row per claim; its numbers are those of the check that its verdict rests on."""
+    rows = []
+    for claim in claims:
+        deciding = [check for check in claim.checks if check.spec.decides]
+        notes = [_said(check) for check in deciding] if len(deciding) > 1 else []
+        row = {"claim": claim.name} | check_row(claim.headline)
+        row |= {"verdict": claim.verdict, "statement": claim.spec.statement.strip(), "source": claim.spec.source}
+        row[SOURCES] = joined(_sources(check) for check in claim.checks)
+        rows.append(row | {"note": "; ".join([*notes, *filter(None, [claim.headline.note])])})
+    return pd.DataFrame(rows, columns=[*CLAIMS, SOURCES])
+
+
+def _sources(check: CheckResult) -> tuple[str, ...]:
+    return joined(each.comparison.sources for each in check.results)
+
+
+def check_frame(claims: list[ClaimResult]) -> pd.DataFrame:
+    """Return one row per check of each claim, with its pooled effect."""
+    rows = [
+        {"claim": claim.name, "check": check.spec.name, "decides": check.spec.decides}
+        | {"source": claim.spec.source, "ci_method": check.estimate.method, "p": check.estimate.p}
+        | check_row(check)
+        | {SOURCES: joined(_sources(other) for other in claim.checks if other.spec.family == check.spec.family)}
+        for claim in claims
+        for check in claim.checks
+    ]
+    return pd.DataFrame(rows, columns=[*CHECKS, SOURCES])
+
+
+def check_row(check: CheckResult) -> dict[str, Any]:
+    """Return the numbers of a check, effects positive in favour of the claim."""
+    estimate = check.estimate
+    numbers = {"effect": estimate.effect, "ci_low": estimate.low, "ci_high": estimate.high, "unit": check.spec.unit}
+    numbers |= {"n_seeds": check.n_seeds, "n_images": check.n_images, "n_comparisons": len(check.results)}
+    numbers |= {"smallest_effect": check.spec.smallest_effect, "minimum_detectable_effect": check.detectable}
+    numbers |= {"seeds_needed": check.seeds_needed, "verdict": check.verdict, "note": check.note}
+    return numbers | {"statement": check.spec.statement.strip()}
+
+
+def _said(check: CheckResult) -> str:
+    """Return a check's verdict in few words: ``seen: supported (+0.41)``."""
+    effect = "" if np.isnan(check.estimate.effect) else f" ({check.estimate.effect:+.2f})"
+    return f"{check.spec.name}: {check.verdict}{effect}"
+
+
+def comparison_frame(claims: list[ClaimResult]) -> pd.DataFrame:
+    """Return one row per comparison of each check."""
+    rows = []
+    for claim in claims:
+        for check in claim.checks:
+            for number, each in enumerate(check.results):
+                own, other = each.comparison.treatment, each.comparison.control
+                row: dict[str, Any] = {"claim": claim.name, "comparison": f"{check.spec.name}.{number}"}
+                row |= own._asdict() | {"treatment": _named(own, other), "control": _named(other, own)}
+                row |= {"effect": each.estimate.effect, "ci_low": each.estimate.low, "ci_high": each.estimate.high}
+                row |= {"ci_method": each.estimate.method, "p": each.estimate.p, "p_holm": each.p_holm}
+                row |= {"n_seeds": len(each.comparison.seeds), "n_images": each.n_images, "verdict": each.verdict}
+                row |= {"note": each.note, "check": check.spec.name, "unit": check.spec.unit}
+                rows.append(row | {SOURCES: each.comparison.sources})
+    return pd.DataFrame(rows, columns=[*COMPARISONS, SOURCES])
+
+
+FRAMES = {"claims": claim_frame, "claim_checks": check_frame, "claim_comparisons": comparison_frame}
+
+
+def _named(own: Any, other: Any) -> str:
+    """Return a variant, with the part, augmentation or metric where the arms differ in it: ``ddcl (dvr)``."""
+    differing = [getattr(own, key) for key in NAMING if getattr(own, key) != getattr(other, key)]
+    return f"{own.variant} ({', '.join(differing)})" if differing else str(own.variant)
+
+
+def effect_text(check: CheckResult) -> str:
+    """Return ``+0.41 (−0.10 to +0.92) points``; a dash where nothing was measured."""
+    if np.isnan(check.estimate.effect):
+        return "–"
+    interval = ""
+    if not np.isnan(check.estimate.low):
+        interval = f" ({check.estimate.low:+.2f} to {check.estimate.high:+.2f})"
+    return f"{check.estimate.effect:+.2f}{interval}".replace("-", "−") + f" {check.spec.unit}"
+
+
+def seeds_text(check: CheckResult) -> str:
+    """Return how many seeds would find the smallest effect that matters; nothing where the check is decided."""
+    if check.verdict != INCONCLUSIVE or np.isnan(check.seeds_needed):
+        return ""
+    return MORE_IMAGES if np.isinf(check.seeds_needed) else f"{check.seeds_needed:.0f}"
+
+
+def _check_line(check: CheckResult) -> list[str]:
+    known = check.verdict == INCONCLUSIVE and not np.isnan(check.detectable)
+    return [
+        f"{check.spec.statement.strip()}{'' if check.spec.decides else ' (reported only)'}",
+        check.verdict,
+        effect_text(check),
+        "" if check.verdict == NOT_RUN else str(check.n_seeds),
+        f"{check.detectable:.2f}" if known else "",
+        seeds_text(check),
+        check.note,
+    ]
+
+
+def _lines(claims: list[ClaimResult]) -> list[list[str]]:
+    """Return the printed rows: each claim with its verdict, and below it its checks."""
+    lines: list[list[str]] = []
+    for claim in claims:
+        lines.append([claim.name, claim.spec.statement.strip(), claim.verdict, "", "", "", "", ""])
+        for check in claim.checks:
+            lines.append(["", *_check_line(check)])
+    return lines
+
+
+CAPTION = (
+    "Effects are positive in favour of the claim, pooled over comparisons, paired by seed and by test image. "
+    "Detectable: the effect that this evidence would have found with 80 % power. Seeds needed: to find the smallest "
+    "effect that matters."
+)
+
+
+def to_markdown(claims: list[ClaimResult]) -> str:
+    """Return a GitHub table of claims and checks."""
+    rows = [HEADERS, ["---"] * len(HEADERS), *_lines(claims)]
+    rows = [
+        [
+            f"**{cell}**" if row[0] and i < 3 and row is not HEADERS and set(cell) != {"-"} else cell
+            for i, cell in enumerate(row)
+        ]
+        for row in rows
+    ]
+    table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(["# Claims of the paper", "", CAPTION, "", *table, ""])
+
+
+def to_latex(claims: list[ClaimResult]) -> str:
+    """Return a floating table in booktabs style: one row per claim, with the numbers of the check that decides it."""
+    body = []
+    for claim in claims:
+        _, _, *numbers, _ = _check_line(claim.headline)
+        cells = [claim.name, claim.spec.statement.strip(), claim.verdict, *numbers]
+        body.append("  " + " & ".join(map(tex_escape, cells)) + r" \\")
+    widths = (r"p{0.23\textwidth}", r"p{0.14\textwidth}", r"p{0.17\textwidth}")
+    ragged = "".join(r">{\raggedright\arraybackslash}" + width for width in widths)
+    last = r">{\raggedleft\arraybackslash}p{0.112\textwidth}"
+    return "\n".join(
+        [
+            r"% needs \usepackage{array,booktabs}",
+            r"\begin{table}",
+            r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            rf"  \caption{{Claims of the paper. {tex_escape(CAPTION)}}}",
+            r"  \label{tab:claims}",
+            rf"  \begin{{tabular}}{{l{ragged}r{last}{last}}}",
+            r"  \toprule",
+            "  " + " & ".join(map(tex_escape, HEADERS[:-1])) + r" \\",
+            r"  \midrule",
+            *body,
+            r"  \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def write_claims(claims: list[ClaimResult], folder: Path) -> None:
+    """Write claims.{csv,md,tex}, claim_checks.csv and claim_comparisons.csv to `folder`."""
+    for name, frame_of in FRAMES.items():
+        frame = frame_of(claims).drop(columns=SOURCES)
+        text = frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
+        write_text(folder / f"{name}.csv", text)
+    write_text(folder / "claims.md", to_markdown(claims))
+    write_text(folder / "claims.tex", to_latex(claims))

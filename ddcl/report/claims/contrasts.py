@@ -1,0 +1,242 @@
+"""From a claim's check and a suite's plan to comparisons: which cells are set against which, over which seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ddcl.report.collect import expected_cells
+from ddcl.report.collected import Collected
+from ddcl.report.sources import SOURCES, joined, source_of
+from ddcl.report.tables.convergence import convergence_values
+from ddcl.schema.claims import MONITOR, CheckSpec, PairSpec
+from ddcl.schema.tables import RUN
+
+DEFAULTS = {"part": "full", "perturbation": "none", "metric": "top1"}
+EPOCHS = "epochs_to_95"
+NOT_REACHED = "not reached"
+
+
+class Address(NamedTuple):
+    """A cell without its seed."""
+
+    dataset: str
+    variant: str
+    augmentation: str
+    part: str
+    evaluation: str
+    eval_dataset: str
+    perturbation: str
+    metric: str
+
+
+class Measured(NamedTuple):
+    """What a cell holds: its value (NaN: none), how its run ended, and the number of test images.
+
+    histories: the sources of a value of training curves; any other comes from its record.
+    """
+
+    value: float
+    status: str
+    n: int
+    histories: tuple[str, ...] = ()
+
+
+MISSING = Measured(np.nan, "missing", 0)
+
+
+class Term(NamedTuple):
+    """A cell of a contrast, and the sign that it enters with."""
+
+    sign: int
+    address: Address
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A contrast of cells: treatment minus control, or a difference of such differences.
+
+    seeds: those in which every cell has a value. lost: what is wrong with the others, by seed.
+    marks: seeds that count, with a reservation. differs: in what the arms differ that the claim is not about.
+    sources: of all planned cells, measured or not (`ddcl.report.sources`).
+    """
+
+    terms: tuple[Term, ...]
+    seeds: tuple[int, ...]
+    lost: Mapping[int, str]
+    marks: Mapping[int, str]
+    differs: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @property
+    def treatment(self) -> Address:
+        """The cell that the claim says is better."""
+        return self.terms[0].address
+
+    @property
+    def control(self) -> Address:
+        """The cell that it is compared with."""
+        return self.terms[1].address
+
+
+@dataclass
+class Cells:
+    """Every planned cell of a suite by address and seed, and what is known of each run."""
+
+    measured: dict[Address, dict[int, Measured]] = field(default_factory=dict)
+    runs: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Collected, checks: list[CheckSpec]) -> Cells:
+        """Return the planned cells of the evaluations and metrics that the checks name, measured or not."""
+        cells = cls()
+        evaluations = {name for check in checks for name in (*check.evaluation, *check.instead)}
+        metrics = {"top1"} | {name for check in checks for name in _metrics(check)}
+        for run in found.suite["runs"]:
+            cells.runs.setdefault((run["dataset"], run["variant"], run["augmentation"]), run)
+            for target in run["targets"]:
+                if target["evaluation"] in evaluations:
+                    for part, perturbation, metric in expected_cells(target):
+                        if metric in metrics:
+                            place = (part, target["evaluation"], target["eval_dataset"], perturbation, metric)
+                            cells._add(run, place, MISSING)
+        cells._fill(found, evaluations, metrics)
+        if MONITOR in evaluations:
+            cells._add_convergence(found, checks)
+        return cells
+
+    def _add(self, run: Mapping[str, Any], place: tuple[str, ...], value: Measured) -> None:
+        address = Address(run["dataset"], run["variant"], run["augmentation"], *place)
+        self.measured.setdefault(address, {})[run["seed"]] = value
+
+    def _fill(self, found: Collected, evaluations: set[str], metrics: set[str]) -> None:
+        """Put the records' values in place of `MISSING`."""
+        records = found.records
+        records = records[records["evaluation"].isin(evaluations) & records["metric"].isin(metrics)]
+        columns = [records[name] for name in (*Address._fields, "seed", "value", "status", "n")]
+        for *names, seed, value, status, n in zip(*(column.tolist() for column in columns), strict=True):
+            planned = self.measured.get(Address(*names), {})
+            if seed in planned:
+                unmeasured = np.isnan(value) and status == "ok"
+                planned[seed] = Measured(float(value), "missing" if unmeasured else str(status), int(n))
+
+    def _add_convergence(self, found: Collected, checks: list[CheckSpec]) -> None:
+        """Add the metrics of training curves; epochs as shares of the training's, the last where it never got there."""
+        pairs = [pair for check in checks if MONITOR in check.evaluation for pair in check.pairs]
+        reference = {pair.treatment["variant"]: pair.control["variant"] for pair in pairs}
+        values = convergence_values(found.records, found.histories, found.suite, reference)
+        for row in values.to_dict("records"):
+            run = self.runs[row["dataset"], row["variant"], row["augmentation"]]
+            value = float(row["value"])
+            if row["metric"] == EPOCHS:
+                value = 1.0 if row["status"] == NOT_REACHED else value / run["epochs"]
+            place = ("full", MONITOR, row["eval_dataset"], "none", row["metric"])
+            self._add({name: row[name] for name in RUN}, place, Measured(value, row["status"], 0, row[SOURCES]))
+
+
+def _metrics(check: CheckSpec) -> Iterator[str]:
+    """Yield the metrics that a check names."""
+    for keys in check.over:
+        yield from keys.get("metric", [])
+    for cell in (cell for pair in check.pairs for cell in (pair.treatment, pair.control)):
+        if "metric" in cell:
+            yield cell["metric"]
+
+
+def comparisons(check: CheckSpec, cells: Cells) -> list[Comparison]:
+    """Return every comparison of the check that the suite plans cells for, with the claim's protocol or one instead."""
+    datasets = dict.fromkeys(dataset for dataset, _, _ in cells.runs)
+    tested = dict.fromkeys((address.dataset, address.eval_dataset) for address in cells.measured)
+    places = [place for place in tested if (place[0] == place[1]) == (check.tested_on == "own")]
+    found: dict[tuple[Term, ...], Comparison] = {}
+    for dataset, pair, keys in product(datasets, check.pairs, _products(check)):
+        for place in (each for each in places if each[0] == dataset):
+            terms = _planned_terms(check, pair, keys, place, cells)
+            if terms:
+                found.setdefault(terms, _comparison(check, terms, cells))
+    return list(found.values())
+
+
+def _products(check: CheckSpec) -> Iterator[dict[str, str]]:
+    """Yield the cells' keys that the check compares over."""
+    for given in check.over:
+        for names in product(*given.values()):
+            yield DEFAULTS | dict(zip(given, names, strict=True))
+
+
+def _planned_terms(
+    check: CheckSpec, pair: PairSpec, keys: dict[str, str], place: tuple[str, str], cells: Cells
+) -> tuple[Term, ...] | None:
+    """Return the terms under the first protocol that the suite plans all of them for; None if there is none."""
+    arms: list[tuple[int, dict[str, str]]] = [(1, keys | pair.treatment), (-1, keys | pair.control)]
+    for (sign, arm), minus in zip(list(arms), (pair.treatment_minus, pair.control_minus), strict=True):
+        if minus:
+            arms.append((-sign, arm | minus))
+    for evaluation in (*check.evaluation, *check.instead):
+        names = {"dataset": place[0], "evaluation": evaluation, "eval_dataset": place[1]}
+        terms = tuple(Term(sign, Address(**arm, **names)) for sign, arm in arms)
+        if all(term.address in cells.measured for term in terms):
+            return terms
+    return None
+
+
+def _comparison(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Comparison:
+    own = [cells.measured[term.address] for term in terms]
+    planned = sorted(set().union(*own))
+    lost, marks = dict[int, str](), dict[int, str]()
+    for seed in planned:
+        values = [(_arm(term.address), of.get(seed)) for term, of in zip(terms, own, strict=True)]
+        bad = [f"{arm} {value.status}" for arm, value in values if value and np.isnan(value.value)]
+        absent = [f"no run of {arm} in the suite" for arm, value in values if value is None]
+        odd = [f"{arm} {value.status}" for arm, value in values if value and value.status != "ok"]
+        if bad or absent:
+            lost[seed] = ", ".join(dict.fromkeys(bad + absent))
+        elif odd:
+            marks[seed] = ", ".join(dict.fromkeys(odd))
+    seeds = tuple(seed for seed in planned if seed not in lost)
+    sources = joined(
+        value.histories or (source_of(term.address._asdict() | {"seed": seed}),)
+        for term, of in zip(terms, own, strict=True)
+        for seed, value in of.items()
+    )
+    return Comparison(terms, seeds, lost, marks, tuple(_differences(check, terms, cells)), sources)
+
+
+def _arm(address: Address) -> str:
+    return f"{address.variant}/{address.augmentation}"
+
+
+def _differences(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Iterator[str]:
+    """Yield in what the runs of the terms differ that the claim is not about, and whether the protocol is another."""
+    runs = [cells.runs[term.address[:3]] for term in terms]
+    for name in check.conditions:
+        values = list(dict.fromkeys(str(run.get(name)) for run in runs))
+        if len(values) > 1:
+            yield f"{name.replace('_', ' ')} {' and '.join(values)}"
+    evaluation = terms[0].address.evaluation
+    if evaluation not in check.evaluation:
+        yield f"evaluated by {evaluation}, not by {' or '.join(check.evaluation)}"
+
+
+def missing_arms(check: CheckSpec, cells: Cells) -> str:
+    """Return why a suite has no comparison of a check: ``not in the suite: variants ddcl_preg``."""
+    variants = dict.fromkeys(cell["variant"] for pair in check.pairs for cell in (pair.treatment, pair.control))
+    trained = {variant for _, variant, _ in cells.runs}
+    absent = [name for name in variants if name not in trained]
+    whole = [pair for pair in check.pairs if {pair.treatment["variant"], pair.control["variant"]} <= trained]
+    if not whole:
+        return f"not in the suite: variants {', '.join(absent)}"
+    evaluated = {(address.evaluation, address.eval_dataset == address.dataset) for address in cells.measured}
+    own = check.tested_on == "own"
+    if check.kind == "cells" and not any((name, own) in evaluated for name in check.evaluation):
+        if not own and not any(name == own for _, name in evaluated):
+            return "not in the suite: evaluations on other data sets"
+        return f"not in the suite: evaluation {' or '.join(check.evaluation)}{'' if own else ' on other data sets'}"
+    parts = dict.fromkeys(cell["part"] for pair in whole for cell in pair.model_dump().values() if "part" in cell)
+    measured = {address.part for address in cells.measured}
+    lacking = [part for part in parts if part not in measured]
+    return f"not in the suite: parts {', '.join(lacking)}" if lacking else "not in the suite: such cells of both arms"

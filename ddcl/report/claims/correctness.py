@@ -1,0 +1,140 @@
+"""Which test images a run classified correctly, read from the predictions beside its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddcl.base.errors import UserError
+from ddcl.evaluate.store import evaluation_folder
+from ddcl.report.claims.contrasts import Address, Comparison, Measured
+from ddcl.report.claims.inference import Array
+from ddcl.report.collect import run_folder
+from ddcl.schema.tables import RUN
+
+ROOM = 400_000_000  # bytes of correctness that are kept: ten thousand records with one draw need a tenth
+TOLERANCE = 1e-6  # between a record's value and the mean of the predictions beside it
+Place = tuple[str, str, str, int, str, str]  # a run, evaluation data set and evaluation
+
+
+class Shares(NamedTuple):
+    """Of each test image, in how many of `total` draws it was classified correctly; packed bits where that is one."""
+
+    counts: NDArray[np.generic]
+    total: int
+    n: int
+
+    @classmethod
+    def of(cls, correct: NDArray[np.bool_]) -> Shares:
+        """Return the shares of `correct` [column sets, draws, N]."""
+        total, n = correct.shape[0] * correct.shape[1], correct.shape[2]
+        if total == 1:
+            return cls(np.packbits(correct.reshape(n)), total, n)
+        return cls(correct.sum(axis=(0, 1), dtype=np.uint8 if total < 256 else np.uint32), total, n)
+
+    def unpacked(self) -> NDArray[np.float32]:
+        """Return the shares [N], in [0, 1]."""
+        counts = np.unpackbits(self.counts, count=self.n) if self.total == 1 else self.counts  # type: ignore[arg-type]
+        return counts.astype(np.float32) / np.float32(self.total)
+
+
+class Correctness:
+    """Reads per-image correctness below a results folder: each file once, while there is room to keep what it gives."""
+
+    def __init__(self, results: Path, comparisons: Iterable[Comparison]) -> None:
+        self.results = results
+        self._wanted: dict[Place, set[str]] = {}
+        self._kept: dict[Place, dict[str, Shares]] = {}
+        self._bytes = 0
+        for comparison in comparisons:
+            for address in (term.address for term in comparison.terms):
+                for seed in comparison.seeds:
+                    self._wanted.setdefault(_place(address, seed), set()).add(_name(address))
+
+    def _path(self, place: Place) -> Path:
+        run = dict(zip(RUN, place[:4], strict=True))
+        return evaluation_folder(run_folder(self.results, run), place[4]) / f"{place[5]}_predictions.npz"
+
+    def _read(self, place: Place, names: Iterable[str]) -> dict[str, Shares]:
+        """Return the shares of those names that the file has; none without a file of classes."""
+        path = self._path(place)
+        if not path.exists():
+            return {}
+        try:
+            with np.load(path) as archive:
+                there = [name for name in names if name in archive]  # other evaluations store other things
+                labels = archive["labels"] if there else None
+                return {name: Shares.of(archive[name] == labels) for name in there}
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path}: cannot be read as predictions ({error})") from None
+
+    def _shares(self, place: Place, name: str) -> Shares | None:
+        if place in self._kept:
+            return self._kept[place].get(name)
+        if self._bytes >= ROOM:
+            return self._read(place, [name]).get(name)
+        self._kept[place] = self._read(place, self._wanted[place])
+        self._bytes += sum(shares.counts.nbytes for shares in self._kept[place].values())
+        return self._kept[place].get(name)
+
+    def of(self, address: Address, seed: int, measured: Measured) -> NDArray[np.float32] | None:
+        """Return the share of draws (or column sets) in which each test image is classified correctly, [N] in [0, 1].
+
+        None where no predictions were stored. `UserError` where they do not give the record's value.
+        """
+        place, name = _place(address, seed), _name(address)
+        shares = self._shares(place, name)
+        if shares is None:
+            return None
+        correct = shares.unpacked()
+        value = float(correct.mean(dtype=np.float64))
+        if abs(value - measured.value) > TOLERANCE:
+            found = f"{name} gives {value:.6f}, its record {measured.value:.6f}"
+            raise UserError(f"{self._path(place)}: {found}; `ddcl collect` again")
+        return correct
+
+
+def _place(address: Address, seed: int) -> Place:
+    return address.dataset, address.variant, address.augmentation, seed, address.eval_dataset, address.evaluation
+
+
+def _name(address: Address) -> str:
+    return f"{address.metric}/{address.part}/{address.perturbation}"
+
+
+def differences(
+    comparison: Comparison, cells: dict[Address, dict[int, Measured]], correctness: Correctness
+) -> tuple[Array, str]:
+    """Return the contrast of each seed and test image, [S, N], and why there are no images if N is 1."""
+    values = [[cells[term.address][seed] for seed in comparison.seeds] for term in comparison.terms]
+    signs = np.array([term.sign for term in comparison.terms], dtype=float)
+    per_seed = signs @ np.array([[each.value for each in own] for own in values])
+    found = np.zeros((len(comparison.seeds), max((each.n for own in values for each in own), default=0)), np.float32)
+    if not found.shape[1]:
+        return per_seed[:, None], ""
+    for term, own in zip(comparison.terms, values, strict=True):
+        for row, (seed, measured) in enumerate(zip(comparison.seeds, own, strict=True)):
+            correct = correctness.of(term.address, seed, measured) if measured.n == found.shape[1] else None
+            if correct is None:
+                return per_seed[:, None], "no predictions: seeds only"
+            found[row] += term.sign * correct
+    return found, ""
+
+
+def single_pair(
+    comparison: Comparison, cells: dict[Address, dict[int, Measured]], correctness: Correctness
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Return both arms' correctness [N] where each is one seed's single prediction per image, for McNemar's test."""
+    if len(comparison.terms) != 2 or len(comparison.seeds) != 1:
+        return None
+    seed, arms = comparison.seeds[0], []
+    for term in comparison.terms:
+        correct = correctness.of(term.address, seed, cells[term.address][seed])
+        if correct is None or not np.isin(correct, (0, 1)).all():
+            return None
+        arms.append(correct == 1)
+    return arms[0], arms[1]

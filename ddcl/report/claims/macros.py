@@ -1,0 +1,107 @@
+"""LaTeX commands for a paper: one per headline number, with its n and interval."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ddcl.base.errors import UserError
+from ddcl.report.claims.inference import seed_estimate
+from ddcl.report.claims.judge import ClaimResult
+from ddcl.report.collected import Collected
+from ddcl.report.sources import source_of
+from ddcl.report.tables.latex import tex_escape
+from ddcl.schema.claims import StatisticsSpec
+from ddcl.schema.registry import TOP1
+
+DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+PROTOCOLS = ("linear", "knn", "online")
+HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex}, then for example
+%%   DDCL reaches \%(example)s{} after BAug.
+%% Names: data set (where the suite has several), variant, augmentation, evaluation; digits are spelled, underscores
+%% left out. Accuracies are top-1 in percent of the whole features on clean test images, last epoch. Their interval is
+%% over seeds (t), for the same test images; with one seed over test images (Wilson), for the same seed. Claims: effects
+%% are positive in favour of the claim, and their intervals those of claim_checks.csv. After each number: the cells of
+%% the records, or the row of the table, that it comes from, below the results folder; `ddcl trace` follows the row.
+"""
+
+
+def command_name(*words: str) -> str:
+    """Return a name of letters only: ``ddcl_f50``, ``baug`` → ``DdclFFiveZeroBaug``."""
+    pieces = [piece for word in words for piece in re.split(r"[^a-zA-Z0-9]+", word) if piece]
+    return "".join(
+        "".join(DIGITS[int(letter)] if letter.isdigit() else letter for letter in piece[0].upper() + piece[1:])
+        for piece in pieces
+    )
+
+
+def macros(found: Collected, claims: list[ClaimResult]) -> str:
+    """Return the file; `UserError` where two numbers would have one name."""
+    rules = StatisticsSpec.model_validate(found.suite["statistics"])
+    commands: dict[str, tuple[str, str]] = {}
+    for name, text, source in (*accuracies(found, rules), *_effects(claims, rules)):
+        if name in commands:
+            texts = f"{commands[name][0]} and {text}"
+            raise UserError(f"macros.tex: two numbers would be \\{name}: {texts}; rename a variant")
+        commands[name] = text, source
+    head = HEAD % {"suite": found.suite["suite"], "example": next(iter(commands), "DdclBaugLinear")}
+    lines = [rf"\newcommand{{\{name}}}{{{text}}} % {source}" for name, (text, source) in commands.items()]
+    return head + "".join(f"{line}\n" for line in lines)
+
+
+def accuracies(found: Collected, rules: StatisticsSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield name, text and sources of the clean accuracy of each variant, augmentation and linear or kNN evaluation."""
+    protocols = found.suite["protocols"]
+    records = found.records
+    evaluations = [name for name in found.suite["evaluations"] if protocols[name] in PROTOCOLS]
+    records = records[records["evaluation"].isin(evaluations) & (records["eval_dataset"] == records["dataset"])]
+    records = records[(records["part"] == "full") & (records["perturbation"] == "none") & (records["metric"] == TOP1)]
+    several = records["dataset"].nunique() > 1
+    for key, rows in records.groupby(["dataset", "variant", "augmentation", "evaluation"], sort=False):
+        name, seeds = command_name(*map(str, key[0 if several else 1 :])), ",".join(map(str, rows["seed"]))
+        cell = rows.iloc[0].to_dict() | {"seed": f"{{{seeds}}}" if len(rows) > 1 else seeds}
+        yield name, accuracy_text(rows, rules), source_of(cell)
+
+
+def accuracy_text(rows: pd.DataFrame, rules: StatisticsSpec) -> str:
+    r"""Return ``96.6 (95\,\% CI 95.9 to 97.3, $n=5$)`` of one row per seed; seeds without a value are said."""
+    values = rows["value"].dropna().to_numpy(dtype=float)
+    n = f"$n={len(values)}$" if len(values) == len(rows) else f"$n={len(values)}$ of {len(rows)}"
+    if not len(values):
+        return f"-- ({n})"
+    if len(values) == 1:
+        images = int(rows["n"].max())
+        low, high = stats.binomtest(round(values[0] * images), images).proportion_ci(rules.confidence, method="wilson")
+        n += f", {images} images"
+    else:
+        estimate = seed_estimate(values, rules.confidence)
+        low, high = estimate.low, estimate.high
+    return _text(f"{100 * values.mean():.1f}", (100 * low, 100 * high), ".1f", n, rules)
+
+
+def _text(number: str, interval: tuple[float, float], form: str, n: str, rules: StatisticsSpec) -> str:
+    if np.isnan(interval[0]):
+        return f"{number} ({n})"
+    low, high = (f"${value:{form}}$" if "+" in form else f"{value:{form}}" for value in interval)
+    return rf"{number} ({100 * rules.confidence:.0f}\,\% CI {low} to {high}, {n})"
+
+
+def _effects(claims: list[ClaimResult], rules: StatisticsSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield name, text and row of each claim's verdict, and of each check's effect."""
+    check_rows = count(1)
+    for claim_row, claim in enumerate(claims, 1):
+        yield command_name("claim", claim.name, "verdict"), claim.verdict, f"tables/claims.csv, row {claim_row}"
+        for check in claim.checks:
+            estimate: Any = check.estimate
+            row = next(check_rows)
+            if not np.isnan(estimate.effect):
+                number = f"${estimate.effect:+.2f}$ {tex_escape(check.spec.unit)}"
+                n = f"$n={check.n_seeds}$"
+                text = _text(number, (estimate.low, estimate.high), "+.2f", n, rules)
+                yield command_name("claim", claim.name, check.spec.name), text, f"tables/claim_checks.csv, row {row}"

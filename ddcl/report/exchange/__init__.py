@@ -1,0 +1,1 @@
+"""Results between sites: archives out and in, and numbers traced back to files."""

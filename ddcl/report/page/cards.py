@@ -1,0 +1,224 @@
+"""Run cards: what is known of the runs of an arm (they differ in their seed only), side by side, one column per seed.
+
+A number of a table leads to the row of a card that holds the values of its seeds; `Cards.anchors` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from markupsafe import Markup
+
+from ddcl.base.errors import UserError
+from ddcl.report.collect import ABSENT, run_folder
+from ddcl.report.collected import Collected
+from ddcl.report.page.commands import commands
+from ddcl.report.page.curves import curves
+from ddcl.report.page.deviations import Setting, settings
+from ddcl.report.sources import SOURCES
+from ddcl.report.tables.printing import METRIC_LABELS, NOTHING
+from ddcl.schema.recipes import Recipe, load_recipe, run_name
+from ddcl.schema.registry import TOP1
+from ddcl.schema.tables import RUN
+
+ARM = RUN[:3]
+ROW = ["evaluation", "eval_dataset", "metric", "part", "perturbation"]  # what a row of a card is about
+
+
+class Fact(NamedTuple):
+    """One fact of the runs of an arm: a text for each seed, or one text where all are alike."""
+
+    name: str
+    texts: list[str]
+    code: bool = False  # printed as code
+
+
+class Values(NamedTuple):
+    """The values of one cell over the seeds of an arm."""
+
+    anchor: str
+    labels: tuple[str, ...]
+    texts: list[str]
+
+
+@dataclass
+class Card:
+    """What the page says of an arm."""
+
+    name: str  # dataset/variant/augmentation
+    title: str
+    runs: list[dict[str, Any]]  # of the plan
+    statuses: list[str]
+    facts: list[Fact]
+    recipe: list[Setting]
+    curve: Markup
+    curve_anchor: str
+    values: list[Values]
+    commands: str
+
+    @property
+    def anchor(self) -> str:
+        """The id of the card."""
+        return f"card-{self.name.replace('/', '-')}"
+
+    @property
+    def anchors(self) -> list[str]:
+        """The id of each run's column."""
+        return [anchor_of(run) for run in self.runs]
+
+    @property
+    def problems(self) -> list[str]:
+        """How each run ended that did not end well."""
+        ended = zip(self.runs, self.statuses, strict=True)
+        return [f"Seed {run['seed']}: {status}." for run, status in ended if status != "ok"]
+
+    @property
+    def differences(self) -> list[Setting]:
+        """The numbers of the recipe in which it departs from the paper's."""
+        return [setting for setting in self.recipe if setting.differs]
+
+
+@dataclass
+class Cards:
+    """All cards, and where on the page each source of a number is (`ddcl.report.sources`)."""
+
+    cards: list[Card] = field(default_factory=list)
+    anchors: dict[str, str] = field(default_factory=dict)
+    n_rows: int = 0
+
+    def new_row(self, sources: Iterable[str]) -> str:
+        """Return the anchor of one more row, and remember that these sources are there."""
+        self.n_rows += 1
+        self.anchors |= dict.fromkeys(sources, f"r{self.n_rows}")
+        return f"r{self.n_rows}"
+
+
+def anchor_of(run: Mapping[str, Any]) -> str:
+    """Return the id of a run's column in its card."""
+    return "run-" + run_name(run).replace("/", "-")
+
+
+def build_cards(found: Collected, cells: pd.DataFrame) -> Cards:
+    """Return the cards of a suite's arms, in its order. cells: every expected cell (`tables.expected_cells`)."""
+    arms: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for run in found.suite["runs"]:
+        arms.setdefault(tuple(run[key] for key in ARM), []).append(run)
+    summaries = {run_name(summary): summary for summary in found.runs}
+    by_arm = dict(iter(cells.groupby(ARM, sort=False)))
+    by_run = {} if found.histories.empty else dict(iter(found.histories.sort_values("epoch").groupby(RUN, sort=False)))
+    all_cards = Cards()
+    for arm, runs in arms.items():
+        own = [summaries.get(run_name(run), {"status": "missing", "message": "not collected"}) for run in runs]
+        histories = {run["seed"]: by_run.get((*arm, run["seed"]), pd.DataFrame()) for run in runs}
+        curve_anchor = f"h{len(all_cards.cards)}"
+        all_cards.anchors |= {f"runs/{run_name(run)}/history.csv": curve_anchor for run in runs}
+        labels = [found.suite["labels"][key].get(name, name) for key, name in zip(ARM, arm, strict=True)]
+        card = Card(
+            name="/".join(arm),
+            title=", ".join([labels[1], labels[2], labels[0]]),
+            runs=runs,
+            statuses=[summary["status"] for summary in own],
+            facts=_facts(own, list(histories.values())),
+            recipe=_recipe(found.results, runs[0]),
+            curve=curves(histories),
+            curve_anchor=curve_anchor,
+            values=_values(by_arm.get(arm, cells[:0]), runs, found.suite["labels"], all_cards),
+            commands=commands(found.suite, runs, own),
+        )
+        all_cards.cards.append(card)
+    return all_cards
+
+
+def _facts(summaries: list[dict[str, Any]], histories: list[pd.DataFrame]) -> list[Fact]:
+    """Return status, health, environment and digests of the runs of an arm."""
+
+    def column(read: Callable[[dict[str, Any]], str]) -> list[str]:
+        return [NOTHING if summary["status"] in ABSENT else read(summary) for summary in summaries]
+
+    def versions(summary: dict[str, Any]) -> str:
+        return " · ".join(f"{name} {number}" for name, number in summary["versions"].items() if number)
+
+    facts = [
+        Fact("status", [": ".join(filter(None, (item["status"], item["message"]))) for item in summaries]),
+        Fact("epochs", column(lambda item: str(item["epochs"]))),
+        *_ends(histories),
+        Fact("training (s)", column(lambda item: f"{item['seconds']:.1f}")),
+        Fact("parameters", column(lambda item: f"{item['n_parameters']:,}")),
+        Fact("precision", column(lambda item: item["precision"])),
+        Fact("device", column(lambda item: item["device"])),
+        Fact("host", column(lambda item: item["host"])),
+        Fact("Slurm job", column(lambda item: item.get("slurm_job_id") or NOTHING)),
+        Fact("versions", column(versions)),
+        Fact("commit", column(commit_text)),
+        Fact("digest of recipe", column(lambda item: item["recipe_digest"]), code=True),
+        Fact("digest of code", column(lambda item: item["code_digest"]), code=True),
+        Fact("digest of checkpoint", column(lambda item: item["checkpoint_digest"]), code=True),
+    ]
+    return [fact._replace(texts=fact.texts[:1]) if len(set(fact.texts)) == 1 else fact for fact in facts]
+
+
+def commit_text(summary: dict[str, Any]) -> str:
+    """Return the commit that a run was made with, and whether the tree was clean."""
+    commit = summary["git_commit"] or "not in a git checkout"
+    return f"{commit}, with uncommitted changes" if summary["git_dirty"] else str(commit)
+
+
+def _ends(histories: list[pd.DataFrame]) -> list[Fact]:
+    """Return the last value of each column of the histories: loss and its terms, kNN, and health."""
+    names = dict.fromkeys(str(name) for history in histories for name in history.columns)
+    lasts = [history.ffill().iloc[-1] if len(history) else pd.Series(dtype=float) for history in histories]
+    found = []
+    for name in names:
+        if name in (*RUN, "epoch", "seconds"):
+            continue
+        values = [last.get(name, float("nan")) for last in lasts]
+        if not all(map(pd.isna, values)):
+            texts = [NOTHING if pd.isna(value) else f"{float(value):.4g}" for value in values]
+            found.append(Fact(f"last {name}", texts))
+    return found
+
+
+def _recipe(results: Path, run: dict[str, Any]) -> list[Setting]:
+    """Return the recipe of a run beside the paper's, if config.json is there and is the recipe of the plan."""
+    try:
+        recipe: Recipe = load_recipe(run_folder(results, run) / "config.json")
+    except UserError:
+        return []
+    return settings(recipe) if recipe.digest == run["recipe_digest"] else []
+
+
+def _values(
+    cells: pd.DataFrame, runs: list[dict[str, Any]], labels: dict[str, dict[str, str]], cards: Cards
+) -> list[Values]:
+    """Return a row for each cell of an arm, of which `cards` takes note."""
+    found = []
+    for key, group in cells.groupby(ROW, sort=False):
+        anchor = cards.new_row(source for sources in group[SOURCES] for source in sources)
+        named = dict(zip(ROW, map(str, key), strict=True))
+        by_seed = dict(zip(group["seed"], group.itertuples(index=False), strict=True))
+        texts = [value_text(named["metric"], by_seed.get(run["seed"])) for run in runs]
+        found.append(Values(anchor, _row_labels(named, runs[0], labels), texts))
+    return found
+
+
+def _row_labels(named: dict[str, str], run: dict[str, Any], labels: dict[str, dict[str, str]]) -> tuple[str, ...]:
+    """Return evaluation (with metric, and data set if another), part, and test images."""
+    evaluation = labels["evaluation"].get(named["evaluation"], named["evaluation"])
+    texts = [evaluation, METRIC_LABELS.get(named["metric"], named["metric"])]
+    if named["eval_dataset"] != run["dataset"]:
+        texts.append(f"on {labels['eval_dataset'].get(named['eval_dataset'], named['eval_dataset'])}")
+    return ", ".join(texts), named["part"], labels["perturbation"].get(named["perturbation"], named["perturbation"])
+
+
+def value_text(metric: str, cell: Any) -> str:
+    """Return the value of a cell: accuracies in percent, others as they stand; its status if that is not ok."""
+    if cell is None:
+        return NOTHING
+    number = f"{100 * cell.value:.2f}" if metric.startswith(TOP1) else f"{cell.value:.4g}"
+    if pd.isna(cell.value):
+        number = ""
+    return number if cell.status == "ok" else f"{number} {cell.status}".strip()

@@ -1,0 +1,120 @@
+"""The report: one self-contained HTML page that works offline, without JavaScript, and on paper."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ddcl.base.files import write_text
+from ddcl.report.collected import Collected
+from ddcl.report.illustrations import described
+from ddcl.report.page.cards import anchor_of, build_cards
+from ddcl.report.page.citation import bibtex
+from ddcl.report.page.claim_lines import LOOKS, Claim, read_claims
+from ddcl.report.page.facts import attention, facts, run_status
+from ddcl.report.tables.build import build_table
+from ddcl.report.tables.cells import expected_cells
+from ddcl.report.tables.html import template, to_html, with_code
+from ddcl.report.tables.printing import Printed, layout
+from ddcl.report.tables.published import read_published
+from ddcl.schema.figures import Words
+from ddcl.schema.tables import TableSpec
+
+TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
+FIGURE_FORMATS = {"PDF": "pdf", "PNG": "png"}
+PUBLISHED = "config/published.csv:"  # the sources that are lines of it
+
+
+def write_page(found: Collected, out: Path) -> None:
+    """Write the page of what was collected to `out`, with the figures that were drawn below `found.results`."""
+    suite = found.suite
+    specs = {name: found.spec(name) for name in suite["tables"]}
+    cells = expected_cells(found.records, suite)
+    printed = {
+        name: layout(build_table(found.records, found.histories, suite, spec, cells), spec, suite)
+        for name, spec in specs.items()
+    }
+    cards = build_cards(found, cells)
+    published = _published(printed)
+    anchors = cards.anchors | {f"{PUBLISHED}{row['line']}": f"p{row['line']}" for row in published}
+    claims = read_claims(found.results / "tables", suite, anchors | {card.name: card.anchor for card in cards.cards})
+    page = template("page.html.j2").render(
+        suite=suite,
+        labels=suite["labels"],
+        claims=claims,
+        tally=_tally(claims),
+        facts=facts(found),
+        attention=attention(found),
+        tables=[_table(name, specs[name], printed[name], anchors) for name in specs],
+        emphasis=any(cell.emphasis for table in printed.values() for _, cells in table.rows for cell in cells),
+        figures=[_figure(name, words, found.results / "figures") for name, words in described(suite).items()],
+        runs=[(run, anchor_of(run), run_status(run)) for run in found.runs],
+        cards=cards.cards,
+        published=published,
+        downloads=_downloads(found, specs),
+        bibtex=bibtex(),
+    )
+    write_text(out, page)
+
+
+def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]) -> dict[str, Any]:
+    """Return what the template needs of a table."""
+    return {
+        "name": name,
+        "title": spec.title,
+        "caption": with_code(spec.caption),
+        "html": Markup(to_html(printed, anchors)),
+        "links": _links("tables", name, TABLE_FORMATS),
+    }
+
+
+def _figure(name: str, words: Words, folder: Path) -> dict[str, Any]:
+    """Return what the template needs of a figure: its PNG as a data URI (none: not drawn), caption and alternative."""
+    path = folder / f"{name}.png"
+    png = base64.b64encode(path.read_bytes()).decode() if path.exists() else ""
+    return {
+        "name": name,
+        "caption": with_code(words.caption),
+        "alt": words.alt,
+        "uri": f"data:image/png;base64,{png}" if png else None,
+        "links": _links("figures", name, FIGURE_FORMATS),
+    }
+
+
+def _links(folder: str, name: str, formats: dict[str, str]) -> list[tuple[str, str]]:
+    return [(label, f"../{folder}/{name}.{end}") for label, end in formats.items()]
+
+
+def _published(printed: dict[str, Printed]) -> list[dict[str, Any]]:
+    """Return the rows of config/published.csv that numbers of the tables come from."""
+    cells = (cell for table in printed.values() for _, row in table.rows for cell in row)
+    used = {source.removeprefix(PUBLISHED) for cell in cells for source in cell.sources if source.startswith(PUBLISHED)}
+    if not used:
+        return []
+    frame = read_published()
+    rows = frame[frame["line"].astype(str).isin(used)].to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _tally(claims: list[Claim]) -> str:
+    """Return how many claims have which verdict: ``1 supported, 7 inconclusive``."""
+    counts = Counter(claim.verdict.word for claim in claims)
+    return ", ".join(f"{counts[word]} {word}" for word in dict.fromkeys((*LOOKS, *counts)) if counts[word])
+
+
+def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return named groups of links to the files beside the page; those of the claims where they were made."""
+    listed = [(spec.title, _links("tables", name, TABLE_FORMATS)) for name, spec in specs.items()]
+    for title, names in {
+        "Claims": ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv"),
+        "Numbers as LaTeX commands": ("macros.tex",),
+    }.items():
+        there = [(name, f"../tables/{name}") for name in names if (found.results / "tables" / name).exists()]
+        listed += [(title, there)] if there else []
+    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in described(found.suite)]
+    files = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
+    return [*listed, ("Everything that the page is made of", [(name, f"../{name}") for name in files])]

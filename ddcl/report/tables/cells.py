@@ -1,0 +1,135 @@
+"""The cells that a suite expects, those that a table selects, and what is derived from them, one row per seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ddcl.report.collect import expected_cells as planned_cells
+from ddcl.report.collect import selection
+from ddcl.report.sources import SOURCES, joined, source_of
+from ddcl.report.tables.statistics import paired_status
+from ddcl.schema.tables import CLEAN, KEYS, RUN, TableSpec
+
+CELL = [*RUN, "part", "evaluation", "eval_dataset", "perturbation", "metric"]  # keys that name a cell
+
+
+def expected_cells(records: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
+    """Return the row of every cell that the suite expects; `missing` where `records` has no row or no value.
+
+    The plan, not what happens to be in `records`, says how many seeds a mean should have. `seen`: whether the
+    augmentation of pretraining has the operations of the perturbation (`ddcl.plan.suite.Suite.seen`).
+    """
+    rows = []
+    for run in suite["runs"]:
+        seen = suite.get("seen", {}).get(run["augmentation"], {})
+        for target in run["targets"]:
+            rule = suite["selections"][target["evaluation"]]
+            own = (*(run[key] for key in RUN), target["evaluation"], target["eval_dataset"])
+            rows += [
+                (*own, part, perturbation, metric, selection(metric, rule), seen.get(perturbation, ""))
+                for part, perturbation, metric in planned_cells(target)
+            ]
+    names = [*RUN, "evaluation", "eval_dataset", "part", "perturbation", "metric", "selection", "seen"]
+    cells = pd.DataFrame(rows, columns=names)
+    cells[SOURCES] = [(source_of(dict(zip(names, row, strict=True))),) for row in rows]
+    columns = [*CELL, "value", "sd_draws", "n", "n_draws", "status"]
+    found = cells.merge(records[columns], on=CELL, how="left", validate="one_to_one")
+    unmeasured = found["value"].isna() & (found["status"].isna() | (found["status"] == "ok"))
+    counts = {name: found[name].fillna(0).astype(int) for name in ("n", "n_draws")}
+    return found.assign(**counts, status=found["status"].mask(unmeasured, "missing"))
+
+
+def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
+    """Return one row per selected cell, metric and seed, with the derived metrics added."""
+    chosen = cells[cells["metric"].isin(spec.select.metric)]
+    if spec.select.tested_on != "all":
+        chosen = chosen[(chosen["dataset"] == chosen["eval_dataset"]) == (spec.select.tested_on == "own")]
+    if spec.select.perturbation is None:
+        chosen = chosen[~chosen["perturbation"].str.contains(".", regex=False)]
+    for key in KEYS:
+        names = getattr(spec.select, key, None)
+        if names is not None:
+            wanted = chosen[key].isin(names)
+            chosen = chosen[wanted | families(chosen).isin(names)] if key == "perturbation" else chosen[wanted]
+    for key in spec.mean_over:
+        chosen = mean_over(chosen, key)
+    added = [relative_drop(chosen, cells)] if "relative_drop" in spec.derive else []
+    if "change" in spec.derive and spec.reference_augmentation is not None:
+        added.append(change(chosen, cells, spec.reference_augmentation))
+    if "full_minus" in spec.derive:
+        added.append(full_minus(chosen, cells))
+    return pd.concat([chosen, *added], ignore_index=True)
+
+
+def families(cells: pd.DataFrame) -> pd.Series:
+    """Return the family of each cell's perturbation, or the perturbation itself where it belongs to none."""
+    return cells["perturbation"].map({name: name.split(".")[0] for name in cells["perturbation"].unique()})
+
+
+def mean_over(cells: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the mean of each run's cells over perturbations, which become one.
+
+    key: `perturbation`: over the members of a family, named by the family. `seen`: over the perturbations that
+    pretraining has seen and over those that it has not, named so; clean images stay apart.
+    A mean that lacks a cell has no value.
+    """
+    names = cells["seen"].mask(cells["perturbation"] == CLEAN, CLEAN) if key == "seen" else families(cells)
+    groups = cells.assign(perturbation=names).groupby([*RUN, *KEYS[3:], "seen", "selection", "metric"], sort=False)
+    found = groups.agg(
+        value=("value", "sum"),
+        measured=("value", "count"),
+        expected=("value", "size"),
+        n=("n", "max"),
+        n_draws=("n_draws", "max"),
+        sd_draws=("sd_draws", "mean"),
+    ).reset_index()
+    found["value"] = (found["value"] / found["expected"]).where(found["measured"] == found["expected"])
+    sources: list[list[tuple[str, ...]]] = [[] for _ in range(len(found))]
+    statuses = ["ok"] * len(found)
+    for place, status, source in zip(groups.ngroup().tolist(), cells["status"].tolist(), cells[SOURCES], strict=True):
+        sources[place].append(source)
+        statuses[place] = status if statuses[place] == "ok" else statuses[place]
+    found["status"] = statuses
+    found[SOURCES] = [joined(own) for own in sources]
+    return found.drop(columns=["measured", "expected"])
+
+
+def _against(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return `chosen` with the columns of `reference` rows that have the same `keys`, suffix ``_reference``.
+
+    The status is that of the reference where that is worse. What the suite has no reference for is left out: it is not
+    missing.
+    """
+    columns = [*keys, "value", "status", SOURCES]
+    paired = chosen.merge(reference[columns], on=keys, suffixes=("", "_reference"))
+    statuses = zip(paired["status"].tolist(), paired["status_reference"].tolist(), strict=True)
+    sources = zip(paired[SOURCES], paired[f"{SOURCES}_reference"], strict=True)
+    paired["status"] = [paired_status(*pair) for pair in statuses]
+    paired[SOURCES] = [joined(pair) for pair in sources]
+    return paired
+
+
+def relative_drop(chosen: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return 1 − value / clean value of the same run, evaluation and part, for perturbed cells."""
+    clean = cells[cells["perturbation"] == CLEAN]
+    perturbed = chosen[chosen["perturbation"] != CLEAN]
+    paired = _against(perturbed, clean, [*RUN, "evaluation", "eval_dataset", "part", "metric"])
+    return paired.assign(metric="relative_drop", value=1 - paired["value"] / paired["value_reference"])
+
+
+def change(chosen: pd.DataFrame, cells: pd.DataFrame, augmentation: str) -> pd.DataFrame:
+    """Return value minus the value under `augmentation`, paired by seed; nothing for runs without training."""
+    reference = cells[cells["augmentation"] == augmentation]
+    keys = ["dataset", "variant", "seed", "evaluation", "eval_dataset", "part", "perturbation", "metric"]
+    others = chosen[~chosen["augmentation"].isin([augmentation, CLEAN])]
+    paired = _against(others, reference, keys)
+    return paired.assign(metric="change", value=paired["value"] - paired["value_reference"])
+
+
+def full_minus(chosen: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the value of all features minus that of the part, of the same run: what the other columns add."""
+    whole, parts = cells[cells["part"] == "full"], chosen[chosen["part"] != "full"]
+    paired = _against(parts, whole, [*RUN, "evaluation", "eval_dataset", "perturbation", "metric"])
+    return paired.assign(metric="full_minus", value=paired["value_reference"] - paired["value"])

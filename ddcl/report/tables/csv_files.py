@@ -1,0 +1,38 @@
+"""Tables as CSV, and back: the same frame, but for its sources and digits after the fourth.
+
+Columns of `COUNTS` are whole numbers (empty: does not apply), those of `FLOATS` have four digits after the point
+(empty: no value), all others are texts (empty: an empty text).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ddcl.base.errors import UserError
+from ddcl.base.files import write_text
+from ddcl.report.sources import SOURCES
+
+COUNTS = {"n_seeds": "int64", "seeds_expected": "int64", "n_draws": "Int64", "n_images": "int64"}
+FLOATS = dict.fromkeys(("mean", "sd", "sd_draws"), "float64")
+DIGITS = 4
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table's long frame, without its sources."""
+    shown = frame.drop(columns=SOURCES, errors="ignore")
+    write_text(path, shown.to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n"))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read what `write_csv` wrote, each column with its type."""
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a table ({error})") from None
+    for name, dtype in {**COUNTS, **FLOATS}.items():
+        if name in frame:
+            numbers = pd.to_numeric(frame[name].replace("", None))
+            frame[name] = numbers.astype(dtype)  # type: ignore[call-overload]
+    return frame

@@ -1,0 +1,192 @@
+"""Printed forms of a table, from one wide layout: Markdown here, LaTeX and HTML in modules of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from ddcl.base.files import write_text
+from ddcl.report.sources import SOURCES
+from ddcl.report.tables.csv_files import write_csv
+from ddcl.report.tables.emphasis import NOTE
+from ddcl.report.tables.latex import to_latex
+from ddcl.schema.registry import FACTORS, RANDOM_PARTS, READOUTS, is_knn_metric
+from ddcl.schema.tables import TableSpec
+
+NOTHING = "–"  # no such cell in the suite
+MARKS = {
+    "collapsed": ("†", "a seed collapsed; its value is included"),
+    "diverged": ("‡", "a seed diverged; it has no value"),
+    "failed": ("✗", "a seed failed or was interrupted; it has no value"),
+    "missing": ("…", "a seed was not run yet, or is out of date; it has no value"),
+    "not reached": ("∞", "a seed never got there; it has no value"),
+    "no gain": ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
+}
+METRIC_LABELS = {
+    "top1": "top-1",
+    "top1_best_test_epoch": "top-1, best test epoch",
+    "relative_drop": "relative drop",
+    "change": "change",
+    "full_minus": "full − part",
+    "published": "published",
+    "difference": "difference",
+    "knn_auc": "area (%)",
+    "final_knn_top1": "final (%)",
+    "epochs_to_95": "epochs to 95 %",
+    "epochs_to_90_gain": "epochs to 90 % of the gain",
+    "seconds_to_95": "seconds to 95 %",
+    **{metric: metric.removeprefix("readout_").replace("_", " ") for metric in READOUTS},
+    **{metric: metric.removeprefix("factor_").removesuffix("_deg") for metric in FACTORS},
+    "invariance": "within / total",
+    "alignment": "alignment",
+    "abs_mean_cosine": "|mean cos|",
+    "mean_abs_cosine": "mean |cos|",
+    "sd_cosine": "sd cos",
+    "mean_abs_cosine_shuffled": "mean |cos|, strangers",
+    "cka_dir_dvr": "CKA",
+    "effective_rank": "effective rank",
+    "std_ratio": "std ratio",
+    "uniformity": "uniformity",
+    "drift": "drift",
+}
+UNITLESS = ("", "R²", "balanced accuracy")  # units of numbers that are printed as they are, with two decimals
+UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
+MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
+
+
+class Cell(NamedTuple):
+    """A printed cell: its text, how it stands out (`best`, `tied` with the best, or not), and where it comes from."""
+
+    text: str
+    emphasis: Literal["best", "tied", ""] = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A printed table: header and labels of each row, the cells, and notes on the marks that were used."""
+
+    row_keys: list[str]
+    headers: list[str]
+    rows: list[tuple[list[str], list[Cell]]]
+    notes: list[str]
+
+
+def cell_text(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Return ``82.2 ± 0.3``; with ``(n=1/2)`` where seeds are missing, and a mark where a run did not end well."""
+    marks = "".join(dict.fromkeys(mark for status, (mark, _) in MARKS.items() if status in row["status"]))
+    if row["n_seeds"] == 0:
+        return marks or NOTHING
+    decimals = 2 if row["unit"] in UNITLESS else 1
+    number = f"{row['mean']:+.1f}" if row["unit"] == "points" else f"{row['mean']:.{decimals}f}"
+    text = number.replace("-", "−")
+    if row["n_seeds"] > 1:
+        text += f" ± {row['sd']:.{decimals}f}"
+    if row.get("part") in RANDOM_PARTS and row["sd_draws"] == row["sd_draws"]:
+        text += f" [{row['sd_draws']:.{decimals}f}]"
+    if row["n_seeds"] < row["seeds_expected"]:
+        text += f" (n={row['n_seeds']}/{row['seeds_expected']})"
+    return f"{text} {marks}" if marks else text
+
+
+def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Printed:
+    """Lay the long frame out as the specification says; a key with one value throughout is left out of the labels."""
+    neighbours = {metric: f"k = {metric.rpartition('k')[2]}" for metric in spec.print if is_knn_metric(metric)}
+    labels = suite["labels"] | {"metric": METRIC_LABELS | neighbours}
+    shown = frame[frame["metric"].isin(spec.print)]
+    order = _orders(suite, spec)
+    row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
+    rows = _sorted(shown[spec.rows].drop_duplicates(), order)
+    columns = _sorted(shown[spec.columns].drop_duplicates(), order)
+    places = zip(*(shown[key].tolist() for key in [*spec.rows, *spec.columns]), strict=True)
+    cells = dict(zip(places, shown.to_dict("records"), strict=True))
+    if len(cells) < len(shown):
+        raise ValueError(
+            f"{spec.title}: {len(shown)} numbers have {len(cells)} places; its rows and columns lack a key"
+        )
+
+    def text(key: str, name: str) -> str:
+        return str(labels.get(key, {}).get(name, name))
+
+    body = []
+    for row in rows.to_dict("records"):
+        place = tuple(row.values())
+        found = [cells.get((*place, *column)) for column in columns.itertuples(index=False, name=None)]
+        printed = [_printed(cell, spec) for cell in found]
+        body.append(([text(key, row[key]) for key in row_keys], printed))
+    headers = [
+        " ".join(filter(None, (text(key, column[key]) for key in spec.columns)))
+        for column in columns.to_dict("records")
+    ]
+    return Printed(row_keys, headers, body, _notes(shown, spec))
+
+
+def _printed(cell: dict[Any, Any] | None, spec: TableSpec) -> Cell:
+    if cell is None:
+        return Cell(NOTHING)
+    unseen = f" {UNSEEN[0]}" if spec.mark_unseen and cell["seen"] == "unseen" else ""
+    return Cell(cell_text(cell) + unseen, cell["emphasis"], cell[SOURCES])
+
+
+def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:
+    """Return what the marks and the emphasis mean, as far as they are used."""
+    if shown.empty:
+        return ["nothing in the suite belongs here"]
+    statuses = set(shown["status"])
+    used = [f"{mark} {meaning}" for name, (mark, meaning) in MARKS.items() if any(name in each for each in statuses)]
+    if spec.mark_unseen and (shown["seen"] == "unseen").any():
+        used.append(" ".join(UNSEEN))
+    return used + [NOTE] * bool((shown["emphasis"] != "").any())
+
+
+def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
+    """Return the order of the values of each key: that of the suite."""
+    runs = suite["runs"]
+    orders = {key: list(dict.fromkeys(run[key] for run in runs)) for key in ("dataset", "variant", "augmentation")}
+    targets = [target for run in runs for target in run["targets"]]
+    orders["part"] = list(dict.fromkeys(part for target in targets for part in target["parts"]))
+    orders["eval_dataset"] = list(dict.fromkeys(target["eval_dataset"] for target in targets))
+    families = [name.split(".")[0] for name in suite["perturbations"]]
+    return orders | {
+        "evaluation": suite["evaluations"],
+        "perturbation": [*suite["perturbations"], *families, "seen", "unseen"],
+        "metric": spec.print,
+        "seen": ["clean", "seen", "unseen"],
+    }
+
+
+def _sorted(frame: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
+    """Return the rows in the order of the suite; a column that the suite has no order for keeps its own."""
+
+    def place(column: pd.Series) -> pd.Series:
+        names = orders.get(str(column.name)) or list(dict.fromkeys(column))
+        return column.map({name: place for place, name in enumerate(names)})
+
+    return frame.sort_values(list(frame.columns), key=place, kind="stable")
+
+
+def to_markdown(printed: Printed, spec: TableSpec) -> str:
+    """Return title, caption, a GitHub table and notes."""
+
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    lines = [f"# {spec.title}", "", spec.caption.strip(), "", line([*printed.row_keys, *printed.headers])]
+    lines.append(line(["---"] * len(printed.row_keys) + ["---:"] * len(printed.headers)))
+    lines += [
+        line([*labels, *(MARKDOWN[cell.emphasis].format(cell.text) for cell in cells)])
+        for labels, cells in printed.rows
+    ]
+    return "\n".join([*lines, "", *(f"- {note}" for note in printed.notes)]).rstrip() + "\n"
+
+
+def write_table(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any], stem: Path) -> None:
+    """Write `stem`.csv (long), `stem`.md and `stem`.tex (wide)."""
+    printed = layout(frame, spec, suite)
+    write_csv(frame, stem.with_suffix(".csv"))
+    write_text(stem.with_suffix(".md"), to_markdown(printed, spec))
+    write_text(stem.with_suffix(".tex"), to_latex(printed, spec, stem.name))

@@ -1,0 +1,149 @@
+"""What a claim's YAML may say, and what statistics rest on. Imports no numpy: Snakemake reads it at every start."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ddcl.base.errors import check_name
+from ddcl.base.yaml_files import Model, parse, read_yaml
+from ddcl.schema.recipes import AUTHORS_SUFFIX, CONFIG_DIR
+
+MONITOR = "monitor"  # "evaluation" of what comes from training histories
+NOT_IN_CONFIG = (MONITOR, "diagnostics")
+Key = Literal["variant", "augmentation", "part", "perturbation", "metric"]
+Cell = dict[Key, str]
+Condition = Literal["backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors"]
+FOLDERS = {"augmentation": "augmentations", "perturbation": "perturbations"}
+
+
+class PairSpec(Model):
+    """Two arms to compare: the cells' keys that `over` does not give, or gives otherwise."""
+
+    treatment: Cell = Field(description="the arm that the claim says is better")
+    control: Cell = Field(description="the arm that it is compared with")
+    treatment_minus: Cell = Field(
+        default_factory=dict, description="the treatment's value is its difference from the cell that these keys change"
+    )
+    control_minus: Cell = Field(default_factory=dict, description="the same for the control")
+
+
+class CheckSpec(Model):
+    """One falsifiable statement: pairs of arms, compared over some conditions, with one effect in the end."""
+
+    name: str = Field(pattern="^[a-z]+(_[a-z]+)*$", description="unique in the claim; letters, as LaTeX commands have")
+    label: str = Field(max_length=24, description="in the figure of claims")
+    statement: str = Field(description="what would be true if the claim is")
+    decides: bool = Field(default=True, description="whether the claim's verdict rests on it; else it is reported only")
+    kind: Literal["cells", "ended"] = Field(
+        default="cells", description="differences of cells, or of the share of runs that collapsed or diverged"
+    )
+    pairs: list[PairSpec] = Field(min_length=1, description="arms to compare; those that the suite has are")
+    over: list[dict[Key, list[str]]] = Field(
+        min_length=1, description="cells of both arms: the union of these products; each cell is a comparison"
+    )
+    evaluation: list[str] = Field(default=[], description="protocols of the claim; the first that a suite has is taken")
+    instead: list[str] = Field(
+        default=[], description="what is shown, as `protocol differs`, where a suite has none of these"
+    )
+    tested_on: Literal["own", "others"] = Field(
+        default="own", description="test images of the data set of pretraining, or of others (transfer)"
+    )
+    direction: Literal["higher", "lower"] = Field(default="higher", description="which sign is for the claim")
+    unit: str = Field(description="of the effect, positive in favour of the claim")
+    scale: float = Field(default=1.0, gt=0, description="the effect is the difference times this: 100 for points")
+    smallest_effect: float = Field(gt=0, description="smallest effect that matters, in the unit")
+    family: str = Field(description="comparisons of the claim's checks with the same family share Holm's correction")
+    conditions: list[Condition] = Field(
+        default=["backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors"],
+        description="what the claim is not about, so that both arms must share it; else `protocol differs`",
+    )
+
+    @model_validator(mode="after")
+    def _evaluated(self) -> CheckSpec:
+        if self.kind == "cells" and not self.evaluation:
+            raise ValueError(f"check {self.name}: needs evaluation")
+        for keys, pair in product(self.over, self.pairs):
+            for arm in (pair.treatment, pair.control):
+                if not {"variant", "augmentation"} <= {*keys, *arm}:
+                    raise ValueError(f"check {self.name}: each arm needs a variant and an augmentation, found {arm}")
+        return self
+
+
+class ClaimSpec(Model):
+    """A claim of the paper as data."""
+
+    statement: str = Field(description="the claim, in our words")
+    source: str = Field(description="where the paper makes it")
+    reported: str = Field(description="what the paper or its repository reports")
+    decided_by: Literal["all", "any"] = Field(
+        description="the claim holds if all of its deciding checks do, or if any does (then with Holm's correction)"
+    )
+    checks: list[CheckSpec] = Field(min_length=1, description="falsifiable statements")
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> ClaimSpec:
+        names = [check.name for check in self.checks]
+        if len(set(names)) < len(names) or not any(check.decides for check in self.checks):
+            raise ValueError(f"checks: names must be unique and one must decide, found {names}")
+        return self
+
+
+class PlannerSpec(Model):
+    """Guesses of `ddcl plan --effect` where nothing was measured."""
+
+    seed_sd: float = Field(gt=0, description="standard deviation over seeds of an accuracy, points")
+    pair_correlation: float = Field(ge=-1, lt=1, description="of two methods' accuracies over the same seeds")
+    accuracy: float = Field(gt=0, lt=100, description="percent")
+
+
+class StatisticsSpec(Model):
+    """config/statistics.yaml: what intervals, tests and the planner rest on."""
+
+    confidence: float = Field(gt=0.5, lt=1, description="of every interval; 1 minus it is the level of every test")
+    power: float = Field(gt=0, lt=1, description="of the smallest effect that is called detectable")
+    bootstrap_draws: int = Field(ge=100, description="resamples of test images")
+    bootstrap_seed: int = Field(ge=0, description="of the resampling")
+    planner: PlannerSpec
+
+
+def read_statistics() -> StatisticsSpec:
+    """Read and check config/statistics.yaml."""
+    path = CONFIG_DIR / "statistics.yaml"
+    return parse(StatisticsSpec, read_yaml(path), str(path))
+
+
+def read_claim(name: str) -> ClaimSpec:
+    """Read and check config/claims/`name`.yaml; a name that config/ does not have is an error."""
+    path = CONFIG_DIR / "claims" / f"{name}.yaml"
+    claim = parse(ClaimSpec, read_yaml(path), str(path))
+    known = _known()
+    for check in claim.checks:
+        _check_names(check, known, f"{path}: check {check.name}")
+    return claim
+
+
+def _known() -> dict[str, list[str]]:
+    """Return the names that config/ has, by the key of a cell that they may stand at, and of evaluations."""
+    folders = [folder for folder in (CONFIG_DIR / "variants").iterdir() if folder.is_dir()]
+    known = {key: _names(CONFIG_DIR / folder) for key, folder in FOLDERS.items()}
+    known["variant"] = [name for folder in folders for name in _names(folder)]
+    return known | {"evaluation": [*_names(CONFIG_DIR / "evaluations"), *NOT_IN_CONFIG]}
+
+
+def _check_names(check: CheckSpec, known: dict[str, list[str]], where: str) -> None:
+    cells = [cell for pair in check.pairs for cell in pair.model_dump().values()]
+    named = [(key, name) for cell in cells for key, name in cell.items()]
+    named += [(key, name) for keys in check.over for key, names in keys.items() for name in names]
+    for key, name in named:
+        if key in known:
+            check_name(key, name.removesuffix(AUTHORS_SUFFIX) if key == "variant" else name, known[key], where)
+    for name in (*check.evaluation, *check.instead):
+        check_name("evaluation", name, known["evaluation"], where)
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.stem for path in folder.glob("*.yaml")]

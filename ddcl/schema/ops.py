@@ -1,0 +1,166 @@
+"""Settings of the image operations: what a recipe in YAML may say about each, with units, ranges and defaults.
+
+Defaults are those of the official DDCL code (main_simsiam.py, policy `aug1_4_2`), which augments 224-px images.
+Imports no torch: the configuration is read and checked without it. What the operations do is in `ddcl.data.ops`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from ddcl.base.errors import check_name
+from ddcl.base.yaml_files import Model, parse
+
+
+def _ordered(bounds: list[float]) -> list[float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"the lower bound {bounds[0]} is above the upper bound {bounds[1]}")
+    return bounds
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Prob = Annotated[float, Field(ge=0, le=1)]
+PositiveRange = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+ShareRange = Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+
+
+class ResizedCropSettings(Model):
+    """A random rectangle of the image, resized to the side of the views (bilinear, antialiased)."""
+
+    scale: ShareRange = Field(default=[0.2, 1.0], description="[low, high] of the crop's area, share of the image's")
+    ratio: PositiveRange = Field(
+        default=[0.75, 1.3333333333333333], description="[low, high] of the crop's width / height, uniform in the log"
+    )
+
+
+class ColorJitterSettings(Model):
+    """Brightness, contrast, saturation and hue, changed in a random order."""
+
+    brightness: NotNegative = Field(default=0.4, description="factor uniform in [max(0, 1 - this), 1 + this]")
+    contrast: NotNegative = Field(default=0.4, description="factor uniform in [max(0, 1 - this), 1 + this]")
+    saturation: NotNegative = Field(default=0.4, description="factor uniform in [max(0, 1 - this), 1 + this]")
+    hue: float = Field(
+        default=0.1, ge=0, le=0.5, description="shift uniform in [-this, this], in turns of the hue circle"
+    )
+    prob: Prob = Field(default=0.8, description="probability in [0, 1] that an image is changed")
+
+
+class GrayscaleSettings(Model):
+    """The image without its colours."""
+
+    prob: Prob = Field(default=0.2, description="probability in [0, 1] that an image is changed")
+
+
+class GaussianBlurSettings(Model):
+    """Gaussian blur."""
+
+    sigma_px: PositiveRange = Field(default=[0.1, 2.0], description="[low, high] of the standard deviation, pixels")
+    prob: Prob = Field(default=0.5, description="probability in [0, 1] that an image is changed")
+    scale_with_side: bool = Field(
+        default=False, description="sigma_px is meant for 224-px images: multiply it by side / 224"
+    )
+
+
+class HorizontalFlipSettings(Model):
+    """Left and right exchanged."""
+
+    prob: Prob = Field(default=0.5, description="probability in [0, 1] that an image is changed")
+
+
+class RotationSettings(Model):
+    """Rotation about the centre; what it uncovers is black."""
+
+    degrees_max: float = Field(default=90.0, ge=0, le=180, description="angle uniform in [-this, this], degrees")
+    prob: Prob = Field(default=1.0, description="probability in [0, 1] that an image is changed")
+    interpolation: Literal["nearest", "bilinear"] = Field(
+        default="nearest", description="how pixels between pixels are read; the official code uses nearest"
+    )
+
+
+class ElasticSettings(Model):
+    """Elastic deformation: each pixel moves by smoothed noise; what comes from outside is black."""
+
+    alpha_px: NotNegative = Field(
+        default=100.0, description="factor of the smoothed noise of [-1, 1], pixels (rms 1.6 px for 100 at sigma_px 5)"
+    )
+    sigma_px: Positive = Field(default=5.0, description="standard deviation of the smoothing, pixels")
+    prob: Prob = Field(default=0.5, description="probability in [0, 1] that an image is changed")
+    scale_with_side: bool = Field(
+        default=True,
+        description="alpha_px and sigma_px are meant for 224-px images: multiply them by (side / 224)² and side / 224, "
+        "which keeps the displacement relative to the side",
+    )
+
+
+class CorruptionSettings(Model):
+    """One of the 15 common corruptions of Hendrycks and Dietterich 2019 (arXiv 1903.12261); for test images."""
+
+    kind: Literal[
+        "gaussian_noise",
+        "shot_noise",
+        "impulse_noise",
+        "defocus_blur",
+        "glass_blur",
+        "motion_blur",
+        "zoom_blur",
+        "snow",
+        "frost",
+        "fog",
+        "brightness",
+        "contrast",
+        "elastic_transform",
+        "pixelate",
+        "jpeg_compression",
+    ] = Field(description="which corruption")
+    severity: int = Field(ge=1, le=5, description="from 1, hardly visible, to 5")
+
+
+class TurnSettings(Model):
+    """Rotation of every image by one angle; what it uncovers is black."""
+
+    angle_deg: float = Field(ge=-180, le=180, description="angle, counter-clockwise, degrees")
+    interpolation: Literal["nearest", "bilinear"] = Field(
+        default="nearest", description="how pixels between pixels are read, as in `rotation`"
+    )
+
+
+class JitterStrengthSettings(Model):
+    """Colour jitter of every image, a multiple of the official one's four strengths."""
+
+    strength: NotNegative = Field(description="1: brightness, contrast, saturation 0.4, hue 0.1 (at most 0.5)")
+
+
+class ElasticStrengthSettings(Model):
+    """Elastic deformation of every image, a multiple of the official one's, scaled to the side."""
+
+    strength: NotNegative = Field(description="1: alpha 100, sigma 5 at 224 px, rms displacement 0.75 % of the side")
+    uniform: bool = Field(default=False, description="each image has its own strength, uniform in [0, strength]")
+
+
+OP_SETTINGS: dict[str, type[BaseModel]] = {
+    "resized_crop": ResizedCropSettings,
+    "color_jitter": ColorJitterSettings,
+    "grayscale": GrayscaleSettings,
+    "gaussian_blur": GaussianBlurSettings,
+    "horizontal_flip": HorizontalFlipSettings,
+    "rotation": RotationSettings,
+    "elastic": ElasticSettings,
+    "corruption": CorruptionSettings,
+    "turn": TurnSettings,
+    "jitter_strength": JitterStrengthSettings,
+    "elastic_strength": ElasticStrengthSettings,
+}
+
+
+def build_settings(op_name: str, values: dict[str, Any], where: str) -> BaseModel:
+    """Return the settings of the operation `op_name` with `values` on top of the defaults.
+
+    where: the file that the values come from, for the message.
+    Raises `UserError`, on one line, for an unknown operation, an unknown key or a value that is not allowed.
+    """
+    check_name("operation", op_name, OP_SETTINGS, where)
+    return parse(OP_SETTINGS[op_name], values, f"{where}: {op_name}")

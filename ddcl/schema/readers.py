@@ -1,0 +1,40 @@
+"""Settings of data-set readers, as typed models. Imports no torch."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ddcl.base.yaml_files import Model
+
+
+class ShapesSettings(Model):
+    """Settings of `ddcl.data.readers.shapes:read_shapes`."""
+
+    n_train: int = Field(ge=10, description="images of the training split")
+    n_test: int = Field(ge=10, description="images of the test split")
+    seed: int = Field(ge=0, description="of all factors")
+
+
+class FashionMnistSettings(Model):
+    """Settings of `ddcl.data.readers.arrays:read_fashion_mnist`."""
+
+    n_train: int | None = Field(
+        default=None, ge=10, description="use this many training images, the first of each class alike; null: all"
+    )
+
+
+class ImageNetSettings(Model):
+    """Settings of `ddcl.data.readers.files:read_imagenet`."""
+
+    classes: str | None = Field(
+        default=None, description="file in config/datasets with one WordNet id a line: only these classes; null: all"
+    )
+    classes_sha256: str | None = Field(default=None, description="sha256 of that file")
+
+
+class ImageFolderSettings(Model):
+    """Settings of `ddcl.data.readers.files:read_image_folder`."""
+
+    folder: str = Field(description="folder below data_root (or an absolute path) that holds the two split folders")
+    train: str = Field(default="train", description="folder of the training images: one subfolder per class")
+    test: str = Field(default="val", description="folder of the test images: the same subfolders")

@@ -1,0 +1,184 @@
+"""What exists, by name: methods, evaluations and data-set readers, with the types of their settings.
+
+Configuration is checked against this file without importing torch, so classes are named as ``module:name`` and
+imported where they are used. A new method has its file, its settings and one entry here, a variant, a golden test.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from ddcl.base.yaml_files import NoSettings
+from ddcl.schema.evaluations import DiagnosticsSettings, FinetuneSettings, KnnSettings, LinearSettings, OnlineSettings
+from ddcl.schema.methods import BarlowTwinsSettings, DDCLSettings, DDCLSymmetricSettings, SimSiamBaselineSettings
+from ddcl.schema.readers import FashionMnistSettings, ImageFolderSettings, ImageNetSettings, ShapesSettings
+
+TOP1 = "top1"  # accuracy after the last epoch, or with hyperparameters chosen on the training split
+TOP1_BEST_TEST = "top1_best_test_epoch"  # of the epoch that is best on the test split: too high, but as published
+
+
+def knn_metric(k: int) -> str:
+    """Return the metric of a further number of neighbours."""
+    return f"{TOP1}_k{k}"
+
+
+def is_knn_metric(metric: str) -> bool:
+    """Return whether a metric is one of `knn_metric`."""
+    return metric.removeprefix(f"{TOP1}_k").isdigit()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered class or function, and the type of its settings."""
+
+    target: str
+    settings: type[BaseModel]
+
+    def load(self) -> Any:
+        """Import and return the class or function."""
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True)
+class MethodEntry(Entry):
+    """A method, and what is known of it without importing it."""
+
+    parts: tuple[str, ...] = ("full",)
+    trains: bool = True
+
+
+@dataclass(frozen=True)
+class EvaluationEntry(Entry):
+    """A protocol, and what is known of it without importing it.
+
+    inputs: `features` (extracted once), `images` (it trains on them itself), or both.
+    metrics: what it reports of each cell, whatever its settings.
+    parts: the parts that it can be asked for; None: all.
+    perturbed: whether it is also evaluated on perturbed test images.
+    predicts: whether it predicts classes, or measures something else (`ddcl.evaluate.store.Measured`).
+    min_random_draws: random column sets that a suite must ask for.
+    needs_factors: whether it is for data sets whose images' true factors are known.
+    """
+
+    inputs: tuple[Literal["features", "images"], ...] = ("features",)
+    metrics: tuple[str, ...] = (TOP1,)
+    parts: tuple[str, ...] | None = None
+    perturbed: bool = True
+    predicts: bool = True
+    min_random_draws: int = 0
+    needs_factors: bool = False
+
+    def metrics_of(self, settings: dict[str, Any]) -> list[str]:
+        """Return what it reports of each cell with these settings."""
+        own = self.settings.model_validate(settings)
+        also_k = own.also_k if isinstance(own, KnnSettings) else []
+        return [*self.metrics, *map(knn_metric, also_k)]
+
+
+@dataclass(frozen=True)
+class ReaderEntry(Entry):
+    """A reader of a data set. factors: what is known of its images beside the class, by name."""
+
+    factors: tuple[str, ...] = ()
+
+
+SPLIT_PARTS = ("full", "dir", "dvr")
+RANDOM_PARTS = ("random_dir", "random_dvr")  # random columns, as many as DIR and DVR have
+
+READOUTS = (  # R² on held-out images of the distortion that was applied; of `flip` the balanced accuracy
+    *("readout_angle", "readout_brightness", "readout_contrast", "readout_saturation", "readout_hue", "readout_blur"),
+    *("readout_crop_x", "readout_crop_y", "readout_crop_size", "readout_elastic", "readout_flip", "readout_shuffled"),
+)
+SHAPES_FACTORS = ("shape", "texture", "hue", "x", "y", "angle_deg", "scale", "grey")
+FACTORS = tuple(f"factor_{name}" for name in SHAPES_FACTORS)  # R²; of shape and texture the balanced accuracy
+COSINES = ("abs_mean_cosine", "mean_abs_cosine", "sd_cosine", "mean_abs_cosine_shuffled")
+CKA = "cka_dir_dvr"
+GEOMETRY = ("invariance", *COSINES, CKA, "effective_rank", "std_ratio", "alignment", "uniformity")
+DRIFT = "drift"
+
+
+def has_cell(part: str, perturbation: str, metric: str = TOP1) -> bool:
+    """Return whether a metric of a part is measured under a perturbation.
+
+    Random parts are not classified under members of a family; CKA is that of a (random) DVR with the other columns.
+    """
+    if metric == CKA:
+        return part in ("dvr", "random_dvr")
+    return part not in RANDOM_PARTS or "." not in perturbation or metric == DRIFT
+
+
+def part_names(method: MethodEntry, evaluation: EvaluationEntry, random: bool) -> list[str]:
+    """Return the parts that an evaluation of a method gives cells for. random: with random columns as controls."""
+    parts = (*method.parts, *(RANDOM_PARTS if random else ()))
+    return [part for part in parts if evaluation.parts is None or part in evaluation.parts]
+
+
+METHODS = {
+    "ddcl": MethodEntry("ddcl.method:DDCL", DDCLSettings, SPLIT_PARTS),
+    "ddcl_sym": MethodEntry("ddcl.method:DDCLSymmetric", DDCLSymmetricSettings, SPLIT_PARTS),
+    "simsiam": MethodEntry("baselines.simsiam:SimSiam", SimSiamBaselineSettings),
+    "barlow_twins": MethodEntry("baselines.barlow_twins:BarlowTwins", BarlowTwinsSettings),
+    "random_init": MethodEntry("baselines.random_init:RandomInit", NoSettings, trains=False),
+}
+
+EVALUATIONS = {
+    "linear": EvaluationEntry("ddcl.evaluate.linear:evaluate", LinearSettings),
+    "knn": EvaluationEntry("ddcl.evaluate.knn:evaluate", KnnSettings),
+    "online": EvaluationEntry(
+        "ddcl.evaluate.online:evaluate", OnlineSettings, inputs=("features", "images"), metrics=(TOP1, TOP1_BEST_TEST)
+    ),
+    "finetune": EvaluationEntry(
+        "ddcl.evaluate.finetune:evaluate",
+        FinetuneSettings,
+        inputs=("images",),
+        metrics=(TOP1, TOP1_BEST_TEST),
+        parts=("full",),
+        perturbed=False,
+    ),
+    "diagnostics": EvaluationEntry(
+        "ddcl.evaluate.diagnostics:evaluate",
+        DiagnosticsSettings,
+        inputs=("images",),
+        metrics=(*READOUTS, *GEOMETRY),
+        perturbed=False,
+        predicts=False,
+        min_random_draws=20,
+    ),
+    "factors": EvaluationEntry(
+        "ddcl.evaluate.factors:evaluate",
+        LinearSettings,
+        inputs=("images",),
+        metrics=FACTORS,
+        perturbed=False,
+        predicts=False,
+        needs_factors=True,
+    ),
+    "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", NoSettings, metrics=(DRIFT,), predicts=False),
+}
+
+READERS = {
+    "digits": ReaderEntry("ddcl.data.readers.arrays:read_digits", NoSettings),
+    "shapes": ReaderEntry("ddcl.data.readers.shapes:read_shapes", ShapesSettings, SHAPES_FACTORS),
+    "fashion_mnist": ReaderEntry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),
+    "cifar10": ReaderEntry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
+    "cifar100": ReaderEntry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
+    "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings),
+    "tiny_imagenet": ReaderEntry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
+    "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings),
+    "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings),
+    "cub200": ReaderEntry("ddcl.data.readers.files:read_cub200", NoSettings),
+    "flowers102": ReaderEntry("ddcl.data.readers.files:read_flowers102", NoSettings),
+    "food101": ReaderEntry("ddcl.data.readers.files:read_food101", NoSettings),
+    "pets": ReaderEntry("ddcl.data.readers.files:read_pets", NoSettings),
+    "image_folder": ReaderEntry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings),
+}
+
+
+def keeps_files(reader: str) -> bool:
+    """Return whether a reader's images stay in files, decoded when they are needed, or become one array."""
+    return READERS[reader].target.startswith("ddcl.data.readers.files:")

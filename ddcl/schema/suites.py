@@ -1,0 +1,169 @@
+"""What the YAML files in config/ may say: data sets, variants, operations, evaluations and suites. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from ddcl.base.yaml_files import Count, Model, Seed
+from ddcl.schema.training import TrainingConfig
+
+
+class VariantConfig(Model):
+    """A method with all its numbers: the row of a table."""
+
+    label: str = Field(description="name in tables and figures")
+    method: str = Field(description="name in the registry of methods")
+    settings: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers")
+    training: TrainingConfig
+    authors: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the quirks of the official code, on top of settings and training; for blocks with `authors: true`",
+    )
+
+
+class NormalisationConfig(Model):
+    """What a pixel value in [0, 1] is normalised with, per channel."""
+
+    mean: list[float] = Field(min_length=3, max_length=3, description="subtracted")
+    std: list[Annotated[float, Field(gt=0)]] = Field(min_length=3, max_length=3, description="divided by")
+
+
+class DatasetConfig(Model):
+    """A data set and what its images dictate."""
+
+    label: str = Field(description="name in tables and figures")
+    reader: str = Field(description="name in the registry of readers")
+    settings: dict[str, Any] = Field(default_factory=dict, description="the reader's own settings")
+    scale: str = Field(description="folder of config/variants whose numbers fit these images")
+    image_side_px: int = Field(ge=8, description="side of the square images that the encoder sees")
+    n_classes: int = Field(ge=2, description="classes; anything else in the files is an error")
+    n_images: dict[str, Count] = Field(
+        default_factory=dict, description="images of each split, checked when it is prepared; {}: not known"
+    )
+    normalisation: NormalisationConfig | None = Field(
+        default=None, description="mean and std in [0, 1]; null: those of the training split's pixels"
+    )
+    resize_px: int | None = Field(
+        default=None, ge=8, description="images kept as files: shorter side before the central crop of evaluation"
+    )
+    obtain: str = Field(default="", description="what to get, and from where by name, when it cannot be downloaded")
+    found_by: list[str] = Field(
+        default_factory=list, description="paths below data_root; one of them is there if the data set is. []: built in"
+    )
+    training_overrides: dict[str, Any] = Field(
+        default_factory=dict, description="training settings of the scale's variants that these images need otherwise"
+    )
+    augmentation_overrides: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="settings of augmentation ops, by op, that these images need otherwise",
+    )
+
+
+class OpsConfig(Model):
+    """A list of image operations: an augmentation or a perturbation."""
+
+    family: dict[str, dict[str, list[Any]]] = Field(
+        default_factory=dict,
+        description="perturbations: one operation and lists of its settings; stands for all their combinations",
+    )
+
+    label: str = Field(description="name in tables and figures")
+    base: str | None = Field(default=None, description="start from the operations of this one")
+    remove: list[str] = Field(default_factory=list, description="operations of the base to leave out")
+    ops: list[dict[str, dict[str, Any]]] = Field(default_factory=list, description="operations, in order")
+
+
+class EvaluationConfig(Model):
+    """A protocol with all its numbers."""
+
+    label: str = Field(description="name in tables and figures")
+    protocol: str = Field(description="name in the registry of evaluations")
+    selection: str = Field(description="how hyperparameters were chosen; printed with each number")
+    settings: dict[str, Any] = Field(description="the protocol's own numbers")
+    under: Literal["all", "single", "clean"] = Field(
+        default="all",
+        description="perturbations of the suite: all, those that are no family, or none but the clean images",
+    )
+
+
+class TransferConfig(Model):
+    """Evaluations of runs on clean images of data sets that they were not trained on."""
+
+    to: list[str] = Field(min_length=1, description="names in config/datasets")
+    evaluations: list[str] = Field(min_length=1, description="names in config/evaluations")
+
+
+class BlockConfig(Model):
+    """Runs of a suite: the product of four lists."""
+
+    datasets: list[str] = Field(min_length=1, description="names in config/datasets")
+    variants: list[str] = Field(min_length=1, description="names in config/variants/<scale>")
+    augmentations: list[str] = Field(min_length=1, description="names in config/augmentations, or none")
+    seeds: list[Seed] = Field(min_length=1, description="seeds of order, weights and draws")
+    authors: bool = Field(
+        default=False,
+        description="with the quirks of the official code: each variant's `authors` section on top, as NAME_authors",
+    )
+    overrides: dict[str, Any] = Field(
+        default_factory=dict, description="training settings that replace those of each variant in this block"
+    )
+    evaluations: list[str] | None = Field(default=None, description="in place of the suite's")
+    perturbations: list[str] | None = Field(default=None, description="in place of the suite's")
+    transfer: list[TransferConfig] = Field(default_factory=list, description="evaluations on other data sets")
+
+
+class RandomSubsetsConfig(Model):
+    """Random columns of the features, as many as DIR and DVR have: is it the part, or its width?"""
+
+    draws: int = Field(ge=1, description="column sets drawn; a cell holds their mean")
+    dir_frac: float = Field(gt=0, lt=1, description="share of the features in random_dir; the rest's is random_dvr's")
+
+
+class SuiteConfig(Model):
+    """A suite: which runs, evaluations, tables and figures."""
+
+    suite: str = Field(description="name of the suite")
+    title: str = Field(description="heading of the report")
+    description: str = Field(description="what the suite can and cannot show; printed in the report")
+    data_root: str = Field(
+        default="data", description="folder with the data sets; the environment's DDCL_DATA goes before it"
+    )
+    include: list[str] = Field(
+        default_factory=list, description="suites in config/suites whose runs, tables and figures belong to this one"
+    )
+    runs: list[BlockConfig] = Field(default_factory=list, description="the runs are the union of these blocks")
+    evaluations: list[str] = Field(default_factory=list, description="names in config/evaluations")
+    perturbations: list[str] = Field(
+        default_factory=list, description="names in config/perturbations; none must be there"
+    )
+    draws: Count = Field(
+        default=1, description="seeded draws of each random perturbation, whose mean a cell holds; families have one"
+    )
+    random_subsets: RandomSubsetsConfig | None = Field(
+        default=None, description="control of width, parts random_dir and random_dvr; evaluation diagnostics needs it"
+    )
+    tables: list[str] = Field(default_factory=list, description="names in config/tables")
+    figures: list[str] = Field(default_factory=list, description="names in ddcl.report.figures")
+    claims: list[str] = Field(default_factory=list, description="names in config/claims: claims of the paper to judge")
+    pictures: list[str] = Field(
+        default_factory=list, description="names in config/pictures; one of each is drawn for every data set"
+    )
+    figure_variants: list[str] | None = Field(default=None, description="variants that figures show; null: all")
+    figure_augmentations: list[str] | None = Field(
+        default=None, description="augmentations that figures show; null: all"
+    )
+
+    @model_validator(mode="after")
+    def _has_runs(self) -> SuiteConfig:
+        if not self.runs and not self.include:
+            raise ValueError("a suite needs runs, or other suites in include")
+        return self
+
+
+def suite_schema() -> str:
+    """Return the JSON schema of suite files, as YAML: the reference of every key, also for editors."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | SuiteConfig.model_json_schema()
+    return yaml.safe_dump(schema, sort_keys=False, allow_unicode=True, width=120)
