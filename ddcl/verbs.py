@@ -6,9 +6,12 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ddcl.base.errors import UserError
+
+if TYPE_CHECKING:
+    from ddcl.plan.plan import Plan
 
 
 def prepare(args: Namespace) -> None:
@@ -25,13 +28,15 @@ def prepare(args: Namespace) -> None:
 def resolve(args: Namespace) -> None:
     """Check a suite and write its plan and the recipe of each run."""
     from ddcl.base.files import write_json
+    from ddcl.plan.addresses import run_folder
+    from ddcl.plan.plan import write_plan
     from ddcl.plan.suite import Suite
 
     suite = Suite.load(_suite_path(args.suite))
     if not args.check:
-        write_json(args.results / "suite.json", suite.plan())
-        for name, recipe in suite.recipes.items():
-            write_json(args.results / "runs" / name / "config.json", recipe.model_dump())
+        write_plan(suite.plan, args.results)
+        for recipe in suite.recipes.values():
+            write_json(args.results / run_folder(recipe) / "config.json", recipe.model_dump())
     where = "checked, nothing written" if args.check else f"written below {args.results}"
     print(f"{args.suite}: {len(suite.recipes)} runs, {suite.n_cells()} cells; {where}")
 
@@ -56,7 +61,7 @@ def status(args: Namespace) -> None:
     from ddcl.plan.status import describe
     from ddcl.plan.suite import Suite
 
-    print(describe(Suite.load(_suite_path(args.suite)).plan(), args.results))
+    print(describe(Suite.load(_suite_path(args.suite)).plan, args.results))
 
 
 def schema(args: Namespace) -> None:
@@ -213,7 +218,7 @@ def export(args: Namespace) -> None:
     """Pack records, predictions, recipes, tables, figures and the page into one archive with checksums."""
     from ddcl.report.exchange.archive import export
 
-    output = args.output or Path(f"{_planned(args)['suite']}.zip")
+    output = args.output or Path(f"{_planned(args).suite}.zip")
     packed = export(args.results, output, args.checkpoints)
     print(f"{output}: {packed.files} files, {packed.records} of {packed.expected} records of the suite")
 
@@ -238,7 +243,7 @@ def figure(args: Namespace) -> None:
     """Draw a figure as PNG and PDF; without a name, all figures of the suite."""
     from ddcl.report.render import render_figure
 
-    for name in args.names or _planned(args)["figures"]:
+    for name in args.names or _planned(args).figures:
         render_figure(name, args.results)
 
 
@@ -248,7 +253,7 @@ def picture(args: Namespace) -> None:
     from ddcl.pictures.render import render_picture
 
     plan = _planned(args)
-    for name in args.names or [entry["name"] for entry in plan["pictures"]]:
+    for name in args.names or [entry.name for entry in plan.pictures]:
         render_picture(name, plan, args.results, device)
 
 
@@ -267,12 +272,11 @@ def _suite_path(text: str) -> Path:
     return path if path.suffix or path.exists() else CONFIG_DIR / "suites" / f"{text}.yaml"
 
 
-def _planned(args: Namespace) -> dict[str, Any]:
+def _planned(args: Namespace) -> Plan:
     """Return the plan in the results folder."""
-    from ddcl.base.files import read_json
+    from ddcl.plan.plan import read_plan
 
-    plan: dict[str, Any] = read_json(args.results / "suite.json", "plan; `ddcl resolve` makes it")
-    return plan
+    return read_plan(args.results)
 
 
 def _manifest(args: Namespace, dataset: str) -> Path:

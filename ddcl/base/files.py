@@ -164,6 +164,14 @@ class ArrayWriter:
             self.temporary.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def read_json(path: Path, what: str) -> Any:
     """Read the JSON file `path`; `what` names it in the error ("record", "manifest", …)."""
     try:

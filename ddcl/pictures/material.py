@@ -20,6 +20,8 @@ from ddcl.data.manifest import read_images, read_manifest
 from ddcl.data.ops import Params
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.features import load_frozen
+from ddcl.plan.addresses import data_folder
+from ddcl.plan.plan import Plan, PlannedPicture
 from ddcl.schema.recipes import Recipe, load_recipe
 
 CHUNK_IMAGES = 64
@@ -59,18 +61,23 @@ class Encoder:
 class Material:
     """An entry of the plan's pictures, with what it is drawn from.
 
-    labels: of the plan. results: the folder of all results. device: where encoders compute.
+    results: the folder of all results. device: where encoders compute.
     """
 
-    entry: dict[str, Any]
-    labels: dict[str, dict[str, str]]
+    entry: PlannedPicture
+    plan: Plan
     results: Path
     device: str = "cpu"
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of the runs."""
+        return [self.results / self.plan.run(name).folder for name in self.entry.runs]
 
     @cached_property
     def recipes(self) -> list[Recipe]:
         """The recipes of the runs."""
-        return [load_recipe(self.results / "runs" / name / "config.json") for name in self.entry["runs"]]
+        return [load_recipe(folder / "config.json") for folder in self.folders]
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -81,7 +88,7 @@ class Material:
     @property
     def manifest_path(self) -> Path:
         """Where the manifest lies."""
-        return self.results / "data" / str(self.entry["dataset"]) / "manifest.json"
+        return self.results / data_folder(self.entry.dataset, self.recipes[0].data) / "manifest.json"
 
     @property
     def side_px(self) -> int:
@@ -104,17 +111,17 @@ class Material:
         The angles depend on the data set alone: all methods see the same images.
         """
         images, labels = self.spread(n)
-        draws = generator(self.entry["dataset"], "pictures", "angles")
+        draws = generator(self.entry.dataset, "pictures", "angles")
         level = torch.randint(len(angles_deg), (len(images),), generator=draws)
         return rotate(images, torch.tensor(angles_deg)[level]), labels, level
 
     def encoders(self) -> list[Encoder]:
         """Return the encoder of each run."""
-        return [self._encoder(recipe) for recipe in self.recipes]
+        return [self._encoder(*each) for each in zip(self.folders, self.recipes, strict=True)]
 
-    def _encoder(self, recipe: Recipe) -> Encoder:
-        label, method = self.labels["variant"][recipe.variant], None
-        path = self.results / "runs" / recipe.name / "checkpoint.pt"
+    def _encoder(self, folder: Path, recipe: Recipe) -> Encoder:
+        label, method = self.plan.label("variant", recipe.variant), None
+        path = folder / "checkpoint.pt"
         if path.exists():
             method, content, _ = load_frozen(path, recipe, self.device)
             status = str(content["status"])
@@ -153,7 +160,7 @@ def missing(encoders: Sequence[Encoder]) -> str:
     return f"Not shown: {', '.join(names)}." if names else ""
 
 
-def require_runs(entry: dict[str, Any]) -> None:
+def require_runs(entry: PlannedPicture) -> None:
     """Raise `UserError` if a picture of the plan has no run to show."""
-    if not entry["runs"]:
-        raise UserError(f"picture {entry['name']}: no run of the suite is among figure_variants and augmentations")
+    if not entry.runs:
+        raise UserError(f"picture {entry.name}: no run of the suite is among figure_variants and augmentations")

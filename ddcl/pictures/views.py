@@ -29,7 +29,7 @@ def draw(material: Material, settings: ViewsSettings) -> tuple[Figure, pd.DataFr
     for number, recipe in enumerate(material.recipes):
         index, labels, original, pairs = first_views(material, recipe, settings.n_images)
         x = 1 + GUTTER + number * (2 + GUTTER)
-        sheet.text((x + 1, HEAD / 2), material.labels["augmentation"][recipe.augmentation], weight="bold")
+        sheet.text((x + 1, HEAD / 2), material.plan.labels["augmentation"][recipe.augmentation], weight="bold")
         for row, image in enumerate(original):
             sheet.image((0, HEAD + row), rgb(image))
             for column, pair in enumerate(pairs):

@@ -17,7 +17,8 @@ from typing import Any
 from ddcl.base.errors import UserError
 from ddcl.base.files import alive, read_json
 from ddcl.base.progress import FILE
-from ddcl.schema.recipes import run_name
+from ddcl.plan.addresses import addressed
+from ddcl.plan.plan import Plan, PlannedRun, Target
 
 SILENCE_SECONDS = 3600  # a job that wrote nothing for so long counts as dead; a training has three epochs if longer
 TAIL_LINES = 3
@@ -33,25 +34,24 @@ class RunState:
     tail: list[str] = field(default_factory=list)
 
 
-def describe(plan: dict[str, Any], results: Path) -> str:
-    """Return the text of `ddcl status` for a plan (`Suite.plan`)."""
+def describe(plan: Plan, results: Path) -> str:
+    """Return the text of `ddcl status` for a plan."""
     lines, counts = [], Counter[str]()
-    for run in plan["runs"]:
-        name = run_name(run)
-        found = run_state(results, name, run)
+    for run in plan.runs:
+        name = run.name
+        found = run_state(results, run)
         counts[found.state] += 1
         lines += [f"{found.state:8} {name}  {found.detail}".rstrip(), *(f"         | {line}" for line in found.tail)]
     total = ", ".join(f"{counts[state]} {state}" for state in (DONE, RUNNING, FAILED, WAITING))
-    return "\n".join([*lines, "", f"suite {plan['suite']}: {len(plan['runs'])} runs: {total}"])
+    return "\n".join([*lines, "", f"suite {plan.suite}: {len(plan.runs)} runs: {total}"])
 
 
-def run_state(results: Path, name: str, run: dict[str, Any]) -> RunState:
-    """Return how far the run `name` of a plan is: its training, then its evaluations."""
-    training = training_state(results, name, run["recipe_digest"])
+def run_state(results: Path, run: PlannedRun) -> RunState:
+    """Return how far a run of a plan is: its training, then its evaluations."""
+    training = training_state(results, run)
     if training.state != DONE:
         return training
-    asked = [(target["evaluation"], target["eval_dataset"]) for target in run["targets"]]
-    found = [evaluation_state(results, name, *address) for address in asked]
+    found = [evaluation_state(results, run, target) for target in run.targets]
     done = sum(state.state == DONE for state in found)
     detail = f"{training.detail}, {done} of {len(found)} evaluations"
     for kind in (FAILED, RUNNING):
@@ -61,12 +61,12 @@ def run_state(results: Path, name: str, run: dict[str, Any]) -> RunState:
     return RunState(DONE if done == len(found) else WAITING, detail)
 
 
-def training_state(results: Path, name: str, recipe_digest: str) -> RunState:
+def training_state(results: Path, run: PlannedRun) -> RunState:
     """Return how far the training of a run is."""
-    folder, log = results / "runs" / name, results / "logs" / name / "pretrain.log"
+    folder, log = results / run.folder, results / run.log("pretrain")
     summary = _read(folder / "run.json")
     if summary and (folder / "checkpoint.pt").exists():
-        if summary["recipe_digest"] != recipe_digest:
+        if summary["recipe_digest"] != run.recipe_digest:
             return RunState(WAITING, "trained with another recipe")
         return RunState(DONE, f"trained ({summary['status']}, {summary['epochs']} epochs)")
     progress = _read(folder / "work" / FILE)
@@ -78,18 +78,19 @@ def training_state(results: Path, name: str, recipe_digest: str) -> RunState:
     return RunState(FAILED, f"training failed or was interrupted{reached}: {log}", tail(log))
 
 
-def evaluation_state(results: Path, name: str, evaluation: str, dataset: str) -> RunState:
+def evaluation_state(results: Path, run: PlannedRun, target: Target) -> RunState:
     """Return how far one evaluation of a trained run is; the extraction of its features counts as its beginning."""
-    folder, logs = results / "runs" / name / "on" / dataset, results / "logs" / name
-    if (folder / f"{evaluation}.json").exists():
+    record, features = results / run.record(target), run.features(target)
+    if record.exists():
         return RunState(DONE, "")
-    log = logs / f"{evaluation}_{dataset}.log"
-    if not log.exists() and not (folder / "features").exists():
-        log = logs / f"extract_{dataset}.log"
+    evaluation, dataset = target.evaluation, target.eval_dataset
+    log = results / run.log(addressed(evaluation, target.digest), dataset)
+    if not log.exists() and target.features and not (results / str(features)).exists():
+        log = results / run.log(addressed("features", target.features), dataset)
     if not log.exists():
         return RunState(WAITING, "")
     lines = tail(log)
-    newest = max(path.stat().st_mtime for path in (log, *(folder / f"{evaluation}_work").glob("*")))
+    newest = max(path.stat().st_mtime for path in (log, *(record.parent / f"{evaluation}_work").glob("*")))
     if time.time() - newest > SILENCE_SECONDS or any("error" in line.lower() for line in lines):
         return RunState(FAILED, f"{evaluation} on {dataset} failed or was interrupted: {log}", lines)
     return RunState(RUNNING, f"{evaluation} on {dataset} began")

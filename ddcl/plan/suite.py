@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ddcl.base.errors import UserError, check_name
-from ddcl.base.files import canonical_json
 from ddcl.base.yaml_files import parse, read_yaml
+from ddcl.plan.addresses import features_digest, record_digest
+from ddcl.plan.pictures import planned_pictures
+from ddcl.plan.plan import SCHEMA, CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
 from ddcl.schema.figures import WORDS
-from ddcl.schema.pictures import picture_entries, read_picture
+from ddcl.schema.pictures import read_picture
 from ddcl.schema.recipes import (
     CONFIG_DIR,
     EvaluationRecipe,
     PerturbationRecipe,
     Recipe,
     build_recipe,
+    data_recipe,
     read_dataset,
     read_evaluation,
     read_ops,
@@ -66,6 +68,11 @@ class Suite:
         self.figures: list[str] = []
         self.claims: dict[str, ClaimSpec] = {}
         self.pictures: list[str] = []
+        self.data = cache(data_recipe)  # by data set; many runs ask for the same
+        self.features_digest = cache(self._new_features_digest)
+        self._record_digest = cache(self._new_record_digest)
+        self._groups = cache(self._new_groups)
+        self.data_digest = cache(lambda name: self.data(name).digest)
         self._add(self.config, where)
         names = (name for run in self.runs.values() for name in (run.recipe.dataset, *run.evaluations))
         self.dataset_configs = {name: read_dataset(name) for name in dict.fromkeys(names)}
@@ -175,55 +182,81 @@ class Suite:
 
     def n_cells(self) -> int:
         """Return how many numbers the suite is expected to give."""
-        return sum(
-            has_cell(part, perturbation, metric)
-            for run in self.runs.values()
-            for target in self._targets(run)
-            for part, perturbation, metric in product(target["parts"], target["perturbations"], target["metrics"])
+        return sum(1 for run in self.plan.runs for target in run.targets for _ in target.expected())
+
+    def _target(self, run: Run, dataset: str, evaluation: str, perturbations: list[str]) -> Target:
+        """Return the record that an evaluation of a run on a data set must give."""
+        features = self.features(run, dataset)
+        own = self.features_digest(tuple(features), dataset) if self.takes_features(evaluation) else None
+        groups = self._groups(run.recipe.method, run.subsets is not None, evaluation, tuple(perturbations))
+        digest = self._record_digest(evaluation, tuple(perturbations), run.subsets, dataset, own, run.recipe.method)
+        return Target(eval_dataset=dataset, evaluation=evaluation, digest=digest, features=own, cells=groups)
+
+    def takes_features(self, evaluation: str) -> bool:
+        """Return whether an evaluation is made from stored features."""
+        return "features" in self.protocol(evaluation).inputs
+
+    def _new_features_digest(self, perturbations: tuple[str, ...], dataset: str) -> str:
+        """Return the digest of features under these perturbations on a data set."""
+        return features_digest([self.perturbations[name] for name in perturbations], self.data(dataset))
+
+    def _new_record_digest(
+        self,
+        evaluation: str,
+        perturbations: tuple[str, ...],
+        subsets: RandomSubsetsConfig | None,
+        dataset: str,
+        features: str | None,
+        method: str,
+    ) -> str:
+        groups = self._groups(method, subsets is not None, evaluation, perturbations)
+        return record_digest(
+            self.evaluations[evaluation],
+            [self.perturbations[name] for name in perturbations],
+            subsets,
+            self.data(dataset),
+            features,
+            [cell for group in groups for cell in group],
         )
 
-    def _targets(self, run: Run) -> Iterator[dict[str, Any]]:
-        """Yield, per data set and evaluation of a run, the cells that its record must have."""
-        for dataset, evaluations in run.evaluations.items():
-            for evaluation, perturbations in evaluations.items():
-                yield {
-                    "eval_dataset": dataset,
-                    "evaluation": evaluation,
-                    "perturbations": perturbations,
-                    "parts": self.parts(run, evaluation),
-                    "metrics": self.protocol(evaluation).metrics_of(self.evaluations[evaluation].settings),
-                }
-
-    def plan(self) -> dict[str, Any]:
-        """Return the JSON object of results/suite.json: what collect, tables, figures and the report need to know."""
-        return self._plan() | {"pictures": self.picture_entries}
+    def _new_groups(
+        self, method: str, random: bool, evaluation: str, perturbations: tuple[str, ...]
+    ) -> list[CellGroup]:
+        entry = self.protocol(evaluation)
+        parts = part_names(METHODS[method], entry, random)
+        return cell_groups(parts, perturbations, entry.metrics_of(self.evaluations[evaluation].settings))
 
     @cached_property
-    def picture_entries(self) -> list[dict[str, Any]]:
-        """What the plan says of each picture: its data set, runs, caption and settings."""
-        return picture_entries(self.pictures, self._plan()) if self.pictures else []
+    def plan(self) -> Plan:
+        """What collect, tables, figures and the report need to know: results/suite.json."""
+        plan = self._plan()
+        return plan.model_copy(update={"pictures": planned_pictures(self.pictures, plan)}) if self.pictures else plan
 
-    def _plan(self) -> dict[str, Any]:
-        return {
-            "schema": 2,
-            "suite": self.config.suite,
-            "title": self.config.title,
-            "description": self.config.description,
-            "runs": [self._run_entry(run) for run in self.runs.values()],
-            "evaluations": list(self.evaluations),
-            "protocols": {name: recipe.protocol for name, recipe in self.evaluations.items()},
-            "selections": {name: recipe.selection for name, recipe in self.evaluations.items()},
-            "perturbations": list(self.perturbations),
-            "seen": self.seen(),
-            "tables": list(self.tables),
-            "figures": self.figures,
-            "figure_variants": self.config.figure_variants,
-            "figure_augmentations": self.config.figure_augmentations,
-            "table_specs": {name: spec.model_dump() for name, spec in self.tables.items()},
-            "claim_specs": {name: spec.model_dump() for name, spec in self.claims.items()},
-            "statistics": read_statistics().model_dump(),
-            "labels": self._all_labels(),
+    def _plan(self) -> Plan:
+        names = {
+            name: PlannedEvaluation(protocol=item.protocol, selection=item.selection, settings=item.settings)
+            for name, item in self.evaluations.items()
         }
+        return Plan(
+            schema_number=SCHEMA,
+            suite=self.config.suite,
+            title=self.config.title,
+            description=self.config.description,
+            runs=[self._planned_run(run) for run in self.runs.values()],
+            data={name: self.data_digest(name) for name in self.dataset_configs},
+            evaluations=names,
+            perturbations=list(self.perturbations),
+            families={name: name.split(".")[0] for name in self.perturbations if "." in name},
+            seen=self.seen(),
+            tables=self.tables,
+            figures={name: PlannedFigure(caption=WORDS[name].caption, alt=WORDS[name].alt) for name in self.figures},
+            figure_variants=self.config.figure_variants,
+            figure_augmentations=self.config.figure_augmentations,
+            pictures=[],
+            claims=self.claims,
+            statistics=read_statistics(),
+            labels=self._all_labels(),
+        )
 
     def seen(self) -> dict[str, dict[str, str]]:
         """Return for each augmentation and perturbation, or family, whether pretraining saw such distortions.
@@ -251,30 +284,46 @@ class Suite:
         labels["augmentation"] |= {name: read_ops("augmentations", name, {})[0] for name in trained}
         return labels
 
-    def _run_entry(self, run: Run) -> dict[str, Any]:
+    def _planned_run(self, run: Run) -> PlannedRun:
         recipe, entry = run.recipe, METHODS[run.recipe.method]
-        schedule = recipe.training.schedule
-        return {
-            "dataset": recipe.dataset,
-            "variant": recipe.variant,
-            "augmentation": recipe.augmentation,
-            "seed": recipe.seed,
-            "parts": list(entry.parts),
-            "trains": entry.trains,
-            "method": recipe.method,
-            "settings": recipe.settings,
-            "recipe_digest": recipe.digest,
-            "backbone": recipe.training.backbone.name,
-            "epochs": recipe.training.epochs,
-            "extra_warmup_epochs": schedule.extra_warmup_epochs,
-            "batch_size": recipe.training.batch_size,
-            "authors": recipe.authors,
-            "targets": list(self._targets(run)),
-        }
+        return PlannedRun(
+            dataset=recipe.dataset,
+            variant=recipe.variant,
+            augmentation=recipe.augmentation,
+            seed=recipe.seed,
+            arm_digest=recipe.arm_digest,
+            recipe_digest=recipe.digest,
+            data_digest=self.data_digest(recipe.dataset),
+            method=recipe.method,
+            settings=recipe.settings,
+            parts=list(entry.parts),
+            trains=entry.trains,
+            backbone=recipe.training.backbone.name,
+            epochs=recipe.training.epochs,
+            extra_warmup_epochs=recipe.training.schedule.extra_warmup_epochs,
+            batch_size=recipe.training.batch_size,
+            authors=recipe.authors,
+            targets=[
+                self._target(run, dataset, evaluation, perturbations)
+                for dataset, evaluations in run.evaluations.items()
+                for evaluation, perturbations in evaluations.items()
+            ],
+        )
 
-    def plan_text(self) -> str:
-        """Return `plan` as canonical JSON: the parameter of the rule that writes it."""
-        return canonical_json(self.plan())
+
+def cell_groups(parts: list[str], perturbations: tuple[str, ...], metrics: list[str]) -> list[CellGroup]:
+    """Return the cells that a record has, as few products of parts, perturbations and metrics."""
+    by_place: dict[tuple[tuple[str, ...], str], list[str]] = {}  # perturbations and part: metrics
+    for part, metric in product(parts, metrics):
+        under = tuple(name for name in perturbations if has_cell(part, name, metric))
+        if under:
+            by_place.setdefault((under, part), []).append(metric)
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}  # perturbations and metrics: parts
+    for (under, part), own in by_place.items():
+        groups.setdefault((under, tuple(own)), []).append(part)
+    return [
+        CellGroup(parts=own, perturbations=list(under), metrics=list(names)) for (under, names), own in groups.items()
+    ]
 
 
 def read_table(name: str) -> TableSpec:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import read_json
+from ddcl.plan.plan import Plan, read_plan
 from ddcl.schema.tables import TableSpec
 
 
@@ -17,7 +18,7 @@ from ddcl.schema.tables import TableSpec
 class Collected:
     """The collected files, the plan that they follow, and the folder that they lie in."""
 
-    suite: dict[str, Any]
+    plan: Plan
     records: pd.DataFrame
     histories: pd.DataFrame
     runs: list[dict[str, Any]]
@@ -35,11 +36,11 @@ class Collected:
                 raise UserError(f"{path}: missing; `ddcl collect` makes it") from None
             except (OSError, ValueError) as error:
                 raise UserError(f"{path}: cannot be read ({error}); `ddcl collect` makes it") from None
-        plan = read_json(results / "suite.json", "plan; `ddcl resolve` makes it")
+        plan = read_plan(results)
         runs = read_json(results / "runs.json", "list of runs")
         return cls(plan, frames["records"], frames["histories"], runs, results)
 
     def spec(self, table: str) -> TableSpec:
         """Return the specification of a table of the plan."""
-        check_name("table", table, self.suite["tables"], f"suite {self.suite['suite']}")
-        return TableSpec.model_validate(self.suite["table_specs"][table])
+        check_name("table", table, self.plan.tables, f"suite {self.plan.suite}")
+        return self.plan.tables[table]

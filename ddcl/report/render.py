@@ -17,13 +17,13 @@ def render_tables(names: Sequence[str], results: Path) -> None:
     from ddcl.report.tables.printing import layout, write_table
 
     found = Collected.load(results)
-    specs = {name: found.spec(name) for name in names or found.suite["tables"]}
-    cells = expected_cells(found.records, found.suite)
+    specs = {name: found.spec(name) for name in names or found.plan.tables}
+    cells = expected_cells(found.records, found.plan)
     for name, spec in specs.items():
-        frame = build_table(found.records, found.histories, found.suite, spec, cells)
+        frame = build_table(found.records, found.histories, found.plan, spec, cells)
         stem = results / "tables" / name
-        write_table(frame, spec, found.suite, stem)
-        write_table_page(layout(frame, spec, found.suite), spec, stem.with_suffix(".html"))
+        write_table(frame, spec, found.plan, stem)
+        write_table_page(layout(frame, spec, found.plan), spec, stem.with_suffix(".html"))
 
 
 def render_claims(results: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import Count, Model, parse, read_yaml
-from ddcl.schema.recipes import CONFIG_DIR, run_name
+from ddcl.schema.recipes import CONFIG_DIR
 from ddcl.schema.registry import Entry
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
@@ -84,55 +83,3 @@ def read_picture(name: str) -> PictureConfig:
     check_name("drawing", config.drawing, DRAWINGS, str(path))
     settings: BaseModel = parse(DRAWINGS[config.drawing].settings, config.settings, f"{path}: settings")
     return config.model_copy(update={"settings": settings.model_dump()})
-
-
-def picture_entries(pictures: Iterable[str], plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what a suite's plan says of its pictures: for each, and each data set, the runs that it shows.
-
-    plan: of `ddcl.plan.suite.Suite`, with the variants and augmentations that figures show.
-    """
-    entries, datasets = [], dict.fromkeys(run["dataset"] for run in plan["runs"] if run["trains"])
-    for name in pictures:
-        config = read_picture(name)
-        for dataset in datasets:
-            runs = _shown(plan, dataset, DRAWINGS[config.drawing].encoders)
-            entry = {"name": f"{name}_{dataset}", "picture": name, "dataset": dataset}
-            entry |= config.model_dump(include={"drawing", "alt", "settings"})
-            choice = _choice(plan["labels"], runs, DRAWINGS[config.drawing].encoders)
-            entry["caption"] = f"{config.caption.format(**config.settings)} {choice}"
-            entries.append(entry | {"runs": [run_name(run) for run in runs]})
-    return entries
-
-
-def _shown(plan: dict[str, Any], dataset: str, encoders: bool) -> list[dict[str, Any]]:
-    """Return the runs that a picture shows: the first seed of each variant, or of each augmentation.
-
-    Of the augmentations, encoders were trained under the last one that figures show; an untrained one has none.
-    """
-    keys = {"variant": plan["figure_variants"], "augmentation": plan["figure_augmentations"]}
-    runs = [
-        run
-        for run in plan["runs"]
-        if run["dataset"] == dataset
-        if not run["trains"] or all(names is None or run[key] in names for key, names in keys.items())
-    ]
-    trained = [run for run in runs if run["trains"]]
-    if not encoders:
-        return list({run["augmentation"]: run for run in reversed(trained)}.values())[::-1]
-    last = list(dict.fromkeys(run["augmentation"] for run in trained))[-1:]
-    runs = [run for run in runs if run["augmentation"] in last or not run["trains"]]
-    return list({run["variant"]: run for run in reversed(runs)}.values())[::-1]
-
-
-def _choice(labels: dict[str, Any], runs: list[dict[str, Any]], encoders: bool) -> str:
-    """Return the sentence that says which of all runs a picture shows."""
-    if not runs:
-        return "The suite has no such run."
-    seeds = ", ".join(dict.fromkeys(str(run["seed"]) for run in runs))
-    dataset = labels["dataset"][runs[0]["dataset"]]
-    if not encoders:
-        return (
-            f"{dataset}; images and draws are the first of the first epoch of seed {seeds}, the same for all methods."
-        )
-    trained = [labels["augmentation"][run["augmentation"]] for run in runs if run["trains"]]
-    return f"{dataset}, trained under {trained[0]}; of each method the first seed ({seeds})."

@@ -7,6 +7,7 @@ nothing. Imports no torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from pydantic import BaseModel, Field
 from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import canonical_json, digest_text, read_json
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
+from ddcl.schema.identity import completed, identity
 from ddcl.schema.ops import build_settings
-from ddcl.schema.registry import EVALUATIONS, METHODS, READERS
+from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
 from ddcl.schema.suites import DatasetConfig, EvaluationConfig, NormalisationConfig, OpsConfig, VariantConfig
 from ddcl.schema.training import TrainingConfig
 
@@ -33,6 +35,10 @@ class OpRecipe(Model):
     op: str
     settings: dict[str, Any]
 
+    def identity(self) -> dict[str, Any]:
+        """Return what digests are made of."""
+        return {"op": self.op, "settings": identity(build_settings(self.op, self.settings, self.op))}
+
 
 class DataRecipe(Model):
     """Everything that can move the images of a prepared data set."""
@@ -43,6 +49,24 @@ class DataRecipe(Model):
     n_classes: int
     normalisation: NormalisationConfig | None
     resize_px: int | None
+
+    def identity(self) -> dict[str, Any]:
+        """Return what digests are made of."""
+        return identity(self) | {"settings": _settings_identity(READERS[self.reader], self.settings)}
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that change with anything that can move the images."""
+        return digest_of(self.identity())
+
+
+def _settings_identity(entry: Entry, values: dict[str, Any]) -> dict[str, Any]:
+    return identity(entry.settings.model_validate(completed(entry.settings, values)))
+
+
+def digest_of(value: Any) -> str:
+    """Return the 16 hex digits of a value that JSON can hold."""
+    return digest_text(canonical_json(value))
 
 
 def run_name(run: Mapping[str, Any]) -> str:
@@ -63,10 +87,18 @@ class Recipe(Model):
     training: TrainingConfig
     ops: list[OpRecipe]
 
+    @cached_property
+    def arm_digest(self) -> str:
+        """16 hex digits that change with any number of the recipe but its seed."""
+        values = identity(self) | {"settings": _settings_identity(METHODS[self.method], self.settings)}
+        values |= {"data": self.data.identity(), "ops": [item.identity() for item in self.ops]}
+        del values["seed"]
+        return digest_of(values)
+
     @property
     def digest(self) -> str:
         """16 hex digits that change with any number of the recipe."""
-        return digest_text(canonical_json(self.model_dump()))
+        return digest_text(f"{self.arm_digest} seed {self.seed}")
 
     @property
     def authors(self) -> bool:
@@ -88,6 +120,10 @@ class EvaluationRecipe(Model):
     settings: dict[str, Any]
     under: str = Field(default="all", exclude=True)  # which cells there are, not what their numbers are
 
+    def identity(self) -> dict[str, Any]:
+        """Return what digests are made of."""
+        return identity(self) | {"settings": _settings_identity(EVALUATIONS[self.protocol], self.settings)}
+
 
 class PerturbationRecipe(Model):
     """A fixed recipe for test images."""
@@ -96,10 +132,15 @@ class PerturbationRecipe(Model):
     ops: list[OpRecipe]
     draws: int = 1
 
+    def identity(self) -> dict[str, Any]:
+        """Return what digests are made of."""
+        return identity(self) | {"ops": [item.identity() for item in self.ops]}
+
 
 def load_recipe(path: Path) -> Recipe:
     """Read the recipe that `resolve` wrote."""
-    return parse(Recipe, read_json(path, "recipe"), str(path))
+    values = read_json(path, "recipe")
+    return parse(Recipe, completed(Recipe, values) if isinstance(values, dict) else values, str(path))
 
 
 def variant_path(scale: str, name: str) -> Path:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ddcl.report.collect import expected_cells
+from ddcl.plan.plan import Cell, Plan, PlannedRun
 from ddcl.report.collected import Collected
 from ddcl.report.sources import SOURCES, joined, source_of
 from ddcl.report.tables.convergence import convergence_values
 from ddcl.schema.claims import MONITOR, CheckSpec, PairSpec
-from ddcl.schema.tables import RUN
 
 DEFAULTS = {"part": "full", "perturbation": "none", "metric": "top1"}
 EPOCHS = "epochs_to_95"
@@ -88,30 +87,38 @@ class Cells:
     """Every planned cell of a suite by address and seed, and what is known of each run."""
 
     measured: dict[Address, dict[int, Measured]] = field(default_factory=dict)
-    runs: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    runs: dict[tuple[str, str, str], PlannedRun] = field(default_factory=dict)
+
+    plan: Plan | None = None
 
     @classmethod
     def of(cls, found: Collected, checks: list[CheckSpec]) -> Cells:
         """Return the planned cells of the evaluations and metrics that the checks name, measured or not."""
-        cells = cls()
+        cells = cls(plan=found.plan)
         evaluations = {name for check in checks for name in (*check.evaluation, *check.instead)}
         metrics = {"top1"} | {name for check in checks for name in _metrics(check)}
-        for run in found.suite["runs"]:
-            cells.runs.setdefault((run["dataset"], run["variant"], run["augmentation"]), run)
-            for target in run["targets"]:
-                if target["evaluation"] in evaluations:
-                    for part, perturbation, metric in expected_cells(target):
+        for run in found.plan.runs:
+            cells.runs.setdefault(run.arm, run)
+            for target in run.targets:
+                if target.evaluation in evaluations:
+                    for part, perturbation, metric in target.expected():
                         if metric in metrics:
-                            place = (part, target["evaluation"], target["eval_dataset"], perturbation, metric)
-                            cells._add(run, place, MISSING)
+                            place = (part, target.evaluation, target.eval_dataset, perturbation, metric)
+                            cells._add(run.names, place, MISSING)
         cells._fill(found, evaluations, metrics)
         if MONITOR in evaluations:
             cells._add_convergence(found, checks)
         return cells
 
-    def _add(self, run: Mapping[str, Any], place: tuple[str, ...], value: Measured) -> None:
-        address = Address(run["dataset"], run["variant"], run["augmentation"], *place)
-        self.measured.setdefault(address, {})[run["seed"]] = value
+    def _add(self, run: tuple[str, str, str, int], place: tuple[str, ...], value: Measured) -> None:
+        self.measured.setdefault(Address(*run[:3], *place), {})[run[3]] = value
+
+    def source(self, address: Address, seed: int) -> str:
+        """Return the source of a planned cell (`ddcl.report.sources`)."""
+        assert self.plan is not None
+        record = self.plan.record((*address[:3], seed), address.eval_dataset, address.evaluation)
+        assert record is not None
+        return source_of(record, Cell(address.part, address.perturbation, address.metric))
 
     def _fill(self, found: Collected, evaluations: set[str], metrics: set[str]) -> None:
         """Put the records' values in place of `MISSING`."""
@@ -128,14 +135,14 @@ class Cells:
         """Add the metrics of training curves; epochs as shares of the training's, the last where it never got there."""
         pairs = [pair for check in checks if MONITOR in check.evaluation for pair in check.pairs]
         reference = {pair.treatment["variant"]: pair.control["variant"] for pair in pairs}
-        values = convergence_values(found.records, found.histories, found.suite, reference)
+        values = convergence_values(found.records, found.histories, found.plan, reference)
         for row in values.to_dict("records"):
             run = self.runs[row["dataset"], row["variant"], row["augmentation"]]
             value = float(row["value"])
             if row["metric"] == EPOCHS:
-                value = 1.0 if row["status"] == NOT_REACHED else value / run["epochs"]
+                value = 1.0 if row["status"] == NOT_REACHED else value / run.epochs
             place = ("full", MONITOR, row["eval_dataset"], "none", row["metric"])
-            self._add({name: row[name] for name in RUN}, place, Measured(value, row["status"], 0, row[SOURCES]))
+            self._add((*run.arm, row["seed"]), place, Measured(value, row["status"], 0, row[SOURCES]))
 
 
 def _metrics(check: CheckSpec) -> Iterator[str]:
@@ -199,7 +206,7 @@ def _comparison(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Comp
             marks[seed] = ", ".join(dict.fromkeys(odd))
     seeds = tuple(seed for seed in planned if seed not in lost)
     sources = joined(
-        value.histories or (source_of(term.address._asdict() | {"seed": seed}),)
+        value.histories or (cells.source(term.address, seed),)
         for term, of in zip(terms, own, strict=True)
         for seed, value in of.items()
     )
@@ -214,7 +221,7 @@ def _differences(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Ite
     """Yield in what the runs of the terms differ that the claim is not about, and whether the protocol is another."""
     runs = [cells.runs[term.address[:3]] for term in terms]
     for name in check.conditions:
-        values = list(dict.fromkeys(str(run.get(name)) for run in runs))
+        values = list(dict.fromkeys(str(getattr(run, name)) for run in runs))
         if len(values) > 1:
             yield f"{name.replace('_', ' ')} {' and '.join(values)}"
     evaluation = terms[0].address.evaluation

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
-from ddcl.evaluate.store import evaluation_folder
+from ddcl.plan.addresses import predictions_of
+from ddcl.plan.plan import Plan
 from ddcl.report.claims.contrasts import Address, Comparison, Measured
 from ddcl.report.claims.inference import Array
-from ddcl.report.collect import run_folder
-from ddcl.schema.tables import RUN
 
 ROOM = 400_000_000  # bytes of correctness that are kept: ten thousand records with one draw need a tenth
 TOLERANCE = 1e-6  # between a record's value and the mean of the predictions beside it
@@ -45,8 +44,8 @@ class Shares(NamedTuple):
 class Correctness:
     """Reads per-image correctness below a results folder: each file once, while there is room to keep what it gives."""
 
-    def __init__(self, results: Path, comparisons: Iterable[Comparison]) -> None:
-        self.results = results
+    def __init__(self, plan: Plan, results: Path, comparisons: Iterable[Comparison]) -> None:
+        self.plan, self.results = plan, results
         self._wanted: dict[Place, set[str]] = {}
         self._kept: dict[Place, dict[str, Shares]] = {}
         self._bytes = 0
@@ -56,8 +55,9 @@ class Correctness:
                     self._wanted.setdefault(_place(address, seed), set()).add(_name(address))
 
     def _path(self, place: Place) -> Path:
-        run = dict(zip(RUN, place[:4], strict=True))
-        return evaluation_folder(run_folder(self.results, run), place[4]) / f"{place[5]}_predictions.npz"
+        record = self.plan.record(place[:4], place[4], place[5])
+        assert record is not None
+        return self.results / predictions_of(record)
 
     def _read(self, place: Place, names: Iterable[str]) -> dict[str, Shares]:
         """Return the shares of those names that the file has; none without a file of classes."""

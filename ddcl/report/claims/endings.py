@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 from math import ceil
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy import stats
 
+from ddcl.plan.plan import PlannedRun
 from ddcl.report.claims.contrasts import Address, Comparison, Term
 from ddcl.report.claims.inference import Estimate, sign_test
 from ddcl.report.claims.power import detectable_rate, pairs_needed
@@ -42,9 +43,9 @@ class Compared(Protocol):
 
 def ended_comparisons(check: CheckSpec, found: Collected) -> list[tuple[Comparison, Counts]]:
     """Return a comparison and its counts for each data set, pair and augmentation that the suite plans both arms of."""
-    planned: dict[tuple[Any, ...], list[int]] = {}
-    for run in found.suite["runs"]:
-        planned.setdefault(tuple(run[name] for name in RUN[:3]), []).append(run["seed"])
+    planned: dict[tuple[str, str, str], dict[int, PlannedRun]] = {}
+    for run in found.plan.runs:
+        planned.setdefault(run.arm, {})[run.seed] = run
     status = {tuple(run[name] for name in RUN): str(run["status"]) for run in found.runs}
     augmentations = dict.fromkeys(name for keys in check.over for name in keys.get("augmentation", []))
     results = []
@@ -53,7 +54,7 @@ def ended_comparisons(check: CheckSpec, found: Collected) -> list[tuple[Comparis
         if all(arm in planned for arm in arms):
             seeds = sorted(set(planned[arms[0]]) | set(planned[arms[1]]))
             ended = {seed: [status.get((*arm, seed), "missing") for arm in arms] for seed in seeds}
-            runs = [dict(zip(RUN, (*arm, seed), strict=True)) for arm in arms for seed in planned[arm]]
+            runs = [run for arm in arms for run in planned[arm].values()]
             comparison, counts = _compared(arms, ended)
             results.append((replace(comparison, sources=tuple(map(summary_of, runs))), counts))
     return results

@@ -69,10 +69,9 @@ class ClaimResult(NamedTuple):
 
 def judge_claims(found: Collected) -> list[ClaimResult]:
     """Return every claim of the suite with its verdict; a suite without claims has none."""
-    specs = {name: ClaimSpec.model_validate(spec) for name, spec in found.suite.get("claim_specs", {}).items()}
+    specs, rules = found.plan.claims, found.plan.statistics
     if not specs:
         return []
-    rules = StatisticsSpec.model_validate(found.suite["statistics"])
     cells = Cells.of(found, [check for spec in specs.values() for check in spec.checks])
     own = {
         (name, check.name): comparisons(check, cells)
@@ -80,7 +79,7 @@ def judge_claims(found: Collected) -> list[ClaimResult]:
         for check in spec.checks
         if check.kind == "cells"
     }
-    correctness = Correctness(found.results, (each for several in own.values() for each in several))
+    correctness = Correctness(found.plan, found.results, (each for several in own.values() for each in several))
     evidence = Evidence(found, cells, own, correctness, rules)
     return [judge(name, spec, evidence) for name, spec in specs.items()]
 

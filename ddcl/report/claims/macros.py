@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from ddcl.base.errors import UserError
+from ddcl.plan.plan import Cell, Plan
 from ddcl.report.claims.inference import seed_estimate
 from ddcl.report.claims.judge import ClaimResult
 from ddcl.report.collected import Collected
@@ -19,6 +20,7 @@ from ddcl.report.sources import source_of
 from ddcl.report.tables.latex import tex_escape
 from ddcl.schema.claims import StatisticsSpec
 from ddcl.schema.registry import TOP1
+from ddcl.schema.tables import RUN
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 PROTOCOLS = ("linear", "knn", "online")
@@ -43,30 +45,36 @@ def command_name(*words: str) -> str:
 
 def macros(found: Collected, claims: list[ClaimResult]) -> str:
     """Return the file; `UserError` where two numbers would have one name."""
-    rules = StatisticsSpec.model_validate(found.suite["statistics"])
+    rules = found.plan.statistics
     commands: dict[str, tuple[str, str]] = {}
     for name, text, source in (*accuracies(found, rules), *_effects(claims, rules)):
         if name in commands:
             texts = f"{commands[name][0]} and {text}"
             raise UserError(f"macros.tex: two numbers would be \\{name}: {texts}; rename a variant")
         commands[name] = text, source
-    head = HEAD % {"suite": found.suite["suite"], "example": next(iter(commands), "DdclBaugLinear")}
+    head = HEAD % {"suite": found.plan.suite, "example": next(iter(commands), "DdclBaugLinear")}
     lines = [rf"\newcommand{{\{name}}}{{{text}}} % {source}" for name, (text, source) in commands.items()]
     return head + "".join(f"{line}\n" for line in lines)
 
 
 def accuracies(found: Collected, rules: StatisticsSpec) -> Iterator[tuple[str, str, str]]:
     """Yield name, text and sources of the clean accuracy of each variant, augmentation and linear or kNN evaluation."""
-    protocols = found.suite["protocols"]
     records = found.records
-    evaluations = [name for name in found.suite["evaluations"] if protocols[name] in PROTOCOLS]
+    evaluations = [name for name, item in found.plan.evaluations.items() if item.protocol in PROTOCOLS]
     records = records[records["evaluation"].isin(evaluations) & (records["eval_dataset"] == records["dataset"])]
     records = records[(records["part"] == "full") & (records["perturbation"] == "none") & (records["metric"] == TOP1)]
     several = records["dataset"].nunique() > 1
     for key, rows in records.groupby(["dataset", "variant", "augmentation", "evaluation"], sort=False):
         name, seeds = command_name(*map(str, key[0 if several else 1 :])), ",".join(map(str, rows["seed"]))
-        cell = rows.iloc[0].to_dict() | {"seed": f"{{{seeds}}}" if len(rows) > 1 else seeds}
-        yield name, accuracy_text(rows, rules), source_of(cell)
+        yield name, accuracy_text(rows, rules), _source(found.plan, rows.iloc[0].to_dict(), seeds)
+
+
+def _source(plan: Plan, cell: dict[Any, Any], seeds: str) -> str:
+    """Return the source of a cell's values over several seeds: ``…/seed{0,1}/…``."""
+    record = plan.record(tuple(cell[name] for name in RUN), cell["eval_dataset"], cell["evaluation"])
+    assert record is not None
+    source = source_of(record, Cell(cell["part"], cell["perturbation"], cell["metric"]))
+    return source.replace(f"/seed{cell['seed']}/", f"/seed{{{seeds}}}/") if "," in seeds else source
 
 
 def accuracy_text(rows: pd.DataFrame, rules: StatisticsSpec) -> str:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_atomic
-from ddcl.schema.recipes import run_name
+from ddcl.plan.plan import Plan, read_plan
 
 CHECKSUMS, CRATE = "checksums.sha256", "ro-crate-metadata.json"
 COLLECTED = ("suite.json", "runs.json", "records.parquet", "histories.parquet")
@@ -43,15 +42,13 @@ class Packed:
 
 def export(results: Path, output: Path, checkpoints: bool) -> Packed:
     """Write the archive of the suite whose plan is in `results`. checkpoints: with the encoders, which are large."""
-    plan = read_json(results / "suite.json", "plan; `ddcl resolve` makes it")
+    plan = read_plan(results)
     names = [name for name in archived(plan, results, checkpoints) if (results / name).is_file()]
     have = set(names)
-    records = [name for run in plan["runs"] for name in record_files(run)]
+    records = [run.record(target) for run in plan.runs for target in run.targets]
     packed = Packed(len(names), sum(name in have for name in records), len(records))
     if not packed.records:
-        raise UserError(
-            f"{results}: has none of the {len(records)} records of suite {plan['suite']}; nothing to export"
-        )
+        raise UserError(f"{results}: has none of the {len(records)} records of suite {plan.suite}; nothing to export")
     sums = {name: _sha256(results / name) for name in names}
     crate = json.dumps(describe(plan, results, sums, packed), indent=1, sort_keys=True).encode() + b"\n"
     sums[CRATE] = hashlib.sha256(crate).hexdigest()
@@ -69,38 +66,35 @@ def export(results: Path, output: Path, checkpoints: bool) -> Packed:
     return packed
 
 
-def archived(plan: dict[str, Any], results: Path, checkpoints: bool) -> list[str]:
+def archived(plan: Plan, results: Path, checkpoints: bool) -> list[str]:
     """Return the names below `results` of all files that belong to the suite, there or not, sorted."""
     names = list(COLLECTED)
-    for run in plan["runs"]:
-        folder = f"runs/{run_name(run)}"
-        names += [f"{folder}/{name}" for name in (*RUN_FILES, *[CHECKPOINT] * checkpoints)]
-        records = list(record_files(run))
-        names += [*records, *(f"{name.removesuffix('.json')}_predictions.npz" for name in records)]
-    datasets = {name for run in plan["runs"] for name in (run["dataset"], *(t["eval_dataset"] for t in run["targets"]))}
-    names += [f"data/{name}/manifest.json" for name in datasets]
+    for run in plan.runs:
+        names += [f"{run.folder}/{name}" for name in (*RUN_FILES, *[CHECKPOINT] * checkpoints)]
+        names += [name for target in run.targets for name in (run.record(target), run.predictions(target))]
+    names += [f"{folder}/manifest.json" for folder in plan.data_folders]
     made = (path for folder in MADE for path in (results / folder).rglob("*") if not path.name.startswith("."))
     return sorted({*names, *(path.relative_to(results).as_posix() for path in made)})
 
 
-def record_files(run: dict[str, Any]) -> Iterator[str]:
-    """Yield the names of a run's records below the results folder."""
-    for target in run["targets"]:
-        yield f"runs/{run_name(run)}/on/{target['eval_dataset']}/{target['evaluation']}.json"
-
-
-def describe(plan: dict[str, Any], results: Path, sums: dict[str, str], packed: Packed) -> dict[str, Any]:
+def describe(plan: Plan, results: Path, sums: dict[str, str], packed: Packed) -> dict[str, Any]:
     """Return the RO-Crate: what the archive is, how it was made, and each file with its size and checksum."""
     newest = max((results / name).stat().st_mtime for name in sums)
     summaries = [read_json(results / name, "summary") for name in sums if name.endswith("/run.json")]
     commits = sorted({str(each["git_commit"]) for each in summaries if each.get("git_commit")})
-    text = f"{plan['description']} {packed.records} of {packed.expected} records."
-    root = {"@id": "./", "@type": "Dataset", "name": plan["title"], "description": text, "license": {"@id": "#license"}}
+    text = f"{plan.description} {packed.records} of {packed.expected} records."
+    root: dict[str, Any] = {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": plan.title,
+        "description": text,
+        "license": {"@id": "#license"},
+    }
     root |= {"datePublished": datetime.fromtimestamp(newest, UTC).date().isoformat()}
     root |= {"hasPart": [{"@id": name} for name in sums], "mentions": {"@id": "#made"}}
     license = {"@id": "#license", "@type": "CreativeWork", "name": "not stated: ask those who made this archive"}
     made = {"@id": "#made", "@type": "CreateAction", "instrument": {"@id": "#ddcl"}, "result": {"@id": "./"}}
-    made |= {"name": f"suite {plan['suite']}: training, evaluation, tables and figures"}
+    made |= {"name": f"suite {plan.suite}: training, evaluation, tables and figures"}
     software = {"@id": "#ddcl", "@type": "SoftwareApplication", "name": "ddcl-suite", "softwareVersion": commits}
     about = {"@id": CRATE, "@type": "CreativeWork", "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"}}
     files = [

@@ -17,8 +17,8 @@ from zipfile import BadZipFile, ZipFile
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import canonical_json, read_json, write_atomic
+from ddcl.plan.plan import read_plan
 from ddcl.report.exchange.archive import CHECKSUMS
-from ddcl.schema.recipes import run_name
 
 PLAN = "suite.json"
 # What is taken over: the files of the runs. All else is made from them, here as there.
@@ -102,8 +102,7 @@ def _is_safe(name: str) -> bool:
 
 def _other_recipes(archive: ZipFile, names: list[str], results: Path) -> list[str]:
     """Return a line for each run that the plan in `results` has with another recipe than the archive."""
-    plan = read_json(results / PLAN, "plan")
-    own = {run_name(run): run["recipe_digest"] for run in plan["runs"]}
+    own = {run.folder: run.recipe_digest for run in read_plan(results).runs}
     lines = []
     for name in names:
         if name.endswith("/run.json"):

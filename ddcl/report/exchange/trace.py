@@ -11,6 +11,7 @@ import pandas as pd
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json
+from ddcl.plan.plan import Plan
 from ddcl.report.collect import gather
 from ddcl.report.collected import Collected
 from ddcl.report.exchange.traced import traced
@@ -18,7 +19,6 @@ from ddcl.report.page.commands import command
 from ddcl.report.sources import HISTORY, SOURCES, SUMMARY, summary_of
 from ddcl.report.tables.csv_files import FLOATS, read_csv
 from ddcl.report.tables.published import read_published
-from ddcl.schema.recipes import run_name
 
 PUBLISHED = "config/published.csv"
 
@@ -57,10 +57,10 @@ class Tracer:
         if sources and not files:  # a published number alone
             return _published(row, sources)
         if files not in self._made:
-            plan = restricted(self.found.suite, files)
+            plan = restricted(self.found.plan, files)
             gathered = gather(plan, self.results)
-            records, histories = gathered.frames(plan["suite"])
-            only = replace(self.found, suite=plan, records=records, histories=histories, runs=gathered.runs)
+            records, histories = gathered.frames(plan.suite)
+            only = replace(self.found, plan=plan, records=records, histories=histories, runs=gathered.runs)
             self._made[files] = self.traced.build(only)
         frame, keys = self._made[files], list(self.traced.keys)
         same = (frame[keys] == row[keys]).all(axis=1)
@@ -98,7 +98,7 @@ class Tracer:
             else:
                 record = _read(self.results / file)
                 yield from (f"  {_cell(text, record)}; {_states(record)}" for text in own)
-            yield f"    again: {command(self.found.suite, file)}"
+            yield f"    again: {command(self.found.plan, file)}"
 
 
 def _cell(source: str, record: dict[str, Any]) -> str:
@@ -111,23 +111,18 @@ def _cell(source: str, record: dict[str, Any]) -> str:
     return f"{file} part {part}, perturbation {perturbation}, metric {metric}: {values or 'no cell'}"
 
 
-def restricted(suite: dict[str, Any], files: Collection[str]) -> dict[str, Any]:
+def restricted(plan: Plan, files: Collection[str]) -> Plan:
     """Return the plan with the records `files` alone; of a run whose history is among them, with all its records.
 
     A run of which only run.json is among them has none.
     """
     runs = []
-    for run in suite["runs"]:
-        folder = f"runs/{run_name(run)}"
-        whole = f"{folder}{HISTORY}" in files
-        kept = [
-            target
-            for target in run["targets"]
-            if whole or f"{folder}/on/{target['eval_dataset']}/{target['evaluation']}.json" in files
-        ]
+    for run in plan.runs:
+        whole = f"{run.folder}{HISTORY}" in files
+        kept = [target for target in run.targets if whole or run.record(target) in files]
         if kept or summary_of(run) in files:
-            runs.append(run | {"targets": kept})
-    return suite | {"runs": runs}
+            runs.append(run.model_copy(update={"targets": kept}))
+    return plan.restricted_to(runs)
 
 
 def _published(row: pd.Series, sources: Sequence[str]) -> pd.Series:

@@ -53,7 +53,7 @@ def traced(name: str, found: Collected) -> Traced:
     spec = found.spec(name)
 
     def build(collected: Collected) -> pd.DataFrame:
-        return build_table(collected.records, collected.histories, collected.suite, spec)
+        return build_table(collected.records, collected.histories, collected.plan, spec)
 
     dropped = {*FLOATS, "n_seeds", "seeds_expected", "n_draws", "n_images", "status", "emphasis", SOURCES}
     return Traced(build, tuple(name for name in build(found).columns if name not in dropped), f"ddcl table {name}")

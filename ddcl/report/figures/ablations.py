@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddcl.base.files import canonical_json
+from ddcl.plan.plan import PlannedRun
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import CLEAN, FULL, INK, PARTS, SEED, Look, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import floor
@@ -27,12 +28,12 @@ def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> F
 
     setting: its key in the plan's runs. label: of the horizontal axis. unit: what its values are multiplied by.
     """
-    look = Look(found.suite | {"figure_variants": None, "figure_augmentations": None})
+    look = Look(found.plan, all_runs=True)
     evaluation = look.evaluation("linear")
     frame = select(found.records, evaluation=evaluation, perturbation=CLEAN)
     groups = series(look.runs, setting)
-    values = sorted({run["settings"][setting] for runs in groups for run in runs})
-    x = {key_of(run): values.index(run["settings"][setting]) for runs in groups for run in runs}
+    values = sorted({run.settings[setting] for runs in groups for run in runs})
+    x = {run.names: values.index(run.settings[setting]) for runs in groups for run in runs}
     frame = frame[frame["part"].isin(list(PARTS))]
     frame = frame.assign(x=[x.get(key, np.nan) for key in frame[RUN].itertuples(index=False, name=None)])
     panels = [_panel(look, frame, runs, len(groups)) for runs in groups] or [Panel("", frame.iloc[:0], [])]
@@ -44,29 +45,24 @@ def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> F
     return panel_figure(panels, (min(len(panels), 3), 2.3), labels, paint, [*lines, *floors, dots("seeds", "#666666")])
 
 
-def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the keys of a run."""
-    return tuple(run[key] for key in RUN)
-
-
-def series(runs: Iterable[dict[str, Any]], setting: str) -> list[list[dict[str, Any]]]:
+def series(runs: Iterable[PlannedRun], setting: str) -> list[list[PlannedRun]]:
     """Return the runs that differ in `setting` and in their seed only, where it has at least two values."""
-    groups: dict[Any, list[dict[str, Any]]] = {}
+    groups: dict[Any, list[PlannedRun]] = {}
     for run in runs:
-        others = dict(run.get("settings", {}))
+        others = dict(run.settings)
         if others.pop(setting, None) is not None:
-            same = [run["dataset"], run["augmentation"], others, *(run[key] for key in TRAINING)]
+            same = [run.dataset, run.augmentation, others, *(getattr(run, key) for key in TRAINING)]
             groups.setdefault(canonical_json(same), []).append(run)
-    return [own for own in groups.values() if len({run["settings"][setting] for run in own}) > 1]
+    return [own for own in groups.values() if len({run.settings[setting] for run in own}) > 1]
 
 
-def _panel(look: Look, frame: pd.DataFrame, runs: list[dict[str, Any]], groups: int) -> Panel:
+def _panel(look: Look, frame: pd.DataFrame, runs: list[PlannedRun], groups: int) -> Panel:
     """Return the panel of one series and of the untrained encoders of its data set."""
-    dataset, augmentation = runs[0]["dataset"], runs[0]["augmentation"]
+    dataset, augmentation = runs[0].dataset, runs[0].augmentation
     title = [look.label("dataset", dataset)] * (len(look.datasets) > 1) + [look.label("augmentation", augmentation)]
-    first = look.label("variant", runs[0]["variant"])
-    keys = [key_of(run) for run in look.runs if not run["trains"] and run["dataset"] == dataset]
-    keys += [key_of(run) for run in runs]
+    first = look.label("variant", runs[0].variant)
+    keys = [run.names for run in look.runs if not run.trains and run.dataset == dataset]
+    keys += [run.names for run in runs]
     title += [first] * (groups > 1 and first.split(",")[0] != "DDCL")
     return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)
 

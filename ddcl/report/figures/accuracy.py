@@ -18,7 +18,7 @@ from ddcl.schema.tables import RUN
 
 def knn_curves(found: Collected) -> Figure:
     """kNN accuracy against epoch, one panel per augmentation of the training."""
-    look, monitored = Look(found.suite), found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
+    look, monitored = Look(found.plan), found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
     monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(look.floors)]
     frame = found.records.groupby(RUN, as_index=False)["status"].first().merge(monitored, on=RUN, how="left")
     frame = frame.astype({"knn_top1": float, "epoch": float}).assign(value=lambda rows: rows["knn_top1"] * 100)
@@ -29,10 +29,10 @@ def knn_curves(found: Collected) -> Figure:
 
 def robustness(found: Collected) -> Figure:
     """Linear accuracy under each perturbation of the test images, one panel per augmentation of the training."""
-    look = Look(found.suite)
+    look = Look(found.plan)
     evaluation = look.evaluation("linear")
     frame = select(found.records, evaluation=evaluation, part=FULL)
-    single = [name for name in found.suite["perturbations"] if "." not in name]  # a family has a table
+    single = [name for name in found.plan.perturbations if name not in found.plan.families]  # a family has a table
     group = ("perturbation", look.labels("perturbation", single))
     paint = partial(bars, group=group, bar=("variant", look.colour))
     labels = ("Perturbation of the test images", f"Top-1 (%), {look.label('evaluation', evaluation)}")
@@ -42,12 +42,12 @@ def robustness(found: Collected) -> Figure:
 
 def augmentation(found: Collected) -> Figure:
     """Accuracy on clean images against the augmentation of the training, one panel per evaluation."""
-    look, frame = Look(found.suite), select(found.records, perturbation=CLEAN, part=FULL)
+    look, frame = Look(found.plan), select(found.records, perturbation=CLEAN, part=FULL)
     rows = []
     for dataset in look.datasets:
-        targets = [each for run in look.runs if run["dataset"] == dataset for each in run["targets"]]
-        own = {each["evaluation"] for each in targets if each["eval_dataset"] == dataset and "top1" in each["metrics"]}
-        evaluations = look.labels("evaluation", [name for name in found.suite["evaluations"] if name in own])
+        targets = [each for run in look.runs if run.dataset == dataset for each in run.targets]
+        own = {each.evaluation for each in targets if each.eval_dataset == dataset and "top1" in each.metrics}
+        evaluations = look.labels("evaluation", [name for name in found.plan.evaluations if name in own])
         rows.append(
             [look.panel(frame[frame["evaluation"] == name], dataset, [label]) for name, label in evaluations.items()]
         )
@@ -60,12 +60,12 @@ def augmentation(found: Collected) -> Figure:
 
 def parts(found: Collected) -> Figure:
     """kNN accuracy of the whole features and of their parts, on clean and on rotated images."""
-    look = Look(found.suite)
+    look = Look(found.plan)
     evaluation = look.evaluation("knn")
-    frame, known = select(found.records, evaluation=evaluation), found.suite["perturbations"]
+    frame, known = select(found.records, evaluation=evaluation), found.plan.perturbations
     frame = frame[frame["part"].isin(list(PARTS))]  # no random columns
     columns = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
-    split = dict.fromkeys(run["variant"] for run in look.runs if len(run["parts"]) > 1)
+    split = dict.fromkeys(run.variant for run in look.runs if len(run.parts) > 1)
     panels = []
     for dataset, variant, name in product(look.datasets, split, columns):
         title = [look.label("variant", variant), look.label("perturbation", name)]

@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 def claims(found: Collected) -> Figure:
     """Draw all claims of the suite, with their comparisons where there is room."""
-    judged, look = judge_claims(found), Look(found.suite)
+    judged, look = judge_claims(found), Look(found.plan)
     rows = list(_rows(judged, look, comparisons=True))
     if len(rows) > MOST_ROWS:
         rows = list(_rows(judged, look, comparisons=False))

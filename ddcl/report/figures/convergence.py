@@ -21,7 +21,7 @@ PLACES = {"epoch": "Epoch, warm-up included", "seconds": "Seconds of training"}
 
 def knn(found: Collected) -> Figure:
     """kNN accuracy while training, against epochs and seconds; a row of panels per augmentation."""
-    look, frame = Look(found.suite), _curves(found, "knn_top1")
+    look, frame = Look(found.plan), _curves(found, "knn_top1")
     frame = frame[(frame["epoch"] == 0) | frame["epoch"].isna() | ~frame["variant"].isin(look.floors)]
     panels = look.by_augmentation(frame.assign(value=frame["value"] * 100))
     return _figure(look, panels, "kNN top-1 (%)", look.lines())
@@ -32,7 +32,7 @@ def loss(found: Collected) -> Figure:
 
     Losses of other forms have other scales: those that are cosines and the others have panels of their own.
     """
-    look, frame = Look(found.suite), _curves(found, "dir_loss")
+    look, frame = Look(found.plan), _curves(found, "dir_loss")
     frame = frame[~frame["variant"].isin(look.floors) & (frame["epoch"].isna() | (frame["epoch"] > 0))]
     cosine = frame.groupby("variant")["value"].transform("median") < 0
     kinds = {"cosine loss": frame[cosine], "sum of squares": frame[~cosine & frame["value"].notna()]}
@@ -70,7 +70,7 @@ def _figure(look: Look, panels: Iterable[Panel], ylabel: str, lines: list[Artist
 
 def _paint(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
     curves(axes, frame, look, ("epoch", "x"))
-    warmups = {run["extra_warmup_epochs"] for run in look.runs if run.get("extra_warmup_epochs")}
+    warmups = {run.extra_warmup_epochs for run in look.runs if run.extra_warmup_epochs}
     if "epoch" in set(frame["axis"]):
         for epochs in warmups:
             axes.axvline(epochs, color="#BBBBBB", linestyle=":", linewidth=0.9)

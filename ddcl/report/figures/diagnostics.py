@@ -66,7 +66,7 @@ def factors(found: Collected) -> Figure:
 
 
 def _readings(found: Collected, frame: pd.DataFrame, names: dict[str, str]) -> Figure:
-    look, chance = Look(found.suite), frame["metric"].map(CHANCE).astype(float).fillna(0.0)  # R² has none
+    look, chance = Look(found.plan), frame["metric"].map(CHANCE).astype(float).fillna(0.0)  # R² has none
     frame = frame.assign(value=(frame["value"] - chance) / (1 - chance), sd_draws=frame["sd_draws"] / (1 - chance))
     rows = {name: label for name, label in names.items() if frame.empty or name in set(frame["metric"])}
     panels = []
@@ -101,7 +101,7 @@ def part_marks() -> list[Artist]:
 
 def invariance(found: Collected) -> Figure:
     """Share of each part's variance that lies between the views of an image, one panel per augmentation."""
-    look = Look(found.suite)
+    look = Look(found.plan)
     rows = ("variant", look.labels("variant", [*look.variants, *look.floors]))
     paint = partial(ladder, row=rows, mark=("part", PARTS))
     panels = look.by_augmentation(diagnosed(found, ["invariance"]))
@@ -112,7 +112,7 @@ def invariance(found: Collected) -> Figure:
 
 def class_controls(found: Collected) -> Figure:
     """Accuracy of each part on clean images beside as many random columns, one panel per augmentation."""
-    look = Look(found.suite)
+    look = Look(found.plan)
     evaluation = look.evaluation("knn")
     frame = select(found.records, evaluation=evaluation, perturbation=CLEAN)
     frame["sd_draws"] = frame["sd_draws"] * 100
@@ -127,9 +127,9 @@ def class_controls(found: Collected) -> Figure:
 
 def cosines(found: Collected) -> Figure:
     """Cosines between an image's two views: what the loss drives to zero, beside single images."""
-    look, frame = Look(found.suite), diagnosed(found, list(COSINES))
-    parts = dict.fromkeys((run["variant"], part) for run in look.runs for part in run["parts"] if part != FULL)
-    parts |= dict.fromkeys((run["variant"], FULL) for run in look.runs if len(run["parts"]) == 1)
+    look, frame = Look(found.plan), diagnosed(found, list(COSINES))
+    parts = dict.fromkeys((run.variant, part) for run in look.runs for part in run.parts if part != FULL)
+    parts |= dict.fromkeys((run.variant, FULL) for run in look.runs if len(run.parts) == 1)
     names = {f"{variant}/{part}": _case(look, variant, part) for variant, part in parts}
     frame = frame.assign(case=frame["variant"] + "/" + frame["part"])
     panels = [

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddcl.base.files import write_atomic
+from ddcl.plan.plan import Plan
 from ddcl.schema.tables import RUN
 
 CLEAN, FULL = "none", "full"
@@ -52,27 +53,25 @@ class Panel(NamedTuple):
 
 
 class Look:
-    """The names of a suite in its order, their labels, and the fixed colour and marker of each variant."""
+    """The names of a suite in its order, their labels, and the fixed colour and marker of each variant.
 
-    def __init__(self, suite: dict[str, Any]) -> None:
-        self.suite = suite
-        shown = {key: suite.get(f"figure_{key}s") for key in ("variant", "augmentation")}
-        self.runs = runs = [
-            run
-            for run in suite["runs"]
-            if not run["trains"] or all(names is None or run[key] in names for key, names in shown.items())
-        ]
-        self.datasets = list(dict.fromkeys(run["dataset"] for run in runs))
-        self.variants = list(dict.fromkeys(run["variant"] for run in runs if run["trains"]))
-        self.floors = list(dict.fromkeys(run["variant"] for run in runs if not run["trains"]))
-        self.augmentations = list(dict.fromkeys(run["augmentation"] for run in runs if run["trains"]))
+    all_runs: with those that the suite does not choose for its figures.
+    """
+
+    def __init__(self, plan: Plan, all_runs: bool = False) -> None:
+        self.plan = plan
+        self.runs = runs = plan.runs if all_runs else plan.shown
+        self.datasets = list(dict.fromkeys(run.dataset for run in runs))
+        self.variants = list(dict.fromkeys(run.variant for run in runs if run.trains))
+        self.floors = list(dict.fromkeys(run.variant for run in runs if not run.trains))
+        self.augmentations = list(dict.fromkeys(run.augmentation for run in runs if run.trains))
         self.colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(self.variants)}
         self.colour |= dict.fromkeys(self.floors, FLOOR)
         self.marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(self.variants)}
 
     def label(self, key: str, name: str) -> str:
         """Return how `name` is printed."""
-        return str(self.suite["labels"].get(key, {}).get(name, name))
+        return self.plan.label(key, name)
 
     def labels(self, key: str, names: Iterable[str]) -> dict[str, str]:
         """Return how each of `names` is printed."""
@@ -80,15 +79,15 @@ class Look:
 
     def evaluation(self, preferred: str) -> str:
         """Return `preferred` if the suite has it, else the suite's first evaluation."""
-        return preferred if preferred in self.suite["evaluations"] else str(self.suite["evaluations"][0])
+        return preferred if preferred in self.plan.evaluations else next(iter(self.plan.evaluations))
 
     def panel(self, frame: pd.DataFrame, dataset: str, title: list[str], **only: str) -> Panel:
         """Return the panel of the trained runs with the values `only`, and of the untrained runs."""
         keys = [
-            tuple(run[key] for key in RUN)
+            run.names
             for run in self.runs
-            if run["dataset"] == dataset
-            if not run["trains"] or all(run[key] == name for key, name in only.items())
+            if run.dataset == dataset
+            if not run.trains or all(getattr(run, key) == name for key, name in only.items())
         ]
         title = [self.label("dataset", dataset), *title] if len(self.datasets) > 1 else title
         return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)

@@ -60,7 +60,7 @@ def curves(axes: Axes, frame: pd.DataFrame, look: Look, place: tuple[str, str] =
         for (_, status), run in runs[runs["status"].isin(MARKS)].groupby(["seed", "status"]):
             axes.plot(run[x], run["value"], color=colour, linestyle=":", linewidth=0.9)
             end = (run[x].iloc[-1], run["value"].iloc[-1])
-            axes.annotate(MARKS[status], end, (2, 0), textcoords="offset points", va="center", color=INK)
+            axes.annotate(MARKS[str(status)], end, (2, 0), textcoords="offset points", va="center", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     floor(axes, frame, look)
 

@@ -22,8 +22,8 @@ ARM = ["dataset", "variant", "augmentation"]
 
 def published(found: Collected) -> Figure:
     """Measured against published accuracy, one panel per data set, one marker per source."""
-    look = Look(found.suite)
-    frame = pairs(published_table(expected_cells(found.records, found.suite), found.suite))
+    look = Look(found.plan)
+    frame = pairs(published_table(expected_cells(found.records, found.plan), found.plan))
     sources = list(dict.fromkeys(frame.loc[frame["value"].notna(), "source"]))
     style: dict[str, dict[str, Any]]
     style = {name: {"color": COLOURS[i % 7], "marker": MARKERS[(i + i // 7) % 7]} for i, name in enumerate(sources)}

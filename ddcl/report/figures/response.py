@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import CLEAN, FLOOR, PARTS, Look, Panel, panel_figure
 from ddcl.report.figures.painters import curves
-from ddcl.schema.tables import RUN
 
 STRENGTHS = {  # family of perturbations: label of the x axis
     "rotation": "Rotation of the test image (degrees)",
@@ -27,19 +26,19 @@ DEGREES_STEP = 90
 
 def response(found: Collected, family: str) -> Figure:
     """Accuracy (above) and drift (below) of each part against the strength, one column per augmentation."""
-    look = Look(found.suite)
+    look = Look(found.plan)
     frame = under(found.records, family)
     evaluation = chosen_evaluation(found, frame)
     accuracy = frame[(frame["metric"] == "top1") & (frame["evaluation"] == evaluation)]
     measures = {f"{look.label('evaluation', evaluation)} top-1 (%)": accuracy.assign(value=accuracy["value"] * 100)}
     measures["drift, 1 − cos"] = frame[frame["metric"] == DRIFT]
-    parts = [part for part in PARTS if any(part in run["parts"] for run in look.runs)]
+    parts = [part for part in PARTS if any(part in run.parts for run in look.runs)]
     panels: list[Panel | None] = []
     for dataset, (ylabel, values), part in product(look.datasets, measures.items(), parts):
         for augmentation in look.augmentations:
             title = [look.label("augmentation", augmentation), part if part == "full" else part.upper()]
             panel = look.panel(values[values["part"] == part], dataset, title, augmentation=augmentation)
-            having = {tuple(run[key] for key in RUN) for run in look.runs if part in run["parts"]}
+            having = {run.names for run in look.runs if part in run.parts}
             runs = [run for run in panel.runs if run in having]
             panels.append(panel._replace(runs=runs, ylabel=ylabel))
     handles = [*look.lines(), Patch(color="#BBBBBB", label="range of seeds")]
@@ -78,8 +77,8 @@ def under(records: pd.DataFrame, family: str) -> pd.DataFrame:
 def chosen_evaluation(found: Collected, frame: pd.DataFrame) -> str:
     """Return the evaluation whose accuracy is shown: a kNN that was made under the family, else another one."""
     made = set(frame.loc[(frame["perturbation"] != CLEAN) & (frame["metric"] == "top1"), "evaluation"])
-    names = [name for name in found.suite["evaluations"] if name in made] or list(found.suite["evaluations"])
-    knn = [name for name in names if found.suite["protocols"].get(name) == "knn"]
+    names = [name for name in found.plan.evaluations if name in made] or list(found.plan.evaluations)
+    knn = [name for name in names if found.plan.evaluations[name].protocol == "knn"]
     return str([*knn, *names][0])
 
 

@@ -5,7 +5,7 @@ A number of a table leads to the row of a card that holds the values of its seed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +14,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from ddcl.base.errors import UserError
-from ddcl.report.collect import ABSENT, run_folder
+from ddcl.plan.plan import Plan, PlannedRun
+from ddcl.report.collect import ABSENT
 from ddcl.report.collected import Collected
 from ddcl.report.page.commands import commands
 from ddcl.report.page.curves import curves
 from ddcl.report.page.deviations import Setting, settings
-from ddcl.report.sources import SOURCES
+from ddcl.report.sources import SOURCES, histories_of
 from ddcl.report.tables.printing import METRIC_LABELS, NOTHING
 from ddcl.schema.recipes import Recipe, load_recipe, run_name
 from ddcl.schema.registry import TOP1
@@ -51,7 +52,7 @@ class Card:
 
     name: str  # dataset/variant/augmentation
     title: str
-    runs: list[dict[str, Any]]  # of the plan
+    runs: list[PlannedRun]
     statuses: list[str]
     facts: list[Fact]
     recipe: list[Setting]
@@ -68,13 +69,13 @@ class Card:
     @property
     def anchors(self) -> list[str]:
         """The id of each run's column."""
-        return [anchor_of(run) for run in self.runs]
+        return [anchor_of(run.name) for run in self.runs]
 
     @property
     def problems(self) -> list[str]:
         """How each run ended that did not end well."""
         ended = zip(self.runs, self.statuses, strict=True)
-        return [f"Seed {run['seed']}: {status}." for run, status in ended if status != "ok"]
+        return [f"Seed {run.seed}: {status}." for run, status in ended if status != "ok"]
 
     @property
     def differences(self) -> list[Setting]:
@@ -97,26 +98,26 @@ class Cards:
         return f"r{self.n_rows}"
 
 
-def anchor_of(run: Mapping[str, Any]) -> str:
-    """Return the id of a run's column in its card."""
-    return "run-" + run_name(run).replace("/", "-")
+def anchor_of(name: str) -> str:
+    """Return the id of a run's column in its card, from the run's name."""
+    return "run-" + name.replace("/", "-")
 
 
 def build_cards(found: Collected, cells: pd.DataFrame) -> Cards:
     """Return the cards of a suite's arms, in its order. cells: every expected cell (`tables.expected_cells`)."""
-    arms: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for run in found.suite["runs"]:
-        arms.setdefault(tuple(run[key] for key in ARM), []).append(run)
+    arms: dict[tuple[str, ...], list[PlannedRun]] = {}
+    for run in found.plan.runs:
+        arms.setdefault(run.arm, []).append(run)
     summaries = {run_name(summary): summary for summary in found.runs}
     by_arm = dict(iter(cells.groupby(ARM, sort=False)))
     by_run = {} if found.histories.empty else dict(iter(found.histories.sort_values("epoch").groupby(RUN, sort=False)))
     all_cards = Cards()
     for arm, runs in arms.items():
-        own = [summaries.get(run_name(run), {"status": "missing", "message": "not collected"}) for run in runs]
-        histories = {run["seed"]: by_run.get((*arm, run["seed"]), pd.DataFrame()) for run in runs}
+        own = [summaries.get(run.name, {"status": "missing", "message": "not collected"}) for run in runs]
+        histories = {run.seed: by_run.get(run.names, pd.DataFrame()) for run in runs}
         curve_anchor = f"h{len(all_cards.cards)}"
-        all_cards.anchors |= {f"runs/{run_name(run)}/history.csv": curve_anchor for run in runs}
-        labels = [found.suite["labels"][key].get(name, name) for key, name in zip(ARM, arm, strict=True)]
+        all_cards.anchors |= dict.fromkeys(histories_of(runs), curve_anchor)
+        labels = [found.plan.label(key, name) for key, name in zip(ARM, arm, strict=True)]
         card = Card(
             name="/".join(arm),
             title=", ".join([labels[1], labels[2], labels[0]]),
@@ -126,8 +127,8 @@ def build_cards(found: Collected, cells: pd.DataFrame) -> Cards:
             recipe=_recipe(found.results, runs[0]),
             curve=curves(histories),
             curve_anchor=curve_anchor,
-            values=_values(by_arm.get(arm, cells[:0]), runs, found.suite["labels"], all_cards),
-            commands=commands(found.suite, runs, own),
+            values=_values(by_arm.get(arm, cells[:0]), runs, found.plan, all_cards),
+            commands=commands(found.plan, runs, own),
         )
         all_cards.cards.append(card)
     return all_cards
@@ -182,36 +183,34 @@ def _ends(histories: list[pd.DataFrame]) -> list[Fact]:
     return found
 
 
-def _recipe(results: Path, run: dict[str, Any]) -> list[Setting]:
+def _recipe(results: Path, run: PlannedRun) -> list[Setting]:
     """Return the recipe of a run beside the paper's, if config.json is there and is the recipe of the plan."""
     try:
-        recipe: Recipe = load_recipe(run_folder(results, run) / "config.json")
+        recipe: Recipe = load_recipe(results / run.folder / "config.json")
     except UserError:
         return []
-    return settings(recipe) if recipe.digest == run["recipe_digest"] else []
+    return settings(recipe) if recipe.digest == run.recipe_digest else []
 
 
-def _values(
-    cells: pd.DataFrame, runs: list[dict[str, Any]], labels: dict[str, dict[str, str]], cards: Cards
-) -> list[Values]:
+def _values(cells: pd.DataFrame, runs: list[PlannedRun], plan: Plan, cards: Cards) -> list[Values]:
     """Return a row for each cell of an arm, of which `cards` takes note."""
     found = []
     for key, group in cells.groupby(ROW, sort=False):
         anchor = cards.new_row(source for sources in group[SOURCES] for source in sources)
         named = dict(zip(ROW, map(str, key), strict=True))
         by_seed = dict(zip(group["seed"], group.itertuples(index=False), strict=True))
-        texts = [value_text(named["metric"], by_seed.get(run["seed"])) for run in runs]
-        found.append(Values(anchor, _row_labels(named, runs[0], labels), texts))
+        texts = [value_text(named["metric"], by_seed.get(run.seed)) for run in runs]
+        found.append(Values(anchor, _row_labels(named, runs[0], plan), texts))
     return found
 
 
-def _row_labels(named: dict[str, str], run: dict[str, Any], labels: dict[str, dict[str, str]]) -> tuple[str, ...]:
+def _row_labels(named: dict[str, str], run: PlannedRun, plan: Plan) -> tuple[str, ...]:
     """Return evaluation (with metric, and data set if another), part, and test images."""
-    evaluation = labels["evaluation"].get(named["evaluation"], named["evaluation"])
+    evaluation = plan.label("evaluation", named["evaluation"])
     texts = [evaluation, METRIC_LABELS.get(named["metric"], named["metric"])]
-    if named["eval_dataset"] != run["dataset"]:
-        texts.append(f"on {labels['eval_dataset'].get(named['eval_dataset'], named['eval_dataset'])}")
-    return ", ".join(texts), named["part"], labels["perturbation"].get(named["perturbation"], named["perturbation"])
+    if named["eval_dataset"] != run.dataset:
+        texts.append(f"on {plan.label('eval_dataset', named['eval_dataset'])}")
+    return ", ".join(texts), named["part"], plan.label("perturbation", named["perturbation"])
 
 
 def value_text(metric: str, cell: Any) -> str:

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from ddcl.plan.plan import Cell, Plan
 from ddcl.report.sources import histories_of, source_of
 from ddcl.schema.claims import MONITOR
 from ddcl.schema.registry import RANDOM_PARTS, SPLIT_PARTS
@@ -78,7 +78,7 @@ class Claim:
     comparisons: list[Comparison]
 
 
-def read_claims(tables: Path, suite: Mapping[str, Any], anchors: Mapping[str, str]) -> list[Claim]:
+def read_claims(tables: Path, plan: Plan, anchors: Mapping[str, str]) -> list[Claim]:
     """Return the claims in the folder `tables`; none if there is no claims.csv.
 
     anchors: dataset/variant/augmentation -> the anchor of the card; source -> that of its values (`cards.Cards`).
@@ -88,7 +88,7 @@ def read_claims(tables: Path, suite: Mapping[str, Any], anchors: Mapping[str, st
         return []
     rows = _rows(comparisons) if comparisons.exists() else []
     return [
-        _claim(row, [_comparison(own, suite, anchors) for own in rows if own["claim"] == row["claim"]])
+        _claim(row, [_comparison(own, plan, anchors) for own in rows if own["claim"] == row["claim"]])
         for row in _rows(claims)
     ]
 
@@ -128,12 +128,12 @@ def power_text(row: Mapping[str, str]) -> str:
     return "; ".join(found)
 
 
-def _comparison(row: dict[str, str], suite: Mapping[str, Any], anchors: Mapping[str, str]) -> Comparison:
-    labels = suite["labels"]
+def _comparison(row: dict[str, str], plan: Plan, anchors: Mapping[str, str]) -> Comparison:
+    labels = plan.labels
     names = [name for name in dict.fromkeys((row["treatment"], row["control"])) if name]
     cells = [_cell(name, row, labels["augmentation"]) for name in names]
     cards = [anchors.get("/".join(cell[key] for key in RUN[:3]), "") for cell in cells]
-    places = [_place(cell, suite, anchors) for cell in cells]
+    places = [_place(cell, plan, anchors) for cell in cells]
     texts = [labels.get(key, {}).get(row[key], row[key]) for key in CONDITIONS]
     found = f"p = {number(row['p'])}" if row["p"] else ""
     if row["p_holm"]:
@@ -172,15 +172,17 @@ def _label(name: str, labels: Mapping[str, dict[str, str]]) -> str:
     return f"{labels['variant'].get(variant, variant)}{f' ({shown})' if shown else ''}"
 
 
-def _place(cell: dict[str, str], suite: Mapping[str, Any], anchors: Mapping[str, str]) -> str:
+def _place(cell: dict[str, str], plan: Plan, anchors: Mapping[str, str]) -> str:
     """Return the anchor of an arm's values in its card, or of its curves; empty where there is none."""
-    runs = (run for run in suite["runs"] if all(run[key] == cell[key] for key in RUN[:3]))
-    run = next(runs, None)
+    arm = tuple(cell[key] for key in RUN[:3])
+    run = next((run for run in plan.runs if run.arm == arm), None)
     if run is None:
         return ""
     if cell["evaluation"] == MONITOR:
-        return anchors.get(histories_of(run, None)[0], "")
-    return anchors.get(source_of(cell | {"seed": run["seed"]}), "")
+        return anchors.get(histories_of([run])[0], "")
+    record = plan.record(run.names, cell["eval_dataset"], cell["evaluation"])
+    own = Cell(cell["part"], cell["perturbation"], cell["metric"])
+    return anchors.get(source_of(record, own), "") if record else ""
 
 
 def effect_text(row: Mapping[str, str]) -> str:

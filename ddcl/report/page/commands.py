@@ -7,30 +7,30 @@ from functools import cache
 from typing import Any
 
 from ddcl.base.yaml_files import read_yaml
-from ddcl.schema.recipes import CONFIG_DIR, run_name
+from ddcl.plan.plan import Plan, PlannedRun
+from ddcl.schema.recipes import CONFIG_DIR
 
 
-def commands(suite: dict[str, Any], runs: list[dict[str, Any]], summaries: Sequence[dict[str, Any]]) -> str:
+def commands(plan: Plan, runs: list[PlannedRun], summaries: Sequence[dict[str, Any]]) -> str:
     """Return the commands for a checkout in which nothing was run: by Snakemake, then the training alone by `ddcl`.
 
     runs: of the plan, one per seed. summaries: what runs.json says of them.
     """
-    file = suite_file(suite["suite"])
+    file = suite_file(plan.suite)
     commits = {item["git_commit"] for item in summaries if item.get("git_commit")}
     lines = [f"git checkout {commit}" for commit in commits] if len(commits) == 1 else []
     given = f" --configfile {file}" if file else ""
     for run in runs:
-        folder = f"results/runs/{run_name(run)}"
-        targets = [f"{folder}/on/{item['eval_dataset']}/{item['evaluation']}.json" for item in run["targets"]]
+        targets = [f"results/{run.record(item)}" for item in run.targets]
         lines.append(f"snakemake --cores all{given} -- {' '.join(targets)}")
     lines += ["", "# the training alone", f"ddcl resolve{f' --suite {file}' if file else ''}"]
-    lines.append(f"ddcl prepare {runs[0]['dataset']}")
-    return "\n".join([*lines, *(f"ddcl pretrain --run results/runs/{run_name(run)}" for run in runs)])
+    lines.append(f"ddcl prepare {runs[0].dataset}")
+    return "\n".join([*lines, *(f"ddcl pretrain --run results/{run.folder}" for run in runs)])
 
 
-def command(suite: dict[str, Any], file: str) -> str:
+def command(plan: Plan, file: str) -> str:
     """Return the command that makes one file of the results folder again."""
-    given = suite_file(suite["suite"]) or f"FILE_OF_{suite['suite']}"
+    given = suite_file(plan.suite) or f"FILE_OF_{plan.suite}"
     return f"snakemake --cores all --configfile {given} --force results/{file}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ddcl.evaluate.store import evaluation_folder
-from ddcl.report.collect import ABSENT, run_folder
+from ddcl.plan.plan import Plan
+from ddcl.report.collect import ABSENT
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import anchor_of, commit_text
 from ddcl.schema.recipes import run_name
@@ -17,21 +17,21 @@ OUT_OF_DATE = "out of date"  # what is missing because another recipe, code or c
 
 def facts(found: Collected) -> dict[str, str]:
     """Return what was run, as named lines of text."""
-    suite, records = found.suite, found.records
+    plan, records = found.plan, found.records
     done = [run for run in found.runs if run["status"] not in ABSENT]
-    trained = [run for run in suite["runs"] if run["trains"]]
-    names = {run_name(run) for run in trained}
+    trained = [run for run in plan.runs if run.trains]
+    names = {run.name for run in trained}
     n_trained = sum(run_name(run) in names for run in done)
-    seeds = sorted({run["seed"] for run in suite["runs"]})
+    seeds = sorted({run.seed for run in plan.runs})
     images = sorted({int(n) for n in records["n"] if n})
     lines = {
-        "Suite": suite["suite"],
-        "Runs": f"{len(done)} of {len(suite['runs'])} done, {n_trained} of them trained",
-        "Methods": _labels(suite, "variant", (run["variant"] for run in suite["runs"])),
-        "Augmentations": _labels(suite, "augmentation", (run["augmentation"] for run in trained)),
+        "Suite": plan.suite,
+        "Runs": f"{len(done)} of {len(plan.runs)} done, {n_trained} of them trained",
+        "Methods": _labels(plan, "variant", (run.variant for run in plan.runs)),
+        "Augmentations": _labels(plan, "augmentation", (run.augmentation for run in trained)),
         "Seeds": ", ".join(map(str, seeds)),
-        "Evaluations": _labels(suite, "evaluation", suite["evaluations"]),
-        "Perturbations": _labels(suite, "perturbation", suite["perturbations"]),
+        "Evaluations": _labels(plan, "evaluation", plan.evaluations),
+        "Perturbations": _labels(plan, "perturbation", plan.perturbations),
         "Cells": f"{int((records['status'] == 'ok').sum())} of {len(records)} measured and healthy",
         "Test images": "; ".join(f"{n:,}" for n in images),
         "Training time": f"{sum(run['seconds'] for run in done) / 60:.1f} minutes, summed over runs",
@@ -43,8 +43,8 @@ def facts(found: Collected) -> dict[str, str]:
     return {name: text for name, text in lines.items() if text}
 
 
-def _labels(suite: dict[str, Any], kind: str, names: Iterable[str]) -> str:
-    return ", ".join(suite["labels"][kind][name] for name in dict.fromkeys(names))
+def _labels(plan: Plan, kind: str, names: Iterable[str]) -> str:
+    return ", ".join(plan.label(kind, name) for name in dict.fromkeys(names))
 
 
 def _distinct(texts: Iterable[str]) -> str:
@@ -63,17 +63,19 @@ def attention(found: Collected) -> list[tuple[str, str, list[str]]]:
     Cells with the status of their run are not named again.
     """
     listed = []
+    planned = found.plan.by_name
     for run in found.runs:
         problems = [] if run["status"] == "ok" else [f"{run_status(run)}: {run['message']}"]
         own = found.records[(found.records[RUN] == [run[key] for key in RUN]).all(axis=1)]
         bad = own[~own["status"].isin(["ok", run["status"]])]
         for (evaluation, dataset), cells in bad.groupby(["evaluation", "eval_dataset"], sort=False):
             statuses = cells["status"]
-            if (evaluation_folder(run_folder(found.results, run), str(dataset)) / f"{evaluation}.json").exists():
+            record = found.plan.record(planned[run_name(run)].names, str(dataset), str(evaluation))
+            if record and (found.results / record).exists():
                 statuses = statuses.replace("missing", OUT_OF_DATE)
             where = evaluation if dataset == run["dataset"] else f"{evaluation} on {dataset}"
             counts = statuses.value_counts().sort_index()
             problems.append(f"{where}: " + ", ".join(f"{n} of its cells {status}" for status, n in counts.items()))
         if problems:
-            listed.append((run_name(run), anchor_of(run), problems))
+            listed.append((run_name(run), anchor_of(run_name(run)), problems))
     return listed

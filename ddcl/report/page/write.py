@@ -10,8 +10,8 @@ from typing import Any
 from markupsafe import Markup
 
 from ddcl.base.files import write_text
+from ddcl.plan.plan import Plan, PlannedFigure, PlannedPicture
 from ddcl.report.collected import Collected
-from ddcl.report.illustrations import described
 from ddcl.report.page.cards import anchor_of, build_cards
 from ddcl.report.page.citation import bibtex
 from ddcl.report.page.claim_lines import LOOKS, Claim, read_claims
@@ -21,7 +21,7 @@ from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.html import template, to_html, with_code
 from ddcl.report.tables.printing import Printed, layout
 from ddcl.report.tables.published import read_published
-from ddcl.schema.figures import Words
+from ddcl.schema.recipes import run_name
 from ddcl.schema.tables import TableSpec
 
 TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
@@ -31,28 +31,28 @@ PUBLISHED = "config/published.csv:"  # the sources that are lines of it
 
 def write_page(found: Collected, out: Path) -> None:
     """Write the page of what was collected to `out`, with the figures that were drawn below `found.results`."""
-    suite = found.suite
-    specs = {name: found.spec(name) for name in suite["tables"]}
-    cells = expected_cells(found.records, suite)
+    plan = found.plan
+    specs = plan.tables
+    cells = expected_cells(found.records, plan)
     printed = {
-        name: layout(build_table(found.records, found.histories, suite, spec, cells), spec, suite)
+        name: layout(build_table(found.records, found.histories, plan, spec, cells), spec, plan)
         for name, spec in specs.items()
     }
     cards = build_cards(found, cells)
     published = _published(printed)
     anchors = cards.anchors | {f"{PUBLISHED}{row['line']}": f"p{row['line']}" for row in published}
-    claims = read_claims(found.results / "tables", suite, anchors | {card.name: card.anchor for card in cards.cards})
+    claims = read_claims(found.results / "tables", plan, anchors | {card.name: card.anchor for card in cards.cards})
     page = template("page.html.j2").render(
-        suite=suite,
-        labels=suite["labels"],
+        suite=plan,
+        labels=plan.labels,
         claims=claims,
         tally=_tally(claims),
         facts=facts(found),
         attention=attention(found),
         tables=[_table(name, specs[name], printed[name], anchors) for name in specs],
         emphasis=any(cell.emphasis for table in printed.values() for _, cells in table.rows for cell in cells),
-        figures=[_figure(name, words, found.results / "figures") for name, words in described(suite).items()],
-        runs=[(run, anchor_of(run), run_status(run)) for run in found.runs],
+        figures=[_figure(name, words, found.results / "figures") for name, words in _figures(plan).items()],
+        runs=[(run, anchor_of(run_name(run)), run_status(run)) for run in found.runs],
         cards=cards.cards,
         published=published,
         downloads=_downloads(found, specs),
@@ -72,7 +72,12 @@ def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]
     }
 
 
-def _figure(name: str, words: Words, folder: Path) -> dict[str, Any]:
+def _figures(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
+    """Return the suite's figures, then its pictures, by name."""
+    return {**plan.figures, **{picture.name: picture for picture in plan.pictures}}
+
+
+def _figure(name: str, words: PlannedFigure | PlannedPicture, folder: Path) -> dict[str, Any]:
     """Return what the template needs of a figure: its PNG as a data URI (none: not drawn), caption and alternative."""
     path = folder / f"{name}.png"
     png = base64.b64encode(path.read_bytes()).decode() if path.exists() else ""
@@ -115,6 +120,6 @@ def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str,
     }.items():
         there = [(name, f"../tables/{name}") for name in names if (found.results / "tables" / name).exists()]
         listed += [(title, there)] if there else []
-    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in described(found.suite)]
+    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in _figures(found.plan)]
     files = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
     return [*listed, ("Everything that the page is made of", [(name, f"../{name}") for name in files])]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
+from ddcl.plan.plan import Plan
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.cells import cell_values, expected_cells
 from ddcl.report.tables.convergence import convergence_values
@@ -46,21 +45,21 @@ def unit(metric: str) -> str:
 def build_table(
     records: pd.DataFrame,
     histories: pd.DataFrame,
-    suite: dict[str, Any],
+    plan: Plan,
     spec: TableSpec,
     cells: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the table in long form: one row per cell and metric, with the columns `COLUMNS`.
 
-    Accuracies are in percent, changes in percentage points. cells: `expected_cells` of the same records and suite, if
+    Accuracies are in percent, changes in percentage points. cells: `expected_cells` of the same records and plan, if
     they are there already: for a large suite they take most of the time.
     """
     if spec.kind == "convergence":
-        values = convergence_values(records, histories, suite, spec.reference_variant)
+        values = convergence_values(records, histories, plan, spec.reference_variant)
     else:
-        cells = expected_cells(records, suite) if cells is None else cells
+        cells = expected_cells(records, plan) if cells is None else cells
         if spec.kind == "published":
-            return published_table(cells, suite).astype(COUNTS)
+            return published_table(cells, plan).astype(COUNTS)
         values = cell_values(cells, spec)
     keys = [*KEYS, "seen", "selection", "metric"]
     frame = aggregate(values, keys)

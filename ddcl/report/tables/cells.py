@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
-from ddcl.report.collect import expected_cells as planned_cells
+from ddcl.plan.plan import Plan
 from ddcl.report.collect import selection
 from ddcl.report.sources import SOURCES, joined, source_of
 from ddcl.report.tables.statistics import paired_status
@@ -15,25 +13,24 @@ from ddcl.schema.tables import CLEAN, KEYS, RUN, TableSpec
 CELL = [*RUN, "part", "evaluation", "eval_dataset", "perturbation", "metric"]  # keys that name a cell
 
 
-def expected_cells(records: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
+def expected_cells(records: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Return the row of every cell that the suite expects; `missing` where `records` has no row or no value.
 
     The plan, not what happens to be in `records`, says how many seeds a mean should have. `seen`: whether the
     augmentation of pretraining has the operations of the perturbation (`ddcl.plan.suite.Suite.seen`).
     """
     rows = []
-    for run in suite["runs"]:
-        seen = suite.get("seen", {}).get(run["augmentation"], {})
-        for target in run["targets"]:
-            rule = suite["selections"][target["evaluation"]]
-            own = (*(run[key] for key in RUN), target["evaluation"], target["eval_dataset"])
+    for run in plan.runs:
+        seen = plan.seen.get(run.augmentation, {})
+        for target in run.targets:
+            rule, record = plan.evaluations[target.evaluation].selection, run.record(target)
+            own = (*run.names, target.evaluation, target.eval_dataset)
             rows += [
-                (*own, part, perturbation, metric, selection(metric, rule), seen.get(perturbation, ""))
-                for part, perturbation, metric in planned_cells(target)
+                (*own, *cell, selection(cell.metric, rule), seen.get(cell.perturbation, ""), (source_of(record, cell),))
+                for cell in target.expected()
             ]
-    names = [*RUN, "evaluation", "eval_dataset", "part", "perturbation", "metric", "selection", "seen"]
+    names = [*RUN, "evaluation", "eval_dataset", "part", "perturbation", "metric", "selection", "seen", SOURCES]
     cells = pd.DataFrame(rows, columns=names)
-    cells[SOURCES] = [(source_of(dict(zip(names, row, strict=True))),) for row in rows]
     columns = [*CELL, "value", "sd_draws", "n", "n_draws", "status"]
     found = cells.merge(records[columns], on=CELL, how="left", validate="one_to_one")
     unmeasured = found["value"].isna() & (found["status"].isna() | (found["status"] == "ok"))

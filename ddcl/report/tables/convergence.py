@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ddcl.plan.plan import Plan
 from ddcl.report.sources import SOURCES, histories_of
 from ddcl.report.tables.statistics import WHOLE, paired_status
 from ddcl.schema.tables import CLEAN, KEYS, RUN
@@ -19,20 +20,20 @@ COLUMNS = [*RUN, *KEYS[3:], "seen", "selection", "metric", "value", "n", "status
 
 
 def convergence_values(
-    records: pd.DataFrame, histories: pd.DataFrame, suite: dict[str, Any], reference_variant: Mapping[str, str]
+    records: pd.DataFrame, histories: pd.DataFrame, plan: Plan, reference_variant: Mapping[str, str]
 ) -> pd.DataFrame:
     """Return one row per trained run and convergence metric."""
     ended = training_statuses(records)
     curves = {key: curve for key, curve in monitored_curves(histories).items() if ended.get(key) in WHOLE}
     ended = {key: status for key, status in ended.items() if key in curves or status not in WHOLE}
     rows = []
-    for run in suite["runs"]:
-        if not run["trains"]:
+    runs = {run.names: run for run in plan.runs}
+    for key, run in runs.items():
+        if not run.trains:
             continue
-        key = tuple(run[name] for name in RUN)
-        reference = (run["dataset"], reference_variant.get(run["variant"], run["variant"]), *key[2:])
-        common = {name: run[name] for name in RUN} | {"part": "full", "evaluation": "monitor"}
-        common |= {"eval_dataset": run["dataset"], "perturbation": CLEAN, "seen": "clean", "selection": "train-holdout"}
+        reference = (run.dataset, reference_variant.get(run.variant, run.variant), *key[2:])
+        common = run.key | {"part": "full", "evaluation": "monitor"}
+        common |= {"eval_dataset": run.dataset, "perturbation": CLEAN, "seen": "clean", "selection": "train-holdout"}
         values = curve_metrics(curves.get(key), curves.get(reference))
         for metric, value in values.items():
             status = ended.get(key, "missing")
@@ -40,7 +41,7 @@ def convergence_values(
                 status = paired_status(status, ended.get(reference, "missing"))
                 if key in curves and reference in curves and np.isnan(value):
                     status = _why_not(metric, curves[reference])
-            sources = histories_of(run, reference if metric in AGAINST else None)
+            sources = histories_of([run, *([runs[reference]] if metric in AGAINST and reference in runs else [])])
             rows.append(common | {"metric": metric, "value": value, "n": 0, "status": status, SOURCES: sources})
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from ddcl.base.files import write_text
+from ddcl.plan.plan import Plan
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.csv_files import write_csv
 from ddcl.report.tables.emphasis import NOTE
@@ -93,12 +94,12 @@ def cell_text(row: Mapping[Any, Any] | pd.Series) -> str:
     return f"{text} {marks}" if marks else text
 
 
-def layout(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any]) -> Printed:
+def layout(frame: pd.DataFrame, spec: TableSpec, plan: Plan) -> Printed:
     """Lay the long frame out as the specification says; a key with one value throughout is left out of the labels."""
     neighbours = {metric: f"k = {metric.rpartition('k')[2]}" for metric in spec.print if is_knn_metric(metric)}
-    labels = suite["labels"] | {"metric": METRIC_LABELS | neighbours}
+    labels = plan.labels | {"metric": METRIC_LABELS | neighbours}
     shown = frame[frame["metric"].isin(spec.print)]
-    order = _orders(suite, spec)
+    order = _orders(plan, spec)
     row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
     rows = _sorted(shown[spec.rows].drop_duplicates(), order)
     columns = _sorted(shown[spec.columns].drop_duplicates(), order)
@@ -143,17 +144,17 @@ def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:
     return used + [NOTE] * bool((shown["emphasis"] != "").any())
 
 
-def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
+def _orders(plan: Plan, spec: TableSpec) -> dict[str, list[str]]:
     """Return the order of the values of each key: that of the suite."""
-    runs = suite["runs"]
-    orders = {key: list(dict.fromkeys(run[key] for run in runs)) for key in ("dataset", "variant", "augmentation")}
-    targets = [target for run in runs for target in run["targets"]]
-    orders["part"] = list(dict.fromkeys(part for target in targets for part in target["parts"]))
-    orders["eval_dataset"] = list(dict.fromkeys(target["eval_dataset"] for target in targets))
-    families = [name.split(".")[0] for name in suite["perturbations"]]
+    keys = ("dataset", "variant", "augmentation")
+    orders = {key: list(dict.fromkeys(getattr(run, key) for run in plan.runs)) for key in keys}
+    targets = [target for run in plan.runs for target in run.targets]
+    orders["part"] = list(dict.fromkeys(part for target in targets for part in target.parts))
+    orders["eval_dataset"] = list(dict.fromkeys(target.eval_dataset for target in targets))
+    families = [plan.family(name) for name in plan.perturbations]
     return orders | {
-        "evaluation": suite["evaluations"],
-        "perturbation": [*suite["perturbations"], *families, "seen", "unseen"],
+        "evaluation": list(plan.evaluations),
+        "perturbation": [*plan.perturbations, *families, "seen", "unseen"],
         "metric": spec.print,
         "seen": ["clean", "seen", "unseen"],
     }
@@ -184,9 +185,9 @@ def to_markdown(printed: Printed, spec: TableSpec) -> str:
     return "\n".join([*lines, "", *(f"- {note}" for note in printed.notes)]).rstrip() + "\n"
 
 
-def write_table(frame: pd.DataFrame, spec: TableSpec, suite: dict[str, Any], stem: Path) -> None:
+def write_table(frame: pd.DataFrame, spec: TableSpec, plan: Plan, stem: Path) -> None:
     """Write `stem`.csv (long), `stem`.md and `stem`.tex (wide)."""
-    printed = layout(frame, spec, suite)
+    printed = layout(frame, spec, plan)
     write_csv(frame, stem.with_suffix(".csv"))
     write_text(stem.with_suffix(".md"), to_markdown(printed, spec))
     write_text(stem.with_suffix(".tex"), to_latex(printed, spec, stem.name))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ddcl.plan.plan import Plan, PlannedRun
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.statistics import aggregate
 from ddcl.schema.recipes import AUTHORS_SUFFIX, CONFIG_DIR
@@ -40,7 +41,7 @@ def read_published() -> pd.DataFrame:
     return frame.assign(line=range(2, len(frame) + 2))  # in the file
 
 
-def published_table(cells: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
+def published_table(cells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Return the long frame of `published`, what was measured, and the `difference` in percentage points.
 
     cells: every cell that the suite expects. One group of rows per published number, variant and evaluation of the
@@ -50,23 +51,23 @@ def published_table(cells: pd.DataFrame, suite: dict[str, Any]) -> pd.DataFrame:
     measured = aggregate(cells, [*KEYS, "selection", "metric"])
     for name in ("mean", "sd", "sd_draws"):
         measured[name] = 100 * measured[name]
-    runs = {(run["dataset"], run["variant"]): run for run in suite["runs"]}
+    runs = {(run.dataset, run.variant): run for run in plan.runs}
     places = dict(iter(measured.groupby(SAME, sort=False)))
     rows: list[dict[str, Any]] = []
     for number in _records(read_published()):
         place = tuple((number | {"augmentation": number["augmentation"] or PUBLISHED_ELSEWHERE})[key] for key in SAME)
         if number["variant"] and number["metric"] == TOP1 and place in places:
-            found = _beside(places[place], number, suite)
+            found = _beside(places[place], number, plan)
             for (_, variant, evaluation), own in found.groupby(["dataset", "variant", "evaluation"], sort=False):
                 differs = differences(number, runs[number["dataset"], str(variant)], str(evaluation))
                 rows += _rows(number, own, differs)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _beside(measured: pd.DataFrame, number: dict[str, Any], suite: dict[str, Any]) -> pd.DataFrame:
+def _beside(measured: pd.DataFrame, number: dict[str, Any], plan: Plan) -> pd.DataFrame:
     """Return those of the measured rows, equal in the keys `SAME`, that a published number can be put beside."""
     names = {number["variant"], number["variant"] + AUTHORS_SUFFIX, f"{number['variant']}_e{number['epochs']}"}
-    kinds = measured["evaluation"].map(lambda name: KINDS.get(suite["protocols"][name], ""))
+    kinds = measured["evaluation"].map(lambda name: KINDS.get(plan.evaluations[name].protocol, ""))
     chosen: pd.DataFrame = measured[measured["variant"].isin(names) & (kinds == number["evaluation_kind"])]
     return chosen
 
@@ -75,17 +76,17 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def differences(number: dict[str, Any], run: dict[str, Any], evaluation: str) -> str:
+def differences(number: dict[str, Any], run: PlannedRun, evaluation: str) -> str:
     """Return in what a measured run and evaluation differ from the published ones; `nothing known` if in nothing."""
     found = []
-    if number["backbone"] != run["backbone"]:
-        found.append(f"backbone {run['backbone']}, published {number['backbone'] or '?'}")
-    if number["epochs"] != str(run["epochs"]):
-        found.append(f"epochs {run['epochs']}, published {number['epochs'] or '?'}")
-    if number["source"] in AUTHORS_SOURCES and run["extra_warmup_epochs"] != AUTHORS_WARMUP_EPOCHS:
-        found.append(f"extra warm-up {run['extra_warmup_epochs']}, published {AUTHORS_WARMUP_EPOCHS}")
-    if number["batch_size"] and number["batch_size"] != str(run["batch_size"]):
-        found.append(f"batch {run['batch_size']}, published {number['batch_size']}")
+    if number["backbone"] != run.backbone:
+        found.append(f"backbone {run.backbone}, published {number['backbone'] or '?'}")
+    if number["epochs"] != str(run.epochs):
+        found.append(f"epochs {run.epochs}, published {number['epochs'] or '?'}")
+    if number["source"] in AUTHORS_SOURCES and run.extra_warmup_epochs != AUTHORS_WARMUP_EPOCHS:
+        found.append(f"extra warm-up {run.extra_warmup_epochs}, published {AUTHORS_WARMUP_EPOCHS}")
+    if number["batch_size"] and number["batch_size"] != str(run.batch_size):
+        found.append(f"batch {run.batch_size}, published {number['batch_size']}")
     if not number["augmentation"]:
         found.append("augmentation")
     if number["same_as"] != evaluation:

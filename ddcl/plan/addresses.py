@@ -1,0 +1,95 @@
+"""Where results lie below the results folder. An address holds 8 hex digits of what its content depends on.
+
+    data/<dataset>-<data>/                          the data set's recipe
+    runs/<dataset>/<variant>/<augmentation>-<arm>/seed<N>/    the run's recipe, without its seed
+        on/<eval_dataset>/features-<digest>/arrays  perturbations and draws, and the data set's recipe
+        on/<eval_dataset>/<evaluation>-<digest>/    the evaluation's recipe, its cells, and all of the above
+
+So equal work of two suites is shared, and unequal work has another place. The files hold the full digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ddcl.base.errors import UserError
+from ddcl.schema.recipes import DataRecipe, EvaluationRecipe, PerturbationRecipe, Recipe, digest_of
+from ddcl.schema.suites import RandomSubsetsConfig
+
+DIGITS = 8  # of a digest that stand in an address
+ADDRESSED = r"[A-Za-z0-9][A-Za-z0-9_.+-]*-[0-9a-f]{8}"  # pattern of a name with its digest
+Cells = Iterable[tuple[str, str, str]]  # part, perturbation, metric
+
+
+def addressed(name: str, digest: str) -> str:
+    """Return ``name-3e0d3d5c``."""
+    return f"{name}-{digest[:DIGITS]}"
+
+
+def arm_of(recipe: Recipe) -> str:
+    """Return the folder of an arm's runs: its augmentation, and the digest of all but the seed."""
+    return addressed(recipe.augmentation, recipe.arm_digest)
+
+
+def run_folder(recipe: Recipe) -> str:
+    """Return the folder of a run, below the results folder."""
+    return f"runs/{recipe.dataset}/{recipe.variant}/{arm_of(recipe)}/seed{recipe.seed}"
+
+
+def data_folder(dataset: str, recipe: DataRecipe) -> str:
+    """Return the folder of a prepared data set, below the results folder."""
+    return f"data/{addressed(dataset, recipe.digest)}"
+
+
+def features_digest(perturbations: Iterable[PerturbationRecipe], data: DataRecipe) -> str:
+    """Return the digest of the features of a run: under which perturbations, on what data."""
+    recipes = {item.perturbation: item.identity() for item in perturbations}
+    return digest_of([recipes, data.identity()])
+
+
+def record_digest(
+    evaluation: EvaluationRecipe,
+    perturbations: Iterable[PerturbationRecipe],
+    subsets: RandomSubsetsConfig | None,
+    data: DataRecipe,
+    features: str | None,
+    cells: Cells,
+) -> str:
+    """Return the digest of a record: all that decides its numbers beside the run and the code, and which it has.
+
+    features: digest of the stored features that it is made from, if it is.
+    """
+    recipes = {item.perturbation: item.identity() for item in perturbations}
+    drawn = subsets.model_dump() if subsets else None
+    return digest_of([evaluation.identity(), recipes, drawn, data.identity(), features, sorted(cells)])
+
+
+def features_folder(run: str, dataset: str, digest: str) -> str:
+    """Return the folder of a run's features on a data set."""
+    return f"{run}/on/{dataset}/{addressed('features', digest)}/arrays"
+
+
+def record_path(run: str, dataset: str, evaluation: str, digest: str) -> str:
+    """Return the file of a run's record of an evaluation on a data set."""
+    return f"{run}/on/{dataset}/{addressed(evaluation, digest)}/{evaluation}.json"
+
+
+def log_path(run: str, stage: str, eval_dataset: str = "") -> str:
+    """Return the log of a job of the run in folder `run`. stage: with its digest, where it has one."""
+    return f"logs/{run.removeprefix('runs/')}/{'/'.join(filter(None, (eval_dataset, stage)))}.log"
+
+
+def predictions_of(record: str) -> str:
+    """Return the file of the per-image predictions beside a record."""
+    return f"{record.removesuffix('.json')}_predictions.npz"
+
+
+def check_address(folder: Path, recipe: Recipe) -> None:
+    """Raise `UserError` if the recipe in a run's folder is not the one that the folder's name says."""
+    named = folder.resolve().parent.name.rpartition("-")[2]
+    if named != recipe.arm_digest[:DIGITS]:
+        raise UserError(
+            f"{folder / 'config.json'}: is recipe {recipe.arm_digest[:DIGITS]}, its address says {named}; "
+            "delete the file and run snakemake again"
+        )

@@ -1,0 +1,295 @@
+"""The plan of a suite: what everything after the evaluations needs to know of it. results/suite.json holds one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ddcl.base.errors import UserError, check_name
+from ddcl.base.files import canonical_json, digest_text, read_json, remove, write_text
+from ddcl.base.yaml_files import Model, parse
+from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
+from ddcl.schema.claims import ClaimSpec, StatisticsSpec
+from ddcl.schema.tables import RUN, TableSpec
+
+SCHEMA = 3
+FILE = "suite.json"  # below the results folder
+
+
+class Cell(NamedTuple):
+    """What a record has a value of."""
+
+    part: str
+    perturbation: str
+    metric: str
+
+
+class CellGroup(Model):
+    """Cells of a record: the product of three lists."""
+
+    parts: list[str]
+    perturbations: list[str]
+    metrics: list[str]
+
+    def __iter__(self) -> Iterator[Cell]:  # type: ignore[override]
+        """Yield the cells."""
+        return (Cell(*names) for names in product(self.parts, self.perturbations, self.metrics))
+
+
+class Target(Model):
+    """One evaluation of a run on a data set, and the cells that its record must have.
+
+    digest: of the record (`ddcl.plan.addresses`). features: of the stored features that it is made from, if it is.
+    """
+
+    eval_dataset: str
+    evaluation: str
+    digest: str
+    features: str | None
+    cells: list[CellGroup]
+
+    def expected(self) -> Iterator[Cell]:
+        """Yield every cell that the record must have."""
+        for group in self.cells:
+            yield from group
+
+    def _union(self, name: str) -> list[str]:
+        return list(dict.fromkeys(item for group in self.cells for item in getattr(group, name)))
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that any cell is of."""
+        return self._union("parts")
+
+    @property
+    def perturbations(self) -> list[str]:
+        """The perturbations that any cell is under."""
+        return self._union("perturbations")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that any cell has."""
+        return self._union("metrics")
+
+
+class PlannedRun(Model):
+    """A run, what it will be evaluated by, and what the report says of it.
+
+    arm_digest, recipe_digest: of its recipe without and with the seed. data_digest: of its data set's recipe.
+    """
+
+    dataset: str
+    variant: str
+    augmentation: str
+    seed: int
+    arm_digest: str
+    recipe_digest: str
+    data_digest: str
+    method: str
+    settings: dict[str, Any]
+    parts: list[str]
+    trains: bool
+    backbone: str
+    epochs: int
+    extra_warmup_epochs: int
+    batch_size: int
+    authors: bool
+    targets: list[Target]
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The four keys of a run, by name."""
+        return {name: getattr(self, name) for name in RUN}
+
+    @property
+    def names(self) -> tuple[str, str, str, int]:
+        """The four keys of a run."""
+        return self.dataset, self.variant, self.augmentation, self.seed
+
+    @property
+    def arm(self) -> tuple[str, str, str]:
+        """The keys of a run but its seed."""
+        return self.dataset, self.variant, self.augmentation
+
+    @property
+    def name(self) -> str:
+        """``dataset/variant/augmentation/seedN``: how the run is called."""
+        return f"{self.dataset}/{self.variant}/{self.augmentation}/seed{self.seed}"
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie, below the results folder."""
+        arm = addressed(self.augmentation, self.arm_digest)
+        return f"runs/{self.dataset}/{self.variant}/{arm}/seed{self.seed}"
+
+    def log(self, stage: str, eval_dataset: str = "") -> str:
+        """Return the log of one of its jobs, below the results folder."""
+        return log_path(self.folder, stage, eval_dataset)
+
+    def record(self, target: Target) -> str:
+        """Return the file of a target's record, below the results folder."""
+        return record_path(self.folder, target.eval_dataset, target.evaluation, target.digest)
+
+    def predictions(self, target: Target) -> str:
+        """Return the file of a target's per-image predictions, below the results folder."""
+        return predictions_of(self.record(target))
+
+    def features(self, target: Target) -> str | None:
+        """Return the folder of the features that a target is made from, if it is made from features."""
+        return features_folder(self.folder, target.eval_dataset, target.features) if target.features else None
+
+
+class PlannedEvaluation(Model):
+    """An evaluation: its protocol, how hyperparameters are chosen, and the digest of its settings."""
+
+    protocol: str
+    selection: str
+    settings: dict[str, Any]
+
+
+class PlannedFigure(Model):
+    """A figure: its caption, and what it shows for those who cannot see it."""
+
+    caption: str
+    alt: str
+
+
+class PlannedPicture(Model):
+    """A picture of one data set, and the folders of the runs that it shows, with its settings."""
+
+    name: str
+    picture: str
+    dataset: str
+    drawing: str
+    settings: dict[str, Any]
+    caption: str
+    alt: str
+    runs: list[str]
+
+
+class Plan(Model):
+    """What a suite will run, and what its tables, figures, claims and page are to say.
+
+    selections, protocols: in `evaluations`. seen: by augmentation and perturbation or family, whether pretraining had
+    such distortions. families: of each perturbation that belongs to one. labels: how names are printed, by kind.
+    data: digest of each data set's recipe.
+    """
+
+    schema_number: int
+    suite: str
+    title: str
+    description: str
+    runs: list[PlannedRun]
+    data: dict[str, str]
+    evaluations: dict[str, PlannedEvaluation]
+    perturbations: list[str]
+    families: dict[str, str]
+    seen: dict[str, dict[str, str]]
+    tables: dict[str, TableSpec]
+    figures: dict[str, PlannedFigure]
+    figure_variants: list[str] | None
+    figure_augmentations: list[str] | None
+    pictures: list[PlannedPicture]
+    claims: dict[str, ClaimSpec]
+    statistics: StatisticsSpec
+    labels: dict[str, dict[str, str]]
+
+    @cached_property
+    def text(self) -> str:
+        """The plan as JSON; equal plans have equal texts."""
+        return canonical_json(self.model_dump())
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits that change with anything in the plan."""
+        return digest_text(self.text)
+
+    def family(self, perturbation: str) -> str:
+        """Return the family of a perturbation, or itself where it belongs to none."""
+        return self.families.get(perturbation, perturbation)
+
+    def label(self, kind: str, name: str) -> str:
+        """Return how a name is printed."""
+        return self.labels.get(kind, {}).get(name, name)
+
+    @property
+    def shown(self) -> list[PlannedRun]:
+        """The runs that figures show: those of the suite's choice, and the untrained ones."""
+        variants, augmentations = self.figure_variants, self.figure_augmentations
+        return [
+            run
+            for run in self.runs
+            if not run.trains
+            or (
+                (variants is None or run.variant in variants)
+                and (augmentations is None or run.augmentation in augmentations)
+            )
+        ]
+
+    @cached_property
+    def by_name(self) -> dict[str, PlannedRun]:
+        """The runs by name."""
+        return {run.name: run for run in self.runs}
+
+    def run(self, name: str) -> PlannedRun:
+        """Return the run of this name; `UserError` if the suite has none."""
+        check_name("run", name, self.by_name, f"suite {self.suite}")
+        return self.by_name[name]
+
+    @cached_property
+    def _records(self) -> dict[tuple[Any, ...], str]:
+        return {
+            (*run.names, target.eval_dataset, target.evaluation): run.record(target)
+            for run in self.runs
+            for target in run.targets
+        }
+
+    def record(self, run: tuple[Any, ...], eval_dataset: str, evaluation: str) -> str | None:
+        """Return the file, below the results folder, of a record of a run (its four keys); None if none is planned."""
+        return self._records.get((*run, eval_dataset, evaluation))
+
+    def restricted_to(self, runs: list[PlannedRun]) -> Plan:
+        """Return the same plan with these runs only."""
+        return Plan(**{name: getattr(self, name) for name in type(self).model_fields} | {"runs": runs})
+
+    @property
+    def data_folders(self) -> list[str]:
+        """The folders of the prepared data sets, below the results folder."""
+        return [f"data/{addressed(name, digest)}" for name, digest in self.data.items()]
+
+
+DERIVED = ("records.parquet", "histories.parquet", "runs.json", "tables", "figures", "report")  # made from the plan
+
+
+def write_plan(plan: Plan, results: Path) -> None:
+    """Write the plan to the results folder. If it is another than the one there, first remove what was made from that.
+
+    Tables, figures and the page at `results` are so those of one plan, whatever their times say. An equal plan is not
+    written again. Each plan stays in results/plans, for `ddcl clean`.
+    """
+    path = results / FILE
+    if _text_of(path) != plan.text:
+        for name in DERIVED:
+            remove(results / name)
+        write_text(results / "plans" / f"{plan.suite}-{plan.digest}.json", plan.text)
+        write_text(path, plan.text)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def read_plan(results: Path) -> Plan:
+    """Read the plan in the results folder; `UserError` if there is none, or if it is of another version or damaged."""
+    path = results / FILE
+    values = read_json(path, "plan; `ddcl resolve` makes it")
+    found = values.get("schema_number", values.get("schema")) if isinstance(values, dict) else None
+    if found != SCHEMA:
+        raise UserError(f"{path}: plan of schema {found!r}, this version reads {SCHEMA}; run `ddcl resolve` again")
+    return parse(Plan, values, str(path))
