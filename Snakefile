@@ -24,4 +24,4 @@ include: "workflow/rules/pictures.smk"
 rule all:
     default_target: True
     input:
-        targets(),
+        RULES.targets(),

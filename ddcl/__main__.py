@@ -124,7 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     verb(verbs.schema)
     verb(
         verbs.write,
-        json={"required": True, "help": "JSON text; -: from standard input"},
+        json={"required": True, "help": "a recipe as JSON; -: a plan, from standard input"},
         output={**PATH, "required": True, "help": "file"},
     )
     verb(

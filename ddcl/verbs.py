@@ -72,10 +72,15 @@ def schema(args: Namespace) -> None:
 
 
 def write(args: Namespace) -> None:
-    """Write a JSON text that the workflow resolved to a file, atomically."""
+    """Write a recipe that the workflow resolved, or a suite's plan from standard input, to a file, atomically."""
     from ddcl.base.files import write_json
+    from ddcl.base.yaml_files import parse
+    from ddcl.plan.plan import Plan, write_plan
 
-    write_json(args.output, json.loads(sys.stdin.read() if args.json == "-" else args.json))
+    if args.json == "-":
+        write_plan(parse(Plan, json.loads(sys.stdin.read()), "standard input"), args.output.parent)
+    else:
+        write_json(args.output, json.loads(args.json))
 
 
 def subset(args: Namespace) -> None:

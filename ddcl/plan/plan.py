@@ -271,14 +271,15 @@ def write_plan(plan: Plan, results: Path) -> None:
     written again. Each plan stays in results/plans, for `ddcl clean`.
     """
     path = results / FILE
-    if _text_of(path) != plan.text:
+    if text_of(path) != plan.text:
         for name in DERIVED:
             remove(results / name)
         write_text(results / "plans" / f"{plan.suite}-{plan.digest}.json", plan.text)
         write_text(path, plan.text)
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return what a file holds; nothing, where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -1,17 +1,17 @@
 # From a data set's own files to arrays and a manifest. The only rule that may touch the network.
 rule prepare:
     output:
-        manifest=f"{DATA}/manifest.json",
-        splits=directory(f"{DATA}/splits"),
+        manifest=f"results/{DATA}/manifest.json",
+        splits=directory(f"results/{DATA}/splits"),
     log:
-        "results/logs/{dataset}/prepare.log",
+        f"results/logs/{DATA}/prepare.log",
     conda:
         "../../environment.yml"
-    threads: cpus(prepare_needs)
+    threads: RULES.cpus("prepare")
     resources:
-        **resources(prepare_needs),
+        **RULES.resources("prepare"),
     params:
-        recipe=dataset_recipe,
-        code=prepare_code,
+        dataset=RULES.dataset,
+        code=RULES.data_code,
     shell:
-        "exec python -m ddcl prepare {wildcards.dataset} > {log} 2>&1"
+        "exec python -m ddcl prepare {params.dataset} > {log} 2>&1"

@@ -2,64 +2,61 @@
 # a group is one job; elsewhere Snakemake takes no notice of it.
 rule extract:
     input:
-        recipe=f"{RUN}/config.json",
-        checkpoint=f"{RUN}/checkpoint.pt",
-        own_data=f"{DATA}/manifest.json",
-        data=f"{EVAL_DATA}/manifest.json",
-        splits=f"{EVAL_DATA}/splits",
+        recipe=ancient(f"results/{RUN}/config.json"),
+        checkpoint=f"results/{RUN}/checkpoint.pt",
+        own_data=RULES.own_manifest,
+        data=RULES.eval_manifest,
     output:
-        directory(f"{RUN}/on/{{eval_dataset}}/features"),
+        directory(f"results/{FEATURES}"),
     log:
-        f"{LOG}/extract_{{eval_dataset}}.log",
+        f"results/{log_pattern('features')}",
     benchmark:
-        f"{BENCHMARK}/extract_{{eval_dataset}}.tsv"
+        f"results/benchmarks/{RUN}/{{eval_dataset}}/features-{{digest}}.tsv"
     group:
         "evaluation"
     conda:
         "../../environment.yml"
-    threads: cpus(extract_needs)
+    threads: RULES.cpus("extract")
     resources:
-        **resources(extract_needs),
+        **RULES.resources("extract"),
     params:
-        arguments=extract_arguments,
-        recipes=feature_recipes,
-        code=extract_code,
+        run=RULES.run_folder,
+        arguments=RULES.extract_arguments,
+        code=RULES.extract_code,
     shell:
-        f"exec python -m ddcl extract --run {RUN_FOLDER}"
-        " --eval-dataset {wildcards.eval_dataset}"
+        "exec python -m ddcl extract --run {params.run} --eval-dataset {wildcards.eval_dataset}"
         " --threads {threads} {params.arguments} > {log} 2>&1"
 
 
 # One rule per evaluation of the suite, with its name (linear, knn, …).
-for evaluation in SUITE.evaluations:
+for evaluation in RULES.suite.evaluations:
 
     rule:
         name:
             evaluation
         input:
-            **evaluation_input(evaluation),
+            **RULES.evaluation_input(evaluation),
+            recipe=ancient(f"results/{RUN}/config.json"),
         output:
-            record=f"{RUN}/on/{{eval_dataset}}/{evaluation}.json",
-            predictions=f"{RUN}/on/{{eval_dataset}}/{evaluation}_predictions.npz",
+            record=f"results/{record_pattern(evaluation)}",
+            predictions=f"results/{predictions_of(record_pattern(evaluation))}",
         log:
-            f"{LOG}/{evaluation}_{{eval_dataset}}.log",
+            f"results/{log_pattern(evaluation)}",
         benchmark:
-            f"{BENCHMARK}/{evaluation}_{{eval_dataset}}.tsv"
+            f"results/benchmarks/{RUN}/{{eval_dataset}}/{evaluation}-{{digest}}.tsv"
         group:
-            group_of(evaluation)
+            RULES.group(evaluation)
         conda:
             "../../environment.yml"
-        threads: cpus(evaluate_needs, evaluation)
+        threads: RULES.cpus("evaluate", evaluation)
         resources:
-            **resources(evaluate_needs, evaluation),
+            **RULES.resources("evaluate", evaluation),
         params:
-            # a parameter, as the command is evaluated when it runs: then the loop has passed
+            # parameters, as the command is evaluated when it runs: then the loop has passed
             evaluation=evaluation,
-            arguments=evaluate_arguments(evaluation),
-            recipe=settings_digest(SUITE.evaluations[evaluation]),
-            code=evaluate_digest(SUITE.evaluations[evaluation].protocol),
+            run=RULES.run_folder,
+            arguments=RULES.evaluate_arguments(evaluation),
+            code=RULES.evaluate_code(evaluation),
         shell:
-            "exec python -m ddcl evaluate {params.evaluation}"
-            f" --run {RUN_FOLDER}"
-            " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments}"
-            " > {log} 2>&1"
+            "exec python -m ddcl evaluate {params.evaluation} --run {params.run}"
+            " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments} > {log} 2>&1"

@@ -1,7 +1,7 @@
 # What views, features and neighbours look like: from images and the checkpoints of a few runs. Needs torch, unlike figures.
 rule picture:
     input:
-        unpack(picture_input),
+        RULES.picture_input,
         plan="results/suite.json",
     output:
         report(
@@ -16,10 +16,10 @@ rule picture:
         "results/logs/picture_{picture}.log",
     conda:
         "../../environment.yml"
-    threads: cpus(picture_needs)
+    threads: RULES.cpus("picture")
     resources:
-        **resources(picture_needs),
+        **RULES.resources("picture"),
     params:
-        code=picture_code,
+        code=RULES.picture_code,
     shell:
         "exec python -m ddcl picture {wildcards.picture} --threads {threads} > {log} 2>&1"

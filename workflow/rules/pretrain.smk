@@ -2,16 +2,17 @@ localrules:
     resolve,
 
 
-# A run's recipe, and its training. The recipe is a file of its own, so that only its changes retrain.
+# A run's recipe, and its training. The recipe's digest stands in its address: what the file says cannot change, so its
+# time counts for nothing.
 rule resolve:
     output:
-        f"{RUN}/config.json",
+        f"results/{RUN}/config.json",
     log:
-        f"{LOG}/resolve.log",
+        f"results/{log_pattern('resolve')}",
     conda:
         "../../environment.yml"
     params:
-        recipe=recipe_json,
+        recipe=RULES.recipe_json,
     shell:
         "exec python -m ddcl write --json {params.recipe:q} --output {output} > {log} 2>&1"
 
@@ -19,24 +20,23 @@ rule resolve:
 # The state for resuming lies in RUN/work, on purpose not an output: Snakemake deletes the outputs of a failed job.
 rule pretrain:
     input:
-        recipe=f"{RUN}/config.json",
-        manifest=f"{DATA}/manifest.json",
-        splits=f"{DATA}/splits",
+        recipe=ancient(f"results/{RUN}/config.json"),
+        manifest=RULES.own_manifest,
     output:
-        checkpoint=f"{RUN}/checkpoint.pt",
-        history=f"{RUN}/history.csv",
-        summary=f"{RUN}/run.json",
+        checkpoint=f"results/{RUN}/checkpoint.pt",
+        history=f"results/{RUN}/history.csv",
+        summary=f"results/{RUN}/run.json",
     log:
-        f"{LOG}/pretrain.log",
+        f"results/{log_pattern('pretrain')}",
     benchmark:
-        f"{BENCHMARK}/pretrain.tsv"
+        f"results/benchmarks/{RUN}/pretrain.tsv"
     conda:
         "../../environment.yml"
-    threads: cpus(pretrain_needs)
+    threads: RULES.cpus("pretrain")
     resources:
-        **resources(pretrain_needs),
+        **RULES.resources("pretrain"),
     params:
-        code=pretrain_code,
+        code=RULES.pretrain_code,
+        run=RULES.run_folder,
     shell:
-        f"exec python -m ddcl pretrain --run {RUN_FOLDER}"
-        " --threads {threads} >> {log} 2>&1"
+        "exec python -m ddcl pretrain --run {params.run} --threads {threads} >> {log} 2>&1"

@@ -1,17 +1,6 @@
 # From records to tables, figures and the page. No GPU and no torch here.
-FRAMES = multiext(
-    "results/", "records.parquet", "histories.parquet", "runs.json", "suite.json"
-)
-
-
-CLAIMS = [
-    "results/tables/claims.csv",
-    "results/tables/claims.md",
-    "results/tables/claims.tex",
-    "results/tables/claim_checks.csv",
-    "results/tables/claim_comparisons.csv",
-    "results/tables/macros.tex",
-]
+COLLECTED = [f"results/{name}" for name in FRAMES]
+CLAIM_FILES = [f"results/tables/{name}" for name in CLAIMS]
 
 
 localrules:
@@ -23,7 +12,10 @@ localrules:
     report,
 
 
+# Whether results/ shows this suite is decided when Snakemake starts; the clock says so (ddcl/plan/clock.py).
 rule plan:
+    input:
+        str(clock_path(RULES.plan)),
     output:
         "results/suite.json",
     log:
@@ -31,7 +23,7 @@ rule plan:
     conda:
         "../../environment.yml"
     params:
-        plan=plan_json,
+        plan=RULES.plan.text,
     shell:
         # through standard input: a plan can be longer than an argument may be
         "exec python -m ddcl write --json - --output {output} <<< {params.plan:q} > {log} 2>&1"
@@ -40,7 +32,7 @@ rule plan:
 rule collect:
     input:
         plan="results/suite.json",
-        records=record_files,
+        records=RULES.collected,
     output:
         records="results/records.parquet",
         histories="results/histories.parquet",
@@ -50,27 +42,27 @@ rule collect:
     conda:
         "../../environment.yml"
     params:
-        code=collect_digest(),
+        code=RULES.collect_code(),
     shell:
         "exec python -m ddcl collect > {log} 2>&1"
 
 
 rule table:
     input:
-        FRAMES,
+        COLLECTED,
     output:
         report(
             "results/tables/{table}.csv",
             caption="../report/table.rst",
             category="Tables",
-            subcategory=table_group,
+            subcategory=RULES.heading,
             labels={"table": "{table}", "format": "long CSV"},
         ),
         report(
             "results/tables/{table}.html",
             caption="../report/table.rst",
             category="Tables",
-            subcategory=table_group,
+            subcategory=RULES.heading,
             labels={"table": "{table}", "format": "HTML"},
         ),
         "results/tables/{table}.md",
@@ -80,9 +72,9 @@ rule table:
     conda:
         "../../environment.yml"
     params:
-        code=page_digest(),
-        title=table_title,
-        caption=table_caption,
+        code=RULES.page_code(),
+        title=RULES.table_title,
+        caption=RULES.table_caption,
     shell:
         "exec python -m ddcl table {wildcards.table} > {log} 2>&1"
 
@@ -90,7 +82,7 @@ rule table:
 # Also reads the predictions beside the records.
 rule claims:
     input:
-        FRAMES,
+        COLLECTED,
     output:
         report(
             "results/tables/claims.csv",
@@ -98,20 +90,20 @@ rule claims:
             category="Claims",
             labels={"table": "claims", "format": "csv"},
         ),
-        CLAIMS[1:],
+        CLAIM_FILES[1:],
     log:
         "results/logs/claims.log",
     conda:
         "../../environment.yml"
     params:
-        code=report_digest(),
+        code=RULES.report_code(),
     shell:
         "exec python -m ddcl claims > {log} 2>&1"
 
 
 rule figure:
     input:
-        FRAMES,
+        COLLECTED,
     output:
         report(
             "results/figures/{figure}.png",
@@ -125,18 +117,21 @@ rule figure:
     conda:
         "../../environment.yml"
     params:
-        code=report_digest(),
-        caption=figure_caption,
+        code=RULES.report_code(),
+        caption=RULES.figure_caption,
     shell:
         "exec python -m ddcl figure {wildcards.figure} > {log} 2>&1"
 
 
 rule report:
     input:
-        FRAMES,
-        expand("results/tables/{table}.csv", table=SUITE.tables),
-        expand("results/figures/{figure}.png", figure=[*SUITE.figures, *PICTURES]),
-        CLAIMS if SUITE.claims else [],
+        COLLECTED,
+        expand("results/tables/{table}.csv", table=RULES.plan.tables),
+        expand(
+            "results/figures/{figure}.png",
+            figure=[*RULES.plan.figures, *RULES.pictures],
+        ),
+        CLAIM_FILES if RULES.plan.claims else [],
     output:
         report(
             "results/report/index.html",
@@ -149,7 +144,6 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        code=page_digest(),
-        paper=paper_recipes,
+        code=RULES.page_code(),
     shell:
         "exec python -m ddcl report > {log} 2>&1"

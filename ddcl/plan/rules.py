@@ -1,0 +1,292 @@
+"""What the rules of the workflow ask for: patterns of paths, and for the wildcards of a job its inputs and parameters.
+
+The files in workflow/rules name these and nothing else. Imports no torch: Snakemake reads it at every start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ddcl.base.errors import UserError
+from ddcl.plan.addresses import ADDRESSED, addressed
+from ddcl.plan.datasets import data_root
+from ddcl.plan.digests import (
+    collect_digest,
+    evaluate_digest,
+    extract_digest,
+    page_digest,
+    picture_digest,
+    prepare_digest,
+    pretrain_digest,
+    report_digest,
+)
+from ddcl.plan.needs import (
+    Needs,
+    evaluate_needs,
+    extract_needs,
+    is_short,
+    picture_needs,
+    prepare_needs,
+    pretrain_needs,
+)
+from ddcl.plan.plan import PlannedPicture, PlannedRun
+from ddcl.plan.suite import Run, Suite
+from ddcl.schema.pictures import DRAWINGS
+
+Wildcards = Any  # of a job: a mapping of names
+Function = Callable[[Any], Any]  # of a job's wildcards, as Snakemake calls it
+
+RESULTS = "results"
+RUN = "runs/{dataset}/{variant}/{arm}/seed{seed}"
+DATA = "data/{prepared}"
+FEATURES = f"{RUN}/on/{{eval_dataset}}/features-{{digest}}/arrays"
+HEX = "[0-9a-f]{8}"
+CLAIMS = ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv", "macros.tex")
+FRAMES = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
+HEADINGS = {"convergence": "While training", "published": "Beside published numbers"}
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return a pattern that matches the given names only: a typo becomes "no rule to produce", not a strange job."""
+    return "|".join(map(re.escape, sorted(set(names)))) or "(?!)"
+
+
+def record_pattern(evaluation: str) -> str:
+    """Return the pattern of the records of an evaluation."""
+    return f"{RUN}/on/{{eval_dataset}}/{evaluation}-{{digest}}/{evaluation}.json"
+
+
+def log_pattern(stage: str) -> str:
+    """Return the pattern of the logs of a stage of runs; {eval_dataset} and {digest} where the stage has them."""
+    where = "" if stage == "pretrain" or stage == "resolve" else "{eval_dataset}/"
+    digest = "-{digest}" if where else ""
+    return f"logs/{RUN.removeprefix('runs/')}/{where}{stage}{digest}.log"
+
+
+class Rules:
+    """The rules' view of a checked suite. Every path is below the results folder, and given with it."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite, self.plan = suite, suite.plan
+        self.data_root = data_root(suite.config.data_root)
+        self.runs: dict[str, tuple[Run, PlannedRun]] = {
+            run.folder: (suite.runs[run.name], run) for run in self.plan.runs
+        }
+        self.data = {addressed(name, digest): name for name, digest in self.plan.data.items()}
+        self.pictures = {entry.name: entry for entry in self.plan.pictures}
+        self._needs = cache(self._new_needs)
+
+    @classmethod
+    def load(cls, files: Iterable[Path]) -> Rules:
+        """Read the suite file, with the project's own reader; `UserError` for anything but one file."""
+        paths = list(files)
+        if len(paths) != 1:
+            raise UserError(
+                f"--configfile: expected one suite file, found {len(paths)}: {', '.join(map(str, paths))}; "
+                "a suite can include others (key include)"
+            )
+        return cls(Suite.load(paths[0]))
+
+    # --- wildcards
+
+    @property
+    def constraints(self) -> dict[str, str]:
+        """The pattern of each wildcard."""
+        recipes = self.suite.recipes.values()
+        return {
+            "dataset": one_of(self.suite.dataset_configs),
+            "eval_dataset": one_of(self.suite.dataset_configs),
+            "prepared": one_of(self.data),
+            "variant": one_of(recipe.variant for recipe in recipes),
+            "arm": ADDRESSED,
+            "seed": r"\d+",
+            "digest": HEX,
+            "table": one_of(self.plan.tables),
+            "figure": one_of(self.plan.figures),
+            "picture": one_of(self.pictures),
+        }
+
+    def _both(self, wildcards: Wildcards) -> tuple[Run, PlannedRun]:
+        folder = RUN.format(**dict(wildcards.items()))
+        if folder not in self.runs:
+            raise UserError(f"{folder} is not a run of suite {self.plan.suite}")
+        return self.runs[folder]
+
+    def run(self, wildcards: Wildcards) -> Run:
+        """Return the suite's run with these wildcards."""
+        return self._both(wildcards)[0]
+
+    def run_folder(self, wildcards: Wildcards) -> str:
+        """Return the folder of a run."""
+        return f"{RESULTS}/{self._both(wildcards)[1].folder}"
+
+    def dataset(self, wildcards: Wildcards) -> str:
+        """Return the name of a data set from that of its folder."""
+        return self.data[wildcards["prepared"]]
+
+    # --- inputs
+
+    def manifest(self, dataset: str) -> str:
+        """Return the manifest of a prepared data set. It holds the checksums of all that lies beside it."""
+        return f"{RESULTS}/data/{addressed(dataset, self.plan.data[dataset])}/manifest.json"
+
+    def own_manifest(self, wildcards: Wildcards) -> str:
+        """Return the manifest of the data set that a run is trained on."""
+        return self.manifest(wildcards["dataset"])
+
+    def eval_manifest(self, wildcards: Wildcards) -> str:
+        """Return the manifest of the data set that a run is evaluated on."""
+        return self.manifest(wildcards["eval_dataset"])
+
+    def evaluation_input(self, evaluation: str) -> dict[str, Any]:
+        """Return what an evaluation takes: features, or the checkpoint and images of both data sets."""
+        inputs, files = self.suite.protocol(evaluation).inputs, dict[str, Any]()
+        if "features" in inputs:
+            files["features"] = lambda wildcards: self._features(wildcards, evaluation)
+        if "images" in inputs:
+            files["checkpoint"] = f"{RESULTS}/{RUN}/checkpoint.pt"
+            files["own_data"], files["data"] = self.own_manifest, self.eval_manifest
+        return files
+
+    def _features(self, wildcards: Wildcards, evaluation: str) -> str:
+        run = self._both(wildcards)[1]
+        targets = {(target.eval_dataset, target.evaluation): target for target in run.targets}
+        return f"{RESULTS}/{run.features(targets[wildcards['eval_dataset'], evaluation])}"
+
+    def collected(self, wildcards: Wildcards) -> list[str]:
+        """Return every summary, history and record of the suite, and the manifests."""
+        files = [f"{folder}/manifest.json" for folder in self.plan.data_folders]
+        for run in self.plan.runs:
+            files += [f"{run.folder}/run.json", f"{run.folder}/history.csv"]
+            files += [run.record(target) for target in run.targets]
+        return [f"{RESULTS}/{file}" for file in files]
+
+    def picture(self, wildcards: Wildcards) -> PlannedPicture:
+        """Return the plan's entry of a picture."""
+        return self.pictures[wildcards["picture"]]
+
+    def picture_input(self, wildcards: Wildcards) -> list[str]:
+        """Return the manifest of a picture's data set, and the checkpoints of the runs that it shows."""
+        entry = self.picture(wildcards)
+        encoders = DRAWINGS[entry.drawing].encoders
+        names = ["config.json", *(["checkpoint.pt"] if encoders else [])]
+        runs = [self.plan.run(name).folder for name in entry.runs]
+        return [self.manifest(entry.dataset), *(f"{RESULTS}/{run}/{name}" for run in runs for name in names)]
+
+    def targets(self) -> list[str]:
+        """Return everything that the suite is to make."""
+        names = [f"tables/{name}.{end}" for name in self.plan.tables for end in ("csv", "md", "tex", "html")]
+        names += [f"figures/{name}.{end}" for name in (*self.plan.figures, *self.pictures) for end in ("png", "pdf")]
+        names += [f"tables/{name}" for name in CLAIMS] if self.plan.claims else []
+        return [f"{RESULTS}/{name}" for name in (*names, "report/index.html")]
+
+    # --- parameters: what a stage depends on beside its inputs
+
+    def recipe_json(self, wildcards: Wildcards) -> str:
+        """Return the recipe of a run."""
+        return self.run(wildcards).recipe.model_dump_json()
+
+    def data_code(self, wildcards: Wildcards) -> str:
+        """Return the digest of the code that prepares a data set."""
+        return prepare_digest(self.suite.dataset_configs[self.dataset(wildcards)].reader)
+
+    def pretrain_code(self, wildcards: Wildcards) -> str:
+        """Return the digest of the code that trains a run."""
+        return pretrain_digest(self.run(wildcards).recipe.method)
+
+    def extract_code(self, wildcards: Wildcards) -> str:
+        """Return the digest of the code that extracts the features of a run."""
+        return extract_digest(self.run(wildcards).recipe.method)
+
+    def extract_arguments(self, wildcards: Wildcards) -> str:
+        """Return the part of the command that says what to extract."""
+        names = self._feature_names(wildcards)
+        draws = max(self.suite.perturbations[name].draws for name in names)
+        return f"--draws {draws} --perturbations {' '.join(names)}"
+
+    def table_title(self, wildcards: Wildcards) -> str:
+        """Return the title of a table, for Snakemake's own report."""
+        return self.plan.tables[wildcards["table"]].title
+
+    def table_caption(self, wildcards: Wildcards) -> str:
+        """Return the caption of a table, for Snakemake's own report."""
+        return self.plan.tables[wildcards["table"]].caption
+
+    def heading(self, wildcards: Wildcards) -> str:
+        """Return under which heading Snakemake's own report lists a table."""
+        return HEADINGS.get(self.plan.tables[wildcards["table"]].kind, "Evaluations")
+
+    def figure_caption(self, wildcards: Wildcards) -> str:
+        """Return the caption of a figure, for Snakemake's own report."""
+        return self.plan.figures[wildcards["figure"]].caption
+
+    def _feature_names(self, wildcards: Wildcards) -> list[str]:
+        return self.suite.features(self.run(wildcards), wildcards["eval_dataset"])
+
+    def evaluate_arguments(self, evaluation: str) -> Function:
+        """Return the function of wildcards that gives what the command of an evaluation depends on."""
+
+        def arguments(wildcards: Wildcards) -> str:
+            run = self.run(wildcards)
+            names, subsets = run.evaluations[wildcards["eval_dataset"]][evaluation], run.subsets
+            control = f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac} " if subsets else ""
+            return f"{control}--perturbations {' '.join(names)}"
+
+        return arguments
+
+    def evaluate_code(self, evaluation: str) -> str:
+        """Return the digest of the code of an evaluation."""
+        return evaluate_digest(self.suite.evaluations[evaluation].protocol)
+
+    def picture_code(self, wildcards: Wildcards) -> str:
+        """Return the digest of the code that draws a picture."""
+        entry = self.picture(wildcards)
+        methods = {self.plan.run(name).method for name in entry.runs}
+        return picture_digest(entry.drawing, tuple(sorted(methods)))
+
+    collect_code = staticmethod(collect_digest)
+    report_code = staticmethod(report_digest)
+    page_code = staticmethod(page_digest)
+
+    # --- what a job needs of a machine
+
+    def needs(self, stage: str, wildcards: Wildcards, *evaluation: str) -> Needs:
+        """Return what the job of a stage needs: prepare, pretrain, extract, evaluate (by an evaluation) or picture."""
+        if stage == "prepare":
+            return prepare_needs(self.suite.dataset_configs[self.dataset(wildcards)])
+        if stage == "picture":
+            return picture_needs(self.suite, self.picture(wildcards))
+        where = [] if stage == "pretrain" else [wildcards["eval_dataset"]]
+        return self._needs(stage, self._both(wildcards)[1].name, *where, *evaluation)
+
+    def _new_needs(self, stage: str, name: str, *where: str) -> Needs:
+        of_run: dict[str, Callable[..., Needs]]
+        of_run = {"pretrain": pretrain_needs, "extract": extract_needs, "evaluate": evaluate_needs}
+        return of_run[stage](self.suite, self.suite.runs[name], *where)
+
+    def cpus(self, stage: str, *evaluation: str) -> Function:
+        """Return the function that gives the number of cores of a stage's job."""
+        return lambda wildcards: self.needs(stage, wildcards, *evaluation).cpus
+
+    def resources(self, stage: str, *evaluation: str) -> dict[str, Callable[..., int]]:
+        """Return the functions of a stage's resources; tried again, a job gets up to three times memory and time."""
+
+        def amount(name: str, most: int) -> Callable[..., int]:
+            return lambda wildcards, attempt: int(
+                getattr(self.needs(stage, wildcards, *evaluation), name) * min(attempt, most)
+            )
+
+        return {
+            "gpu": amount("gpu", 1),
+            "mem_mb": amount("mem_mb", 3),
+            "disk_mb": amount("disk_mb", 1),
+            "runtime": amount("runtime", 3),
+        }
+
+    def group(self, evaluation: str) -> Function:
+        """Return the function that puts short evaluations of features into one cluster job with their extraction."""
+        return lambda wildcards: "evaluation" if is_short(self.needs("evaluate", wildcards, evaluation)) else None
