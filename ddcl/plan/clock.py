@@ -61,5 +61,5 @@ def old_layout(results: Path) -> str:
         return ""
     return (
         f"{results}/runs holds {len(old)} runs of an earlier version, such as {old[0].relative_to(results)}, which "
-        "this version does not use: read them with the version that made them, or delete them with `ddcl clean --unused`"
+        "this version does not use: read them with the version that made them, or run `ddcl clean --unused`"
     )

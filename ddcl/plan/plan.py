@@ -13,6 +13,7 @@ from ddcl.base.files import canonical_json, digest_text, read_json, remove, writ
 from ddcl.base.yaml_files import Model, parse
 from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec
+from ddcl.schema.recipes import Recipe
 from ddcl.schema.tables import RUN, TableSpec
 
 SCHEMA = 3
@@ -175,7 +176,7 @@ class Plan(Model):
 
     selections, protocols: in `evaluations`. seen: by augmentation and perturbation or family, whether pretraining had
     such distortions. families: of each perturbation that belongs to one. labels: how names are printed, by kind.
-    data: digest of each data set's recipe.
+    data: digest of each data set's recipe. paper: the paper's own recipes, by method/augmentation.
     """
 
     schema_number: int
@@ -196,6 +197,11 @@ class Plan(Model):
     claims: dict[str, ClaimSpec]
     statistics: StatisticsSpec
     labels: dict[str, dict[str, str]]
+    paper: dict[str, Recipe]
+
+    def paper_recipe(self, run: PlannedRun) -> Recipe | None:
+        """Return the paper's recipe of a run's method under its augmentation, if it has one."""
+        return self.paper.get(f"{run.method}/{run.augmentation}")
 
     @cached_property
     def text(self) -> str:

@@ -15,6 +15,7 @@ from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import SCHEMA, CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
 from ddcl.schema.figures import WORDS
+from ddcl.schema.paper import paper_recipe
 from ddcl.schema.pictures import read_picture
 from ddcl.schema.recipes import (
     CONFIG_DIR,
@@ -256,7 +257,14 @@ class Suite:
             claims=self.claims,
             statistics=read_statistics(),
             labels=self._all_labels(),
+            paper=self._paper(),
         )
+
+    def _paper(self) -> dict[str, Recipe]:
+        """Return the paper's recipes of the suite's methods and augmentations, where it has any."""
+        pairs = dict.fromkeys((run.recipe.method, run.recipe.augmentation) for run in self.runs.values())
+        recipes = {f"{method}/{augmentation}": paper_recipe(method, augmentation) for method, augmentation in pairs}
+        return {name: recipe for name, recipe in recipes.items() if recipe}
 
     def seen(self) -> dict[str, dict[str, str]]:
         """Return for each augmentation and perturbation, or family, whether pretraining saw such distortions.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -124,7 +123,7 @@ def build_cards(found: Collected, cells: pd.DataFrame) -> Cards:
             runs=runs,
             statuses=[summary["status"] for summary in own],
             facts=_facts(own, list(histories.values())),
-            recipe=_recipe(found.results, runs[0]),
+            recipe=_recipe(found, runs[0]),
             curve=curves(histories),
             curve_anchor=curve_anchor,
             values=_values(by_arm.get(arm, cells[:0]), runs, found.plan, all_cards),
@@ -183,13 +182,13 @@ def _ends(histories: list[pd.DataFrame]) -> list[Fact]:
     return found
 
 
-def _recipe(results: Path, run: PlannedRun) -> list[Setting]:
+def _recipe(found: Collected, run: PlannedRun) -> list[Setting]:
     """Return the recipe of a run beside the paper's, if config.json is there and is the recipe of the plan."""
     try:
-        recipe: Recipe = load_recipe(results / run.folder / "config.json")
+        recipe: Recipe = load_recipe(found.results / run.folder / "config.json")
     except UserError:
         return []
-    return settings(recipe) if recipe.digest == run.recipe_digest else []
+    return settings(recipe, found.plan.paper_recipe(run)) if recipe.digest == run.recipe_digest else []
 
 
 def _values(cells: pd.DataFrame, runs: list[PlannedRun], plan: Plan, cards: Cards) -> list[Values]:

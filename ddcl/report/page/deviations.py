@@ -1,19 +1,11 @@
-"""A run's recipe as a flat list of numbers, and where it departs from the paper's. Imports no torch.
-
-The paper's recipe of a method is the official code's, quirks included: config/variants/imagenet/METHOD.yaml with its
-section `authors`, on ImageNet-100, under the same augmentation.
-"""
+"""A run's recipe as a flat list of numbers, and where it departs from the paper's (`ddcl.schema.paper`). Imports no torch."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, NamedTuple
 
-from ddcl.base.files import canonical_json, digest_text
-from ddcl.schema.recipes import CONFIG_DIR, Recipe, build_recipe
-from ddcl.schema.registry import METHODS
+from ddcl.schema.recipes import Recipe
 
-PAPER_DATASET, PAPER_SCALE = "imagenet100", "imagenet"
 # what the engine adds and no result of the paper depends on
 OURS: tuple[str, ...] = ("training.monitor.", "training.collapse.", "training.checkpoint_epochs", "training.processes")
 OURS += ("training.channels_last", "training.compile")
@@ -29,24 +21,8 @@ class Setting(NamedTuple):
     differs: bool
 
 
-@cache
-def paper_recipe(method: str, augmentation: str) -> Recipe | None:
-    """Return the paper's recipe of a method; None where it has none: nothing is trained, or the method is not in it."""
-    known = (CONFIG_DIR / "variants" / PAPER_SCALE / f"{method}.yaml").exists()
-    if not known or not METHODS[method].trains:
-        return None
-    return build_recipe((PAPER_DATASET, method, augmentation), 0, {}, authors=True)
-
-
-def paper_digest(runs: set[tuple[str, str]]) -> str:
-    """Return the digest of the paper's recipes of (method, augmentation) pairs: a parameter of the page's rule."""
-    found = [paper_recipe(*run) for run in sorted(runs)]
-    return digest_text(canonical_json([recipe.model_dump() if recipe else None for recipe in found]))
-
-
-def settings(recipe: Recipe) -> list[Setting]:
+def settings(recipe: Recipe, paper: Recipe | None) -> list[Setting]:
     """Return every number of a recipe beside the paper's, in the order of the recipe, then what only the paper has."""
-    paper = paper_recipe(recipe.method, recipe.augmentation)
     own, theirs = _flat(recipe), _flat(paper) if paper else {}
     found = []
     for name in dict.fromkeys((*own, *theirs)):
