@@ -50,7 +50,11 @@ _correlation = _number("a number from -1 to below 1", lambda value: -1 <= value 
 Options = dict[str, Any]
 PATH: Options = {"type": Path}
 RESULTS: Options = {"type": Path, "default": Path("results"), "help": "folder of all results (default: results)"}
-RUN: Options = {"type": Path, "required": True, "help": "the run's folder, with config.json"}
+RUN: Options = {
+    "type": Path,
+    "required": True,
+    "help": "the run's folder, or its name in the plan: DATASET/VARIANT/AUGMENTATION/seedN",
+}
 THREADS: Options = {
     "type": _positive,
     "default": 1,

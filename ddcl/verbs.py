@@ -12,14 +12,17 @@ from ddcl.base.errors import UserError
 
 if TYPE_CHECKING:
     from ddcl.plan.plan import Plan
+    from ddcl.schema.recipes import DataRecipe, Recipe
 
 
 def prepare(args: Namespace) -> None:
     """Find or download a data set, check it, and write its splits and manifest."""
     from ddcl.data.prepare import prepare
+    from ddcl.plan.addresses import data_folder
+    from ddcl.schema.recipes import data_recipe
     from ddcl.plan.datasets import data_root
 
-    folder = args.output or args.results / "data" / args.dataset
+    folder = args.output or args.results / data_folder(args.dataset, data_recipe(args.dataset))
     manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
     counts = ", ".join(f"{name} {split['n']}" for name, split in manifest["splits"].items())
     print(f"{folder / 'manifest.json'}: {counts} images, {manifest['kind']}")
@@ -98,9 +101,9 @@ def subset(args: Namespace) -> None:
 def pretrain(args: Namespace) -> None:
     """Train a run; resumes by itself, and shares the threads among the run's processes."""
     from ddcl.core.distributed import relaunch
-    from ddcl.schema.recipes import load_recipe
 
-    recipe = load_recipe(args.run / "config.json")
+    folder = _run(args)
+    recipe = _recipe(folder)
     relaunch(recipe.training.processes)
     args.threads = max(1, args.threads // recipe.training.processes)
     device = _device(args)
@@ -109,7 +112,7 @@ def pretrain(args: Namespace) -> None:
 
     options = Options(device, _workers(args), args.checkpoint_minutes)
     digest = pretrain_digest(recipe.method)
-    summary = pretrain(recipe, _manifest(args, recipe.dataset), args.run, digest, options)
+    summary = pretrain(recipe, _manifest(args, recipe.dataset, recipe.data), folder, digest, options)
     print(f"{recipe.name}: {summary['status']} after {summary['epochs']} epochs {summary['message']}".rstrip())
 
 
@@ -284,9 +287,31 @@ def _planned(args: Namespace) -> Plan:
     return read_plan(args.results)
 
 
-def _manifest(args: Namespace, dataset: str) -> Path:
-    path: Path = args.results / "data" / dataset / "manifest.json"
+def _manifest(args: Namespace, dataset: str, recipe: DataRecipe | None = None) -> Path:
+    """Return where the manifest of a prepared data set lies. recipe: its own, in place of what config/ now says."""
+    from ddcl.plan.addresses import data_folder
+    from ddcl.schema.recipes import data_recipe
+
+    path: Path = args.results / data_folder(dataset, recipe or data_recipe(dataset)) / "manifest.json"
     return path
+
+
+def _run(args: Namespace) -> Path:
+    """Return the folder of a run: given as such, or by the run's name in the plan, such as digits/ddcl/caug/seed0."""
+    folder: Path = args.run
+    if (folder / "config.json").exists() or not (args.results / "suite.json").exists():
+        return folder
+    return Path(args.results / _planned(args).run(folder.as_posix()).folder)
+
+
+def _recipe(folder: Path) -> Recipe:
+    """Return the recipe in the folder of a run; `UserError` if it is not the one that the folder's name says."""
+    from ddcl.plan.addresses import check_address
+    from ddcl.schema.recipes import load_recipe
+
+    recipe = load_recipe(folder / "config.json")
+    check_address(folder, recipe)
+    return recipe
 
 
 def _workers(args: Namespace) -> int:

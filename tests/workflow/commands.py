@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "workflow", "config", "slurm", "workstation", "ddcl", "baselines")
+COPIED = ("Snakefile", "workflow", "config", "profiles", "slurm", "workstation", "ddcl", "baselines")
 COPIED += ("environment.yml", "pyproject.toml", "CITATION.cff")
 
 

@@ -1,4 +1,4 @@
-"""A run's recipe as a flat list of numbers, and where it departs from the paper's (`ddcl.schema.paper`). Imports no torch."""
+"""A run's recipe as a flat list of numbers, and where it departs from the paper's (`ddcl.schema.paper`)."""
 
 from __future__ import annotations
 
