@@ -24,7 +24,7 @@ from ddcl.plan.cost import (
 )
 from ddcl.plan.suite import Run, Suite
 from ddcl.schema.pictures import DRAWINGS
-from ddcl.schema.registry import RANDOM_PARTS, has_cell, keeps_files
+from ddcl.schema.registry import RANDOM_PARTS, READERS, has_cell
 from ddcl.schema.suites import DatasetConfig
 
 SNAKEMAKE_MB = 500  # on a cluster two Snakemakes of 155 MB each run beside the job and are charged to it
@@ -157,7 +157,9 @@ def _encoding(suite: Suite, run: Run, dataset: str, sizes: tuple[float, float, f
 
 def _images_mb(config: DatasetConfig) -> float:
     """Return the size of a data set as one array; nothing if its images stay in files and are decoded when needed."""
-    return 0.0 if keeps_files(config.reader) else 3 * config.image_side_px**2 * sum(config.n_images.values()) / 1e6
+    if READERS[config.reader].keeps_files:
+        return 0.0
+    return 3 * config.image_side_px**2 * sum(config.n_images.values()) / 1e6
 
 
 def _rounded(processors: tuple[int, int], memory_mb: float, disk_mb: float, seconds: float) -> Needs:

@@ -82,9 +82,14 @@ class EvaluationEntry(Entry):
 
 @dataclass(frozen=True)
 class ReaderEntry(Entry):
-    """A reader of a data set. factors: what is known of its images beside the class, by name."""
+    """A reader of a data set.
+
+    factors: what is known of its images beside the class, by name.
+    keeps_files: its images stay in files, decoded when they are needed; else they become one array.
+    """
 
     factors: tuple[str, ...] = ()
+    keeps_files: bool = False
 
 
 SPLIT_PARTS = ("full", "dir", "dvr")
@@ -169,16 +174,11 @@ READERS = {
     "cifar100": ReaderEntry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
     "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings),
     "tiny_imagenet": ReaderEntry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
-    "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings),
-    "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings),
-    "cub200": ReaderEntry("ddcl.data.readers.files:read_cub200", NoSettings),
-    "flowers102": ReaderEntry("ddcl.data.readers.files:read_flowers102", NoSettings),
-    "food101": ReaderEntry("ddcl.data.readers.files:read_food101", NoSettings),
-    "pets": ReaderEntry("ddcl.data.readers.files:read_pets", NoSettings),
-    "image_folder": ReaderEntry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings),
+    "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings, keeps_files=True),
+    "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings, keeps_files=True),
+    "cub200": ReaderEntry("ddcl.data.readers.files:read_cub200", NoSettings, keeps_files=True),
+    "flowers102": ReaderEntry("ddcl.data.readers.files:read_flowers102", NoSettings, keeps_files=True),
+    "food101": ReaderEntry("ddcl.data.readers.files:read_food101", NoSettings, keeps_files=True),
+    "pets": ReaderEntry("ddcl.data.readers.files:read_pets", NoSettings, keeps_files=True),
+    "image_folder": ReaderEntry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings, keeps_files=True),
 }
-
-
-def keeps_files(reader: str) -> bool:
-    """Return whether a reader's images stay in files, decoded when they are needed, or become one array."""
-    return READERS[reader].target.startswith("ddcl.data.readers.files:")
