@@ -76,8 +76,9 @@ def write(args: Namespace) -> None:
 def subset(args: Namespace) -> None:
     """Draw a fixed list of training images for semi-supervised evaluation, and write it."""
     from ddcl.base.files import write_json
-    from ddcl.data.subsets import draw_subset, subset_path
+    from ddcl.data.subsets import draw_subset
     from ddcl.schema.recipes import read_dataset
+    from ddcl.schema.subsets import subset_path
 
     path = subset_path(args.dataset, args.name)
     n_classes = read_dataset(args.dataset).n_classes

@@ -13,7 +13,16 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from ddcl.base.yaml_files import NoSettings
-from ddcl.schema.evaluations import DiagnosticsSettings, FinetuneSettings, KnnSettings, LinearSettings, OnlineSettings
+from ddcl.schema.evaluations import (
+    DiagnosticsSettings,
+    DriftSettings,
+    EvaluationSettings,
+    FactorsSettings,
+    FinetuneSettings,
+    KnnSettings,
+    LinearSettings,
+    OnlineSettings,
+)
 from ddcl.schema.methods import BarlowTwinsSettings, DDCLSettings, DDCLSymmetricSettings, SimSiamBaselineSettings
 from ddcl.schema.readers import FashionMnistSettings, ImageFolderSettings, ImageNetSettings, ShapesSettings
 
@@ -56,6 +65,7 @@ class MethodEntry(Entry):
 class EvaluationEntry(Entry):
     """A protocol, and what is known of it without importing it.
 
+    settings: they also say what it has to do (`EvaluationSettings.work`).
     inputs: `features` (extracted once), `images` (it trains on them itself), or both.
     metrics: what it reports of each cell, whatever its settings.
     parts: the parts that it can be asked for; None: all.
@@ -65,6 +75,7 @@ class EvaluationEntry(Entry):
     needs_factors: whether it is for data sets whose images' true factors are known.
     """
 
+    settings: type[EvaluationSettings]
     inputs: tuple[Literal["features", "images"], ...] = ("features",)
     metrics: tuple[str, ...] = (TOP1,)
     parts: tuple[str, ...] | None = None
@@ -156,14 +167,14 @@ EVALUATIONS = {
     ),
     "factors": EvaluationEntry(
         "ddcl.evaluate.factors:evaluate",
-        LinearSettings,
+        FactorsSettings,
         inputs=("images",),
         metrics=FACTORS,
         perturbed=False,
         predicts=False,
         needs_factors=True,
     ),
-    "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", NoSettings, metrics=(DRIFT,), predicts=False),
+    "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", DriftSettings, metrics=(DRIFT,), predicts=False),
 }
 
 READERS = {

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from functools import cache
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -37,6 +38,7 @@ from ddcl.plan.digests import (
 
 try:
     SUITE = Suite(dict(config), " + ".join(map(os.path.relpath, workflow.configfiles)))
+    SUITE = SUITE.counted(Path("results"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
