@@ -123,7 +123,7 @@ class DiagnosticsSettings(LinearSettings):
     elastic_strength: Strength = Field(description="multiple of CAug+'s deformation, uniform in [0, this]")
 
     def work(self, size: TaskSize) -> Work:
-        """Encode some images under every distortion, and views of those for testing; the readouts take little beside."""
+        """Encode some images under every distortion, and views of those for testing; readouts take little beside."""
         n_train, n_test = min(size.n_train, self.max_train_images), min(size.n_test, self.max_test_images)
         n = DISTORTED * n_train + (DISTORTED + self.n_views) * n_test
         return Work(encoded=n, held=n)
