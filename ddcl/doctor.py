@@ -26,7 +26,7 @@ from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Images, on_device
 from ddcl.data.loader import TwoViewLoader, epoch_asks
 from ddcl.schema.recipes import Recipe, read_dataset
-from ddcl.schema.registry import keeps_files
+from ddcl.schema.registry import READERS
 
 SECONDS = 5.0  # that each stage is measured for, at least
 BATCHES = 4  # of made-up images
@@ -97,7 +97,7 @@ def made_up_images(recipe: Recipe, folder: Path, workers: int) -> Images:
     """Return images of the kind and size of the run's data set: arrays, or JPEG files in `folder`."""
     n, side_px = BATCHES * recipe.training.batch_size, recipe.data.image_side_px
     labels = torch.zeros(n, dtype=torch.int64)
-    if not keeps_files(read_dataset(recipe.dataset).reader):
+    if not READERS[read_dataset(recipe.dataset).reader].keeps_files:
         pixels = torch.rand(n, 3, side_px, side_px, generator=torch.Generator().manual_seed(0))
         return ArrayImages(pixels.mul_(255).byte(), labels, side_px)
     from PIL import Image

@@ -44,6 +44,9 @@ class _Split(Method):
             "dvr": (self.dir_dim, self.feature_dim),
         }
 
+    def may_collapse(self) -> tuple[str, ...]:
+        return ("dvr",)  # its loss asks for a right angle between views, not for spread between images
+
     def split(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return DIR [B, dir_dim] and DVR [B, dvr_dim] of features h [B, D]."""
         return h[:, : self.dir_dim], h[:, self.dir_dim :]

@@ -19,8 +19,8 @@ def prepare(args: Namespace) -> None:
     """Find or download a data set, check it, and write its splits and manifest."""
     from ddcl.data.prepare import prepare
     from ddcl.plan.addresses import data_folder
-    from ddcl.schema.recipes import data_recipe
     from ddcl.plan.datasets import data_root
+    from ddcl.schema.recipes import data_recipe
 
     folder = args.output or args.results / data_folder(args.dataset, data_recipe(args.dataset))
     manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
@@ -89,8 +89,9 @@ def write(args: Namespace) -> None:
 def subset(args: Namespace) -> None:
     """Draw a fixed list of training images for semi-supervised evaluation, and write it."""
     from ddcl.base.files import write_json
-    from ddcl.data.subsets import draw_subset, subset_path
+    from ddcl.data.subsets import draw_subset
     from ddcl.schema.recipes import read_dataset
+    from ddcl.schema.subsets import subset_path
 
     path = subset_path(args.dataset, args.name)
     n_classes = read_dataset(args.dataset).n_classes

@@ -6,7 +6,7 @@ logging and seeds, and knows no method by name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
@@ -32,7 +32,8 @@ class Step:
 
     loss: scalar to be minimised.
     terms: named scalars for the history (detached by the engine).
-    embeddings: named [B, d] projections whose spread tells collapse; names are those of `Method.parts`.
+    embeddings: named [B, d] projections whose spread tells collapse, but for `Method.may_collapse`; names are those of
+        `Method.parts`.
     """
 
     loss: Tensor
@@ -77,6 +78,10 @@ class Method(nn.Module):
 
     def fixed_lr(self) -> Sequence[nn.Module]:
         """Return the modules whose learning rate stays at its initial value (no decay)."""
+        return ()
+
+    def may_collapse(self) -> Collection[str]:
+        """Return the names of embeddings of `Step` whose spread may be anything: they tell no collapse."""
         return ()
 
     def after_step(self) -> None:

@@ -202,12 +202,13 @@ class Pretraining:
         return step
 
     def _judge(self) -> None:
-        """Call the run collapsed if its last spread or effective rank is below the limits. DVR may be anything."""
+        """Call the run collapsed if a last spread that tells it, or the effective rank, is below the limits."""
         if self.status == "diverged" or not self.epochs:
             return
         last, limits = self.history[-1], self.config.collapse
+        free = {f"std_ratio_{name}" for name in self.method.may_collapse()}
         for name, value in last.items():
-            if name.startswith("std_ratio_") and name != "std_ratio_dvr" and value < limits.min_std_ratio:
+            if name.startswith("std_ratio_") and name not in free and value < limits.min_std_ratio:
                 self.status, self.message = "collapsed", f"{name} {value:.3f} is below {limits.min_std_ratio}"
         if last["effective_rank"] < limits.min_effective_rank:
             rank = last["effective_rank"]

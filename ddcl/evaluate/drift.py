@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
-from ddcl.base.yaml_files import NoSettings
 from ddcl.evaluate.store import CLEAN_DRAW, Address, FeatureTask, Measured
+from ddcl.schema.evaluations import DriftSettings
 from ddcl.schema.registry import DRIFT
 
 
-def evaluate(task: FeatureTask, settings: NoSettings) -> Measured:
+def evaluate(task: FeatureTask, settings: DriftSettings) -> Measured:
     """Return 1 − cosine of the features of the clean and the perturbed image, mean over test images.
 
     Needs no training images and fits nothing.

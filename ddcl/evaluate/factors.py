@@ -20,13 +20,13 @@ from ddcl.evaluate.encode import encode
 from ddcl.evaluate.readout import Known, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import CLEAN, Address, ColumnSets, Measured
-from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.evaluations import FactorsSettings
 
 CLASSES = ("shape", "texture")  # balanced accuracy of a linear probe; of all others R² of ridge regression
 CIRCLE = "hue"  # in turns: read as sine and cosine
 
 
-def evaluate(task: ImageTask, sets: ColumnSets, settings: LinearSettings) -> Measured:
+def evaluate(task: ImageTask, sets: ColumnSets, settings: FactorsSettings) -> Measured:
     """Return how well each factor is read from each part and column set, of all test images.
 
     Readouts are fitted to all training images (`ddcl.evaluate.readout`).

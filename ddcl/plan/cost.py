@@ -1,53 +1,40 @@
 """What a suite costs, before anything runs: jobs per rule, hours, disk, and data sets that are missing.
 
-Imports no torch. Hours come from the throughput of runs in the results folder, else from config/throughput.yaml.
+Imports no torch. Hours come from the throughput of runs in the results folder, else from config/throughput.yaml. What
+cannot be known is "unknown", never 0.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from math import isnan, nan
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-from pydantic import Field
 
 from ddcl.base.files import read_json
-from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.plan.datasets import missing_message
+from ddcl.plan.networks import Network, feature_width, network_of, throughput
 from ddcl.plan.suite import Run, Suite
-from ddcl.schema.recipes import CONFIG_DIR, Recipe
-from ddcl.schema.registry import METHODS
-
-ENCODED = 10  # times that diagnostics encode an image: under nine distortions, and clean
-
-
-class Network(Model):
-    """How fast a network is, and how large its checkpoints are."""
-
-    train_images_per_s: float = Field(gt=0)
-    encode_images_per_s: float = Field(gt=0)
-    checkpoint_mb: float = Field(gt=0)
-    source: str
-
-
-class Throughput(Model):
-    """config/throughput.yaml."""
-
-    device: str
-    networks: dict[str, Network]
+from ddcl.schema.evaluations import TaskSize, Work
+from ddcl.schema.recipes import Recipe
+from ddcl.schema.registry import METHODS, RANDOM_PARTS, has_cell
+from ddcl.schema.subsets import n_listed
 
 
 @dataclass
 class Cost:
-    """Hours and bytes of a group of runs, and where the speed comes from."""
+    """Hours and bytes of a group of runs, nan where they are not known, and where the speeds come from."""
 
     pretraining_hours: float = 0.0
     evaluation_hours: float = 0.0
     disk_bytes: float = 0.0
-    source: str = ""
+    sources: dict[str, None] = field(default_factory=dict)  # in order, each once
+
+    @property
+    def source(self) -> str:
+        """All sources in one line."""
+        return "; ".join(self.sources)
 
 
 def jobs(suite: Suite) -> dict[str, int]:
@@ -61,33 +48,16 @@ def jobs(suite: Suite) -> dict[str, int]:
     return {rule: n for rule, n in counts.items() if n}
 
 
-def network_name(recipe: Recipe) -> str:
-    """Return the key of a run's network in config/throughput.yaml."""
-    name = recipe.training.backbone.name
-    return f"{name if name.startswith('ResNet-') else 'small'} @ {recipe.data.image_side_px}"
-
-
-@cache
-def _networks() -> dict[str, Network]:
-    path = CONFIG_DIR / "throughput.yaml"
-    return parse(Throughput, read_yaml(path), str(path)).networks
-
-
-def network_of(recipe: Recipe) -> Network | None:
-    """Return what config/throughput.yaml says of a run's network; None if it says nothing."""
-    return _networks().get(network_name(recipe))
-
-
-def measured_rates(results: Path) -> dict[str, tuple[float, str]]:
+def measured_rates(suite: Suite, results: Path) -> dict[str, tuple[float, str]]:
     """Return, by data set, the median images/s of finished pretraining runs in `results`, and their device."""
     rates: dict[str, list[float]] = {}
     devices: dict[str, str] = {}
     for path in sorted((results / "runs").glob("*/*/*/seed*/run.json")):
         run = read_json(path, "summary of a pretraining run")
-        manifest = results / "data" / run["dataset"] / "manifest.json"
-        if run["epochs"] and run["seconds"] and manifest.exists():
-            splits = read_json(manifest, "manifest")["splits"]
-            n = splits.get("pretrain", splits["train"])["n"]
+        config = suite.dataset_configs.get(run["dataset"])
+        images = config.n_images if config else {}
+        n = images.get("pretrain", images.get("train"))
+        if run["epochs"] and run["seconds"] and n:
             rates.setdefault(run["dataset"], []).append(n * run["epochs"] / run["seconds"])
             devices[run["dataset"]] = run["device"]
     return {name: (median(values), devices[name]) for name, values in rates.items()}
@@ -95,82 +65,88 @@ def measured_rates(results: Path) -> dict[str, tuple[float, str]]:
 
 def costs(suite: Suite, results: Path) -> dict[str, Cost]:
     """Return the cost of the suite's runs by the data set that they train on."""
-    measured, found = measured_rates(results), dict[str, Cost]()
+    suite = suite.counted(results)
+    measured, found = measured_rates(suite, results), dict[str, Cost]()
     for run in suite.runs.values():
-        recipe = run.recipe
-        cost, network = found.setdefault(recipe.dataset, Cost()), network_of(recipe)
-        if network is None:
-            cost.source = f"no figure for {network_name(recipe)}"
-            continue
-        rate, cost.source = measured.get(recipe.dataset, (network.train_images_per_s / 2, network.source))
-        seconds = 0.0
+        recipe, network = run.recipe, network_of(run.recipe)
+        cost = found.setdefault(recipe.dataset, Cost())
+        rate, source = measured.get(recipe.dataset, (network.train_images_per_s / 2, network.source))
+        encoded = sum(encoded_images(suite, run, dataset) for dataset in run.evaluations)
+        seconds = encoded / network.encode_images_per_s
         for dataset, evaluations in run.evaluations.items():
-            seconds += encode_seconds(suite, run, dataset, network)
             seconds += sum(evaluation_seconds(suite, run, dataset, name, network) for name in evaluations)
-        cost.pretraining_hours += pretraining_seconds(suite, run, rate) / 3600
+        cost.pretraining_hours += pretraining_images(suite, run) / rate / 3600
         cost.evaluation_hours += seconds / 3600
-        cost.disk_bytes += network.checkpoint_mb * 1e6
-        cost.disk_bytes += sum(feature_bytes(suite, run, dataset) for dataset in run.evaluations)
+        cost.disk_bytes += network.checkpoint_mb * 1e6 + stored_bytes(recipe, encoded)
+        cost.sources |= dict.fromkeys([source, *_uncounted(suite, run)])
     return found
 
 
-def pretraining_seconds(suite: Suite, run: Run, images_per_s: float) -> float:
-    """Return how long a run trains, at `images_per_s` images of the data set (two views each) per second."""
+def _uncounted(suite: Suite, run: Run) -> list[str]:
+    """Return a remark on each data set of a run whose images were not counted."""
+    names = dict.fromkeys([run.recipe.dataset, *run.evaluations])
+    missing = [name for name in names if not suite.dataset_configs[name].counted]
+    return [f"{name} has no n_images and is not prepared" for name in missing]
+
+
+def pretraining_images(suite: Suite, run: Run) -> float:
+    """Return how many images (two views each) a run trains on, over all epochs; nan: they were not counted."""
     images, training = suite.dataset_configs[run.recipe.dataset].n_images, run.recipe.training
-    epochs = training.epochs + training.schedule.extra_warmup_epochs if METHODS[run.recipe.method].trains else 0
-    return images.get("pretrain", images.get("train", 0)) * epochs / images_per_s
+    if not METHODS[run.recipe.method].trains:
+        return 0
+    return images.get("pretrain", images.get("train", nan)) * (training.epochs + training.schedule.extra_warmup_epochs)
 
 
-def encode_seconds(suite: Suite, run: Run, dataset: str, network: Network) -> float:
-    """Return how long the encoder works for a run's features on a data set."""
-    return _encoded(suite, run, dataset) / network.encode_images_per_s
+def encoded_images(suite: Suite, run: Run, dataset: str) -> float:
+    """Return how many images are encoded for a run's features on a data set; nan: they were not counted."""
+    images, names = suite.dataset_configs[dataset].n_images, suite.features(run, dataset)
+    draws = sum(suite.perturbations[name].draws for name in names)
+    return images.get("train", nan) + draws * images.get("test", nan) if names else 0
 
 
 def evaluation_seconds(suite: Suite, run: Run, dataset: str, evaluation: str, network: Network) -> float:
-    """Return how long the encoder works for an evaluation that trains on images; solvers are not counted."""
+    """Return how long the network works for an evaluation that uses images; nan: they were not counted.
+
+    How long solvers work on features is not in it.
+    """
     if "images" not in suite.protocol(evaluation).inputs:
-        return 0.0
-    images = suite.dataset_configs[dataset].n_images
-    settings: dict[str, Any] = suite.evaluations[evaluation].settings
-    if "epochs" not in settings:
-        return diagnosed(suite, dataset, evaluation) / network.encode_images_per_s
-    n = images.get("train", 0)
-    if settings.get("subset"):
-        n = round(n * float(settings["subset"].removesuffix("pct")) / 100)
-    tunes = "lr_backbone" in settings
-    rate = network.train_images_per_s if tunes else network.encode_images_per_s
-    per_epoch = n / rate + (images.get("test", 0) / network.encode_images_per_s if tunes else 0)
-    return float(settings["epochs"] * per_epoch)
-
-
-def diagnosed(suite: Suite, dataset: str, evaluation: str) -> int:
-    """Return how many images `ddcl.evaluate.diagnostics` encodes; none, where the evaluation is another."""
-    images, settings = suite.dataset_configs[dataset].n_images, suite.evaluations[evaluation].settings
-    if "n_views" not in settings:
         return 0
-    train, test = (min(images.get(split, 0), int(settings[f"max_{split}_images"])) for split in ("train", "test"))
-    return ENCODED * train + (ENCODED + int(settings["n_views"])) * test
+    work = work_of(suite, run, dataset, evaluation)
+    return work.trained / network.train_images_per_s + work.encoded / network.encode_images_per_s if work else nan
 
 
-def _encoded(suite: Suite, run: Run, dataset: str) -> int:
-    """Return how many images are encoded for a run's features on a data set."""
-    images = suite.dataset_configs[dataset].n_images
-    draws = sum(suite.perturbations[name].draws for name in suite.features(run, dataset))
-    return images.get("train", 0) + draws * images.get("test", 0)
+def task_size(suite: Suite, run: Run, dataset: str, evaluation: str) -> TaskSize | None:
+    """Return how large the task of an evaluation is; None: the images were not counted.
+
+    Of a method with a split, DIR and DVR together are the features once more, and so is a pair of random parts.
+    """
+    config, protocol, names = suite.dataset_configs[dataset], suite.protocol(evaluation), run.evaluations[dataset]
+    images, listed = config.n_images, suite.settings[evaluation].train_list
+    n_train = n_listed(dataset, listed) if listed else images.get("train")
+    if n_train is None or "test" not in images:
+        return None
+    all_parts = suite.parts(run, evaluation)
+    parts = [part for part in all_parts if part not in RANDOM_PARTS]
+    random = run.subsets.draws if run.subsets and len(all_parts) > len(parts) else 0
+    draws = sum(suite.perturbations[name].draws for name in names[evaluation])
+    once = sum(has_cell(RANDOM_PARTS[0], name, protocol.metrics[0]) for name in names[evaluation])
+    return TaskSize(
+        n_train=n_train,
+        n_test=images["test"],
+        n_classes=config.n_classes,
+        width=feature_width(run.recipe),
+        column_sets=len(parts) + 2 * random,
+        passes=draws * (1 + (len(parts) > 1)) + once * random,
+    )
 
 
-def feature_width(recipe: Recipe) -> int:
-    """Return the number of columns of a run's features."""
-    backbone = recipe.training.backbone
-    return backbone.widths[-1] * (4 if backbone.block == "bottleneck" else 1)
+def work_of(suite: Suite, run: Run, dataset: str, evaluation: str) -> Work | None:
+    """Return what an evaluation has to do; None: the images were not counted."""
+    size = task_size(suite, run, dataset, evaluation)
+    return suite.settings[evaluation].work(size) if size else None
 
 
-def feature_bytes(suite: Suite, run: Run, dataset: str) -> int:
-    """Return the bytes of a run's features on a data set."""
-    return stored_bytes(run.recipe, _encoded(suite, run, dataset))
-
-
-def stored_bytes(recipe: Recipe, n: int) -> int:
+def stored_bytes(recipe: Recipe, n: float) -> float:
     """Return the bytes of the stored features of n images: float16."""
     return 2 * feature_width(recipe) * n
 
@@ -182,13 +158,18 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
     lines += ["", f"{sum(counts.values())} jobs:", *(f"  {rule:24} {n:6}" for rule, n in counts.items())]
     lines += ["", f"  {'trained on':20} {'pretrain h':>10} {'evaluate h':>10} {'disk GB':>8}  speed"]
     for name, cost in by_dataset.items():
-        numbers = f"{cost.pretraining_hours:10.1f} {cost.evaluation_hours:10.1f} {cost.disk_bytes / 1e9:8.1f}"
-        lines.append(f"  {name:20} {numbers}  {cost.source}")
-    hours = sum(cost.pretraining_hours + cost.evaluation_hours for cost in by_dataset.values())
-    disk = sum(cost.disk_bytes for cost in by_dataset.values()) / 1e9
-    lines.append(f"  {'all':20} {hours:21.1f} {disk:8.1f}  hours of {_device()} where the speed is a guess")
+        hours = f"{_shown([cost.pretraining_hours]):>10} {_shown([cost.evaluation_hours]):>10}"
+        lines.append(f"  {name:20} {hours} {_shown([cost.disk_bytes / 1e9]):>8}  {cost.source}")
+    all_hours = [hours for cost in by_dataset.values() for hours in (cost.pretraining_hours, cost.evaluation_hours)]
+    disk = _shown([cost.disk_bytes / 1e9 for cost in by_dataset.values()])
+    where = f"hours of {throughput().device} where the speed is a guess"
+    lines.append(f"  {'all':20} {_shown(all_hours):>21} {disk:>8}  {where}")
     return "\n".join([*lines, "", missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"])
 
 
-def _device() -> str:
-    return str(read_yaml(CONFIG_DIR / "throughput.yaml")["device"])
+def _shown(values: list[float]) -> str:
+    """Return the sum of values; `> ` before it where some are not known, `unknown` where all are not."""
+    known = [value for value in values if not isnan(value)]
+    if len(known) == len(values):
+        return f"{sum(known):.1f}"
+    return f"> {sum(known):.1f}" if sum(known) >= 0.05 else "unknown"

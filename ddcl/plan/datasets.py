@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ddcl.base.errors import UserError
+from ddcl.base.files import read_json
 from ddcl.schema.suites import DatasetConfig
 
 VARIABLE = "DDCL_DATA"
@@ -18,6 +20,18 @@ def data_root(configured: str = "data") -> Path:
 def is_there(dataset: DatasetConfig, root: Path) -> bool:
     """Return whether the data set's files seem to lie below `root`; `prepare` looks closer."""
     return not dataset.found_by or any((root / path).exists() for path in dataset.found_by)
+
+
+def prepared_counts(folder: Path) -> dict[str, int]:
+    """Return the number of images of each split of a data set that was prepared in `folder`; {}: it was not.
+
+    What a damaged manifest says does not count; the stages that use it say what is wrong with it.
+    """
+    try:
+        splits = read_json(folder / "manifest.json", "manifest")["splits"]
+        return {split: int(entry["n"]) for split, entry in splits.items()}
+    except (UserError, LookupError, TypeError, ValueError, AttributeError):
+        return {}
 
 
 def missing_message(datasets: dict[str, DatasetConfig], root: Path) -> str:

@@ -8,23 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from ddcl.plan.cost import (
-    Network,
-    diagnosed,
-    encode_seconds,
-    evaluation_seconds,
-    feature_bytes,
-    feature_width,
-    network_name,
-    network_of,
-    pretraining_seconds,
-    stored_bytes,
-)
+from ddcl.plan.cost import encoded_images, evaluation_seconds, pretraining_images, stored_bytes, task_size
+from ddcl.plan.networks import needs_gpu, network_of
+from ddcl.plan.plan import PlannedPicture
 from ddcl.plan.suite import Run, Suite
 from ddcl.schema.pictures import DRAWINGS
-from ddcl.schema.registry import RANDOM_PARTS, has_cell, keeps_files
+from ddcl.schema.registry import READERS
 from ddcl.schema.suites import DatasetConfig
 
 SNAKEMAKE_MB = 500  # on a cluster two Snakemakes of 155 MB each run beside the job and are charged to it
@@ -38,8 +28,8 @@ HISTORY = 24  # copies of all weights that the solver holds
 STATES = 8  # checkpoints' sizes on disk at once: the final one, and with momentum three for resuming
 SLACK = 3  # the speeds are guesses, and nodes differ
 START_SECONDS = 1200  # imports, and reading and checking the images
-UNKNOWN_SECONDS = 8 * 3600  # of a network without a figure, three times which is a day
-UNKNOWN = Network(train_images_per_s=1, encode_images_per_s=1, checkpoint_mb=200, source="unknown")
+UNKNOWN_SECONDS = 8 * 3600  # of work on images that were not counted; three times which is a day
+UNKNOWN_MB = 8000.0  # of images or features that were not counted
 CORE_FLOPS = 2e10  # per second of one core, of evaluations of features: products of float32 matrices
 GPU_FLOPS = 1e13  # the same of a GPU
 CPU_SHARE = 0.01  # of a GPU's images/s that one core encodes
@@ -60,53 +50,52 @@ class Needs:
 
 def prepare_needs(config: DatasetConfig) -> Needs:
     """Return what the preparation of a data set needs."""
-    images_mb = _images_mb(config)
-    return _rounded((1, 0), 3 * images_mb, images_mb, sum(config.n_images.values()) / PREPARED_PER_S)
+    images_mb, n = _images_mb(config), sum(config.n_images.values())
+    return _rounded((1, 0), 3 * images_mb, images_mb, n / PREPARED_PER_S if config.counted else UNKNOWN_SECONDS)
 
 
 def pretrain_needs(suite: Suite, run: Run) -> Needs:
     """Return what the training of a run needs."""
-    network = network_of(run.recipe)
-    seconds = pretraining_seconds(suite, run, network.train_images_per_s / 2) if network else UNKNOWN_SECONDS
-    disk_mb, processes = STATES * (network or UNKNOWN).checkpoint_mb, run.recipe.training.processes
-    return _encoding(suite, run, run.recipe.dataset, (0.0, disk_mb, seconds / processes), processes)
+    network, processes = network_of(run.recipe), run.recipe.training.processes
+    seconds = _seconds(pretraining_images(suite, run) / (network.train_images_per_s / 2)) / processes
+    return _encoding(suite, run, run.recipe.dataset, (0.0, STATES * network.checkpoint_mb, seconds), processes)
 
 
 def extract_needs(suite: Suite, run: Run, dataset: str) -> Needs:
     """Return what the extraction of a run's features on a data set needs."""
-    network, features_mb = network_of(run.recipe), feature_bytes(suite, run, dataset) / 1e6
-    seconds = encode_seconds(suite, run, dataset, network) if network else UNKNOWN_SECONDS
+    n, features_mb = encoded_images(suite, run, dataset), _features_mb(suite, run, dataset)
+    seconds = _seconds(n / network_of(run.recipe).encode_images_per_s)
     return _encoding(suite, run, dataset, (features_mb, features_mb, seconds))
 
 
 def evaluate_needs(suite: Suite, run: Run, dataset: str, evaluation: str) -> Needs:
     """Return what an evaluation of a run on a data set needs."""
-    inputs = suite.protocol(evaluation).inputs
+    inputs, size = suite.protocol(evaluation).inputs, task_size(suite, run, dataset, evaluation)
+    work = suite.settings[evaluation].work(size) if size else None
     if "images" in inputs:
+        memory_mb = _features_mb(suite, run, dataset) if "features" in inputs else 0.0
+        memory_mb += FLOAT32 * stored_bytes(run.recipe, work.held) / 1e6 if work else UNKNOWN_MB
         network = network_of(run.recipe)
-        seconds = evaluation_seconds(suite, run, dataset, evaluation, network) if network else UNKNOWN_SECONDS
-        disk_mb = STATES * (network or UNKNOWN).checkpoint_mb
-        features_mb = feature_bytes(suite, run, dataset) / 1e6 if "features" in inputs else 0.0
-        features_mb += FLOAT32 * stored_bytes(run.recipe, diagnosed(suite, dataset, evaluation)) / 1e6
-        return _encoding(suite, run, dataset, (features_mb, disk_mb, seconds))
-    flops, weights_mb = _fitting(suite, run, dataset, evaluation)
-    gpu = _gpu(run) if flops > LARGE_FLOPS else 0
-    cpus = CPUS if _gpu(run) else 1
-    images = suite.dataset_configs[dataset].n_images  # stored features are memory-mapped; what is converted counts
-    train_mb, test_mb = (
-        2 * FLOAT32 * stored_bytes(run.recipe, images.get(split, 0)) / 1e6 for split in ("train", "test")
-    )
-    memory_mb = min(KEPT_MB, train_mb) + test_mb + HISTORY * weights_mb
-    return _rounded((cpus, gpu), memory_mb, 10.0, flops / (GPU_FLOPS if gpu else CORE_FLOPS * cpus))
+        seconds = _seconds(evaluation_seconds(suite, run, dataset, evaluation, network))
+        return _encoding(suite, run, dataset, (memory_mb, STATES * network.checkpoint_mb, seconds))
+    gpu = _gpu(run)
+    cpus = CPUS if gpu else 1
+    if size is None or work is None:
+        return _rounded((cpus, gpu), UNKNOWN_MB, 10.0, UNKNOWN_SECONDS)
+    gpu = gpu if work.flops > LARGE_FLOPS else 0
+    # stored features are memory-mapped; what is converted counts
+    train_mb, test_mb = (2 * FLOAT32 * stored_bytes(run.recipe, n) / 1e6 for n in (size.n_train, size.n_test))
+    memory_mb = min(KEPT_MB, train_mb) + test_mb + HISTORY * 4 * work.weights / 1e6
+    return _rounded((cpus, gpu), memory_mb, 10.0, work.flops / (GPU_FLOPS if gpu else CORE_FLOPS * cpus))
 
 
-def picture_needs(suite: Suite, entry: dict[str, Any]) -> Needs:
+def picture_needs(suite: Suite, entry: PlannedPicture) -> Needs:
     """Return what a picture of the plan needs: some images through the networks of its runs, on a CPU."""
-    config, settings = suite.dataset_configs[entry["dataset"]], entry["settings"]
-    runs = [suite.runs[name] for name in entry["runs"]] if DRAWINGS[entry["drawing"]].encoders else []
+    config, settings = suite.dataset_configs[entry.dataset], entry.settings
+    runs = [suite.runs[name] for name in entry.runs] if DRAWINGS[entry.drawing].encoders else []
     n = settings["n_images"] * max(1, len(runs))
-    speeds = [network.encode_images_per_s for run in runs if (network := network_of(run.recipe))]
-    rate = min(speeds, default=UNKNOWN.encode_images_per_s) * (CPU_SHARE if any(map(_gpu, runs)) else 1.0)
+    speeds = [network_of(run.recipe).encode_images_per_s for run in runs]
+    rate = min(speeds, default=1.0) * (CPU_SHARE if any(map(_gpu, runs)) else 1.0)
     shown_mb = FLOATS_SHOWN * settings["n_images"] * 3 * config.image_side_px**2 / 1e6
     return _rounded((1, 0), 2 * _images_mb(config) + shown_mb, 10.0, n / rate)
 
@@ -116,29 +105,20 @@ def is_short(needs: Needs) -> bool:
     return needs.gpu == 0 and needs.runtime <= 120
 
 
-def _fitting(suite: Suite, run: Run, dataset: str, evaluation: str) -> tuple[float, float]:
-    """Return the work of an evaluation of features, and the MB of weights that it fits.
-
-    The linear probe fits every part with every penalty, if no fit ends early; kNN compares all pairs for every part;
-    drift compares images with themselves.
-    """
-    config, settings = suite.dataset_configs[dataset], suite.evaluations[evaluation].settings
-    n_train, n_test, width = config.n_images.get("train", 0), config.n_images.get("test", 0), feature_width(run.recipe)
-    parts = [part for part in suite.parts(run, evaluation) if part not in RANDOM_PARTS]
-    random = run.subsets.draws if run.subsets and len(suite.parts(run, evaluation)) > len(parts) else 0
-    if "l2_weights" not in settings:
-        names = run.evaluations[dataset][evaluation]
-        draws = sum(suite.perturbations[name].draws for name in names)
-        once = sum(has_cell(RANDOM_PARTS[0], name, suite.protocol(evaluation).metrics[0]) for name in names)
-        whole = draws * (1 + ("dir" in parts)) + once * random  # DIR and DVR, and a random pair, are the features once
-        return 2.0 * (n_train if "k" in settings else 1) * n_test * width * whole, 0.0
-    weights = width * config.n_classes * (len(parts) + 2 * random) * len(settings["l2_weights"])
-    return 4.0 * n_train * weights * settings["max_iterations"], 4 * weights / 1e6
-
-
 def _gpu(run: Run) -> int:
-    """Return how many GPUs a run's network needs: the small ones of the small scale do well on a CPU."""
-    return 0 if network_name(run.recipe).startswith("small") else 1
+    """Return how many GPUs a run's network needs."""
+    return int(needs_gpu(run.recipe))
+
+
+def _seconds(known: float) -> float:
+    """Return how long a job lasts; generously, where that is not known (nan)."""
+    return UNKNOWN_SECONDS if math.isnan(known) else known
+
+
+def _features_mb(suite: Suite, run: Run, dataset: str) -> float:
+    """Return the MB of a run's stored features on a data set."""
+    features_mb = stored_bytes(run.recipe, encoded_images(suite, run, dataset)) / 1e6
+    return UNKNOWN_MB if math.isnan(features_mb) else features_mb
 
 
 def _encoding(suite: Suite, run: Run, dataset: str, sizes: tuple[float, float, float], processes: int = 1) -> Needs:
@@ -156,8 +136,10 @@ def _encoding(suite: Suite, run: Run, dataset: str, sizes: tuple[float, float, f
 
 
 def _images_mb(config: DatasetConfig) -> float:
-    """Return the size of a data set as one array; nothing if its images stay in files and are decoded when needed."""
-    return 0.0 if keeps_files(config.reader) else 3 * config.image_side_px**2 * sum(config.n_images.values()) / 1e6
+    """Return the MB of a data set as one array; nothing if its images stay in files and are decoded when needed."""
+    if READERS[config.reader].keeps_files:
+        return 0.0
+    return 3 * config.image_side_px**2 * sum(config.n_images.values()) / 1e6 if config.counted else UNKNOWN_MB
 
 
 def _rounded(processors: tuple[int, int], memory_mb: float, disk_mb: float, seconds: float) -> Needs:

@@ -82,14 +82,17 @@ class Rules:
 
     @classmethod
     def load(cls, files: Iterable[Path]) -> Rules:
-        """Read the suite file, with the project's own reader; `UserError` for anything but one file."""
+        """Read the suite file, with the project's own reader; `UserError` for anything but one file.
+
+        Numbers of images that its YAML does not say come from what was prepared in the results folder.
+        """
         paths = list(files)
         if len(paths) != 1:
             raise UserError(
                 f"--configfile: expected one suite file, found {len(paths)}: {', '.join(map(str, paths))}; "
                 "a suite can include others (key include)"
             )
-        return cls(Suite.load(paths[0]))
+        return cls(Suite.load(paths[0]).counted(Path(RESULTS)))
 
     # --- wildcards
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import product
@@ -10,10 +11,12 @@ from typing import Any
 
 from ddcl.base.errors import UserError, check_name
 from ddcl.base.yaml_files import parse, read_yaml
-from ddcl.plan.addresses import features_digest, record_digest
+from ddcl.plan.addresses import data_folder, features_digest, record_digest
+from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import SCHEMA, CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
+from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.pictures import read_picture
@@ -87,6 +90,23 @@ class Suite:
     def recipes(self) -> dict[str, Recipe]:
         """The recipe of each run, by the run's name."""
         return {name: run.recipe for name, run in self.runs.items()}
+
+    @cached_property
+    def settings(self) -> dict[str, EvaluationSettings]:
+        """The typed settings of each evaluation, by name."""
+        return {
+            name: self.protocol(name).settings.model_validate(own.settings) for name, own in self.evaluations.items()
+        }
+
+    def counted(self, results: Path) -> Suite:
+        """Return this suite with the numbers of images that YAML does not say, from what was prepared in `results`."""
+        known = copy(self)
+        known.dataset_configs = dict(self.dataset_configs)
+        for name, config in self.dataset_configs.items():
+            if not config.counted:
+                n_images = prepared_counts(results / data_folder(name, self.data(name))) | config.n_images
+                known.dataset_configs[name] = config.model_copy(update={"n_images": n_images})
+        return known
 
     def protocol(self, evaluation: str) -> EvaluationEntry:
         """Return the registry's entry of an evaluation of the suite."""

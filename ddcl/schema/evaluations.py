@@ -1,4 +1,4 @@
-"""Settings of evaluations, as typed models. Imports no torch."""
+"""Settings of evaluations, as typed models, and what each protocol will have to do. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,55 @@ from pydantic import Field
 from ddcl.base.yaml_files import Model
 
 Strength = Annotated[float, Field(gt=0)]
+DISTORTED = 10  # times that diagnostics encode an image: under nine distortions, and clean
 
 
-class LinearSettings(Model):
+class TaskSize(Model):
+    """How large the task is that a protocol is given: one run on one data set.
+
+    n_train, n_test: images that it may train on and is tested on. n_classes: of the data set.
+    width: columns of the features. column_sets: sets of them that are evaluated, random ones included.
+    passes: times that the features of all test images are gone through, over draws and column sets.
+    """
+
+    n_train: int
+    n_test: int
+    n_classes: int
+    width: int
+    column_sets: int
+    passes: int
+
+
+class Work(Model):
+    """What a protocol has to do.
+
+    trained, encoded: images that go through the network, forward and back or forward only.
+    held: images whose features it has in memory at once, float32.
+    flops: of its work on features: two for each multiplication.
+    weights: numbers that its solver fits together.
+    """
+
+    trained: int = 0
+    encoded: int = 0
+    held: int = 0
+    flops: float = 0.0
+    weights: int = 0
+
+
+class EvaluationSettings(Model):
+    """Base of the settings of all protocols."""
+
+    @property
+    def train_list(self) -> str | None:
+        """Name of the list (config/subsets) of the only images that it trains on; None: all of the split."""
+        return None
+
+    def work(self, size: TaskSize) -> Work:
+        """Return what there is to do with these settings; `ddcl plan` and the jobs' resources are made of it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define work(size) -> Work")
+
+
+class LinearSettings(EvaluationSettings):
     """Settings of `ddcl.evaluate.linear`."""
 
     l2_weights: list[Annotated[float, Field(gt=0)]] = Field(
@@ -20,8 +66,13 @@ class LinearSettings(Model):
     holdout_frac: float = Field(gt=0, lt=1, description="share of the training split on which the penalty is chosen")
     max_iterations: int = Field(ge=1, description="limit of L-BFGS iterations, each one pass over the features")
 
+    def work(self, size: TaskSize) -> Work:
+        """Every column set with every penalty, as if no fit ended early."""
+        weights = size.width * size.n_classes * size.column_sets * len(self.l2_weights)
+        return Work(flops=4.0 * size.n_train * weights * self.max_iterations, weights=weights)
 
-class KnnSettings(Model):
+
+class KnnSettings(EvaluationSettings):
     """Settings of `ddcl.evaluate.knn`."""
 
     k: int = Field(ge=1, description="number of neighbours")
@@ -29,6 +80,27 @@ class KnnSettings(Model):
         default=[], description="further numbers of neighbours, each a metric top1_k<number> from the same search"
     )
     temperature: float = Field(gt=0, description="T of the weights exp(cosine / T)")
+
+    def work(self, size: TaskSize) -> Work:
+        """All pairs of test and training images."""
+        return Work(flops=2.0 * size.n_train * size.n_test * size.width * size.passes)
+
+
+class DriftSettings(EvaluationSettings):
+    """`ddcl.evaluate.drift` has no numbers of its own."""
+
+    def work(self, size: TaskSize) -> Work:
+        """Each test image with itself."""
+        return Work(flops=2.0 * size.n_test * size.width * size.passes)
+
+
+class FactorsSettings(LinearSettings):
+    """Settings of `ddcl.evaluate.factors`: how factors are read (as `linear`)."""
+
+    def work(self, size: TaskSize) -> Work:
+        """Encode all images once; the readouts take little beside that."""
+        n = size.n_train + size.n_test
+        return Work(encoded=n, held=n)
 
 
 class DiagnosticsSettings(LinearSettings):
@@ -50,8 +122,14 @@ class DiagnosticsSettings(LinearSettings):
     )
     elastic_strength: Strength = Field(description="multiple of CAug+'s deformation, uniform in [0, this]")
 
+    def work(self, size: TaskSize) -> Work:
+        """Encode some images under every distortion, and views of those for testing; readouts take little beside."""
+        n_train, n_test = min(size.n_train, self.max_train_images), min(size.n_test, self.max_test_images)
+        n = DISTORTED * n_train + (DISTORTED + self.n_views) * n_test
+        return Work(encoded=n, held=n)
 
-class SgdSettings(Model):
+
+class SgdSettings(EvaluationSettings):
     """SGD on augmented images, as the sources train their classifiers."""
 
     epochs: int = Field(ge=1, description="passes over the training images")
@@ -71,6 +149,10 @@ class OnlineSettings(SgdSettings):
 
     lars: bool = Field(default=False, description="LARS, trust 0.001: SimSiam's ImageNet probe, batch 4096")
 
+    def work(self, size: TaskSize) -> Work:
+        """The encoder is frozen; the classifiers take little beside it."""
+        return Work(encoded=self.epochs * size.n_train)
+
 
 class FinetuneSettings(SgdSettings):
     """Settings of `ddcl.evaluate.finetune`."""
@@ -84,3 +166,11 @@ class FinetuneSettings(SgdSettings):
     subset: str | None = Field(
         default=None, description="train on the images of config/subsets/<data set>_<this>.json only; null: all"
     )
+
+    @property
+    def train_list(self) -> str | None:
+        return self.subset
+
+    def work(self, size: TaskSize) -> Work:
+        """The network is tested after every epoch."""
+        return Work(trained=self.epochs * size.n_train, encoded=self.epochs * size.n_test)

@@ -13,7 +13,16 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from ddcl.base.yaml_files import NoSettings
-from ddcl.schema.evaluations import DiagnosticsSettings, FinetuneSettings, KnnSettings, LinearSettings, OnlineSettings
+from ddcl.schema.evaluations import (
+    DiagnosticsSettings,
+    DriftSettings,
+    EvaluationSettings,
+    FactorsSettings,
+    FinetuneSettings,
+    KnnSettings,
+    LinearSettings,
+    OnlineSettings,
+)
 from ddcl.schema.methods import BarlowTwinsSettings, DDCLSettings, DDCLSymmetricSettings, SimSiamBaselineSettings
 from ddcl.schema.readers import FashionMnistSettings, ImageFolderSettings, ImageNetSettings, ShapesSettings
 
@@ -56,6 +65,7 @@ class MethodEntry(Entry):
 class EvaluationEntry(Entry):
     """A protocol, and what is known of it without importing it.
 
+    settings: they also say what it has to do (`EvaluationSettings.work`).
     inputs: `features` (extracted once), `images` (it trains on them itself), or both.
     metrics: what it reports of each cell, whatever its settings.
     parts: the parts that it can be asked for; None: all.
@@ -65,6 +75,7 @@ class EvaluationEntry(Entry):
     needs_factors: whether it is for data sets whose images' true factors are known.
     """
 
+    settings: type[EvaluationSettings]
     inputs: tuple[Literal["features", "images"], ...] = ("features",)
     metrics: tuple[str, ...] = (TOP1,)
     parts: tuple[str, ...] | None = None
@@ -82,9 +93,14 @@ class EvaluationEntry(Entry):
 
 @dataclass(frozen=True)
 class ReaderEntry(Entry):
-    """A reader of a data set. factors: what is known of its images beside the class, by name."""
+    """A reader of a data set.
+
+    factors: what is known of its images beside the class, by name.
+    keeps_files: its images stay in files, decoded when they are needed; else they become one array.
+    """
 
     factors: tuple[str, ...] = ()
+    keeps_files: bool = False
 
 
 SPLIT_PARTS = ("full", "dir", "dvr")
@@ -151,14 +167,14 @@ EVALUATIONS = {
     ),
     "factors": EvaluationEntry(
         "ddcl.evaluate.factors:evaluate",
-        LinearSettings,
+        FactorsSettings,
         inputs=("images",),
         metrics=FACTORS,
         perturbed=False,
         predicts=False,
         needs_factors=True,
     ),
-    "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", NoSettings, metrics=(DRIFT,), predicts=False),
+    "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", DriftSettings, metrics=(DRIFT,), predicts=False),
 }
 
 READERS = {
@@ -169,16 +185,11 @@ READERS = {
     "cifar100": ReaderEntry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
     "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings),
     "tiny_imagenet": ReaderEntry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
-    "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings),
-    "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings),
-    "cub200": ReaderEntry("ddcl.data.readers.files:read_cub200", NoSettings),
-    "flowers102": ReaderEntry("ddcl.data.readers.files:read_flowers102", NoSettings),
-    "food101": ReaderEntry("ddcl.data.readers.files:read_food101", NoSettings),
-    "pets": ReaderEntry("ddcl.data.readers.files:read_pets", NoSettings),
-    "image_folder": ReaderEntry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings),
+    "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings, keeps_files=True),
+    "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings, keeps_files=True),
+    "cub200": ReaderEntry("ddcl.data.readers.files:read_cub200", NoSettings, keeps_files=True),
+    "flowers102": ReaderEntry("ddcl.data.readers.files:read_flowers102", NoSettings, keeps_files=True),
+    "food101": ReaderEntry("ddcl.data.readers.files:read_food101", NoSettings, keeps_files=True),
+    "pets": ReaderEntry("ddcl.data.readers.files:read_pets", NoSettings, keeps_files=True),
+    "image_folder": ReaderEntry("ddcl.data.readers.files:read_image_folder", ImageFolderSettings, keeps_files=True),
 }
-
-
-def keeps_files(reader: str) -> bool:
-    """Return whether a reader's images stay in files, decoded when they are needed, or become one array."""
-    return READERS[reader].target.startswith("ddcl.data.readers.files:")

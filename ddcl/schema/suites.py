@@ -61,6 +61,11 @@ class DatasetConfig(Model):
         description="settings of augmentation ops, by op, that these images need otherwise",
     )
 
+    @property
+    def counted(self) -> bool:
+        """Whether it is known how many images there are."""
+        return {"train", "test"} <= self.n_images.keys()
+
 
 class OpsConfig(Model):
     """A list of image operations: an augmentation or a perturbation."""

@@ -114,6 +114,17 @@ def test_step_is_finite_and_gradient_reaches_encoder_and_heads(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", TRAINED)
+def test_only_embeddings_that_there_are_may_collapse_and_never_all(name: str) -> None:
+    method = build_method(recipe_of(name))
+    assert set(method.may_collapse()) < set(method.step(next(ToyLoader().epoch(0, 0))).embeddings)
+
+
+def test_dvr_may_collapse_and_nothing_else() -> None:
+    found = {name: list(build_method(recipe_of(name)).may_collapse()) for name in TRAINED}
+    assert {name: free for name, free in found.items() if free} == {"ddcl": ["dvr"], "ddcl_sym": ["dvr"]}
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_loss_falls_on_toy_data(name: str, tmp_path: Path) -> None:
     run = training(name)
     run.run(tmp_path)

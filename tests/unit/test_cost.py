@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
-from ddcl.plan.cost import Network, costs, describe, jobs, network_name, read_yaml
+from ddcl.plan.cost import costs, describe, encoded_images, jobs, measured_rates, task_size, work_of
 from ddcl.plan.datasets import data_root, is_there, missing_message
+from ddcl.plan.needs import evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
+from ddcl.plan.networks import Network, Throughput
 from ddcl.plan.suite import Suite
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.evaluations import DISTORTED, EvaluationSettings, TaskSize
+from ddcl.schema.recipes import CONFIG_DIR, read_evaluation
+from ddcl.schema.registry import EVALUATIONS
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))
 
@@ -28,19 +35,18 @@ def load(name: str) -> Suite:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_network_of_every_suite_has_a_figure(name: str) -> None:
-    known = read_yaml(CONFIG_DIR / "throughput.yaml")["networks"]
+def test_every_suite_has_cells_and_jobs(name: str) -> None:
     found = load(name)
-    assert {network_name(run.recipe) for run in found.runs.values()} <= set(known)
     assert found.n_cells() > 0
     assert sum(jobs(found).values()) > len(found.runs)
 
 
 def test_hours_and_bytes_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = {"train_images_per_s": 1000, "encode_images_per_s": 5000, "checkpoint_mb": 80, "source": "by hand"}
-    monkeypatch.setattr("ddcl.plan.cost._networks", lambda: {"ResNet-18 @ 32": Network.model_validate(network)})
+    speeds = {"forward_gflops": 1.11, "train_images_per_s": 1000, "encode_images_per_s": 5000}
+    network = Network.model_validate({**speeds, "checkpoint_mb": 80, "source": "by hand"})
+    known = Throughput(device="a card", small_gflops=0.2, networks={"ResNet-18 @ 32": network})
+    monkeypatch.setattr("ddcl.plan.networks.throughput", lambda: known)
     cost = costs(suite(), tmp_path)["cifar10"]
-    assert Network.model_validate(network).checkpoint_mb == 80
     assert cost.pretraining_hours == pytest.approx(2 * 50_000 * 200 * 2 / 1000 / 3600)  # runs, images, epochs, views
     encoded = 50_000 + (1 + 3) * 10_000  # training images; clean ones and three draws of a perturbation
     assert cost.evaluation_hours == pytest.approx(2 * encoded / 5000 / 3600)
@@ -77,6 +83,157 @@ def test_the_text_has_jobs_hours_and_every_missing_data_set(tmp_path: Path) -> N
         assert f"  {name} ({config.label}): " in text
     assert "one GPU" in text
     assert "guess" in text
+
+
+# --- what protocols have to do
+
+SIZE = TaskSize(n_train=100, n_test=10, n_classes=3, width=8, column_sets=5, passes=7)
+
+
+def settings_of(evaluation: str) -> EvaluationSettings:
+    recipe = read_evaluation(evaluation)[1]
+    return EVALUATIONS[recipe.protocol].settings.model_validate(recipe.settings)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONFIG_DIR / "evaluations").glob("*.yaml")))
+def test_every_evaluation_says_what_it_has_to_do_with_what_it_takes(name: str) -> None:
+    work, inputs = settings_of(name).work(SIZE), EVALUATIONS[read_evaluation(name)[1].protocol].inputs
+    assert bool(work.trained + work.encoded) == ("images" in inputs)
+    assert work.flops > 0 or "images" in inputs
+    larger = settings_of(name).work(SIZE.model_copy(update={"n_test": 20, "n_train": 200}))
+    assert larger.trained + larger.encoded + larger.flops > work.trained + work.encoded + work.flops
+
+
+def test_a_protocol_that_does_not_say_what_it_has_to_do_is_named() -> None:
+    class NewSettings(EvaluationSettings):
+        pass
+
+    with pytest.raises(NotImplementedError, match="NewSettings does not define work"):
+        NewSettings().work(SIZE)
+
+
+def test_work_by_hand() -> None:
+    linear = settings_of("linear").work(SIZE)
+    assert linear.weights == 8 * 3 * 5 * 5  # columns, classes, column sets, penalties
+    assert linear.flops == 4 * 100 * linear.weights * 300  # two products with each image in each iteration
+    assert settings_of("knn").work(SIZE).flops == 2 * 100 * 10 * 8 * 7
+    assert settings_of("drift").work(SIZE).flops == 2 * 10 * 8 * 7
+    tuned = settings_of("finetune_b32").work(SIZE)
+    assert (tuned.trained, tuned.encoded) == (200 * 100, 200 * 10)
+    assert settings_of("linear_online").work(SIZE).encoded == 200 * 100
+    assert settings_of("factors").work(SIZE).encoded == 110
+    few = settings_of("diagnostics").work(SIZE)
+    many = settings_of("diagnostics").work(SIZE.model_copy(update={"n_train": 10**6, "n_test": 10**6}))
+    assert few.encoded == few.held == 10 * 100 + (10 + 4) * 10
+    assert many.encoded == 10 * 5000 + (10 + 4) * 2000
+
+
+def test_diagnostics_count_as_many_distortions_as_there_are() -> None:
+    from ddcl.evaluate.distortions import distortions
+
+    assert len(distortions(settings_of("diagnostics"))) + 1 == DISTORTED  # type: ignore[arg-type]
+
+
+def test_the_size_of_a_task_by_hand() -> None:
+    block = {"datasets": ["cifar10"], "variants": ["ddcl"], "augmentations": ["baug"], "seeds": [0]}
+    controls = {"draws": 4, "dir_frac": 0.8}
+    found = suite(runs=[block], random_subsets=controls, evaluations=["linear", "semi_1pct"])
+    (run,) = found.runs.values()
+    assert task_size(found, run, "cifar10", "linear") == TaskSize(
+        n_train=50_000,
+        n_test=10_000,
+        n_classes=10,
+        width=512,
+        column_sets=3 + 2 * 4,  # full, DIR, DVR, and four pairs of random columns
+        passes=(1 + 3) * 2 + 2 * 4,  # clean and three draws: full, and DIR with DVR; both perturbations, random columns
+    )
+
+
+def test_images_of_a_list_are_counted_in_its_file() -> None:
+    found = suite(evaluations=["semi_1pct"], perturbations=["none"])
+    run = next(iter(found.runs.values()))
+    work = work_of(found, run, "cifar10", "semi_1pct")
+    assert work
+    assert work.trained == 200 * 500
+    unlisted = suite(runs=[{**found.config.runs[0].model_dump(), "datasets": ["stl10"]}], evaluations=["semi_1pct"])
+    with pytest.raises(UserError, match=r"stl10_1pct\.json: no such list"):
+        costs(unlisted, Path("none"))
+
+
+# --- images that nobody has counted
+
+
+@pytest.fixture
+def birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """The data set of class folders as docs/datasets.md has it, which does not say how many images it has."""
+    folder = tmp_path / "config"
+    shutil.copytree(CONFIG_DIR, folder)
+    text = (CONFIG_DIR.parent / "docs" / "datasets.md").read_text(encoding="utf-8")
+    example = re.search(r"```\n# config/datasets/birds\.yaml\n(.*?)```", text, re.DOTALL)
+    assert example
+    (folder / "datasets" / "birds.yaml").write_text(example[1])
+    monkeypatch.setattr("ddcl.schema.recipes.CONFIG_DIR", folder)
+    block = {"datasets": ["birds"], "variants": ["ddcl"], "augmentations": ["caug"], "seeds": [0]}
+    return suite(runs=[block], evaluations=["knn", "linear", "linear_online", "finetune_b32"])
+
+
+def write_manifest(results: Path) -> None:
+    splits = {"train": {"n": 120_000}, "test": {"n": 6000}}
+    write_json(results / "data/birds/manifest.json", {"splits": splits})
+
+
+def test_images_that_were_not_counted_make_hours_unknown_and_not_zero(birds: Suite, tmp_path: Path) -> None:
+    text = describe(birds, tmp_path, tmp_path)
+    (line,) = (line for line in text.splitlines() if line.startswith("  birds  "))
+    assert line.split()[1:4] == ["unknown"] * 3
+    assert line.endswith("birds has no n_images and is not prepared")
+    *_, line = (line for line in text.splitlines() if line.startswith("  all  "))
+    assert line.split()[1:3] == ["unknown"] * 2
+
+
+def test_beside_unknown_hours_known_ones_are_a_lower_bound(birds: Suite, tmp_path: Path) -> None:
+    both = suite(runs=[run.model_dump() for run in (*birds.config.runs, *suite().config.runs)])
+    known = costs(suite(), tmp_path)["cifar10"]
+    *_, line = (line for line in describe(both, tmp_path, tmp_path).splitlines() if line.startswith("  all  "))
+    assert f"> {known.pretraining_hours + known.evaluation_hours:.1f} " in line
+
+
+def test_a_prepared_data_set_is_counted_by_its_manifest(birds: Suite, tmp_path: Path) -> None:
+    write_manifest(tmp_path)
+    cost = costs(birds, tmp_path)["birds"]
+    (run,) = birds.runs.values()
+    epochs, speed = run.recipe.training.epochs, 1200 / 2
+    assert cost.pretraining_hours == pytest.approx(120_000 * epochs / speed / 3600)
+    assert cost.evaluation_hours > 0
+    assert cost.source == "guess"
+    assert encoded_images(birds.counted(tmp_path), run, "birds") == 120_000 + (1 + 3) * 6000
+    (tmp_path / "data/birds/manifest.json").write_text("{")
+    assert not birds.counted(tmp_path).dataset_configs["birds"].counted
+
+
+def test_yaml_goes_before_the_manifest(tmp_path: Path) -> None:
+    write_json(tmp_path / "data/cifar10/manifest.json", {"splits": {"train": {"n": 1}, "test": {"n": 1}}})
+    assert suite().counted(tmp_path).dataset_configs["cifar10"].n_images == {"train": 50_000, "test": 10_000}
+
+
+def test_jobs_on_images_that_were_not_counted_ask_for_a_day(birds: Suite, tmp_path: Path) -> None:
+    (run,) = birds.runs.values()
+    evaluations = [evaluate_needs(birds, run, "birds", name) for name in birds.evaluations]
+    needs = [pretrain_needs(birds, run), extract_needs(birds, run, "birds"), *evaluations]
+    assert all((need.runtime, need.gpu) == (24 * 60 + 20, 1) for need in needs)
+    assert all(need.mem_mb >= 5000 + 4800 for need in needs)
+    assert not any(map(is_short, needs))
+    assert prepare_needs(birds.dataset_configs["birds"]).runtime == 24 * 60 + 20
+    write_manifest(tmp_path)
+    counted = birds.counted(tmp_path)
+    assert is_short(evaluate_needs(counted, run, "birds", "knn"))
+    assert pretrain_needs(counted, run).runtime > 24 * 60 + 20
+
+
+def test_a_run_of_a_data_set_without_a_manifest_has_no_speed(tmp_path: Path) -> None:
+    summary = {"dataset": "cifar10", "epochs": 200, "seconds": 1000.0, "device": "a card"}
+    write_json(tmp_path / "runs/cifar10/simsiam/baug/seed0/run.json", summary)
+    assert measured_rates(tmp_path) == {}
 
 
 # --- where data sets lie

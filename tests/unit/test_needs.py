@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from ddcl.plan.cost import network_of
 from ddcl.plan.needs import Needs, evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
+from ddcl.plan.networks import network_of
 from ddcl.plan.suite import Suite
 from ddcl.schema.recipes import CONFIG_DIR
 
@@ -30,7 +30,6 @@ def test_imagenet_by_hand() -> None:
     run = PAPER.runs["imagenet/ddcl_e100/caug/seed0"]
     need = pretrain_needs(PAPER, run)
     network = network_of(run.recipe)
-    assert network
     seconds = 1_281_167 * 100 / (network.train_images_per_s / 2)
     assert (need.cpus, need.gpu) == (8, 1)
     assert need.runtime == pytest.approx(20 + 3 * seconds / 60, abs=1)
@@ -83,9 +82,17 @@ def test_a_probe_of_hours_does_not_keep_a_gpu() -> None:
     assert not is_short(evaluate_needs(PAPER, run, "imagenet100", "semi_1pct"))
 
 
-def test_an_unknown_network_and_an_uncounted_data_set_still_have_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddcl.plan.needs.network_of", lambda recipe: None)
-    run = PAPER.runs["imagenet/ddcl_e100/caug/seed0"]
-    assert pretrain_needs(PAPER, run).runtime == 24 * 60 + 20
-    uncounted = PAPER.dataset_configs["imagenet"].model_copy(update={"n_images": {}})
-    assert prepare_needs(uncounted).runtime == 20
+def test_an_uncounted_array_asks_for_memory_and_time() -> None:
+    run = PAPER.runs["stl10/ddcl/caug/seed0"]
+    uncounted = replace_images(PAPER, "stl10")
+    assert prepare_needs(uncounted.dataset_configs["stl10"]).runtime == 24 * 60 + 20  # twenty minutes would be a guess
+    need = pretrain_needs(uncounted, run)
+    assert need.runtime == 24 * 60 + 20
+    assert need.mem_mb > pretrain_needs(PAPER, run).mem_mb
+
+
+def replace_images(suite: Suite, dataset: str) -> Suite:
+    """Return the suite as if the YAML of a data set did not say how many images it has."""
+    changed = suite.counted(CONFIG_DIR)
+    changed.dataset_configs[dataset] = suite.dataset_configs[dataset].model_copy(update={"n_images": {}})
+    return changed

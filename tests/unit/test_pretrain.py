@@ -73,6 +73,30 @@ def test_a_low_effective_rank_ends_the_run_as_collapsed(tmp_path: Path) -> None:
     assert "effective rank" in run.message
 
 
+class HalfConstant(Toy):
+    """Of its two embeddings the second is the same for all images; the test says whether that matters."""
+
+    def __init__(self, free: tuple[str, ...]) -> None:
+        super().__init__(0.0)
+        self.free = free
+
+    def step(self, batch: Batch) -> Step:
+        z: Tensor = self.encoder(batch.x1)
+        return Step(0.0 * z.sum(), embeddings={"alive": z, "constant": torch.ones_like(z)})
+
+    def may_collapse(self) -> tuple[str, ...]:
+        return self.free
+
+
+@pytest.mark.parametrize(("free", "status"), [((), "collapsed"), (("alive",), "collapsed"), (("constant",), "ok")])
+def test_the_method_says_which_embeddings_may_collapse(free: tuple[str, ...], status: str, tmp_path: Path) -> None:
+    run = Pretraining(HalfConstant(free), ToyLoader(), no_monitor, recipe_of("simsiam").training, ("r", "c"), 0)
+    run.run(tmp_path)
+    assert run.status == status
+    assert run.message.startswith("std_ratio_constant") == (status == "collapsed")
+    assert {"std_ratio_alive", "std_ratio_constant"} <= run.history[-1].keys()  # measured all the same
+
+
 def test_a_healthy_run_is_ok_and_monitored_at_the_configured_epochs(tmp_path: Path) -> None:
     run = training("simsiam")
     run.run(tmp_path)

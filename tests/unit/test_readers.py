@@ -140,6 +140,13 @@ def test_every_reader_is_tested() -> None:
     assert set(READERS) == {*BUILDERS, "digits", "shapes", "image_folder"}  # shapes: tests/unit/test_shapes.py
 
 
+@pytest.mark.parametrize("name", READERS)
+def test_the_registry_says_which_readers_keep_files(name: str) -> None:
+    """As `prepare` decides it: by the kind of the splits."""
+    returned = {True: "dict[str, FileSplit]", False: "dict[str, ArraySplit]"}[READERS[name].keeps_files]
+    assert READERS[name].load().__annotations__["return"] == returned
+
+
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_official_archive_is_read_and_afterwards_the_unpacked_copy(
     name: str, built: Callable[[str], Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,8 +11,8 @@ import torch
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_json
-from ddcl.data import subsets
 from ddcl.data.subsets import draw_subset, read_subset
+from ddcl.schema import subsets
 from ddcl.schema.recipes import CONFIG_DIR, read_dataset, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
 

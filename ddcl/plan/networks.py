@@ -1,0 +1,125 @@
+"""How large a run's network is, and how fast: computed from its shape, and from config/throughput.yaml. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cache
+
+from pydantic import Field
+
+from ddcl.base.yaml_files import Model, parse, read_yaml
+from ddcl.schema.recipes import CONFIG_DIR, Recipe
+from ddcl.schema.training import BackboneConfig
+
+EXPANSION = {"basic": 1, "bottleneck": 4}  # output channels of a residual block, times its width
+SAME = 0.02  # relative difference of FLOPs up to which a figure is of the same network
+CHECKPOINT = 8  # bytes per weight of the encoder: float32, and heads about as large
+
+
+class Network(Model):
+    """How fast a network is, and how large its checkpoints are."""
+
+    forward_gflops: float = Field(gt=0)
+    train_images_per_s: float = Field(gt=0)
+    encode_images_per_s: float = Field(gt=0)
+    checkpoint_mb: float = Field(gt=0)
+    source: str
+
+
+class Throughput(Model):
+    """config/throughput.yaml."""
+
+    device: str
+    small_gflops: float = Field(gt=0)
+    networks: dict[str, Network]
+
+
+@cache
+def throughput() -> Throughput:
+    """Return config/throughput.yaml."""
+    path = CONFIG_DIR / "throughput.yaml"
+    return parse(Throughput, read_yaml(path), str(path))
+
+
+def network_name(recipe: Recipe) -> str:
+    """Return the key of a run's network in config/throughput.yaml."""
+    return f"{recipe.training.backbone.name} @ {recipe.data.image_side_px}"
+
+
+def network_of(recipe: Recipe) -> Network:
+    """Return how fast a run's network is: its own figure, else that of the nearest one by FLOPs, scaled.
+
+    Of those that need a GPU, as it does, or that do well on a CPU, as it does.
+    """
+    name, gflops = network_name(recipe), forward_gflops(recipe)
+    known = throughput().networks
+    if name in known and math.isclose(known[name].forward_gflops, gflops, rel_tol=SAME):
+        return known[name]
+    alike = [key for key, own in known.items() if _is_small(own.forward_gflops) == _is_small(gflops)]
+    nearest = min(alike or known, key=lambda key: abs(math.log(known[key].forward_gflops / gflops)))
+    figure = known[nearest]
+    ratio = figure.forward_gflops / gflops
+    return Network(
+        forward_gflops=gflops,
+        train_images_per_s=figure.train_images_per_s * ratio,
+        encode_images_per_s=figure.encode_images_per_s * ratio,
+        checkpoint_mb=checkpoint_mb(recipe.training.backbone),
+        source=f"{name}: scaled from {nearest} ({figure.source})",
+    )
+
+
+def needs_gpu(recipe: Recipe) -> bool:
+    """Return whether a run's network is too large to do well on a CPU."""
+    return not _is_small(forward_gflops(recipe))
+
+
+def _is_small(gflops: float) -> bool:
+    return gflops < throughput().small_gflops
+
+
+def forward_gflops(recipe: Recipe) -> float:
+    """Return the 10⁹ FLOPs of a run's encoder for one image."""
+    return forward_flops(recipe.training.backbone, recipe.data.image_side_px) / 1e9
+
+
+def forward_flops(backbone: BackboneConfig, side_px: int) -> int:
+    """Return the FLOPs of an image of `side_px` through a backbone: two for each multiplication of a convolution."""
+    return _flops(backbone.model_dump_json(), side_px)
+
+
+@cache
+def _flops(backbone: str, side_px: int) -> int:
+    shape = BackboneConfig.model_validate_json(backbone)
+    return 2 * sum(weights * side**2 for weights, side in _convolutions(shape, side_px))
+
+
+def checkpoint_mb(backbone: BackboneConfig) -> float:
+    """Return about how large a checkpoint is, at least 1 MB."""
+    return max(1.0, CHECKPOINT * sum(weights for weights, _ in _convolutions(backbone, 1)) / 1e6)
+
+
+def feature_width(recipe: Recipe) -> int:
+    """Return the number of columns of a run's features."""
+    return recipe.training.backbone.widths[-1] * EXPANSION[recipe.training.backbone.block]
+
+
+def _convolutions(backbone: BackboneConfig, side_px: int) -> Iterator[tuple[int, int]]:
+    """Yield the number of weights of each convolution, and the side of its output, px (`ddcl.core.encoders`)."""
+    side, channels = -(-side_px // backbone.stem_stride), backbone.widths[0]
+    yield int(backbone.stem[0]) ** 2 * 3 * channels, side
+    if backbone.max_pool:
+        side = -(-side // 2)
+    for stage, (blocks, width) in enumerate(zip(backbone.blocks, backbone.widths, strict=True)):
+        for block in range(blocks):
+            stride = 2 if stage and not block else 1
+            before, side, out = side, -(-side // stride), width * EXPANSION[backbone.block]
+            if backbone.block == "basic":
+                yield 9 * channels * width, side
+            else:
+                yield channels * width, before
+                yield 9 * width * width, side
+            yield (9 if backbone.block == "basic" else 1) * width * out, side
+            if stride > 1 or channels != out:
+                yield channels * out, side
+            channels = out
