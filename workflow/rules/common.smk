@@ -110,11 +110,23 @@ def prepare_code(wildcards):
 
 
 def pretrain_code(wildcards):
-    return pretrain_digest(recipe_of(wildcards).method)
+    recipe = recipe_of(wildcards)
+    return pretrain_digest(recipe.method, ops_of(recipe))
 
 
 def extract_code(wildcards):
-    return extract_digest(recipe_of(wildcards).method)
+    ops = perturbation_ops(tuple(feature_names(wildcards)))
+    return extract_digest(recipe_of(wildcards).method, ops)
+
+
+@cache
+def perturbation_ops(names):
+    return {op for name in names for op in ops_of(SUITE.perturbations[name])}
+
+
+def ops_of(recipe):
+    """Return the names of the operations of an augmentation or a perturbation."""
+    return [item.op for item in recipe.ops]
 
 
 def feature_names(wildcards):
@@ -208,8 +220,9 @@ def picture_input(wildcards):
 
 def picture_code(wildcards):
     entry = PICTURES[wildcards.picture]
-    methods = {SUITE.runs[run].recipe.method for run in entry["runs"]}
-    return picture_digest(entry["drawing"], tuple(sorted(methods)))
+    recipes = [SUITE.runs[run].recipe for run in entry["runs"]]
+    ops = [op for recipe in recipes for op in ops_of(recipe)]
+    return picture_digest(entry["drawing"], [recipe.method for recipe in recipes], ops)
 
 
 def needs_of(stage, wildcards, *evaluation):
