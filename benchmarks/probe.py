@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from torchvision import transforms as tv
 
 from ddcl.core.method import Method
-from ddcl.data.manifest import read_images, read_manifest
+from ddcl.data.manifest import read_manifest
 from ddcl.data.prepare import prepare
+from ddcl.data.stored import read_images
 from ddcl.evaluate.features import Target, extract, load_frozen
 from ddcl.evaluate.protocols import Job
 from ddcl.evaluate.record import evaluate_run
@@ -52,7 +53,8 @@ class Stored:
         prepare(DATASET, self.manifest_path.parent, data_root(), False)
         self.recipe: Recipe = build_recipe((DATASET, "ddcl", "baug"), 0, {"epochs": 3})
         self.run = folder / "run"
-        pretrain(self.recipe, self.manifest_path, self.run, pretrain_digest("ddcl"), Options())
+        digest = pretrain_digest("ddcl", [item.op for item in self.recipe.ops])
+        pretrain(self.recipe, self.manifest_path, self.run, digest, Options())
         self.manifest = read_manifest(self.manifest_path, DATASET, self.recipe.data.model_dump())
         evaluation = read_evaluation("linear")[1]
         self.evaluation = evaluation.model_copy(update={"settings": evaluation.settings | {"l2_weights": L2_WEIGHTS}})

@@ -112,7 +112,7 @@ def pretrain(args: Namespace) -> None:
     from ddcl.training import Options, pretrain
 
     options = Options(device, _workers(args), args.checkpoint_minutes)
-    digest = pretrain_digest(recipe.method)
+    digest = pretrain_digest(recipe.method, [item.op for item in recipe.ops])
     summary = pretrain(recipe, _manifest(args, recipe.dataset, recipe.data), folder, digest, options)
     print(f"{recipe.name}: {summary['status']} after {summary['epochs']} epochs {summary['message']}".rstrip())
 

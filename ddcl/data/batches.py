@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddcl.data.files import FileImages
 from ddcl.data.images import Ask, Images
-from ddcl.data.ops import Params
+from ddcl.data.ops.parameters import Params
 from ddcl.data.views import Pipeline
 
 SAMPLED_IMAGES = 4096  # whose parameters are drawn at once

@@ -21,8 +21,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.interrupt import survive_first_signal
 from ddcl.core.seeds import Draws
 from ddcl.data.images import Ask
-from ddcl.data.ops_geometry import sample_resized_crop
-from ddcl.data.views import CROP, Pipeline
+from ddcl.data.views import CROP, Pipeline, load_op
 from ddcl.schema.ops import ResizedCropSettings
 
 MARGIN = 2.0  # as in PIL's thumbnail: "very close" to resizing the whole image
@@ -146,7 +145,7 @@ def _central(image: Any, resize_px: int, side_px: int) -> NDArray[np.uint8]:
 def _box(image: Any, draws: Draws, index: int, crop: ResizedCropSettings) -> Box:
     """Return the random crop that the draws of image `index` give, in pixels of the whole image."""
     own = Draws(draws.stream, torch.tensor([index]), draws.epoch, draws.view)
-    box = sample_resized_crop(own, CROP, (image.height, image.width), crop)
+    box = load_op("resized_crop").sample(own, CROP, (image.height, image.width), crop)
     left, top, width, height = (int(box[key]) for key in ("left_px", "top_px", "width_px", "height_px"))
     return left, top, width, height
 

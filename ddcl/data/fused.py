@@ -18,8 +18,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from ddcl.data import fused_kernels as kernels
-from ddcl.data.ops_colour import Params, blur_radius_px
-from ddcl.data.ops_geometry import elastic_strength
+from ddcl.data.ops.parameters import Params, blur_radius_px, elastic_strength
 from ddcl.schema.ops import ElasticSettings, GaussianBlurSettings, RotationSettings
 
 Recipe = Sequence[tuple[str, BaseModel]]

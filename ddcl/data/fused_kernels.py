@@ -1,6 +1,6 @@
 """The image operations for one image at a time, compiled: an image goes through all of them while it is in the cache.
 
-They compute what `ddcl.data.ops_colour` and `ddcl.data.ops_geometry` compute, from the same parameters, in float32;
+They compute what the operations of `ddcl.data.ops` compute on tensors, from the same parameters, in float32;
 which operation runs with what stands in `ddcl.data.fused`. Images are float32 [3, S, S] in [0, 1], changed in place
 where that is possible; pixels that move go from one buffer to another.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 CROP, JITTER, GREY, BLUR, FLIP, ROTATION, ELASTIC = range(7)  # codes of the operations
 FRAME = 3  # black pixels about an image that is read between its pixels: one before it, two after it
-BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as in `ddcl.data.ops_colour`
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as in `ddcl.data.ops.color_jitter`
 F, U = np.float32, np.uintp  # an unsigned index is not tested for being negative
 # no infinities or nans come in; sums may be reordered, so that they are vectorised
 _jit = numba.njit(
@@ -182,7 +182,7 @@ def _jitter(x, v):
 
 @_jit
 def _shift_hue(x, turns):
-    """As `ddcl.data.ops_colour.shift_hue`, whose docstring has the formula."""
+    """As `ddcl.data.ops.color_jitter.shift_hue`, whose docstring has the formula."""
     r, g, b = x[0].reshape(-1), x[1].reshape(-1), x[2].reshape(-1)
     for i in range(len(r)):
         high, low = max(max(r[i], g[i]), b[i]), min(min(r[i], g[i]), b[i])

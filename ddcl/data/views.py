@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from pydantic import BaseModel
@@ -10,8 +12,8 @@ from torch import Tensor
 
 from ddcl.base.errors import UserError, check_name
 from ddcl.core.seeds import Draws
-from ddcl.data.ops import OPS, Params
-from ddcl.schema.ops import ResizedCropSettings
+from ddcl.data.ops.parameters import Params
+from ddcl.schema.ops import OPS, ResizedCropSettings
 
 CROP = "0:resized_crop"  # the name under which a recipe's leading crop draws
 
@@ -20,6 +22,26 @@ CPU_CHUNK_PIXELS = 2**17
 
 
 Recipe = Sequence[tuple[str, BaseModel]]
+
+
+@dataclass(frozen=True)
+class Op:
+    """One image operation, imported.
+
+    sample: (draws, name, (height_px, width_px), settings) -> parameters, a dictionary of tensors [B, …].
+    apply: (x, parameters, settings) -> x, float32 [B, 3, H, W] in [0, 1]; it may write into the x it is given.
+    resizes: `apply` takes a fourth argument, the side in pixels of the square images that it returns, and uint8 x too.
+    """
+
+    sample: Callable[..., Params]
+    apply: Callable[..., Tensor]
+    resizes: bool
+
+
+def load_op(name: str) -> Op:
+    """Import the operation `name`; the code digests of what calls this must cover its module."""
+    module = importlib.import_module(OPS[name].target)
+    return Op(module.sample, module.apply, OPS[name].resizes)
 
 
 class Pipeline:
@@ -50,6 +72,7 @@ class Pipeline:
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise UserError(f"normalisation: needs 3 means and 3 positive stds, found {list(mean)} and {list(std)}")
         self.recipe = tuple(recipe)
+        self.ops = tuple(load_op(name) for name, _ in recipe)
         self.output_side_px = output_side_px
         self.mean, self.std = tuple(mean), tuple(std)
         self.compiled = compiled
@@ -82,9 +105,9 @@ class Pipeline:
         """
         size = (height, width)
         params = []
-        for place, (name, settings) in list(enumerate(self.recipe))[start:]:
-            params.append(OPS[name].sample(draws, f"{place}:{name}", size, settings))
-            if OPS[name].resizes:
+        for place, ((name, settings), op) in list(enumerate(zip(self.recipe, self.ops, strict=True)))[start:]:
+            params.append(op.sample(draws, f"{place}:{name}", size, settings))
+            if op.resizes:
                 size = (self.output_side_px, self.output_side_px)
         return params
 
@@ -94,7 +117,7 @@ class Pipeline:
         Raises UserError where the recipe has no resized_crop and the images' side is not output_side_px.
         """
         recipe = self.recipe[start:]
-        self._check(images, params, recipe)
+        self._check(images, params, self.ops[start:])
         if recipe and self.compiled and images.device.type == "cpu":
             from ddcl.data import fused  # here: numba takes a second to import
 
@@ -106,28 +129,27 @@ class Pipeline:
         batch, side = len(images), self.output_side_px
         views = torch.empty(batch, 3, side, side, device=images.device)
         chunk = max(1, CPU_CHUNK_PIXELS // side**2) if images.device.type == "cpu" else max(1, batch)
-        for start in range(0, batch, chunk):
-            part = slice(start, start + chunk)
+        for first in range(0, batch, chunk):
+            part = slice(first, first + chunk)
             own = [{key: value[part].to(images.device) for key, value in item.items()} for item in params]
-            torch.addcmul(-mean / std, self._transform(images[part], own, recipe), 1 / std, out=views[part])
+            torch.addcmul(-mean / std, self._transform(images[part], own, start), 1 / std, out=views[part])
         return views
 
-    def _transform(self, images: Tensor, params: Sequence[Params], recipe: Recipe) -> Tensor:
-        """Return float32 [B, 3, S, S] in [0, 1], before normalisation."""
-        x = images if recipe and OPS[recipe[0][0]].resizes else images.to(torch.float32).div_(255)
-        for (name, settings), own in zip(recipe, params, strict=True):
-            op = OPS[name]
+    def _transform(self, images: Tensor, params: Sequence[Params], start: int) -> Tensor:
+        """Return float32 [B, 3, S, S] in [0, 1], before normalisation, from the operation at place `start` on."""
+        ops = self.ops[start:]
+        x = images if ops and ops[0].resizes else images.to(torch.float32).div_(255)
+        for op, (_, settings), own in zip(ops, self.recipe[start:], params, strict=True):
             x = op.apply(x, own, settings, self.output_side_px) if op.resizes else op.apply(x, own, settings)
         return x
 
-    def _check(self, images: Tensor, params: Sequence[Params], recipe: Recipe) -> None:
+    def _check(self, images: Tensor, params: Sequence[Params], ops: Sequence[Op]) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"needs uint8 [B, 3, H, W], found {images.dtype} {list(images.shape)}")
-        if len(params) != len(recipe):
-            raise ValueError(f"{len(recipe)} operations with parameters for {len(params)}")
+        if len(params) != len(ops):
+            raise ValueError(f"{len(ops)} operations with parameters for {len(params)}")
         height, width = images.shape[-2:]
-        resizes = any(OPS[name].resizes for name, _ in recipe)
-        if not resizes and (height, width) != (self.output_side_px, self.output_side_px):
+        if not any(op.resizes for op in ops) and (height, width) != (self.output_side_px, self.output_side_px):
             asked = f"{self.output_side_px} × {self.output_side_px}"
             raise UserError(
                 f"recipe without resized_crop: asked for views of {asked} px, found images of {height} × {width} px"

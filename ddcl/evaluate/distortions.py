@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from ddcl.data.ops import Params
+from ddcl.data.ops.parameters import Params
+from ddcl.evaluate.sgd import CROP_RATIO
 from ddcl.schema.evaluations import DiagnosticsSettings
 from ddcl.schema.recipes import OpRecipe
 
@@ -31,7 +32,7 @@ class Distortion:
 
 def distortions(settings: DiagnosticsSettings) -> dict[str, Distortion]:
     """Return all distortions, by name; metrics are those of `ddcl.schema.registry.READOUTS`."""
-    blur = _op("gaussian_blur", sigma_px=settings.blur_sigma_px, prob=1.0)
+    blur = _blur(settings)
     crop: dict[str, Target] = {"readout_crop_x": _crop_x, "readout_crop_y": _crop_y, "readout_crop_size": _crop_size}
     elastic = _op("elastic_strength", strength=settings.elastic_strength, uniform=True)
     return {
@@ -41,7 +42,7 @@ def distortions(settings: DiagnosticsSettings) -> dict[str, Distortion]:
         "saturation": _jittered("saturation", settings.saturation),
         "hue": _jittered("hue", settings.hue_turns),
         "blur": Distortion(blur, {"readout_blur": _parameter("sigma_px")}),
-        "crop": Distortion(_op("resized_crop", scale=settings.crop_scale), crop),
+        "crop": Distortion(_crop(settings), crop),
         "elastic": Distortion(elastic, {"readout_elastic": _parameter("strength")}),
         "flip": Distortion(_op("horizontal_flip", prob=0.5), {"readout_flip": _parameter("applied")}),
     }
@@ -51,20 +52,29 @@ def all_in_a_row(settings: DiagnosticsSettings) -> list[OpRecipe]:
     """Return the views of an encoder that was not trained, which has no augmentation of its own: CAug's operations."""
     jitter = {name: getattr(settings, name) for name in ("brightness", "contrast", "saturation")}
     return [
-        _op("resized_crop", scale=settings.crop_scale),
+        _crop(settings),
         _op("color_jitter", **jitter, hue=settings.hue_turns, prob=1.0),
-        _op("gaussian_blur", sigma_px=settings.blur_sigma_px, prob=1.0),
+        _blur(settings),
         _op("horizontal_flip", prob=0.5),
         _rotation(settings),
     ]
 
 
 def _op(name: str, **settings: Any) -> OpRecipe:
+    """Return an operation, with all its settings: what is left to defaults is in no digest of code."""
     return OpRecipe(op=name, settings=settings)
 
 
 def _rotation(settings: DiagnosticsSettings) -> OpRecipe:
-    return _op("rotation", degrees_max=settings.rotation_deg, prob=1.0)
+    return _op("rotation", degrees_max=settings.rotation_deg, prob=1.0, interpolation="nearest")
+
+
+def _blur(settings: DiagnosticsSettings) -> OpRecipe:
+    return _op("gaussian_blur", sigma_px=settings.blur_sigma_px, prob=1.0, scale_with_side=False)
+
+
+def _crop(settings: DiagnosticsSettings) -> OpRecipe:
+    return _op("resized_crop", scale=settings.crop_scale, ratio=CROP_RATIO)
 
 
 def _jittered(kind: str, strength: float) -> Distortion:

@@ -28,6 +28,7 @@ from ddcl.schema.evaluations import SgdSettings
 from ddcl.schema.recipes import OpRecipe, Recipe
 from ddcl.schema.training import ScheduleConfig
 
+CROP_RATIO = [0.75, 1.3333333333333333]  # width / height: torchvision's, as in the sources
 COSINE = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
 
 
@@ -108,7 +109,7 @@ class SgdTraining:
 
     def _train_epoch(self, task: ImageTask, epoch: int, saved: SavedStates) -> None:
         """Train one epoch, or the rest of it."""
-        ops = [OpRecipe(op="resized_crop", settings={"scale": self.settings.crop_scale})]
+        ops = [OpRecipe(op="resized_crop", settings={"scale": self.settings.crop_scale, "ratio": CROP_RATIO})]
         ops += [OpRecipe(op="horizontal_flip", settings={"prob": 0.5})] if self.settings.flip else []
         pipeline = build_pipeline(ops, task.recipe.data.image_side_px, task.normalisation)
         names = (*task.names, "probe")

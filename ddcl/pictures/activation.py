@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws, derive
-from ddcl.data.ops import OPS
+from ddcl.data.views import load_op
 from ddcl.pictures.material import Encoder, Material, apply, rotate
 from ddcl.pictures.sheet import Sheet, rgb
 from ddcl.report.figures.layout import FULL, MARKS
@@ -57,9 +57,10 @@ def activation_maps(encoder: Encoder, x: Tensor, part: tuple[int, int]) -> Tenso
 def distorted(material: Material, settings: ActivationSettings) -> tuple[dict[str, Tensor], Tensor]:
     """Return test images of different classes [n, 3, S, S] in [0, 1], by the name of their distortion, and labels."""
     images, labels = material.spread(settings.n_images)
-    elastic = ElasticSettings(alpha_px=settings.elastic_alpha_px, sigma_px=settings.elastic_sigma_px, prob=1.0)
+    alpha_px, sigma_px = settings.elastic_alpha_px, settings.elastic_sigma_px
+    elastic = ElasticSettings(alpha_px=alpha_px, sigma_px=sigma_px, prob=1.0, scale_with_side=True)
     draws = Draws(derive(material.entry.dataset, "pictures", "elastic"), torch.arange(len(images)))
-    params = OPS["elastic"].sample(draws, "0:elastic", tuple(images.shape[-2:]), elastic)
+    params = load_op("elastic").sample(draws, "0:elastic", tuple(images.shape[-2:]), elastic)
     angle = torch.full((len(images),), settings.angle_deg)
     shown = {"original": images / 255, f"{settings.angle_deg:g}°": rotate(images, angle)}
     return shown | {"elastic": apply(images, "elastic", elastic, params)}, labels

@@ -16,8 +16,9 @@ from ddcl.base.errors import UserError
 from ddcl.core.method import Method
 from ddcl.core.seeds import generator
 from ddcl.data.images import Images, chunks
-from ddcl.data.manifest import read_images, read_manifest
-from ddcl.data.ops import Params
+from ddcl.data.manifest import read_manifest
+from ddcl.data.ops.parameters import Params
+from ddcl.data.stored import read_images
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.features import load_frozen
 from ddcl.plan.addresses import data_folder
@@ -150,8 +151,9 @@ def rotate(images: Tensor, angle_deg: Tensor) -> Tensor:
     """Return uint8 images [N, 3, S, S] turned by an angle each [N], counter-clockwise; in [0, 1]."""
     from ddcl.schema.ops import RotationSettings
 
+    settings = RotationSettings(degrees_max=180.0, prob=1.0, interpolation="nearest")  # all: defaults are in no digest
     params = {"applied": angle_deg != 0, "angle_deg": angle_deg.float()}
-    return apply(images, "rotation", RotationSettings(), params)
+    return apply(images, "rotation", settings, params)
 
 
 def missing(encoders: Sequence[Encoder]) -> str:

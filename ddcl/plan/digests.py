@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ddcl.base.files import digest_text
 from ddcl.base.fingerprint import ROOT, code_digest
+from ddcl.schema.ops import OPS
 from ddcl.schema.pictures import DRAWINGS
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS
 
@@ -12,30 +15,37 @@ def _module(target: str) -> str:
     return target.split(":")[0]
 
 
+def _modules(ops: Iterable[str]) -> list[str]:
+    """Return the modules of operations; sorted, so that a digest is made once whatever their order."""
+    return sorted({OPS[name].target for name in ops})
+
+
 def prepare_digest(reader: str) -> str:
     """Return the digest of the code that prepares a data set."""
     return code_digest("ddcl.data.prepare", _module(READERS[reader].target))
 
 
-def pretrain_digest(method: str) -> str:
-    """Return the digest of the code that trains `method`."""
-    return code_digest("ddcl.training", _module(METHODS[method].target))
+def pretrain_digest(method: str, ops: Iterable[str]) -> str:
+    """Return the digest of the code that trains `method` under an augmentation of the operations `ops`."""
+    return code_digest("ddcl.training", _module(METHODS[method].target), *_modules(ops))
 
 
-def extract_digest(method: str) -> str:
-    """Return the digest of the code that extracts features of `method`."""
-    return code_digest("ddcl.evaluate.features", _module(METHODS[method].target))
+def extract_digest(method: str, ops: Iterable[str]) -> str:
+    """Return the digest of the code that extracts features of `method` under perturbations of the operations `ops`."""
+    return code_digest("ddcl.evaluate.features", _module(METHODS[method].target), *_modules(ops))
 
 
 def evaluate_digest(protocol: str) -> str:
     """Return the digest of the code that evaluates features by `protocol`."""
-    return code_digest("ddcl.evaluate.record", _module(EVALUATIONS[protocol].target))
+    entry = EVALUATIONS[protocol]
+    return code_digest("ddcl.evaluate.record", _module(entry.target), *_modules(entry.ops))
 
 
-def picture_digest(drawing: str, methods: tuple[str, ...]) -> str:
-    """Return the digest of the code that draws a picture of trained `methods`."""
-    roots = (_module(DRAWINGS[drawing].target), *(_module(METHODS[method].target) for method in methods))
-    return code_digest("ddcl.pictures.render", *roots)
+def picture_digest(drawing: str, methods: Iterable[str], ops: Iterable[str]) -> str:
+    """Return the digest of the code that draws a picture of trained `methods`; `ops`: of their augmentations."""
+    entry = DRAWINGS[drawing]
+    roots = [_module(entry.target), *sorted({_module(METHODS[method].target) for method in methods})]
+    return code_digest("ddcl.pictures.render", *roots, *_modules([*entry.ops, *ops]))
 
 
 def collect_digest() -> str:

@@ -199,11 +199,13 @@ class Rules:
 
     def pretrain_code(self, wildcards: Wildcards) -> str:
         """Return the digest of the code that trains a run."""
-        return pretrain_digest(self.run(wildcards).recipe.method)
+        recipe = self.run(wildcards).recipe
+        return pretrain_digest(recipe.method, [item.op for item in recipe.ops])
 
     def extract_code(self, wildcards: Wildcards) -> str:
         """Return the digest of the code that extracts the features of a run."""
-        return extract_digest(self.run(wildcards).recipe.method)
+        ops = [item.op for name in self._feature_names(wildcards) for item in self.suite.perturbations[name].ops]
+        return extract_digest(self.run(wildcards).recipe.method, ops)
 
     def extract_arguments(self, wildcards: Wildcards) -> str:
         """Return the part of the command that says what to extract."""
@@ -248,8 +250,9 @@ class Rules:
     def picture_code(self, wildcards: Wildcards) -> str:
         """Return the digest of the code that draws a picture."""
         entry = self.picture(wildcards)
-        methods = {self.plan.run(name).method for name in entry.runs}
-        return picture_digest(entry.drawing, tuple(sorted(methods)))
+        recipes = [self.suite.runs[name].recipe for name in entry.runs]
+        ops = [item.op for recipe in recipes for item in recipe.ops]
+        return picture_digest(entry.drawing, [recipe.method for recipe in recipes], ops)
 
     collect_code = staticmethod(collect_digest)
     report_code = staticmethod(report_digest)

@@ -1,11 +1,14 @@
-"""Settings of the image operations: what a recipe in YAML may say about each, with units, ranges and defaults.
+"""The image operations by name, and what a recipe in YAML may say about each, with units, ranges and defaults.
 
 Defaults are those of the official DDCL code (main_simsiam.py, policy `aug1_4_2`), which augments 224-px images.
-Imports no torch: the configuration is read and checked without it. What the operations do is in `ddcl.data.ops`.
+Imports no torch: the configuration is read and checked without it. What an operation does is in the module of
+`ddcl.data.ops` that its entry names, imported where a recipe has it. A new operation has its file there, and its
+settings and entry here.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -141,18 +144,30 @@ class ElasticStrengthSettings(Model):
     uniform: bool = Field(default=False, description="each image has its own strength, uniform in [0, strength]")
 
 
-OP_SETTINGS: dict[str, type[BaseModel]] = {
-    "resized_crop": ResizedCropSettings,
-    "color_jitter": ColorJitterSettings,
-    "grayscale": GrayscaleSettings,
-    "gaussian_blur": GaussianBlurSettings,
-    "horizontal_flip": HorizontalFlipSettings,
-    "rotation": RotationSettings,
-    "elastic": ElasticSettings,
-    "corruption": CorruptionSettings,
-    "turn": TurnSettings,
-    "jitter_strength": JitterStrengthSettings,
-    "elastic_strength": ElasticStrengthSettings,
+@dataclass(frozen=True)
+class OpEntry:
+    """An image operation: the module of its `sample` and `apply`, and the model of its settings.
+
+    resizes: whether `apply` makes square images of a side that it is told, and takes uint8 images too.
+    """
+
+    target: str
+    settings: type[BaseModel]
+    resizes: bool = False
+
+
+OPS = {
+    "resized_crop": OpEntry("ddcl.data.ops.resized_crop", ResizedCropSettings, resizes=True),
+    "color_jitter": OpEntry("ddcl.data.ops.color_jitter", ColorJitterSettings),
+    "grayscale": OpEntry("ddcl.data.ops.grayscale", GrayscaleSettings),
+    "gaussian_blur": OpEntry("ddcl.data.ops.gaussian_blur", GaussianBlurSettings),
+    "horizontal_flip": OpEntry("ddcl.data.ops.horizontal_flip", HorizontalFlipSettings),
+    "rotation": OpEntry("ddcl.data.ops.rotation", RotationSettings),
+    "elastic": OpEntry("ddcl.data.ops.elastic", ElasticSettings),
+    "corruption": OpEntry("ddcl.data.ops.corruption", CorruptionSettings),
+    "turn": OpEntry("ddcl.data.ops.turn", TurnSettings),
+    "jitter_strength": OpEntry("ddcl.data.ops.jitter_strength", JitterStrengthSettings),
+    "elastic_strength": OpEntry("ddcl.data.ops.elastic_strength", ElasticStrengthSettings),
 }
 
 
@@ -162,5 +177,5 @@ def build_settings(op_name: str, values: dict[str, Any], where: str) -> BaseMode
     where: the file that the values come from, for the message.
     Raises `UserError`, on one line, for an unknown operation, an unknown key or a value that is not allowed.
     """
-    check_name("operation", op_name, OP_SETTINGS, where)
-    return parse(OP_SETTINGS[op_name], values, f"{where}: {op_name}")
+    check_name("operation", op_name, OPS, where)
+    return parse(OPS[op_name].settings, values, f"{where}: {op_name}")

@@ -54,16 +54,21 @@ class EmbeddingSettings(RotatedSettings):
 
 @dataclass(frozen=True)
 class DrawingEntry(Entry):
-    """A drawing. encoders: whether it shows trained encoders, or the images of each augmentation."""
+    """A drawing.
+
+    encoders: whether it shows trained encoders, or the images of each augmentation.
+    ops: image operations of its own, beside those of the runs' augmentations.
+    """
 
     encoders: bool = True
+    ops: tuple[str, ...] = ()
 
 
 DRAWINGS = {
     "views": DrawingEntry("ddcl.pictures.views:draw", ViewsSettings, encoders=False),
-    "activation": DrawingEntry("ddcl.pictures.activation:draw", ActivationSettings),
-    "neighbours": DrawingEntry("ddcl.pictures.neighbours:draw", NeighboursSettings),
-    "embedding": DrawingEntry("ddcl.pictures.embedding:draw", EmbeddingSettings),
+    "activation": DrawingEntry("ddcl.pictures.activation:draw", ActivationSettings, ops=("rotation", "elastic")),
+    "neighbours": DrawingEntry("ddcl.pictures.neighbours:draw", NeighboursSettings, ops=("rotation",)),
+    "embedding": DrawingEntry("ddcl.pictures.embedding:draw", EmbeddingSettings, ops=("rotation",)),
 }
 
 

@@ -73,6 +73,7 @@ class EvaluationEntry(Entry):
     predicts: whether it predicts classes, or measures something else (`ddcl.evaluate.store.Measured`).
     min_random_draws: random column sets that a suite must ask for.
     needs_factors: whether it is for data sets whose images' true factors are known.
+    ops: image operations of its own. Those of the run's augmentation are not named: the checkpoint is of their code.
     """
 
     settings: type[EvaluationSettings]
@@ -83,6 +84,7 @@ class EvaluationEntry(Entry):
     predicts: bool = True
     min_random_draws: int = 0
     needs_factors: bool = False
+    ops: tuple[str, ...] = ()
 
     def metrics_of(self, settings: dict[str, Any]) -> list[str]:
         """Return what it reports of each cell with these settings."""
@@ -116,6 +118,7 @@ COSINES = ("abs_mean_cosine", "mean_abs_cosine", "sd_cosine", "mean_abs_cosine_s
 CKA = "cka_dir_dvr"
 GEOMETRY = ("invariance", *COSINES, CKA, "effective_rank", "std_ratio", "alignment", "uniformity")
 DRIFT = "drift"
+PROBE_OPS = ("resized_crop", "horizontal_flip")  # of `ddcl.evaluate.sgd`
 
 
 def has_cell(part: str, perturbation: str, metric: str = TOP1) -> bool:
@@ -146,7 +149,11 @@ EVALUATIONS = {
     "linear": EvaluationEntry("ddcl.evaluate.linear:evaluate", LinearSettings),
     "knn": EvaluationEntry("ddcl.evaluate.knn:evaluate", KnnSettings),
     "online": EvaluationEntry(
-        "ddcl.evaluate.online:evaluate", OnlineSettings, inputs=("features", "images"), metrics=(TOP1, TOP1_BEST_TEST)
+        "ddcl.evaluate.online:evaluate",
+        OnlineSettings,
+        inputs=("features", "images"),
+        metrics=(TOP1, TOP1_BEST_TEST),
+        ops=PROBE_OPS,
     ),
     "finetune": EvaluationEntry(
         "ddcl.evaluate.finetune:evaluate",
@@ -155,6 +162,7 @@ EVALUATIONS = {
         metrics=(TOP1, TOP1_BEST_TEST),
         parts=("full",),
         perturbed=False,
+        ops=PROBE_OPS,
     ),
     "diagnostics": EvaluationEntry(
         "ddcl.evaluate.diagnostics:evaluate",
@@ -164,6 +172,7 @@ EVALUATIONS = {
         perturbed=False,
         predicts=False,
         min_random_draws=20,
+        ops=("resized_crop", "color_jitter", "gaussian_blur", "horizontal_flip", "rotation", "elastic_strength"),
     ),
     "factors": EvaluationEntry(
         "ddcl.evaluate.factors:evaluate",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+
+from ddcl.data import views
+from ddcl.schema.ops import OPS
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +21,26 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def used_ops(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the image operations that are loaded while the test runs.
+
+    Every pipeline's settings must say everything: a default that the schema gives is in no digest of code.
+    """
+    used: set[str] = set()
+    by_target, build = {entry.target: name for name, entry in OPS.items()}, views.Pipeline.__init__
+
+    def load(target: str) -> ModuleType:
+        used.add(by_target[target])
+        return importlib.import_module(target)
+
+    def checked(self: views.Pipeline, recipe: views.Recipe, *args: Any, **values: Any) -> None:
+        for name, settings in recipe:
+            assert settings.model_fields_set == set(type(settings).model_fields), name
+        build(self, recipe, *args, **values)
+
+    monkeypatch.setattr(views, "importlib", SimpleNamespace(import_module=load))
+    monkeypatch.setattr(views.Pipeline, "__init__", checked)
+    return used

@@ -21,7 +21,7 @@ from ddcl.core.seeds import Draws
 from ddcl.data.batches import views
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Ask, Images, chunks
-from ddcl.data.ops_geometry import sample_resized_crop
+from ddcl.data.ops import resized_crop
 from ddcl.data.views import CROP, Pipeline
 from ddcl.schema.ops import ResizedCropSettings, build_settings
 
@@ -73,7 +73,7 @@ def test_random_crops_are_torchvisions_on_the_same_box(folder: Path) -> None:
     assert len(loaded) == 2
     for view, images in enumerate(loaded):
         for i, found in enumerate(images):
-            box = sample_resized_crop(Draws(7, torch.tensor([i]), 3, view), CROP, SIZES[i], CROPPING)
+            box = resized_crop.sample(Draws(7, torch.tensor([i]), 3, view), CROP, SIZES[i], CROPPING)
             top, left, height, width = (int(box[key]) for key in ("top_px", "left_px", "height_px", "width_px"))
             expected = tv.resized_crop(pil(folder, i), top, left, height, width, [SIDE, SIDE])
             assert torch.equal(found, pixels(expected))

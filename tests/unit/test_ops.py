@@ -13,10 +13,11 @@ from torchvision.transforms.v2 import functional as tv
 
 from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws
-from ddcl.data import ops_colour, ops_geometry
-from ddcl.data.ops import OPS, Params
-from ddcl.data.views import Pipeline
-from ddcl.schema.ops import OP_SETTINGS, build_settings
+from ddcl.data.ops import color_jitter, elastic, resized_crop
+from ddcl.data.ops import pixels as shared
+from ddcl.data.ops.parameters import Params
+from ddcl.data.views import Pipeline, load_op
+from ddcl.schema.ops import OPS, build_settings
 
 N_STATISTICS = 4000
 BAUG = ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]
@@ -29,11 +30,11 @@ def settings_of(op: str, **values: Any) -> Any:
 
 
 def draw(op: str, n: int, side_px: int = 16, **values: Any) -> Params:
-    return OPS[op].sample(Draws(7, torch.arange(n)), f"0:{op}", (side_px, side_px), settings_of(op, **values))
+    return load_op(op).sample(Draws(7, torch.arange(n)), f"0:{op}", (side_px, side_px), settings_of(op, **values))
 
 
 def run(op: str, x: Tensor, params: Params, **values: Any) -> Tensor:
-    return OPS[op].apply(x.clone(), params, settings_of(op, **values))
+    return load_op(op).apply(x.clone(), params, settings_of(op, **values))
 
 
 def random_images(n: int, height: int = 16, width: int = 16) -> Tensor:
@@ -67,8 +68,8 @@ def assert_share(applied: Tensor, prob: float) -> None:
 def test_resized_crop_parity(height: int, width: int, side: int, as_uint8: bool) -> None:
     x = pixels(12, height, width)
     settings = settings_of("resized_crop", scale=[0.05, 1.0])
-    params = ops_geometry.sample_resized_crop(Draws(1, torch.arange(12)), "crop", (height, width), settings)
-    y = ops_geometry.apply_resized_crop(x if as_uint8 else x / 255, params, settings, side)
+    params = resized_crop.sample(Draws(1, torch.arange(12)), "crop", (height, width), settings)
+    y = resized_crop.apply(x if as_uint8 else x / 255, params, settings, side)
     box = torch.stack([params[key] for key in ("top_px", "left_px", "height_px", "width_px")], 1).tolist()
     wanted = [tv.resized_crop(x[i] / 255, *box[i], [side, side], antialias=True) for i in range(12)]
     torch.testing.assert_close(y, torch.stack(wanted), atol=1e-5, rtol=0)
@@ -101,7 +102,7 @@ def test_one_jitter_parity(kind: str) -> None:
 
 def test_hue_of_pure_red_by_hand() -> None:
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).repeat(4, 1, 1, 1)
-    shifted = ops_colour.shift_hue(red, torch.tensor([0.0, 1 / 6, 1 / 3, -1 / 3]))[:, :, 0, 0]
+    shifted = color_jitter.shift_hue(red, torch.tensor([0.0, 1 / 6, 1 / 3, -1 / 3]))[:, :, 0, 0]
     wanted = torch.tensor([[1.0, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]])  # red, yellow, green, blue
     torch.testing.assert_close(shifted, wanted, atol=1e-5, rtol=0)
 
@@ -125,7 +126,7 @@ def test_gaussian_blur_parity(size: tuple[int, int]) -> None:
 
 def test_blur_kernel_wider_than_the_image_reflects_repeatedly() -> None:
     x = random_images(1, 3, 3)
-    y = ops_colour.blur(x, torch.tensor([4.0]), 9)
+    y = shared.blur(x, torch.tensor([4.0]), 9)
     line = [2, 1, 0, 1]  # … 0 1 2 1 0 1 2 …: the pixels at -2, -1, 0, 1, repeated
     index = [line[(position + 2) % 4] for position in range(-9, 12)]
     padded = x[:, :, index][:, :, :, index]
@@ -166,9 +167,9 @@ def test_rotation_by_90_degrees_by_hand() -> None:
 def test_elastic_parity(size: tuple[int, int]) -> None:
     x = random_images(12, *size)
     settings = settings_of("elastic", alpha_px=400.0)
-    params = ops_geometry.sample_elastic(Draws(1, torch.arange(12)), "elastic", size, settings)
-    y = ops_geometry.apply_elastic(x.clone(), params, settings)
-    field = ops_geometry.elastic_field(params["noise_key"], size, settings)
+    params = elastic.sample(Draws(1, torch.arange(12)), "elastic", size, settings)
+    y = elastic.apply(x.clone(), params, settings)
+    field = elastic.elastic_field(params["noise_key"], size, settings)
     field[~params["applied"]] = 0
     wanted = [tv.elastic(x[i], field[i : i + 1], InterpolationMode.BILINEAR) for i in range(12)]
     torch.testing.assert_close(y, torch.stack(wanted), atol=1e-4, rtol=0)
@@ -183,8 +184,8 @@ def test_elastic_parity(size: tuple[int, int]) -> None:
 def test_elastic_field_is_torchvisions(scale_with_side: bool, alpha_px: float, sigma_px: float, taps: int) -> None:
     draws = Draws(1, torch.arange(1))
     settings = settings_of("elastic", prob=1.0, scale_with_side=scale_with_side)
-    params = ops_geometry.sample_elastic(draws, "elastic", (40, 32), settings)
-    field = ops_geometry.elastic_field(params["noise_key"], (40, 32), settings)
+    params = elastic.sample(draws, "elastic", (40, 32), settings)
+    field = elastic.elastic_field(params["noise_key"], (40, 32), settings)
     noise = draws.uniform("elastic:noise", 2 * 40 * 32).view(1, 2, 40, 32) * 2 - 1
     smooth = tv.gaussian_blur(noise, [taps, taps], [sigma_px])
     wanted = torch.stack((smooth[:, 0] * alpha_px / 32, smooth[:, 1] * alpha_px / 40), -1)
@@ -194,7 +195,7 @@ def test_elastic_field_is_torchvisions(scale_with_side: bool, alpha_px: float, s
 @pytest.mark.parametrize("side", [32, 96, 224])
 def test_elastic_displacement_is_the_same_share_of_any_side(side: int) -> None:
     params = draw("elastic", 24, side, prob=1.0)
-    field = ops_geometry.elastic_field(params["noise_key"], (side, side), settings_of("elastic"))
+    field = elastic.elastic_field(params["noise_key"], (side, side), settings_of("elastic"))
     rms_frac = float(field.square().mean().sqrt()) / 2
     assert 0.007 < rms_frac < 0.008
 
@@ -216,8 +217,11 @@ def test_strength_1_is_the_official_operation_on_every_image() -> None:
     x, draws = random_images(6), Draws(7, torch.arange(6))
     for name, official in (("jitter_strength", "color_jitter"), ("elastic_strength", "elastic")):
         own, usual = settings_of(name, strength=1.0), settings_of(official, prob=1.0)
-        params = [OPS[op].sample(draws, "op", (16, 16), asked) for op, asked in ((name, own), (official, usual))]
-        found, expected = (OPS[name].apply(x.clone(), params[0], own), OPS[official].apply(x.clone(), params[1], usual))
+        params = [load_op(op).sample(draws, "op", (16, 16), asked) for op, asked in ((name, own), (official, usual))]
+        found, expected = (
+            load_op(name).apply(x.clone(), params[0], own),
+            load_op(official).apply(x.clone(), params[1], usual),
+        )
         assert torch.equal(found, expected), name
 
 
@@ -231,7 +235,7 @@ def test_twice_the_strength_is_twice_the_range_and_the_field() -> None:
     doubled, params = settings_of("elastic", prob=1.0, alpha_px=200.0), draw("elastic_strength", 6, strength=2.0)
     same = {"applied": torch.ones(6, dtype=torch.bool), "noise_key": params["noise_key"]}
     found = run("elastic_strength", x, params, strength=2.0)
-    assert torch.allclose(found, OPS["elastic"].apply(x.clone(), same, doubled), atol=1e-5)
+    assert torch.allclose(found, load_op("elastic").apply(x.clone(), same, doubled), atol=1e-5)
     own = draw("elastic_strength", N_STATISTICS, side_px=4, strength=10.0, uniform=True)["strength"]
     assert 0 <= float(own.min()) < 0.05
     assert 9.95 < float(own.max()) < 10
@@ -242,7 +246,7 @@ def test_twice_the_strength_is_twice_the_range_and_the_field() -> None:
 # --- draws ---
 
 
-@pytest.mark.parametrize("op", [op for op, model in OP_SETTINGS.items() if "prob" in model.model_fields])
+@pytest.mark.parametrize("op", [op for op, entry in OPS.items() if "prob" in entry.settings.model_fields])
 def test_probability_and_draws_of_untouched_images(op: str) -> None:
     n = N_STATISTICS
     for prob in (0.0, 0.3, 1.0):
@@ -258,7 +262,7 @@ def test_the_next_operation_may_write_into_images_that_were_all_changed() -> Non
     grey = run("grayscale", random_images(3), draw("grayscale", 3, prob=1.0), prob=1.0)
     some = draw("gaussian_blur", 3, prob=1.0) | {"applied": torch.tensor([True, False, True])}
     blurred = run("gaussian_blur", grey, some)
-    assert torch.equal(OPS["gaussian_blur"].apply(grey, some, settings_of("gaussian_blur")), blurred)
+    assert torch.equal(load_op("gaussian_blur").apply(grey, some, settings_of("gaussian_blur")), blurred)
 
 
 def test_ranges_of_the_draws() -> None:
@@ -294,7 +298,7 @@ def test_jitter_order_is_uniform_over_the_permutations() -> None:
 
 def test_crops_lie_inside_the_image_and_have_the_areas_asked_for() -> None:
     height, width = 64, 48
-    params = ops_geometry.sample_resized_crop(
+    params = resized_crop.sample(
         Draws(3, torch.arange(N_STATISTICS)), "crop", (height, width), settings_of("resized_crop")
     )
     top, left, h, w = (params[key] for key in ("top_px", "left_px", "height_px", "width_px"))
@@ -312,7 +316,7 @@ def test_crops_lie_inside_the_image_and_have_the_areas_asked_for() -> None:
 def test_crops_are_those_of_torchvisions_loop_on_the_same_uniforms() -> None:
     height, width, draws = 30, 64, Draws(3, torch.arange(400))
     settings = settings_of("resized_crop")  # in a wide image many tries do not fit
-    params = ops_geometry.sample_resized_crop(draws, "crop", (height, width), settings)
+    params = resized_crop.sample(draws, "crop", (height, width), settings)
     got = torch.stack([params[key] for key in ("top_px", "left_px", "height_px", "width_px")], 1).tolist()
     wanted = []
     for u in draws.uniform("crop", 22).double().tolist():
@@ -351,7 +355,7 @@ def test_draws_of_the_jitter_are_uncorrelated() -> None:
 def test_crop_falls_back_to_the_centre(size: tuple[int, int], ratio: list[float], box: list[int]) -> None:
     """Where no try fits: here, the whole area in a shape that the image does not have."""
     settings = settings_of("resized_crop", scale=[1.0, 1.0], ratio=ratio)
-    params = ops_geometry.sample_resized_crop(Draws(0, torch.arange(3)), "crop", size, settings)
+    params = resized_crop.sample(Draws(0, torch.arange(3)), "crop", size, settings)
     got = torch.stack([params[key] for key in ("top_px", "left_px", "height_px", "width_px")], 1)
     assert got.tolist() == [box] * 3
 
@@ -447,12 +451,12 @@ ASKED: dict[str, dict[str, Any]] = {  # of operations that have no usual case
 
 
 def test_every_operation_has_settings_with_defaults_and_descriptions() -> None:
-    assert list(OPS) == list(OP_SETTINGS)
-    for name, model in OP_SETTINGS.items():
+    for name, entry in OPS.items():
+        model, op = entry.settings, load_op(name)
         settings = build_settings(name, ASKED.get(name, {}), "test")
-        assert OPS[name].settings is model
         assert build_settings(name, settings.model_dump(), "test") == settings
         assert all(field.description for field in model.model_fields.values())
+        assert {op.sample.__module__, op.apply.__module__} == {entry.target}
 
 
 @pytest.mark.parametrize(

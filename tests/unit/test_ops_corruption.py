@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws
-from ddcl.data.ops_colour import Params
-from ddcl.data.ops_corruption import KINDS, SEVERITIES, apply_corruption, sample_corruption
-from ddcl.schema.ops import OP_SETTINGS, CorruptionSettings, build_settings
+from ddcl.data.ops import corruption
+from ddcl.data.ops.corruption import KINDS, SEVERITIES
+from ddcl.data.ops.parameters import Params
+from ddcl.schema.ops import CorruptionSettings, build_settings
 
 ALL = [*KINDS]
 WITHOUT_DRAWS = {"defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression"}
@@ -39,7 +40,7 @@ def natural_images(n: int, height: int, width: int) -> Tensor:
 
 
 def seeds(n: int, size_px: tuple[int, int] = (32, 32)) -> Params:
-    return sample_corruption(Draws(7, torch.arange(n)), "0:corruption", size_px, settings("fog", 1))
+    return corruption.sample(Draws(7, torch.arange(n)), "0:corruption", size_px, settings("fog", 1))
 
 
 def settings(kind: Any, severity: int) -> CorruptionSettings:
@@ -47,7 +48,7 @@ def settings(kind: Any, severity: int) -> CorruptionSettings:
 
 
 def corrupt(x: Tensor, kind: str, severity: int, params: Params | None = None) -> Tensor:
-    return apply_corruption(x.clone(), params or seeds(len(x)), settings(kind, severity))
+    return corruption.apply(x.clone(), params or seeds(len(x)), settings(kind, severity))
 
 
 def similarity(x: Tensor, y: Tensor) -> float:
@@ -112,8 +113,8 @@ def test_the_seed_is_a_draw_of_the_image() -> None:
     assert seed.min() >= 0
     assert 2**47 < seed.max() < 2**48
     own = Draws(7, torch.tensor([5, 2]))
-    assert torch.equal(sample_corruption(own, "0:corruption", (8, 8), settings("snow", 5))["seed"], seed[[5, 2]])
-    assert not torch.equal(sample_corruption(own, "1:corruption", (8, 8), settings("snow", 5))["seed"], seed[[5, 2]])
+    assert torch.equal(corruption.sample(own, "0:corruption", (8, 8), settings("snow", 5))["seed"], seed[[5, 2]])
+    assert not torch.equal(corruption.sample(own, "1:corruption", (8, 8), settings("snow", 5))["seed"], seed[[5, 2]])
 
 
 @pytest.mark.parametrize(("severity", "added"), [*enumerate([0.1, 0.2, 0.3, 0.4, 0.5], start=1)])
@@ -176,7 +177,6 @@ def test_defocus_spreads_a_point_over_a_disc() -> None:
     torch.testing.assert_close(inside, torch.full_like(inside, 1 / (np.pi * 10**2)), rtol=0.1, atol=0)
 
 
-@pytest.mark.skipif("corruption" not in OP_SETTINGS, reason="the operation is not registered yet")
 @pytest.mark.parametrize(
     "values",
     [{"kind": "fogg", "severity": 1}, {"kind": "fog", "severity": 0}, {"kind": "fog", "severity": 6}, {"kind": "fog"}],

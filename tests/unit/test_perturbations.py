@@ -13,8 +13,8 @@ from torchvision.transforms.v2 import functional as tv
 from ddcl.build import build_pipeline
 from ddcl.core.seeds import Draws
 from ddcl.core.streams import derive
-from ddcl.data.ops import Params
-from ddcl.data.ops_geometry import elastic_field
+from ddcl.data.ops.elastic import elastic_field
+from ddcl.data.ops.parameters import Params
 from ddcl.evaluate.features import extraction_jobs
 from ddcl.schema.recipes import build_recipe, read_ops, read_perturbation, read_perturbations
 

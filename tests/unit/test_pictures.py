@@ -264,6 +264,14 @@ def test_near_angles_have_near_colours() -> None:
 
 
 @pytest.mark.parametrize("name", N_IMAGES)
+def test_a_drawing_declares_the_operations_that_it_uses(name: str, results: Path, used_ops: set[str]) -> None:
+    found, drawing = material(results, name, **FEW, n_images=N_IMAGES[name]), DRAWINGS[name]
+    drawing.load()(found, drawing.settings.model_validate(found.entry["settings"]))
+    shown = set() if drawing.encoders else {item.op for recipe in found.recipes for item in recipe.ops}
+    assert used_ops == {*drawing.ops, *shown}
+
+
+@pytest.mark.parametrize("name", N_IMAGES)
 def test_pictures_are_files_of_the_same_bytes(name: str, results: Path) -> None:
     found, before = plan(name, **FEW, n_images=N_IMAGES[name]), dict(matplotlib.rcParams)
     contents = []

@@ -27,7 +27,7 @@ from scipy import fft, ndimage
 from torch import Tensor
 
 from ddcl.core.seeds import Draws
-from ddcl.data.ops_colour import AUTHORS_SIDE_PX, Params
+from ddcl.data.ops.parameters import AUTHORS_SIDE_PX, Params
 from ddcl.schema.ops import CorruptionSettings
 
 Array = NDArray[np.floating[Any]]
@@ -65,13 +65,13 @@ SEVERITIES: dict[str, tuple[Numbers, ...]] = {
 }
 
 
-def sample_corruption(draws: Draws, name: str, size_px: tuple[int, int], settings: CorruptionSettings) -> Params:
+def sample(draws: Draws, name: str, size_px: tuple[int, int], settings: CorruptionSettings) -> Params:
     """Draw the noise of B images: seed [B] int64 in [0, 2^48), the same for every kind and severity."""
     high, low = (draws.uniform(name, 2) * 2**24).to(torch.int64).unbind(1)
     return {"seed": (high << 24) | low}
 
 
-def apply_corruption(x: Tensor, params: Params, settings: CorruptionSettings) -> Tensor:
+def apply(x: Tensor, params: Params, settings: CorruptionSettings) -> Tensor:
     """Return x, float32 [B, 3, H, W] in [0, 1], corrupted; an image's result depends on itself and its seed only."""
     kind, numbers = KINDS[settings.kind], SEVERITIES[settings.kind][settings.severity - 1]
     scale = min(x.shape[-2:]) / AUTHORS_SIDE_PX
