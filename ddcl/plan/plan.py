@@ -257,9 +257,9 @@ class Plan(Model):
         """Return the file, below the results folder, of a record of a run (its four keys); None if none is planned."""
         return self._records.get((*run, eval_dataset, evaluation))
 
-    def restricted_to(self, runs: list[PlannedRun]) -> Plan:
-        """Return the same plan with these runs only."""
-        return Plan(**{name: getattr(self, name) for name in type(self).model_fields} | {"runs": runs})
+    def changed(self, **fields: Any) -> Plan:
+        """Return the same plan with other values of these fields; nothing that was computed from the old is kept."""
+        return Plan(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
 
     @property
     def data_folders(self) -> list[str]:

@@ -17,20 +17,20 @@ from ddcl.report.tables.printing import layout
 from tests.browser.browser import Browser, chromium, why_not
 from tests.unit import pages, synthetic
 
-TABLES = ["robustness", "augmentation", "convergence"]
+TABLES = ("robustness", "augmentation", "convergence")
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of made-up results, with claims and with runs that did not end well."""
-    plan = synthetic.suite() | {"tables": TABLES, "figures": ["knn_curves", "parts"], "title": "A suite of five arms"}
-    plan["figure_variants"] = plan["figure_augmentations"] = None
+    figures = synthetic.figures(["knn_curves", "parts"])
+    plan = synthetic.suite(tables=TABLES, figures=figures, title="A suite of five arms")
     found = pages.results(tmp_path_factory.mktemp("results"), plan, synthetic.records(plan))
     pages.write_claims(found.results)
     found.runs[0] |= {"status": "collapsed", "message": "effective rank 1.20 is below 2.0"}
     lost = (found.records["variant"] == "simsiam") & (found.records["seed"] == 1)
     found.records.loc[lost, ["value", "status"]] = [np.nan, "missing"]
-    for name in plan["figures"]:
+    for name in plan.figures:
         write_figure(FIGURES[name].draw(found), found.results / "figures" / name)
     out = found.results / "report" / "index.html"
     write_page(found, out)

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from ddcl.base.files import write_json
-from ddcl.plan.suite import read_table
-from ddcl.report.collect import expected_cells, selection
+from ddcl.plan.plan import Plan
+from ddcl.report.collect import selection
 from ddcl.report.collected import Collected
-from ddcl.schema.recipes import build_recipe, run_name
+from ddcl.schema.recipes import build_recipe
 from tests.unit import synthetic
 
 PNG = b"\x89PNG not really"
@@ -35,33 +35,35 @@ C1,area,digits,caug,ddcl,simsiam,monitor,none,full,knn_auc,2.5,1.25,3.75,t,.001,
 """
 
 
-def summaries(plan: dict[str, Any]) -> list[dict[str, Any]]:
+def summaries(plan: Plan) -> list[dict[str, Any]]:
     """What runs.json says of runs that all ended well."""
     return [
-        {key: run[key] for key in ("dataset", "variant", "augmentation", "seed")}
+        run.key
         | {"status": "ok", "message": "", "epochs": 20, "precision": "bf16", "n_parameters": 123456, "seconds": 12.3}
-        | {"recipe_digest": run["recipe_digest"], "code_digest": "d" * 16, "checkpoint_digest": "c" * 16}
+        | {"recipe_digest": run.recipe_digest, "code_digest": "d" * 16, "checkpoint_digest": "c" * 16}
         | {"device": "A CPU", "host": "node", "slurm_job_id": None}
         | {"versions": {"torch": "2.0", "timm": None}, "git_commit": "f" * 40, "git_dirty": True}
-        for run in plan["runs"]
+        for run in plan.runs
     ]
 
 
 def results(
     folder: Path,
-    plan: dict[str, Any],
+    plan: Plan,
     records: pd.DataFrame,
     histories: pd.DataFrame | None = None,
     png: bytes = PNG,
 ) -> Collected:
     """Write real recipes and made-up figures to `folder`, and return what was collected there."""
-    plan["table_specs"] = {name: read_table(name).model_dump() for name in plan["tables"]}
-    for run in plan["runs"]:
-        recipe = build_recipe((run["dataset"], run["variant"], run["augmentation"]), run["seed"], {})
-        run["recipe_digest"] = recipe.digest
-        write_json(folder / "runs" / run_name(run) / "config.json", recipe.model_dump())
+    runs = []
+    for run in plan.runs:
+        recipe = build_recipe(run.arm, run.seed, {})
+        digests = {"arm_digest": recipe.arm_digest, "recipe_digest": recipe.digest}
+        runs.append(run.model_copy(update=digests))
+        write_json(folder / runs[-1].folder / "config.json", recipe.model_dump())
+    plan = plan.changed(runs=runs)
     (folder / "figures").mkdir(parents=True)
-    for name in plan["figures"]:
+    for name in plan.figures:
         (folder / "figures" / f"{name}.png").write_bytes(png)
     curves = synthetic.histories(plan) if histories is None else histories
     return Collected(plan, records, curves, summaries(plan), folder)
@@ -74,39 +76,34 @@ def write_claims(folder: Path) -> None:
     (folder / "tables" / "claim_comparisons.csv").write_text(COMPARISONS)
 
 
-def hundred_runs() -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+def hundred_runs() -> tuple[Plan, pd.DataFrame, pd.DataFrame]:
     """Plan, records and histories of 25 arms with 4 seeds each, evaluated as the default suite is, for 200 epochs."""
-    plan = synthetic.suite()
     variants = {"ddcl": "ddcl", "ddcl_sym": "ddcl", "ddcl_f50": "ddcl", "simsiam": "simsiam", "barlow_twins": "simsiam"}
     augmentations = ["baug", "caug", "caug_plus", "baug_no_crop", "baug_no_blur"]
-    plan["perturbations"] = ["none", "color", "color_flip", "color_rotate", "color_rotate_elastic"]
-    plan["runs"] = []
+    perturbations = ["none", "color", "color_flip", "color_rotate", "color_rotate_elastic"]
+    runs = []
     for variant, augmentation, seed in product(variants, augmentations, range(4)):
         parts = synthetic.VARIANTS[variants[variant]]
-        targets = [target | {"perturbations": plan["perturbations"]} for target in synthetic.targets(parts)]
-        run = {"dataset": "digits", "variant": variant, "augmentation": augmentation, "seed": seed, "parts": parts}
-        plan["runs"].append(run | {"trains": True, "recipe_digest": "", "targets": targets})
-    for kind, names in {
-        "variant": variants,
-        "augmentation": augmentations,
-        "perturbation": plan["perturbations"],
-    }.items():
-        plan["labels"][kind] |= {name: name.replace("_", " ") for name in names}
+        targets = synthetic.targets(parts, perturbations=perturbations)
+        runs.append(synthetic.run(variant, augmentation, seed, parts, targets=targets))
+    plan = synthetic.suite(runs=runs, perturbations=perturbations)
+    for kind, names in {"variant": variants, "augmentation": augmentations, "perturbation": perturbations}.items():
+        plan = synthetic.labelled(plan, kind, {name: name.replace("_", " ") for name in names})
     draw = np.random.default_rng(0)
     cells = [
-        {key: run[key] for key in ("dataset", "variant", "augmentation", "seed")}
-        | {"evaluation": target["evaluation"], "eval_dataset": "digits", "part": part, "perturbation": perturbation}
+        run.key
+        | {"evaluation": target.evaluation, "eval_dataset": "digits", "part": part, "perturbation": perturbation}
         | {"metric": metric, "selection": selection(metric, "fixed"), "value": draw.uniform(), "n": 450, "status": "ok"}
         | {"n_draws": 1, "sd_draws": float("nan")}
-        for run in plan["runs"]
-        for target in run["targets"]
-        for part, perturbation, metric in expected_cells(target)
+        for run in plan.runs
+        for target in run.targets
+        for part, perturbation, metric in target.expected()
     ]
     histories = [
-        {key: run[key] for key in ("dataset", "variant", "augmentation", "seed")}
+        run.key
         | {"epoch": epoch, "seconds": 1.5 * epoch, "loss": -draw.uniform(), "lr": 0.1, "effective_rank": 20.0}
         | {"knn_top1": draw.uniform() if epoch % 4 == 0 else np.nan}
-        for run in plan["runs"]
+        for run in plan.runs
         for epoch in range(201)
     ]
     return plan, pd.DataFrame(cells), pd.DataFrame(histories)

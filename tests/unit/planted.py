@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
-from ddcl.schema.registry import has_cell
-from ddcl.schema.tables import RUN
 
 N = 2000  # test images
 Accuracy = Callable[[dict[str, Any]], float]  # of a cell, from its keys
 BLOCK = {"datasets": ["digits"], "augmentations": ["baug", "caug"], "overrides": {}}
 
 
-def suite(claims: list[str], variants: list[str], seeds: int, **values: Any) -> dict[str, Any]:
+def suite(claims: list[str], variants: list[str], seeds: int, **values: Any) -> Plan:
     """The plan of a suite with these claims, variants and seeds; clean and two kinds of perturbed images."""
     usual: dict[str, Any] = {"suite": "planted", "title": "t", "description": "t", "evaluations": ["linear", "knn"]}
     usual |= {"perturbations": ["none", "color", "color_rotate"], "claims": claims}
     usual["runs"] = [BLOCK | {"variants": variants, "seeds": list(range(seeds))}]
-    return Suite(usual | values, "planted.yaml").plan()
+    return Suite(usual | values, "planted.yaml").plan
 
 
 def base(cell: dict[str, Any]) -> float:
@@ -54,40 +54,35 @@ def correct(cell: dict[str, Any], accuracy: float) -> NDArray[np.bool_]:
     return np.asarray(latent.argsort().argsort() < round(accuracy * N)) if accuracy < 1 else np.ones(N, bool)
 
 
-def results(plan: dict[str, Any], folder: Path, accuracy: Accuracy, predictions: bool = True) -> Collected:
+def results(plan: Plan, folder: Path, accuracy: Accuracy, predictions: bool = True) -> Collected:
     """What `ddcl collect` would have found, with predictions below `folder`."""
     rows = []
-    for run in plan["runs"]:
-        keys = {name: run[name] for name in RUN}
-        for target in run["targets"]:
+    for run in plan.runs:
+        for target in run.targets:
             arrays: dict[str, NDArray[np.int32]] = {"labels": np.zeros(N, np.int32)}
-            place = {"evaluation": target["evaluation"], "eval_dataset": target["eval_dataset"]}
-            for part in target["parts"]:
-                for perturbation in target["perturbations"]:
-                    for metric in target["metrics"]:
-                        if has_cell(part, perturbation):
-                            cell = keys | place | {"part": part, "perturbation": perturbation, "metric": metric}
-                            right = correct(cell, accuracy(cell))
-                            arrays[f"{metric}/{part}/{perturbation}"] = (~right).astype(np.int32)[None, None]
-                            row = cell | {"value": right.mean(), "n": N, "n_draws": 1, "sd_draws": np.nan}
-                            rows.append(row | {"status": "ok", "selection": "fixed"})
+            place = {"evaluation": target.evaluation, "eval_dataset": target.eval_dataset}
+            for part, perturbation, metric in target.expected():
+                cell = run.key | place | {"part": part, "perturbation": perturbation, "metric": metric}
+                right = correct(cell, accuracy(cell))
+                arrays[f"{metric}/{part}/{perturbation}"] = (~right).astype(np.int32)[None, None]
+                row = cell | {"value": right.mean(), "n": N, "n_draws": 1, "sd_draws": np.nan}
+                rows.append(row | {"status": "ok", "selection": "fixed"})
             if predictions:
-                path = folder / "runs" / run["dataset"] / run["variant"] / run["augmentation"] / f"seed{run['seed']}"
-                path = path / "on" / target["eval_dataset"] / f"{target['evaluation']}_predictions.npz"
+                path = folder / run.predictions(target)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.savez_compressed(path, allow_pickle=False, **arrays)
-    runs = [{name: run[name] for name in RUN} | {"status": "ok"} for run in plan["runs"]]
+    runs = [run.key | {"status": "ok"} for run in plan.runs]
     return Collected(plan, pd.DataFrame(rows), histories(plan, {}), runs, folder)
 
 
-def histories(plan: dict[str, Any], gain: dict[str, float]) -> pd.DataFrame:
+def histories(plan: Plan, gain: dict[str, float]) -> pd.DataFrame:
     """kNN rises to 0.8 along an exponential; gain: how much faster a variant is."""
     rows = []
-    for run in plan["runs"]:
-        luck = np.random.default_rng([run["seed"], len(run["variant"])]).normal(0, 0.01)
-        for epoch in range(0, run["epochs"] + 1, 2):
-            knn = 0.8 - 0.5 * np.exp(-epoch * (1 + gain.get(run["variant"], 0.0) + luck) / 6)
-            rows.append({name: run[name] for name in RUN} | {"epoch": epoch, "seconds": 1.0 * epoch, "knn_top1": knn})
+    for run in plan.runs:
+        luck = np.random.default_rng([run.seed, len(run.variant)]).normal(0, 0.01)
+        for epoch in range(0, run.epochs + 1, 2):
+            knn = 0.8 - 0.5 * np.exp(-epoch * (1 + gain.get(run.variant, 0.0) + luck) / 6)
+            rows.append(run.key | {"epoch": epoch, "seconds": 1.0 * epoch, "knn_top1": knn})
     return pd.DataFrame(rows)
 
 
@@ -97,4 +92,4 @@ def changed(found: Collected, keys: dict[str, Any], **values: Any) -> Collected:
     own = (records[list(keys)] == pd.Series(keys)).all(axis=1)
     assert own.any()
     records.loc[own, list(values)] = list(values.values())
-    return Collected(found.suite, records, found.histories, found.runs, found.results)
+    return replace(found, records=records)

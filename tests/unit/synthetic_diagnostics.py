@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ddcl.plan.plan import PlannedRun
 from ddcl.report.collected import Collected
 from tests.unit import synthetic
 
@@ -19,12 +20,11 @@ FAMILIES = {"rotation": range(-180, 181, 30), "elastic_strength": (1, 2, 4, 7, 1
 
 def collected() -> Collected:
     """Every cell measured; each seed adds 0.04, the second augmentation takes 0.02."""
-    plan = synthetic.suite()
-    plan |= {"evaluations": [*plan["evaluations"], "diagnostics", "factors", "drift"]}
-    plan |= {"protocols": plan["protocols"] | {name: name for name in ("diagnostics", "factors", "drift")}}
-    plan["labels"]["evaluation"] |= {name: name for name in ("diagnostics", "factors", "drift")}
-    rows = [row for run in plan["runs"] for row in (*_diagnostics(run), *_response(run))]
-    records = pd.concat([synthetic.records(synthetic.suite()), pd.DataFrame(rows)], ignore_index=True)
+    plain, names = synthetic.suite(), ["diagnostics", "factors", "drift"]
+    plan = synthetic.labelled(plain, "evaluation", {name: name for name in names})
+    plan = plan.changed(evaluations=plan.evaluations | synthetic.made_up(names))
+    rows = [row for run in plan.runs for row in (*_diagnostics(run), *_response(run))]
+    records = pd.concat([synthetic.records(plain), pd.DataFrame(rows)], ignore_index=True)
     histories = synthetic.histories(plan)
     split, trained = histories["variant"] == "ddcl", histories["epoch"] > 0
     histories["dir_loss"] = (-histories["epoch"] / 10).where(split & trained)
@@ -32,12 +32,11 @@ def collected() -> Collected:
     return Collected(plan, records, histories, [], Path("results"))
 
 
-def _cell(run: dict[str, Any], evaluation: str, metric: str, value: float) -> dict[str, Any]:
-    keys = {key: run[key] for key in ("dataset", "variant", "augmentation", "seed")}
-    moved = value + 0.04 * run["seed"] - {"baug": 0.0, "caug": 0.02, "none": 0.0}[run["augmentation"]]
-    return keys | {
+def _cell(run: PlannedRun, evaluation: str, metric: str, value: float) -> dict[str, Any]:
+    moved = value + 0.04 * run.seed - {"baug": 0.0, "caug": 0.02, "none": 0.0}[run.augmentation]
+    return run.key | {
         "evaluation": evaluation,
-        "eval_dataset": run["dataset"],
+        "eval_dataset": run.dataset,
         "perturbation": "none",
         "part": "full",
         "metric": metric,
@@ -47,26 +46,26 @@ def _cell(run: dict[str, Any], evaluation: str, metric: str, value: float) -> di
     }
 
 
-def _diagnostics(run: dict[str, Any]) -> list[dict[str, Any]]:
+def _diagnostics(run: PlannedRun) -> list[dict[str, Any]]:
     """The readouts, invariance and cosines of a run; an untrained one knows less."""
-    rows, less = [], 0.0 if run["trains"] else 0.1
-    for part in (*run["parts"], "random_dir", "random_dvr"):
+    rows, less = [], 0.0 if run.trains else 0.1
+    for part in (*run.parts, "random_dir", "random_dvr"):
         metrics = {"readout_angle": READOUT[part] - less, "invariance": INVARIANCE[part]}
         metrics |= {"readout_flip": 0.5 + READOUT[part] / 2, "readout_hue": -0.3, "readout_shuffled": -0.05}
         sd = {"sd_draws": 0.05 if part.startswith("random") else float("nan")}
         rows += [_cell(run, "diagnostics", name, value) | {"part": part} | sd for name, value in metrics.items()]
-    for part in run["parts"]:
+    for part in run.parts:
         rows += [_cell(run, "diagnostics", name, value) | {"part": part} for name, value in COSINES.items()]
-    for part in (*run["parts"], "random_dir", "random_dvr"):
+    for part in (*run.parts, "random_dir", "random_dvr"):
         metrics = {"factor_hue": READOUT[part], "factor_shape": 1 / 6 + READOUT[part] * 5 / 6}
         rows += [_cell(run, "factors", name, value) | {"part": part} for name, value in metrics.items()]
     return rows
 
 
-def _response(run: dict[str, Any]) -> list[dict[str, Any]]:
+def _response(run: PlannedRun) -> list[dict[str, Any]]:
     """Accuracy falls and drift rises with the strength, as a share of the family's largest."""
     rows = []
-    for family, part in product(FAMILIES, run["parts"]):
+    for family, part in product(FAMILIES, run.parts):
         for strength in FAMILIES[family]:
             name, share = {"perturbation": f"{family}.{strength}", "part": part}, abs(strength) / max(FAMILIES[family])
             rows.append(_cell(run, "knn", "top1", 0.9 - 0.5 * share) | name)

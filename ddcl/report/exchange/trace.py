@@ -122,7 +122,7 @@ def restricted(plan: Plan, files: Collection[str]) -> Plan:
         kept = [target for target in run.targets if whole or run.record(target) in files]
         if kept or summary_of(run) in files:
             runs.append(run.model_copy(update={"targets": kept}))
-    return plan.restricted_to(runs)
+    return plan.changed(runs=runs)
 
 
 def _published(row: pd.Series, sources: Sequence[str]) -> pd.Series:
