@@ -197,7 +197,7 @@ class Plan(Model):
     claims: dict[str, ClaimSpec]
     statistics: StatisticsSpec
     labels: dict[str, dict[str, str]]
-    paper: dict[str, Recipe]
+    paper: dict[str, Recipe] = {}
 
     def paper_recipe(self, run: PlannedRun) -> Recipe | None:
         """Return the paper's recipe of a run's method under its augmentation, if it has one."""
