@@ -26,8 +26,9 @@ def resolve(args: Namespace) -> None:
     """Check a suite and write its plan and the recipe of each run."""
     from ddcl.base.files import write_json
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(_suite_path(args.suite))
+    suite = Suite.load(suite_path(args.suite))
     if not args.check:
         write_json(args.results / "suite.json", suite.plan())
         for name, recipe in suite.recipes.items():
@@ -41,8 +42,9 @@ def plan(args: Namespace) -> None:
     from ddcl.plan.cost import describe
     from ddcl.plan.datasets import data_root
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(_suite_path(args.suite))
+    suite = Suite.load(suite_path(args.suite))
     if args.effect is not None:
         from ddcl.report.claims.planner import plan_seeds
 
@@ -55,8 +57,9 @@ def status(args: Namespace) -> None:
     """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
     from ddcl.plan.status import describe
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    print(describe(Suite.load(_suite_path(args.suite)).plan(), args.results))
+    print(describe(Suite.load(suite_path(args.suite)).plan(), args.results))
 
 
 def schema(args: Namespace) -> None:
@@ -76,10 +79,11 @@ def write(args: Namespace) -> None:
 def subset(args: Namespace) -> None:
     """Draw a fixed list of training images for semi-supervised evaluation, and write it."""
     from ddcl.base.files import write_json
-    from ddcl.data.subsets import draw_subset, subset_path
+    from ddcl.data.subsets import draw_subset
     from ddcl.schema.recipes import read_dataset
+    from ddcl.schema.subsets import new_subset_path
 
-    path = subset_path(args.dataset, args.name)
+    path = new_subset_path(args.dataset, args.name)
     n_classes = read_dataset(args.dataset).n_classes
     write_json(path, draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed))
     print(f"{path}: {args.per_class} images of each of {n_classes} classes")
@@ -257,14 +261,6 @@ def report(args: Namespace) -> None:
     from ddcl.report.render import render_page
 
     print(render_page(args.results))
-
-
-def _suite_path(text: str) -> Path:
-    """Return a suite's file: a path, or a name in config/suites."""
-    from ddcl.schema.recipes import CONFIG_DIR
-
-    path = Path(text)
-    return path if path.suffix or path.exists() else CONFIG_DIR / "suites" / f"{text}.yaml"
 
 
 def _planned(args: Namespace) -> dict[str, Any]:

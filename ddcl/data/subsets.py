@@ -6,24 +6,15 @@ name). So it can be shipped without the images, and means the same ones wherever
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ddcl.base.errors import UserError, did_you_mean
-from ddcl.base.files import read_json
+from ddcl.base.errors import UserError
 from ddcl.core.seeds import derive
-from ddcl.schema.recipes import CONFIG_DIR
-
-FOLDER = "subsets"
-
-
-def subset_path(dataset: str, name: str) -> Path:
-    """Return the file of a list."""
-    return CONFIG_DIR / FOLDER / f"{dataset}_{name}.json"
+from ddcl.schema.subsets import read_subset_config, subset_path
 
 
 def draw_subset(dataset: str, n_classes: int, n_available: int, per_class: int, seed: int) -> dict[str, Any]:
@@ -44,11 +35,7 @@ def read_subset(dataset: str, name: str, labels: Tensor) -> Tensor:
 
     labels: [N] int64, of all training images. `UserError` where a class has fewer images than the list needs.
     """
-    path = subset_path(dataset, name)
-    if not path.exists():
-        known = [entry.stem for entry in path.parent.glob("*.json")]
-        raise UserError(f"{path}: no such list of images{did_you_mean(path.stem, known)}; `ddcl subset` makes one")
-    positions = read_json(path, "list of images")["positions"]
+    path, positions = subset_path(dataset, name), read_subset_config(dataset, name).positions
     n_classes = int(labels.max()) + 1
     if len(positions) != n_classes:
         raise UserError(f"{path}: a list for {len(positions)} classes; {dataset} has {n_classes}")

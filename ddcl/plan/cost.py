@@ -18,7 +18,8 @@ from ddcl.base.files import read_json
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.plan.datasets import missing_message
 from ddcl.plan.suite import Run, Suite
-from ddcl.schema.recipes import CONFIG_DIR, Recipe
+from ddcl.schema.places import config_path
+from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import METHODS
 
 ENCODED = 10  # times that diagnostics encode an image: under nine distortions, and clean
@@ -69,7 +70,7 @@ def network_name(recipe: Recipe) -> str:
 
 @cache
 def _networks() -> dict[str, Network]:
-    path = CONFIG_DIR / "throughput.yaml"
+    path = config_path("", "throughput")
     return parse(Throughput, read_yaml(path), str(path)).networks
 
 
@@ -191,4 +192,4 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
 
 
 def _device() -> str:
-    return str(read_yaml(CONFIG_DIR / "throughput.yaml")["device"])
+    return str(read_yaml(config_path("", "throughput"))["device"])

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import Count, Model, parse, read_yaml
-from ddcl.schema.recipes import CONFIG_DIR, run_name
+from ddcl.schema.places import config_path
+from ddcl.schema.recipes import run_name
 from ddcl.schema.registry import Entry
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
@@ -79,7 +80,7 @@ class PictureConfig(Model):
 
 def read_picture(name: str) -> PictureConfig:
     """Read and check config/pictures/`name`.yaml."""
-    path = CONFIG_DIR / "pictures" / f"{name}.yaml"
+    path = config_path("pictures", name)
     config = parse(PictureConfig, read_yaml(path), str(path))
     check_name("drawing", config.drawing, DRAWINGS, str(path))
     settings: BaseModel = parse(DRAWINGS[config.drawing].settings, config.settings, f"{path}: settings")

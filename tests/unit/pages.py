@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from ddcl.base.files import write_json
-from ddcl.plan.suite import read_table
 from ddcl.report.collect import expected_cells, selection
 from ddcl.report.collected import Collected
 from ddcl.schema.recipes import build_recipe, run_name
+from ddcl.schema.tables import read_table
 from tests.unit import synthetic
 
 PNG = b"\x89PNG not really"

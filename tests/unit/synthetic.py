@@ -41,6 +41,8 @@ def suite() -> dict[str, Any]:
         "protocols": {"linear": "linear", "knn": "knn"},
         "selections": {"linear": "train-holdout", "knn": "fixed"},
         "perturbations": PERTURBATIONS,
+        "families": {},
+        "strengths": {},
         "seen": {
             "baug": {"none": "clean", "color_rotate": "unseen"},
             "caug": {"none": "clean", "color_rotate": "seen"},

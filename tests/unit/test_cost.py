@@ -11,7 +11,7 @@ from ddcl.base.files import write_json
 from ddcl.plan.cost import Network, costs, describe, jobs, network_name, read_yaml
 from ddcl.plan.datasets import data_root, is_there, missing_message
 from ddcl.plan.suite import Suite
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.places import CONFIG_DIR
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))
 

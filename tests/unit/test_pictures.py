@@ -29,7 +29,8 @@ from ddcl.plan.suite import Suite
 from ddcl.report.illustrations import described
 from ddcl.schema import pictures as catalogue
 from ddcl.schema.pictures import DRAWINGS, NeighboursSettings, ViewsSettings, picture_entries, read_picture
-from ddcl.schema.recipes import CONFIG_DIR, Recipe
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import Recipe
 
 NAMES = [path.stem for path in sorted((CONFIG_DIR / "pictures").glob("*.yaml"))]
 FEW = {"shown_queries": 2, "shown_neighbours": 3, "random_draws": 2}

@@ -32,7 +32,9 @@ def robustness(found: Collected) -> Figure:
     look = Look(found.suite)
     evaluation = look.evaluation("linear")
     frame = select(found.records, evaluation=evaluation, part=FULL)
-    single = [name for name in found.suite["perturbations"] if "." not in name]  # a family has a table
+    single = [
+        name for name in found.suite["perturbations"] if name not in found.suite["families"]
+    ]  # a family has a table
     group = ("perturbation", look.labels("perturbation", single))
     paint = partial(bars, group=group, bar=("variant", look.colour))
     labels = ("Perturbation of the test images", f"Top-1 (%), {look.label('evaluation', evaluation)}")

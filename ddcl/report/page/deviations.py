@@ -1,19 +1,13 @@
-"""A run's recipe as a flat list of numbers, and where it departs from the paper's. Imports no torch.
-
-The paper's recipe of a method is the official code's, quirks included: config/variants/imagenet/METHOD.yaml with its
-section `authors`, on ImageNet-100, under the same augmentation.
-"""
+"""A run's recipe as a flat list of numbers, and where it departs from the paper's. Imports no torch."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, NamedTuple
 
 from ddcl.base.files import canonical_json, digest_text
-from ddcl.schema.recipes import CONFIG_DIR, Recipe, build_recipe
-from ddcl.schema.registry import METHODS
+from ddcl.schema.paper import paper_recipe
+from ddcl.schema.recipes import Recipe
 
-PAPER_DATASET, PAPER_SCALE = "imagenet100", "imagenet"
 # what the engine adds and no result of the paper depends on
 OURS: tuple[str, ...] = ("training.monitor.", "training.collapse.", "training.checkpoint_epochs", "training.processes")
 OURS += ("training.channels_last", "training.compile")
@@ -27,15 +21,6 @@ class Setting(NamedTuple):
     value: str
     paper: str
     differs: bool
-
-
-@cache
-def paper_recipe(method: str, augmentation: str) -> Recipe | None:
-    """Return the paper's recipe of a method; None where it has none: nothing is trained, or the method is not in it."""
-    known = (CONFIG_DIR / "variants" / PAPER_SCALE / f"{method}.yaml").exists()
-    if not known or not METHODS[method].trains:
-        return None
-    return build_recipe((PAPER_DATASET, method, augmentation), 0, {}, authors=True)
 
 
 def paper_digest(runs: set[tuple[str, str]]) -> str:

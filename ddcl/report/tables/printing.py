@@ -150,7 +150,7 @@ def _orders(suite: dict[str, Any], spec: TableSpec) -> dict[str, list[str]]:
     targets = [target for run in runs for target in run["targets"]]
     orders["part"] = list(dict.fromkeys(part for target in targets for part in target["parts"]))
     orders["eval_dataset"] = list(dict.fromkeys(target["eval_dataset"] for target in targets))
-    families = [name.split(".")[0] for name in suite["perturbations"]]
+    families = suite["families"].values()
     return orders | {
         "evaluation": suite["evaluations"],
         "perturbation": [*suite["perturbations"], *families, "seen", "unseen"],
