@@ -215,12 +215,13 @@ def _families() -> dict[str, str]:
 
 def read_perturbation(name: str, draws: int = 1) -> PerturbationRecipe:
     """Return the recipe of one perturbation, or of one member of a family."""
-    single, families = config_names("perturbations"), {}
+    single, file = config_names("perturbations"), name
     if name not in single:
         families = _families()
         check_name("perturbation", name, [*single, *families], "config/perturbations")
-    members = read_perturbations(families.get(name, name), draws)
-    check_name("perturbation", name, members, str(config_path("perturbations", name)))
+        file = families[name]
+    members = read_perturbations(file, draws)
+    check_name("perturbation", name, members, str(config_path("perturbations", file)))
     return members[name][1]
 
 
