@@ -34,8 +34,9 @@ def resolve(args: Namespace) -> None:
     from ddcl.plan.addresses import run_folder
     from ddcl.plan.plan import write_plan
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(_suite_path(args.suite))
+    suite = Suite.load(suite_path(args.suite))
     if not args.check:
         write_plan(suite.plan, args.results)
         for recipe in suite.recipes.values():
@@ -49,8 +50,9 @@ def plan(args: Namespace) -> None:
     from ddcl.plan.cost import describe
     from ddcl.plan.datasets import data_root
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(_suite_path(args.suite))
+    suite = Suite.load(suite_path(args.suite))
     if args.effect is not None:
         from ddcl.report.claims.planner import plan_seeds
 
@@ -63,8 +65,9 @@ def status(args: Namespace) -> None:
     """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
     from ddcl.plan.status import describe
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    print(describe(Suite.load(_suite_path(args.suite)).plan, args.results))
+    print(describe(Suite.load(suite_path(args.suite)).plan, args.results))
 
 
 def schema(args: Namespace) -> None:
@@ -91,9 +94,9 @@ def subset(args: Namespace) -> None:
     from ddcl.base.files import write_json
     from ddcl.data.subsets import draw_subset
     from ddcl.schema.recipes import read_dataset
-    from ddcl.schema.subsets import subset_path
+    from ddcl.schema.subsets import new_subset_path
 
-    path = subset_path(args.dataset, args.name)
+    path = new_subset_path(args.dataset, args.name)
     n_classes = read_dataset(args.dataset).n_classes
     write_json(path, draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed))
     print(f"{path}: {args.per_class} images of each of {n_classes} classes")
@@ -271,14 +274,6 @@ def report(args: Namespace) -> None:
     from ddcl.report.render import render_page
 
     print(render_page(args.results))
-
-
-def _suite_path(text: str) -> Path:
-    """Return a suite's file: a path, or a name in config/suites."""
-    from ddcl.schema.recipes import CONFIG_DIR
-
-    path = Path(text)
-    return path if path.suffix or path.exists() else CONFIG_DIR / "suites" / f"{text}.yaml"
 
 
 def _planned(args: Namespace) -> Plan:

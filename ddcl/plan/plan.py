@@ -8,11 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import Field
+
 from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import canonical_json, digest_text, read_json, remove, write_text
 from ddcl.base.yaml_files import Model, parse
 from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec
+from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.tables import RUN, TableSpec
 
@@ -98,6 +101,7 @@ class PlannedRun(Model):
     extra_warmup_epochs: int
     batch_size: int
     authors: bool
+    published_as: str
     targets: list[Target]
 
     @property
@@ -188,6 +192,7 @@ class Plan(Model):
     evaluations: dict[str, PlannedEvaluation]
     perturbations: list[str]
     families: dict[str, str]
+    strengths: dict[str, float]
     seen: dict[str, dict[str, str]]
     tables: dict[str, TableSpec]
     figures: dict[str, PlannedFigure]
@@ -197,7 +202,8 @@ class Plan(Model):
     claims: dict[str, ClaimSpec]
     statistics: StatisticsSpec
     labels: dict[str, dict[str, str]]
-    paper: dict[str, Recipe] = {}
+    paper: dict[str, Recipe] = Field(default_factory=dict)
+    published: list[PublishedNumber] = Field(default_factory=list)
 
     def paper_recipe(self, run: PlannedRun) -> Recipe | None:
         """Return the paper's recipe of a run's method under its augmentation, if it has one."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ddcl.base.errors import UserError, check_name
-from ddcl.base.yaml_files import parse, read_yaml
+from ddcl.base.yaml_files import read_yaml
 from ddcl.plan.addresses import data_folder, features_digest, record_digest
 from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.pictures import planned_pictures
@@ -20,8 +20,9 @@ from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.pictures import read_picture
+from ddcl.schema.places import config_path
+from ddcl.schema.published import PublishedNumber, read_published
 from ddcl.schema.recipes import (
-    CONFIG_DIR,
     EvaluationRecipe,
     PerturbationRecipe,
     Recipe,
@@ -31,11 +32,11 @@ from ddcl.schema.recipes import (
     read_evaluation,
     read_ops,
     read_perturbations,
-    read_variant,
 )
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry, has_cell, part_names
-from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig
-from ddcl.schema.tables import TableSpec
+from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, parse_suite, read_suite
+from ddcl.schema.tables import TableSpec, read_table
+from ddcl.schema.variants import read_variant
 
 CLEAN = "none"  # the perturbation that leaves test images as they are
 
@@ -46,6 +47,7 @@ class Run:
 
     recipe: Recipe
     label: str
+    published_as: str  # variant whose published numbers stand beside the run's
     subsets: RandomSubsetsConfig | None
     evaluations: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
@@ -63,7 +65,7 @@ class Suite:
     """
 
     def __init__(self, config: dict[str, Any], where: str) -> None:
-        self.config = parse(SuiteConfig, config, where)
+        self.config = parse_suite(config, where)
         self.runs: dict[str, Run] = {}
         self.evaluations: dict[str, EvaluationRecipe] = {}
         self.perturbations: dict[str, PerturbationRecipe] = {}
@@ -125,10 +127,10 @@ class Suite:
     def _add(self, config: SuiteConfig, where: str, chain: tuple[str, ...] = ()) -> None:
         """Add the suites that `config` includes, then its own blocks, tables and figures."""
         for name in config.include:
-            path = CONFIG_DIR / "suites" / f"{name}.yaml"
+            path = config_path("suites", name)
             if name in chain:
                 raise UserError(f"{path}: circular include: {' -> '.join((*chain, name))}")
-            self._add(parse(SuiteConfig, read_yaml(path), str(path)), str(path), (*chain, name))
+            self._add(read_suite(path), str(path), (*chain, name))
         for block in config.runs:
             self._add_block(block, config, where)
         for figure in config.figures:
@@ -154,9 +156,10 @@ class Suite:
             raise UserError(f"{where}: runs: a block needs {missing}, its own or the suite's")
         for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
             first = build_recipe((dataset, variant, augmentation), block.seeds[0], block.overrides, block.authors)
-            label = read_variant(read_dataset(dataset), variant, {}, block.authors).label
+            config_of = read_variant(read_dataset(dataset), variant, {}, block.authors)
+            words = (config_of.label, config_of.published_as or variant)
             for seed in block.seeds:
-                run = self._add_run(first.model_copy(update={"seed": seed}), label, config.random_subsets, where)
+                run = self._add_run(first.model_copy(update={"seed": seed}), words, config.random_subsets, where)
                 for evaluation in evaluations:
                     run.add(dataset, evaluation, self._under(evaluation, perturbations))
                 for item in block.transfer:
@@ -191,10 +194,10 @@ class Suite:
         under = self.evaluations[evaluation].under
         if under == "clean" or not self.protocol(evaluation).perturbed:
             return [CLEAN]
-        return perturbations if under == "all" else [name for name in perturbations if "." not in name]
+        return [name for name in perturbations if under == "all" or not self.perturbations[name].family]
 
-    def _add_run(self, recipe: Recipe, label: str, subsets: RandomSubsetsConfig | None, where: str) -> Run:
-        run = self.runs.setdefault(recipe.name, Run(recipe, label, subsets))
+    def _add_run(self, recipe: Recipe, words: tuple[str, str], subsets: RandomSubsetsConfig | None, where: str) -> Run:
+        run = self.runs.setdefault(recipe.name, Run(recipe, *words, subsets))
         if run.recipe != recipe:
             raise UserError(f"{where}: runs: {recipe.name} stands in two blocks with other numbers")
         if run.subsets != subsets:
@@ -267,7 +270,8 @@ class Suite:
             data={name: self.data_digest(name) for name in self.dataset_configs},
             evaluations=names,
             perturbations=list(self.perturbations),
-            families={name: name.split(".")[0] for name in self.perturbations if "." in name},
+            families=self.families(),
+            strengths={name: item.strength for name, item in self.perturbations.items() if item.strength is not None},
             seen=self.seen(),
             tables=self.tables,
             figures={name: PlannedFigure(caption=WORDS[name].caption, alt=WORDS[name].alt) for name in self.figures},
@@ -278,7 +282,14 @@ class Suite:
             statistics=read_statistics(),
             labels=self._all_labels(),
             paper=self._paper(),
+            published=self._published(),
         )
+
+    def _published(self) -> list[PublishedNumber]:
+        """Return the published numbers on the suite's data sets, if anything of it shows such numbers."""
+        if "published" not in {*self.figures, *(spec.kind for spec in self.tables.values())}:
+            return []
+        return [number for number in read_published() if number.dataset in self.dataset_configs]
 
     def _paper(self) -> dict[str, Recipe]:
         """Return the paper's recipes of the suite's methods and augmentations, where it has any."""
@@ -293,7 +304,7 @@ class Suite:
         one. `clean`: there is nothing to see.
         """
         ops = {name: {item.op for item in recipe.ops} for name, recipe in self.perturbations.items()}
-        ops |= {name.split(".")[0]: own for name, own in ops.items() if "." in name}
+        ops |= {family: ops[member] for member, family in self.families().items()}
         known = {run.recipe.augmentation: {item.op for item in run.recipe.ops} for run in self.runs.values()}
         return {
             augmentation: {
@@ -301,6 +312,10 @@ class Suite:
             }
             for augmentation, trained in known.items()
         }
+
+    def families(self) -> dict[str, str]:
+        """Return the family of each perturbation that is a member of one."""
+        return {name: recipe.family for name, recipe in self.perturbations.items() if recipe.family}
 
     def _all_labels(self) -> dict[str, dict[str, str]]:
         labels = dict(self.labels)
@@ -331,6 +346,7 @@ class Suite:
             extra_warmup_epochs=recipe.training.schedule.extra_warmup_epochs,
             batch_size=recipe.training.batch_size,
             authors=recipe.authors,
+            published_as=run.published_as,
             targets=[
                 self._target(run, dataset, evaluation, perturbations)
                 for dataset, evaluations in run.evaluations.items()
@@ -352,9 +368,3 @@ def cell_groups(parts: list[str], perturbations: tuple[str, ...], metrics: list[
     return [
         CellGroup(parts=own, perturbations=list(under), metrics=list(names)) for (under, names), own in groups.items()
     ]
-
-
-def read_table(name: str) -> TableSpec:
-    """Read and check config/tables/`name`.yaml."""
-    path = CONFIG_DIR / "tables" / f"{name}.yaml"
-    return parse(TableSpec, read_yaml(path), str(path))

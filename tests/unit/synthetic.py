@@ -79,6 +79,7 @@ def suite(tables: tuple[str, ...] = ("knn",), **changes: Any) -> Plan:
         "evaluations": {name: evaluation(name) for name in ("linear", "knn")},
         "perturbations": PERTURBATIONS,
         "families": {},
+        "strengths": {},
         "seen": {
             "baug": {"none": "clean", "color_rotate": "unseen"},
             "caug": {"none": "clean", "color_rotate": "seen"},

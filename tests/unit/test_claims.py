@@ -26,7 +26,7 @@ from ddcl.report.claims.verdicts import of_claim
 from ddcl.report.collect import run_folder
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import read_claim
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.places import CONFIG_DIR
 from tests.unit import planted
 
 NAMES = [f"C{number}" for number in range(1, 9)]

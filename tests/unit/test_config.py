@@ -15,20 +15,20 @@ from pydantic import Field
 
 from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
-from ddcl.plan import suite as grid
 from ddcl.plan.suite import Suite
 from ddcl.report.collect import expected_cells
-from ddcl.schema import recipes
+from ddcl.schema import places
 from ddcl.schema.recipes import (
     Recipe,
     build_recipe,
+    load_recipe,
     read_dataset,
     read_evaluation,
     read_ops,
     read_perturbations,
-    read_variant,
 )
-from ddcl.schema.tables import RUN
+from ddcl.schema.tables import RUN, read_table
+from ddcl.schema.variants import read_variant, variant_names
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
@@ -39,8 +39,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of config/ that a test may change."""
     folder = tmp_path / "config"
     shutil.copytree(CONFIG, folder)
-    monkeypatch.setattr(recipes, "CONFIG_DIR", folder)
-    monkeypatch.setattr(grid, "CONFIG_DIR", folder)
+    monkeypatch.setattr(places, "CONFIG_DIR", folder)
     return folder
 
 
@@ -221,7 +220,7 @@ def test_every_file_is_valid_whether_a_suite_names_it_or_not() -> None:
         read_dataset(name)
     for scale in ("small", "cifar", "imagenet"):
         dataset = DIGITS.model_copy(update={"scale": scale})
-        for name in {*names(f"variants/{scale}"), *names("variants/any")} - {"common"}:  # what the others start from
+        for name in set(variant_names(scale)) - {"common"}:  # what the others start from
             read_variant(dataset, name, {})
     for name in names("augmentations"):
         assert read_ops("augmentations", name, {})[1]
@@ -230,17 +229,19 @@ def test_every_file_is_valid_whether_a_suite_names_it_or_not() -> None:
     for name in names("evaluations"):
         read_evaluation(name)
     for name in names("tables"):
-        grid.read_table(name)
+        read_table(name)
 
 
 def test_labels_are_unique_within_a_kind() -> None:
     """Two rows of a table with one name could not be told apart."""
-    for folder in ("datasets", "augmentations", "perturbations", "variants/small", "variants/cifar", "variants/any"):
+    for folder in ("datasets", "augmentations", "perturbations", "variants/small", "variants/cifar"):
         labels = [
             read_yaml(CONFIG / folder / f"{name}.yaml").get("label") for name in names(folder) if name != "common"
         ]
         assert None not in labels
         assert len(labels) == len(set(labels)), folder
+    labels = [entry["label"] for entry in read_yaml(CONFIG / "variants/any.yaml").values()]
+    assert len(labels) == len(set(labels)) == 20
 
 
 # --- suites: names and blocks
@@ -549,7 +550,7 @@ def test_recipe_survives_json(tmp_path: Path) -> None:
     from ddcl.base.files import write_json
 
     write_json(tmp_path / "config.json", recipe.model_dump())
-    again = recipes.load_recipe(tmp_path / "config.json")
+    again = load_recipe(tmp_path / "config.json")
     assert again == recipe
     assert again.digest == recipe.digest
 

@@ -17,7 +17,8 @@ from ddcl.plan.needs import evaluate_needs, extract_needs, is_short, prepare_nee
 from ddcl.plan.networks import Network, Throughput
 from ddcl.plan.suite import Suite
 from ddcl.schema.evaluations import DISTORTED, EvaluationSettings, TaskSize
-from ddcl.schema.recipes import CONFIG_DIR, read_evaluation
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import read_evaluation
 from ddcl.schema.registry import EVALUATIONS
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ddcl.plan.suite import Suite, read_table
+from ddcl.plan.suite import Suite
 from ddcl.report.collect import expected_cells
 from ddcl.report.tables.build import build_table, unit
 from ddcl.report.tables.printing import METRIC_LABELS, layout, to_latex, to_markdown
 from ddcl.schema.registry import FACTORS, GEOMETRY, READOUTS
-from ddcl.schema.tables import TableSpec
+from ddcl.schema.tables import TableSpec, read_table
 from tests.unit import synthetic
 
 BLOCK = {"datasets": ["digits"], "variants": ["ddcl", "simsiam"], "augmentations": ["caug"], "seeds": [0, 1]}

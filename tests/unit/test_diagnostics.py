@@ -26,7 +26,8 @@ from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Features, FeatureTask, Measured
 from ddcl.plan.suite import Suite
 from ddcl.schema.evaluations import DiagnosticsSettings
-from ddcl.schema.recipes import CONFIG_DIR, build_recipe, read_evaluation
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import METHODS, RANDOM_PARTS, READOUTS, has_cell
 from ddcl.schema.suites import RandomSubsetsConfig
 

@@ -18,7 +18,8 @@ from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.page.facts import attention
 from ddcl.report.page.write import write_page
-from ddcl.schema.recipes import CONFIG_DIR, build_recipe
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import build_recipe
 from ddcl.schema.tables import RUN
 from tests.unit import pages, synthetic
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ddcl.report.illustrations import described
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -26,10 +27,10 @@ from ddcl.pictures.render import render_picture
 from ddcl.plan.cost import jobs
 from ddcl.plan.needs import picture_needs
 from ddcl.plan.suite import Suite
-from ddcl.report.illustrations import described
 from ddcl.schema import pictures as catalogue
 from ddcl.schema.pictures import DRAWINGS, NeighboursSettings, ViewsSettings, picture_entries, read_picture
-from ddcl.schema.recipes import CONFIG_DIR, Recipe
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import Recipe
 
 NAMES = [path.stem for path in sorted((CONFIG_DIR / "pictures").glob("*.yaml"))]
 FEW = {"shown_queries": 2, "shown_neighbours": 3, "random_draws": 2}

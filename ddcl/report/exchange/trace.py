@@ -18,9 +18,7 @@ from ddcl.report.exchange.traced import traced
 from ddcl.report.page.commands import command
 from ddcl.report.sources import HISTORY, SOURCES, SUMMARY, summary_of
 from ddcl.report.tables.csv_files import FLOATS, read_csv
-from ddcl.report.tables.published import read_published
-
-PUBLISHED = "config/published.csv"
+from ddcl.schema.published import PublishedNumber, read_published
 
 
 class Tracer:
@@ -53,7 +51,8 @@ class Tracer:
 
     def again(self, row: pd.Series, sources: Sequence[str]) -> pd.Series:
         """Return the row as the files of its sources, and no others, give it."""
-        files = frozenset(text.partition("#")[0] for text in sources if not text.startswith(PUBLISHED))
+        published = _published_numbers()
+        files = frozenset(text.partition("#")[0] for text in sources if text not in published)
         if sources and not files:  # a published number alone
             return _published(row, sources)
         if files not in self._made:
@@ -83,15 +82,14 @@ class Tracer:
 
     def _sources(self, sources: Sequence[str]) -> Iterator[str]:
         """Yield what there is to say of each source, file by file."""
-        published = read_published().set_index("line") if any(text.startswith(PUBLISHED) for text in sources) else None
+        published = _published_numbers()
         by_file: dict[str, list[str]] = {}
         for text in sources:
             by_file.setdefault(text.partition("#")[0], []).append(text)
         for file, own in by_file.items():
-            if file.startswith(PUBLISHED):
-                assert published is not None
-                number = published.loc[int(file.rpartition(":")[2])]
-                yield f"  {file}: {number['value_percent']} %, {number['source']}, {number['locator']}"
+            if file in published:
+                number = published[file]
+                yield f"  {file}: {number.value_percent} %, {number.source}, {number.locator}"
                 continue
             if file.endswith((HISTORY, SUMMARY)):
                 yield f"  {file}: {_states(_read(self.results / Path(file).with_name('run.json')))}"
@@ -125,12 +123,17 @@ def restricted(plan: Plan, files: Collection[str]) -> Plan:
     return plan.changed(runs=runs)
 
 
+def _published_numbers() -> dict[str, PublishedNumber]:
+    """Return the published numbers by their place."""
+    return {number.place: number for number in read_published()}
+
+
 def _published(row: pd.Series, sources: Sequence[str]) -> pd.Series:
     """Return the row of a published number as config/published.csv has it."""
     (source,) = sources
-    number = read_published().set_index("line").loc[int(source.rpartition(":")[2])].to_dict()
-    texts: dict[Any, Any] = {name: number[name] for name in ("source", "locator", "note")}
-    return pd.Series(row.to_dict() | texts | {"mean": float(number["value_percent"])})
+    number = _published_numbers()[source]
+    texts: dict[Any, Any] = number.model_dump(include={"source", "locator", "note"})
+    return pd.Series(row.to_dict() | texts | {"mean": float(number.value_percent)})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -20,13 +20,12 @@ from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.html import template, to_html, with_code
 from ddcl.report.tables.printing import Printed, layout
-from ddcl.report.tables.published import read_published
+from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import run_name
 from ddcl.schema.tables import TableSpec
 
 TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
 FIGURE_FORMATS = {"PDF": "pdf", "PNG": "png"}
-PUBLISHED = "config/published.csv:"  # the sources that are lines of it
 
 
 def write_page(found: Collected, out: Path) -> None:
@@ -39,8 +38,8 @@ def write_page(found: Collected, out: Path) -> None:
         for name, spec in specs.items()
     }
     cards = build_cards(found, cells)
-    published = _published(printed)
-    anchors = cards.anchors | {f"{PUBLISHED}{row['line']}": f"p{row['line']}" for row in published}
+    published = _published(plan, printed)
+    anchors = cards.anchors | {number.place: f"p{number.line}" for number in published}
     claims = read_claims(found.results / "tables", plan, anchors | {card.name: card.anchor for card in cards.cards})
     page = template("page.html.j2").render(
         suite=plan,
@@ -94,15 +93,11 @@ def _links(folder: str, name: str, formats: dict[str, str]) -> list[tuple[str, s
     return [(label, f"../{folder}/{name}.{end}") for label, end in formats.items()]
 
 
-def _published(printed: dict[str, Printed]) -> list[dict[str, Any]]:
+def _published(plan: Plan, printed: dict[str, Printed]) -> list[PublishedNumber]:
     """Return the rows of config/published.csv that numbers of the tables come from."""
     cells = (cell for table in printed.values() for _, row in table.rows for cell in row)
-    used = {source.removeprefix(PUBLISHED) for cell in cells for source in cell.sources if source.startswith(PUBLISHED)}
-    if not used:
-        return []
-    frame = read_published()
-    rows = frame[frame["line"].astype(str).isin(used)].to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    used = {source for cell in cells for source in cell.sources}
+    return [number for number in plan.published if number.place in used]
 
 
 def _tally(claims: list[Claim]) -> str:
