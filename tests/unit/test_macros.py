@@ -73,7 +73,9 @@ def test_each_says_where_its_number_comes_from(found: Collected) -> None:
 
 
 def test_two_numbers_with_one_name_are_an_error(found: Collected) -> None:
-    records = found.records.replace({"variant": {"simsiam": "dd_cl"}}).replace({"variant": {"ddcl": "ddCl"}})
-    again = replace(found, records=records.replace({"variant": {"ddCl": "Dd_cl"}}), runs=[])
+    names = {"simsiam": "dd_cl", "ddcl": "Dd_cl"}
+    runs = [run.model_copy(update={"variant": names[run.variant]}) for run in found.plan.runs]
+    records = found.records.replace({"variant": names})
+    again = replace(found, plan=found.plan.changed(runs=runs), records=records, runs=[])
     with pytest.raises(UserError, match="DdClBaugLinear"):
         macros(again, [])

@@ -267,9 +267,7 @@ def test_a_hundred_runs_fit_into_five_megabytes(tmp_path: Path) -> None:
     plan, records, histories = pages.hundred_runs()
     tables = ["linear", "knn", "robustness", "augmentation", "convergence"]
     figures = Suite.load(CONFIG_DIR / "config.yaml").figures
-    plan = plan.changed(
-        tables={name: read_table(name) for name in tables}, figures=synthetic.figures(figures)
-    )
+    plan = plan.changed(tables={name: read_table(name) for name in tables}, figures=synthetic.figures(figures))
     png = os.urandom(100_000)  # a figure of the default suite has 50 to 75 thousand bytes
     html = render(pages.results(tmp_path, plan, records, histories, png))
     assert len(plan.runs) == 100
