@@ -208,7 +208,10 @@ def test_every_suite_is_valid(path: Path) -> None:
     ]
     assert len(cells) == len(set(cells)) == suite.n_cells()
     assert len({cell[:4] for cell in cells}) == len(suite.recipes)
-    assert Plan.model_validate_json(plan.text) == plan
+    again = Plan.model_validate_json(plan.text)
+    assert again == plan
+    for name in ("evaluations", "tables", "figures", "claims", "labels"):  # in the order of the suite
+        assert list(getattr(again, name)) == list(getattr(plan, name))
     for kind in ("dataset", "variant", "augmentation"):
         assert {getattr(run, kind) for run in plan.runs} <= set(plan.labels[kind])
     assert set(plan.evaluations) <= set(plan.labels["evaluation"])
