@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from ddcl.base.errors import UserError, check_name
-from ddcl.base.files import canonical_json, digest_text, read_json, remove, write_text
+from ddcl.base.files import digest_text, read_json, remove, write_text
 from ddcl.base.yaml_files import Model, parse
 from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec
@@ -211,8 +211,8 @@ class Plan(Model):
 
     @cached_property
     def text(self) -> str:
-        """The plan as JSON; equal plans have equal texts."""
-        return canonical_json(self.model_dump())
+        """The plan as JSON. Everything keeps its order, which is that of tables, figures and the page."""
+        return self.model_dump_json(indent=1) + "\n"
 
     @cached_property
     def digest(self) -> str:
