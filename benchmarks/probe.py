@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from torchvision import transforms as tv
 
 from ddcl.core.method import Method
-from ddcl.data.manifest import read_images, read_manifest
+from ddcl.data.manifest import read_manifest
 from ddcl.data.prepare import prepare
+from ddcl.data.stored import read_images
 from ddcl.evaluate.features import Target, extract, load_frozen
 from ddcl.evaluate.protocols import Job
 from ddcl.evaluate.record import evaluate_run

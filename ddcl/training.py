@@ -27,7 +27,8 @@ from ddcl.core.devices import device_name
 from ddcl.core.pretrain import Pretraining, Row
 from ddcl.data.images import on_device
 from ddcl.data.loader import TwoViewLoader
-from ddcl.data.manifest import read_images, read_manifest
+from ddcl.data.manifest import read_manifest
+from ddcl.data.stored import read_images
 from ddcl.evaluate.monitor import Monitor
 from ddcl.schema.recipes import Recipe
 

@@ -17,7 +17,8 @@ from ddcl.core.checkpoint import load_checkpoint, weights_digest
 from ddcl.core.method import Method
 from ddcl.core.seeds import derive
 from ddcl.data.images import Images, on_device
-from ddcl.data.manifest import read_images, read_manifest
+from ddcl.data.manifest import read_manifest
+from ddcl.data.stored import read_images
 from ddcl.evaluate.encode import Job, encode_chunks
 from ddcl.evaluate.store import INDEX, SCHEMA, TRAIN, array_path, drawn, file_digest, labels_path
 from ddcl.schema.recipes import PerturbationRecipe, Recipe, data_recipe

@@ -116,7 +116,8 @@ def evaluate_features(job: Job) -> Found:
 def evaluate_images(job: Job) -> Found:
     """Evaluate by a protocol that takes images itself."""
     from ddcl.data.images import on_device
-    from ddcl.data.manifest import read_factors, read_images, read_manifest
+    from ddcl.data.manifest import read_manifest
+    from ddcl.data.stored import read_factors, read_images
     from ddcl.evaluate.features import load_frozen
     from ddcl.evaluate.sgd import ImageTask
 

@@ -16,8 +16,9 @@ from ddcl.base.errors import UserError
 from ddcl.core.method import Method
 from ddcl.core.seeds import generator
 from ddcl.data.images import Images, chunks
-from ddcl.data.manifest import read_images, read_manifest
+from ddcl.data.manifest import read_manifest
 from ddcl.data.ops import Params
+from ddcl.data.stored import read_images
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.features import load_frozen
 from ddcl.schema.recipes import Recipe, load_recipe

@@ -10,7 +10,7 @@ from ddcl.build import build_pipeline
 from ddcl.data.batches import views
 from ddcl.data.images import Ask
 from ddcl.data.loader import epoch_asks
-from ddcl.data.manifest import read_images
+from ddcl.data.stored import read_images
 from ddcl.pictures.material import PLAIN, Material
 from ddcl.pictures.sheet import Sheet, rgb
 from ddcl.schema.pictures import ViewsSettings

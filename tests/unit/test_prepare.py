@@ -14,8 +14,9 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
 from ddcl.base.yaml_files import NoSettings
 from ddcl.data import prepare as stage
-from ddcl.data.manifest import files_sha256, read_images, read_manifest
+from ddcl.data.manifest import files_sha256, read_manifest
 from ddcl.data.source import ArraySplit, FileSplit
+from ddcl.data.stored import read_images
 from ddcl.schema.registry import Entry
 from ddcl.schema.suites import DatasetConfig, NormalisationConfig
 

@@ -11,9 +11,10 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
 from ddcl.base.errors import UserError
-from ddcl.data.manifest import array_sha256, read_factors, split_path
+from ddcl.data.manifest import array_sha256, split_path
 from ddcl.data.prepare import prepare
 from ddcl.data.readers.shapes import SHAPES, draw_factors, draw_images, draw_split
+from ddcl.data.stored import read_factors
 from ddcl.schema.recipes import read_dataset
 from ddcl.schema.registry import READERS
 
