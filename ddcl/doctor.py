@@ -24,7 +24,7 @@ from ddcl.core.method import Batch
 from ddcl.core.pretrain import Pretraining
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Images, on_device
-from ddcl.data.loader import TwoViewLoader, epoch_asks
+from ddcl.data.loader import TwoViewLoader, epoch_requests
 from ddcl.schema.recipes import Recipe, read_dataset
 from ddcl.schema.registry import keeps_files
 
@@ -124,16 +124,16 @@ def measure(recipe: Recipe, device: str, workers: int) -> Rates:
             build_method(recipe).to(device), loader, lambda method: {}, recipe.training, ("", ""), recipe.seed
         )
         training.method.train()
-        asks = epoch_asks(len(images), batch_size, loader.names, (0, 0), n_views=2)
+        requests = epoch_requests(len(images), batch_size, loader.names, (0, 0), n_views=2)
         crop = pipeline.leading_crop if images.crops else None
-        loaded = _endless(lambda number: images.load(asks, crop))
+        loaded = _endless(lambda number: images.load(requests, crop))
         pixels = torch.randint(0, 256, (batch_size, 3, side_px, side_px), dtype=torch.uint8).to(device)
         views = torch.randn(2, batch_size, 3, side_px, side_px, device=device)
         resident = Batch(views[0], views[1], torch.zeros(batch_size, dtype=torch.int64, device=device))
         batches = _endless(lambda number: loader.epoch(number, number))
 
         def augment() -> None:
-            for draws in asks[0].draws:
+            for draws in requests[0].draws:
                 pipeline(pixels, draws, images.crops)
 
         rates = {

@@ -155,7 +155,7 @@ def evaluate(args: Namespace) -> None:
 def diagnose(args: Namespace) -> None:
     """Measure features that come from elsewhere, given as a file: readouts, invariance, geometry."""
     from ddcl.base.files import write_text
-    from ddcl.evaluate.foreign import diagnose
+    from ddcl.evaluate.external import diagnose
     from ddcl.schema.evaluations import DiagnosticsSettings
     from ddcl.schema.recipes import read_evaluation
 

@@ -46,10 +46,10 @@ def evaluate(task: ImageTask, settings: FinetuneSettings) -> Outcome:
     @torch.no_grad()
     def predict() -> Tensor:
         network.eval()
-        asks = chunks(len(task.test), CHUNK_IMAGES)
+        requests = chunks(len(task.test), CHUNK_IMAGES)
         found = [
-            network(pipeline(x.to(task.device), Draws(0, ask.index))).argmax(dim=1).cpu()
-            for ask, (x,) in zip(asks, task.test.load(asks, None), strict=True)
+            network(pipeline(x.to(task.device), Draws(0, request.index))).argmax(dim=1).cpu()
+            for request, (x,) in zip(requests, task.test.load(requests, None), strict=True)
         ]
         network.train()
         return torch.cat(found)

@@ -77,7 +77,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Found:
+class EvaluationResult:
     """What a protocol found: outcomes per part and column set, or measured values; nothing where the run diverged."""
 
     status: str
@@ -102,18 +102,18 @@ def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
     return sets
 
 
-def evaluate_features(job: Job) -> Found:
+def evaluate_features(job: Job) -> EvaluationResult:
     """Evaluate by a protocol that takes stored features only."""
     index, tests = _stored(job)
     if index["status"] == "diverged":
-        return Found(index["status"], index["checkpoint_digest"], {}, None)
+        return EvaluationResult(index["status"], index["checkpoint_digest"], {}, None)
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
     train, sets = read_features(job.folder / FOLDER, index, TRAIN), column_sets(index["parts"], job)
     outcomes = evaluate(FeatureTask(train, tests, sets, job.recipe.seed, job.device), settings)
-    return Found(index["status"], index["checkpoint_digest"], outcomes, tests[tests.names[0]].labels)
+    return EvaluationResult(index["status"], index["checkpoint_digest"], outcomes, tests[tests.names[0]].labels)
 
 
-def evaluate_images(job: Job) -> Found:
+def evaluate_images(job: Job) -> EvaluationResult:
     """Evaluate by a protocol that takes images itself."""
     from ddcl.data.images import on_device
     from ddcl.data.manifest import read_manifest
@@ -124,7 +124,7 @@ def evaluate_images(job: Job) -> Found:
     recipe, (own_path, path) = job.recipe, job.data
     method, content, digest = load_frozen(job.run / "checkpoint.pt", recipe, job.device)
     if content["status"] == "diverged":
-        return Found("diverged", digest, {}, None)
+        return EvaluationResult("diverged", digest, {}, None)
     normalisation = read_manifest(own_path, recipe.dataset, recipe.data.model_dump())
     manifest = read_manifest(path, job.dataset, data_recipe(job.dataset).model_dump())
     side_px, workers = recipe.data.image_side_px, job.threads if job.threads > 1 else 0
@@ -150,12 +150,12 @@ def evaluate_images(job: Job) -> Found:
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
     if not job.entry.predicts:
         found = evaluate(task, column_sets(method.parts(), job), settings)
-        return Found(content["status"], digest, found, test.labels.numpy())
+        return EvaluationResult(content["status"], digest, found, test.labels.numpy())
     if "features" not in job.entry.inputs:
-        return Found(content["status"], digest, {"full": [evaluate(task, settings)]}, test.labels.numpy())
+        return EvaluationResult(content["status"], digest, {"full": [evaluate(task, settings)]}, test.labels.numpy())
     index, tests = _stored(job)
     outcomes = evaluate(task, column_sets(index["parts"], job), tests, settings)
-    return Found(content["status"], digest, outcomes, test.labels.numpy())
+    return EvaluationResult(content["status"], digest, outcomes, test.labels.numpy())
 
 
 def _stored(job: Job) -> tuple[dict[str, Any], TestFeatures]:

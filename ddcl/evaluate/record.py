@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ddcl.base.files import write_atomic, write_json
 from ddcl.base.provenance import provenance
-from ddcl.evaluate.protocols import Found, Job, evaluate_features, evaluate_images
+from ddcl.evaluate.protocols import EvaluationResult, Job, evaluate_features, evaluate_images
 from ddcl.evaluate.store import Address, Measured, Outcome
 from ddcl.plan.digests import evaluate_digest
 from ddcl.schema.registry import has_cell
@@ -60,7 +60,7 @@ def _chosen(outcomes: dict[str, list[Outcome]] | Measured) -> dict[str, list[dic
     return {part: [own.chosen for own in found] for part, found in outcomes.items()}
 
 
-def _cells_of(job: Job, found: Found) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+def _cells_of(job: Job, found: EvaluationResult) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
     """Return the cells of what a protocol found, and the arrays that lie beside the record."""
     if not isinstance(found.outcomes, Measured):
         return _cells(job, found.outcomes, found.labels)

@@ -14,9 +14,11 @@ from ddcl.base.files import canonical_json
 from ddcl.base.yaml_files import parse, read_yaml
 from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
 from ddcl.schema.figures import WORDS
+from ddcl.schema.names import CLEAN
 from ddcl.schema.pictures import picture_entries, read_picture
 from ddcl.schema.recipes import (
     CONFIG_DIR,
+    NO_AUGMENTATION,
     EvaluationRecipe,
     PerturbationRecipe,
     Recipe,
@@ -30,8 +32,6 @@ from ddcl.schema.recipes import (
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry, has_cell, part_names
 from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig
 from ddcl.schema.tables import TableSpec
-
-CLEAN = "none"  # the perturbation that leaves test images as they are
 
 
 @dataclass
@@ -247,7 +247,7 @@ class Suite:
         labels["eval_dataset"] = labels["dataset"]
         labels["variant"] = {run.recipe.variant: run.label for run in self.runs.values()}
         trained = dict.fromkeys(run.recipe.augmentation for run in self.runs.values() if run.recipe.ops)
-        labels["augmentation"] = {CLEAN: "no training"}
+        labels["augmentation"] = {NO_AUGMENTATION: "no training"}
         labels["augmentation"] |= {name: read_ops("augmentations", name, {})[0] for name in trained}
         return labels
 

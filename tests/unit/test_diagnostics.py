@@ -20,7 +20,7 @@ from ddcl.core.seeds import Draws, derive
 from ddcl.data.images import ArrayImages
 from ddcl.evaluate import diagnostics, drift
 from ddcl.evaluate.distortions import distortions
-from ddcl.evaluate.protocols import Found, Job, column_sets
+from ddcl.evaluate.protocols import EvaluationResult, Job, column_sets
 from ddcl.evaluate.record import _cells_of
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Features, FeatureTask, Measured
@@ -187,7 +187,7 @@ def test_every_method_has_every_cell(name: str) -> None:
     few = SETTINGS.model_copy(update={"max_train_images": 60, "max_test_images": 40})
     task = task_of(job, method, (70, 50))
     found = diagnostics.evaluate(task, column_sets(method.parts(), job), few)
-    cells, arrays = _cells_of(job, Found("ok", "d", found, task.test.labels.numpy()))
+    cells, arrays = _cells_of(job, EvaluationResult("ok", "d", found, task.test.labels.numpy()))
     expected = product(["none"], job.part_names(), job.entry.metrics_of(job.evaluation.settings))
     wanted = {address for address in expected if has_cell(address[1], address[0], address[2])}
     assert {(cell["perturbation"], cell["part"], cell["metric"]) for cell in cells} == wanted
@@ -198,7 +198,7 @@ def test_every_method_has_every_cell(name: str) -> None:
     assert arrays["readout_angle/random_dvr"].shape == (20, 40, 2)
     assert arrays["readout_flip/full"].shape == (1, 40, 1)
     assert arrays["cosine/full"].shape == arrays["images"].shape == (40,)
-    assert len(_cells_of(job, Found("diverged", "d", {}, None))[0]) == len(wanted)
+    assert len(_cells_of(job, EvaluationResult("diverged", "d", {}, None))[0]) == len(wanted)
 
 
 @pytest.mark.parametrize(("name", "part"), [("ddcl", "dvr"), ("ddcl_sym", "dvr"), ("simsiam", "full")])
