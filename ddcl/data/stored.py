@@ -73,7 +73,7 @@ def _read_files(path: Path, manifest: Manifest, split: str) -> tuple[list[str], 
     """Return names and sizes of a split's files, checked against the manifest; each file is checked when it is read."""
     file = split_path(path.parent, split, "files")
     try:
-        lines = [line.split("\t", 1) for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [line.split("\t", 1) for line in file.read_bytes().decode("utf-8").split("\n")[:-1]]
         sizes, names = [int(line[0]) for line in lines], [line[1] for line in lines]
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run `ddcl prepare` again") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,8 @@ def test_every_method_has_every_cell(name: str) -> None:
     few = SETTINGS.model_copy(update={"max_train_images": 60, "max_test_images": 40})
     task = task_of(job, method, (70, 50))
     found = diagnostics.evaluate(task, column_sets(method.parts(), job), few)
-    cells, arrays = _cells_of(job, EvaluationResult("ok", "d", found, task.test.labels.numpy()))
+    result = EvaluationResult("ok", "d", None, "t", "e", found, task.test.labels.numpy())
+    cells, arrays = _cells_of(job, result)
     expected = product(["none"], job.part_names(), job.entry.metrics_of(job.evaluation.settings))
     wanted = {address for address in expected if has_cell(address[1], address[0], address[2])}
     assert {(cell.perturbation, cell.part, cell.metric) for cell in cells} == wanted
@@ -199,7 +201,7 @@ def test_every_method_has_every_cell(name: str) -> None:
     assert arrays["readout_angle/random_dvr"].shape == (20, 40, 2)
     assert arrays["readout_flip/full"].shape == (1, 40, 1)
     assert arrays["cosine/full"].shape == arrays["images"].shape == (40,)
-    assert len(_cells_of(job, EvaluationResult("diverged", "d", {}, None))[0]) == len(wanted)
+    assert len(_cells_of(job, replace(result, status="diverged", outcomes={}, labels=None))[0]) == len(wanted)
 
 
 @pytest.mark.parametrize(("name", "part"), [("ddcl", "dvr"), ("ddcl_sym", "dvr"), ("simsiam", "full")])
@@ -259,8 +261,8 @@ def test_drift_by_hand() -> None:
     moved = np.array([[0, 1, 1], [0, 1, 1], [0, 0, 0]], np.float16)
     labels = np.zeros(3, np.int64)
     tests = {
-        name: Features(own, labels)
-        for name, own in ((CLEAN_DRAW, clean), (Draw("a.1", 0), clean), (Draw("a.2", 0), moved))
+        draw: Features(own, labels)
+        for draw, own in ((CLEAN_DRAW, clean), (Draw("a.1", 0), clean), (Draw("a.2", 0), moved))
     }
     sets = {"full": [np.arange(3)], "random_dvr": [np.array([2]), np.array([0, 1])]}
     found = drift.evaluate(FeatureTask(tests[CLEAN_DRAW], tests, sets, 0), NoSettings())
@@ -272,6 +274,4 @@ def test_drift_by_hand() -> None:
     assert found.values["a.2", "random_dvr", "drift"][0] == pytest.approx(1 / 3)
     assert found.values["a.2", "random_dvr", "drift"][1] == pytest.approx(1 / 3)  # turned by 90°, the same, both zero
     with pytest.raises(UserError, match=r"drift: needs the clean test images, found a\.1: add none"):
-        drift.evaluate(
-            FeatureTask(tests[CLEAN_DRAW], {Draw("a.1", 0): tests[Draw("a.1", 0)]}, sets, 0), NoSettings()
-        )
+        drift.evaluate(FeatureTask(tests[CLEAN_DRAW], {Draw("a.1", 0): tests[Draw("a.1", 0)]}, sets, 0), NoSettings())
