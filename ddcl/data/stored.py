@@ -57,8 +57,8 @@ def _read_array(
         array: NDArray[Any] = np.load(file, mmap_mode="c")
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file}: damaged array ({error}); run `ddcl prepare` again") from None
+    except Exception as error:  # of a damaged header, numpy raises nearly anything: TokenError, MemoryError …
+        raise UserError(f"{file}: damaged array ({' '.join(str(error).split())}); run `ddcl prepare` again") from None
     digest = array_sha256(array)
     expected = {"images": entry.images_sha256, "labels": entry.labels_sha256, "factors": entry.factors_sha256}[kind]
     if len(array) != entry.n or digest != expected:

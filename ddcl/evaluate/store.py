@@ -169,5 +169,5 @@ def _array(folder: Path, stored: StoredFile) -> NDArray[Any]:
     except UserError as error:
         raise UserError(f"{error}; run `ddcl extract` again") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `ddcl extract` again") from None
+        raise UserError(f"{path}: damaged ({error}); run `ddcl extract` again") from None
     return array
