@@ -151,7 +151,7 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on(remote: Path, untra
     assert "Trying to restart" in finish(process, untrained)
     summaries = [read_json(copy / RUN / "run.json", "summary") for copy in (remote, untrained)]
     assert summaries[0]["checkpoint_digest"] == summaries[1]["checkpoint_digest"]
-    assert summaries[1]["slurm_job_id"] != job
+    assert summaries[1]["provenance"]["slurm_job_id"] != job
     assert "resumed" in (untrained / "results/logs/digits/ddcl/caug/seed0/pretrain.log").read_text()
 
 
