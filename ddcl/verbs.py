@@ -24,8 +24,8 @@ def prepare(args: Namespace) -> None:
 
     folder = args.output or args.results / data_folder(args.dataset, data_recipe(args.dataset))
     manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
-    counts = ", ".join(f"{name} {split['n']}" for name, split in manifest["splits"].items())
-    print(f"{folder / 'manifest.json'}: {counts} images, {manifest['kind']}")
+    counts = ", ".join(f"{name} {split.n}" for name, split in manifest.splits.items())
+    print(f"{folder / 'manifest.json'}: {counts} images, {manifest.kind}")
 
 
 def resolve(args: Namespace) -> None:
@@ -79,12 +79,14 @@ def schema(args: Namespace) -> None:
 
 def write(args: Namespace) -> None:
     """Write a recipe that the workflow resolved, or a suite's plan from standard input, to a file, atomically."""
+    from ddcl.base import sealed
     from ddcl.base.files import write_json
-    from ddcl.base.yaml_files import parse
-    from ddcl.plan.plan import Plan, write_plan
+    from ddcl.plan.plan import MAKER, WHAT, Plan, write_plan
 
     if args.json == "-":
-        write_plan(parse(Plan, json.loads(sys.stdin.read()), "standard input"), args.output.parent)
+        write_plan(
+            sealed.parse(sys.stdin.read().rstrip(), Plan, Path("standard input"), (WHAT, MAKER)), args.output.parent
+        )
     else:
         write_json(args.output, json.loads(args.json))
 
@@ -117,7 +119,7 @@ def pretrain(args: Namespace) -> None:
     options = Options(device, _workers(args), args.checkpoint_minutes)
     digest = pretrain_digest(recipe.method, [item.op for item in recipe.ops])
     summary = pretrain(recipe, _manifest(args, recipe.dataset, recipe.data), folder, digest, options)
-    print(f"{recipe.name}: {summary['status']} after {summary['epochs']} epochs {summary['message']}".rstrip())
+    print(f"{recipe.name}: {summary.status} after {summary.epochs} epochs {summary.message}".rstrip())
 
 
 def extract(args: Namespace) -> None:
@@ -132,10 +134,10 @@ def extract(args: Namespace) -> None:
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
     recipe = load_recipe(args.run / "config.json")
     dataset = args.eval_dataset or recipe.dataset
-    own = read_manifest(_manifest(args, recipe.dataset), recipe.dataset, recipe.data.model_dump())
+    trained_on = read_manifest(_manifest(args, recipe.dataset), recipe.dataset, recipe.data)
     target = Target(dataset, _manifest(args, dataset), evaluation_folder(args.run, dataset) / FOLDER)
     with locked(target.folder.with_name(f".{FOLDER}.lock"), f"{recipe.name}, features on {dataset}"):
-        extract(recipe, args.run, own, target, perturbations, (device, _workers(args)))
+        extract(recipe, args.run, trained_on, target, perturbations, (device, _workers(args)))
 
 
 def evaluate(args: Namespace) -> None:
@@ -163,16 +165,16 @@ def evaluate(args: Namespace) -> None:
     )
     with locked(job.folder / f".{args.evaluation}.lock", f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
-    for cell in record["cells"]:
-        number, share = cell["value"], cell["metric"].startswith(TOP1)
-        value = record["status"] if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
-        print(f"{recipe.name} {args.evaluation} {cell['part']} {cell['perturbation']} {cell['metric']}: {value}")
+    for cell in record.cells:
+        number, share = cell.value, cell.metric.startswith(TOP1)
+        value = record.status if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
+        print(f"{recipe.name} {args.evaluation} {cell.part} {cell.perturbation} {cell.metric}: {value}")
 
 
 def diagnose(args: Namespace) -> None:
     """Measure features that come from elsewhere, given as a file: readouts, invariance, geometry."""
     from ddcl.base.files import write_text
-    from ddcl.evaluate.foreign import diagnose
+    from ddcl.evaluate.external import diagnose
     from ddcl.schema.evaluations import DiagnosticsSettings
     from ddcl.schema.recipes import read_evaluation
 

@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from ddcl.base.errors import UserError, check_name
-from ddcl.base.files import digest_text, read_json, remove, write_text
-from ddcl.base.yaml_files import Model, parse
+from ddcl.base import sealed
+from ddcl.base.errors import check_name
+from ddcl.base.files import digest_text, remove, write_text
+from ddcl.base.yaml_files import Model
 from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.tables import RUN, TableSpec
 
-SCHEMA = 3
 FILE = "suite.json"  # below the results folder
+WHAT, MAKER = "plan", "ddcl resolve"
 
 
 class Cell(NamedTuple):
@@ -175,7 +176,7 @@ class PlannedPicture(Model):
     runs: list[str]
 
 
-class Plan(Model):
+class Plan(Sealed):
     """What a suite will run, and what its tables, figures, claims and page are to say.
 
     selections, protocols: in `evaluations`. seen: by augmentation and perturbation or family, whether pretraining had
@@ -183,7 +184,7 @@ class Plan(Model):
     data: digest of each data set's recipe. paper: the paper's own recipes, by method/augmentation.
     """
 
-    schema_number: int
+    SCHEMA: ClassVar[int] = 3
     suite: str
     title: str
     description: str
@@ -300,9 +301,9 @@ def text_of(path: Path) -> str:
 
 def read_plan(results: Path) -> Plan:
     """Read the plan in the results folder; `UserError` if there is none, or if it is of another version or damaged."""
-    path = results / FILE
-    values = read_json(path, "plan; `ddcl resolve` makes it")
-    found = values.get("schema_number", values.get("schema")) if isinstance(values, dict) else None
-    if found != SCHEMA:
-        raise UserError(f"{path}: plan of schema {found!r}, this version reads {SCHEMA}; run `ddcl resolve` again")
-    return parse(Plan, values, str(path))
+    return read_plan_file(results / FILE)
+
+
+def read_plan_file(path: Path) -> Plan:
+    """Read a plan; `UserError` if there is none, or if it is of another version or damaged."""
+    return sealed.read(path, Plan, WHAT, MAKER)

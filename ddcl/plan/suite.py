@@ -14,15 +14,17 @@ from ddcl.base.yaml_files import read_yaml
 from ddcl.plan.addresses import data_folder, features_digest, record_digest
 from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.pictures import planned_pictures
-from ddcl.plan.plan import SCHEMA, CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
+from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
+from ddcl.schema.names import CLEAN
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.pictures import read_picture
 from ddcl.schema.places import config_path
 from ddcl.schema.published import PublishedNumber, read_published
 from ddcl.schema.recipes import (
+    NO_AUGMENTATION,
     EvaluationRecipe,
     PerturbationRecipe,
     Recipe,
@@ -37,8 +39,6 @@ from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry,
 from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, parse_suite, read_suite
 from ddcl.schema.tables import TableSpec, read_table
 from ddcl.schema.variants import read_variant
-
-CLEAN = "none"  # the perturbation that leaves test images as they are
 
 
 @dataclass
@@ -262,7 +262,6 @@ class Suite:
             for name, item in self.evaluations.items()
         }
         return Plan(
-            schema_number=SCHEMA,
             suite=self.config.suite,
             title=self.config.title,
             description=self.config.description,
@@ -323,7 +322,7 @@ class Suite:
         labels["eval_dataset"] = labels["dataset"]
         labels["variant"] = {run.recipe.variant: run.label for run in self.runs.values()}
         trained = dict.fromkeys(run.recipe.augmentation for run in self.runs.values() if run.recipe.ops)
-        labels["augmentation"] = {CLEAN: "no training"}
+        labels["augmentation"] = {NO_AUGMENTATION: "no training"}
         labels["augmentation"] |= {name: read_ops("augmentations", name, {})[0] for name in trained}
         return labels
 

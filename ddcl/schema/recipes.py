@@ -22,6 +22,7 @@ from ddcl.schema.identity import completed, identity
 from ddcl.schema.ops import build_settings
 from ddcl.schema.places import config_names, config_path
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
+from ddcl.schema.run_key import RunKey
 from ddcl.schema.suites import DatasetConfig, EvaluationConfig, NormalisationConfig, OpsConfig
 from ddcl.schema.training import TrainingConfig
 from ddcl.schema.variants import authors_name, read_variant
@@ -100,6 +101,11 @@ class Recipe(Model):
     def digest(self) -> str:
         """16 hex digits that change with any number of the recipe."""
         return digest_text(f"{self.arm_digest} seed {self.seed}")
+
+    @property
+    def key(self) -> RunKey:
+        """What names the run."""
+        return RunKey(dataset=self.dataset, variant=self.variant, augmentation=self.augmentation, seed=self.seed)
 
     @property
     def name(self) -> str:

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ddcl.base.yaml_files import Model, parse, read_yaml
+from ddcl.schema.names import CLEAN as CLEAN
 from ddcl.schema.places import config_path
 
-CLEAN = "none"  # the perturbation that leaves test images as they are
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run
 KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")
 Key = Literal[

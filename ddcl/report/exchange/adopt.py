@@ -14,8 +14,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ddcl.base.errors import UserError
+from ddcl.evaluate.verify import verify_run
 from ddcl.plan.addresses import DIGITS, check_address, data_folder
-from ddcl.report.exchange.verify import verify_run
 from ddcl.schema import manifest
 from ddcl.schema.recipes import load_recipe
 
