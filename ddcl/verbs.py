@@ -128,42 +128,55 @@ def extract(args: Namespace) -> None:
     from ddcl.base.lock import locked
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.features import Target, extract
-    from ddcl.evaluate.store import FOLDER, evaluation_folder
-    from ddcl.schema.recipes import load_recipe, read_perturbation
+    from ddcl.evaluate.locate import new_features
+    from ddcl.plan.addresses import features_digest
+    from ddcl.schema.recipes import data_recipe, read_perturbation
 
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
-    recipe = load_recipe(args.run / "config.json")
+    run = _run(args)
+    recipe = _recipe(run)
     dataset = args.eval_dataset or recipe.dataset
-    trained_on = read_manifest(_manifest(args, recipe.dataset), recipe.dataset, recipe.data)
-    target = Target(dataset, _manifest(args, dataset), evaluation_folder(args.run, dataset) / FOLDER)
-    with locked(target.folder.with_name(f".{FOLDER}.lock"), f"{recipe.name}, features on {dataset}"):
-        extract(recipe, args.run, trained_on, target, perturbations, (device, _workers(args)))
+    trained_on = read_manifest(_manifest(args, recipe.dataset, recipe.data), recipe.dataset, recipe.data)
+    digest = features_digest(perturbations, data_recipe(dataset))
+    target = Target(dataset, _manifest(args, dataset), new_features(run, dataset, digest), digest)
+    with locked(target.folder.with_name(".lock"), f"{recipe.name}, features on {dataset}"):
+        extract(recipe, run, trained_on, target, perturbations, (device, _workers(args)))
 
 
 def evaluate(args: Namespace) -> None:
     """Evaluate a run on a data set and write a record."""
     from ddcl.base.lock import locked
+    from ddcl.evaluate.locate import find_features, find_record
     from ddcl.evaluate.protocols import Job
     from ddcl.evaluate.record import evaluate_run
-    from ddcl.schema.recipes import load_recipe, read_evaluation
-    from ddcl.schema.registry import TOP1
+    from ddcl.schema import feature_index
+    from ddcl.schema.recipes import read_evaluation
+    from ddcl.schema.registry import EVALUATIONS, TOP1
     from ddcl.schema.suites import RandomSubsetsConfig
 
-    recipe, evaluation = load_recipe(args.run / "config.json"), read_evaluation(args.evaluation)[1]
+    run, evaluation = _run(args), read_evaluation(args.evaluation)[1]
+    recipe = _recipe(run)
     dataset = args.eval_dataset or recipe.dataset
+    subsets = RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None
+    features = None
+    if "features" in EVALUATIONS[evaluation.protocol].inputs:
+        features = find_features(run, dataset, args.perturbations, args.features)
+    index = feature_index.load(features) if features else None
     job = Job(
         recipe=recipe,
         evaluation=evaluation,
         dataset=dataset,
         perturbations=args.perturbations,
-        run=args.run,
-        data=(_manifest(args, recipe.dataset), _manifest(args, dataset)),
-        subsets=RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None,
+        run=run,
+        data=(_manifest(args, recipe.dataset, recipe.data), _manifest(args, dataset)),
+        record=find_record(run, (recipe, evaluation, dataset), args.perturbations, subsets, index),
+        features=features,
+        subsets=subsets,
         device=_device(args),
         threads=args.threads,
         checkpoint_minutes=args.checkpoint_minutes,
     )
-    with locked(job.folder / f".{args.evaluation}.lock", f"{recipe.name}, {args.evaluation} on {dataset}"):
+    with locked(job.record[0].with_name(".lock"), f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
     for cell in record.cells:
         number, share = cell.value, cell.metric.startswith(TOP1)

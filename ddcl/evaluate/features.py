@@ -57,11 +57,12 @@ def _check_summary(path: Path, digest: str) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """The data set that features are extracted of: its name, prepared data, and where the features go."""
+    """The data set that features are extracted of: its name, prepared data, where the features go, and their digest."""
 
     dataset: str
     manifest_path: Path
     folder: Path
+    digest: str
 
 
 def extract(
@@ -82,6 +83,7 @@ def extract(
     manifest = read_manifest(target.manifest_path, target.dataset, data_recipe(target.dataset))
     index = FeatureIndex(
         run=recipe.key,
+        digest=target.digest,
         eval_dataset=target.dataset,
         status=content["status"],
         parts=method.parts(),

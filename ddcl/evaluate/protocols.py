@@ -17,14 +17,12 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import canonical_json, digest_text
 from ddcl.base.interrupt import MINUTES
 from ddcl.evaluate.store import (
-    FOLDER,
     ColumnSets,
     FeatureTask,
     Measured,
     Outcome,
     TestFeatures,
     check_owner,
-    evaluation_folder,
     random_orders,
     read_train,
 )
@@ -47,6 +45,7 @@ class Job:
     """One evaluation of one run on one data set.
 
     run: the run's folder. data: manifest.json of the data set that it was trained on, and of `dataset`.
+    record: the file to write, and its digest. features: the folder of stored features, where the protocol takes any.
     subsets: random columns as the control of width. checkpoint_minutes: as in pretraining.
     """
 
@@ -56,6 +55,8 @@ class Job:
     perturbations: Sequence[str]
     run: Path
     data: tuple[Path, Path]
+    record: tuple[Path, str]
+    features: Path | None = None
     subsets: RandomSubsetsConfig | None = None
     device: str = "cpu"
     threads: int = 1
@@ -71,14 +72,16 @@ class Job:
         return part_names(METHODS[self.recipe.method], self.entry, self.subsets is not None)
 
     @property
-    def folder(self) -> Path:
-        """Where features and records of this run and data set lie."""
-        return evaluation_folder(self.run, self.dataset)
-
-    @property
     def work(self) -> Path:
         """Where a protocol that trains on images keeps its state for resuming."""
-        return self.folder / f"{self.evaluation.evaluation}_work"
+        return self.record[0].parent / "work"
+
+    @property
+    def stored(self) -> Path:
+        """The folder of stored features; `UserError` where the protocol needs it and it was not given."""
+        if self.features is None:
+            raise UserError(f"{self.evaluation.evaluation} takes stored features, and none were given")
+        return self.features
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def evaluate_features(job: Job) -> EvaluationResult:
     if index.status == "diverged":
         return result
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
-    train, sets = read_train(job.folder / FOLDER, index), column_sets(index.parts, job)
+    train, sets = read_train(job.stored, index), column_sets(index.parts, job)
     outcomes = evaluate(FeatureTask(train, tests, sets, job.recipe.seed, job.device), settings)
     return replace(result, outcomes=outcomes, labels=tests[tests.draws[0]].labels)
 
@@ -147,7 +150,7 @@ def evaluate_images(job: Job) -> EvaluationResult:
         return replace(result, outcomes={"full": [evaluate(task, settings)]})
     index, tests = _stored(job)
     if index.checkpoint_digest != digest:
-        raise UserError(f"{job.folder / FOLDER}: features of another checkpoint of this run; run `ddcl extract` again")
+        raise UserError(f"{job.stored}: features of another checkpoint of this run; run `ddcl extract` again")
     outcomes = evaluate(task, column_sets(index.parts, job), tests, settings)
     return replace(result, outcomes=outcomes, features_seal=index.seal)
 
@@ -183,7 +186,7 @@ def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest
 
 def _stored(job: Job) -> tuple[FeatureIndex, TestFeatures]:
     """Return the index of the stored features and those of the test images, the clean ones first."""
-    folder = job.folder / FOLDER
+    folder = job.stored
     index = feature_index.load(folder)
     check_owner(folder, index, job.recipe)
     if index.eval_dataset != job.dataset:

@@ -25,18 +25,18 @@ from ddcl.schema.registry import has_cell
 def evaluate_run(job: Job) -> Record:
     """Evaluate all parts of a run under all perturbations; write and return the record.
 
-    It goes to <run>/on/<data set>/<evaluation>.json, with the per-image predictions beside it. The record of a diverged
-    run has its cells without values. BLAS uses `job.threads` threads: their number can move the last bits.
+    The per-image predictions lie beside it. The record of a diverged run has its cells without values. BLAS uses `job.threads` threads: their number can move the last bits.
     """
     with threadpool_limits(job.threads):
         result = (evaluate_images if "images" in job.entry.inputs else evaluate_features)(job)
-    out = job.folder / f"{job.evaluation.evaluation}.json"
+    out, digest = job.record
     cells, predictions = _cells_of(job, result)
     write_atomic(predictions_path(out), lambda path: np.savez_compressed(path, allow_pickle=False, **predictions))
     record = Record(
         run=job.recipe.key,
         evaluation=job.evaluation,
         eval_dataset=job.dataset,
+        digest=digest,
         perturbations=tuple(job.perturbations),
         subsets=job.subsets,
         status=result.status,

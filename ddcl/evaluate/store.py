@@ -18,8 +18,6 @@ from ddcl.schema.feature_index import Draw, FeatureIndex, StoredFile
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import RANDOM_PARTS, has_cell
 
-FOLDER = "features"  # below the folder of a run and an evaluation data set
-
 ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]  # by part: the columns of the features that it consists of
 
 
@@ -109,11 +107,6 @@ def by_part(sets: ColumnSets, outcomes: Sequence[Outcome]) -> dict[str, list[Out
     """Return the outcomes of all column sets, which are in order, by part."""
     rest = iter(outcomes)
     return {part: [next(rest) for _ in own] for part, own in sets.items()}
-
-
-def evaluation_folder(run: Path, dataset: str) -> Path:
-    """Return where features and records of the run in folder `run` on `dataset` lie."""
-    return run / "on" / dataset
 
 
 def check_owner(folder: Path, index: FeatureIndex, recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ from pydantic import Field
 from ddcl.base import sealed
 from ddcl.base.errors import check_name
 from ddcl.base.files import digest_text, remove, write_text
+from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
 from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec

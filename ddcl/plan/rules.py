@@ -239,7 +239,10 @@ class Rules:
             run = self.run(wildcards)
             names, subsets = run.evaluations[wildcards["eval_dataset"]][evaluation], run.subsets
             control = f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac} " if subsets else ""
-            return f"{control}--perturbations {' '.join(names)}"
+            stored = (
+                f"--features {self._features(wildcards, evaluation)} " if self.suite.takes_features(evaluation) else ""
+            )
+            return f"{stored}{control}--perturbations {' '.join(names)}"
 
         return arguments
 

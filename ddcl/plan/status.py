@@ -94,7 +94,7 @@ def evaluation_state(results: Path, run: PlannedRun, target: Target) -> RunState
     if not log.exists():
         return RunState(WAITING, "")
     lines = tail(log)
-    newest = max(path.stat().st_mtime for path in (log, *(record.parent / f"{evaluation}_work").glob("*")))
+    newest = max(path.stat().st_mtime for path in (log, *(record.parent / "work").glob("*")))
     if time.time() - newest > SILENCE_SECONDS or any("error" in line.lower() for line in lines):
         return RunState(FAILED, f"{evaluation} on {dataset} failed or was interrupted: {log}", lines)
     return RunState(RUNNING, f"{evaluation} on {dataset} began")

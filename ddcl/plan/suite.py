@@ -12,6 +12,7 @@ from typing import Any
 from ddcl.base.errors import UserError, check_name
 from ddcl.base.yaml_files import read_yaml
 from ddcl.plan.addresses import data_folder, features_digest, record_digest
+from ddcl.plan.cells import cell_groups
 from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
@@ -35,7 +36,8 @@ from ddcl.schema.recipes import (
     read_ops,
     read_perturbations,
 )
-from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry, has_cell, part_names
+from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry, part_names
+from ddcl.schema.subsets import read_subset_config
 from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, parse_suite, read_suite
 from ddcl.schema.tables import TableSpec, read_table
 from ddcl.schema.variants import read_variant
@@ -241,7 +243,13 @@ class Suite:
             self.data(dataset),
             features,
             [cell for group in groups for cell in group],
+            self._images(evaluation, dataset),
         )
+
+    def _images(self, evaluation: str, dataset: str) -> list[list[int]] | None:
+        """Return the list of the only images that an evaluation trains on, if it has one."""
+        listed = self.settings[evaluation].train_list
+        return read_subset_config(dataset, listed).positions if listed else None
 
     def _new_groups(
         self, method: str, random: bool, evaluation: str, perturbations: tuple[str, ...]
@@ -352,18 +360,3 @@ class Suite:
                 for evaluation, perturbations in evaluations.items()
             ],
         )
-
-
-def cell_groups(parts: list[str], perturbations: tuple[str, ...], metrics: list[str]) -> list[CellGroup]:
-    """Return the cells that a record has, as few products of parts, perturbations and metrics."""
-    by_place: dict[tuple[tuple[str, ...], str], list[str]] = {}  # perturbations and part: metrics
-    for part, metric in product(parts, metrics):
-        under = tuple(name for name in perturbations if has_cell(part, name, metric))
-        if under:
-            by_place.setdefault((under, part), []).append(metric)
-    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}  # perturbations and metrics: parts
-    for (under, part), own in by_place.items():
-        groups.setdefault((under, tuple(own)), []).append(part)
-    return [
-        CellGroup(parts=own, perturbations=list(under), metrics=list(names)) for (under, names), own in groups.items()
-    ]

@@ -59,12 +59,13 @@ class DrawnFiles(Model):
 class FeatureIndex(Sealed):
     """The stored features of a run on a data set. A diverged run has none: train and test are None.
 
-    parts: the columns [start, stop) of each part. checkpoint_digest: of the content of the run's checkpoint.
+    digest: of perturbations, draws and data (`ddcl.plan.addresses`). parts: the columns [start, stop) of each part. checkpoint_digest: of the content of the run's checkpoint.
     encoder_digest: of the weights. trained_on_seal, evaluated_on_seal: of the manifests of both data sets.
     """
 
     SCHEMA: ClassVar[int] = 2
     run: RunKey
+    digest: str
     eval_dataset: str
     status: Status
     parts: dict[str, tuple[int, int]]
@@ -79,6 +80,10 @@ class FeatureIndex(Sealed):
     def draws(self) -> dict[Draw, DrawFile]:
         """Return the files of the test images by draw."""
         return {Draw(own.perturbation, own.draw): own for own in self.test.features} if self.test else {}
+
+    def n_draws(self, perturbation: str) -> int:
+        """Return how many draws of a perturbation are stored; 1 where the run diverged."""
+        return sum(draw.perturbation == perturbation for draw in self.draws()) or 1
 
     def files(self) -> list[StoredFile]:
         """Return all files."""

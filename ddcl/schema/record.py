@@ -37,7 +37,7 @@ class Cell(Model):
 class Record(Sealed):
     """All cells of a run by one evaluation on one data set.
 
-    perturbations: that it covers. subsets: random columns as the control of width. chosen: hyperparameters that were
+    digest: of all that decides it beside run and code (`ddcl.plan.addresses`). perturbations: that it covers. subsets: random columns as the control of width. chosen: hyperparameters that were
     chosen, of each column set of each part. checkpoint_digest: of the content of the run's checkpoint.
     features_seal: of the index of the stored features; None where the evaluation took none.
     trained_on_seal, evaluated_on_seal: of the manifests of both data sets.
@@ -48,6 +48,7 @@ class Record(Sealed):
     run: RunKey
     evaluation: EvaluationRecipe
     eval_dataset: str
+    digest: str
     perturbations: tuple[str, ...]
     subsets: RandomSubsetsConfig | None
     status: Status
