@@ -493,7 +493,7 @@ def other(value: Any, name: Any) -> Any:
         return not value
     if name == "projector_layers":
         return 5 - value  # two or three
-    return value + 1 if isinstance(value, int) else value * 0.5 + 0.01
+    return value + 1 if isinstance(value, int) else value * 0.9 + 0.001
 
 
 def changed(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
