@@ -25,7 +25,8 @@ from ddcl.schema.registry import has_cell
 def evaluate_run(job: Job) -> Record:
     """Evaluate all parts of a run under all perturbations; write and return the record.
 
-    The per-image predictions lie beside it. The record of a diverged run has its cells without values. BLAS uses `job.threads` threads: their number can move the last bits.
+    The per-image predictions lie beside it. The record of a diverged run has its cells without values. BLAS uses
+    `job.threads` threads: their number can move the last bits.
     """
     with threadpool_limits(job.threads):
         result = (evaluate_images if "images" in job.entry.inputs else evaluate_features)(job)

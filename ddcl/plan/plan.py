@@ -213,8 +213,13 @@ class Plan(Sealed):
 
     @cached_property
     def text(self) -> str:
-        """The plan as JSON. Everything keeps its order, which is that of tables, figures and the page."""
-        return self.model_dump_json(indent=1) + "\n"
+        """The plan as JSON, with its seal; equal plans have equal texts."""
+        return sealed.text_of(self)
+
+    @staticmethod
+    def layout(content: dict[str, Any]) -> str:
+        """Return one long line: Snakemake makes it at every start. The order is that of tables, figures and page."""
+        return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
     @cached_property
     def digest(self) -> str:

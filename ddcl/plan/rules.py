@@ -239,9 +239,8 @@ class Rules:
             run = self.run(wildcards)
             names, subsets = run.evaluations[wildcards["eval_dataset"]][evaluation], run.subsets
             control = f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac} " if subsets else ""
-            stored = (
-                f"--features {self._features(wildcards, evaluation)} " if self.suite.takes_features(evaluation) else ""
-            )
+            takes = self.suite.takes_features(evaluation)
+            stored = f"--features {self._features(wildcards, evaluation)} " if takes else ""
             return f"{stored}{control}--perturbations {' '.join(names)}"
 
         return arguments

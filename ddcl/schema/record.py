@@ -37,8 +37,9 @@ class Cell(Model):
 class Record(Sealed):
     """All cells of a run by one evaluation on one data set.
 
-    digest: of all that decides it beside run and code (`ddcl.plan.addresses`). perturbations: that it covers. subsets: random columns as the control of width. chosen: hyperparameters that were
-    chosen, of each column set of each part. checkpoint_digest: of the content of the run's checkpoint.
+    digest: of all that decides it beside run and code (`ddcl.plan.addresses`). perturbations: that it covers.
+    subsets: random columns as the control of width. chosen: hyperparameters that were chosen, of each column set of
+    each part. checkpoint_digest: of the content of the run's checkpoint.
     features_seal: of the index of the stored features; None where the evaluation took none.
     trained_on_seal, evaluated_on_seal: of the manifests of both data sets.
     predictions_sha256: of the file beside it.

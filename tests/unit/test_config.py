@@ -27,6 +27,7 @@ from ddcl.schema.recipes import (
     read_ops,
     read_perturbations,
 )
+from ddcl.schema.registry import METHODS
 from ddcl.schema.tables import read_table
 from ddcl.schema.variants import read_variant, variant_names
 
@@ -488,11 +489,13 @@ def test_digest_ignores_labels_and_other_words(config: Path) -> None:
     assert build_recipe(NAMES, 0, {}).digest == before
 
 
-def other(value: Any) -> Any:
-    """Return another valid value in place of a number of a recipe."""
+def other(value: Any, name: Any) -> Any:
+    """Return another valid value in place of the number `name` of a recipe."""
     if isinstance(value, bool):
         return not value
-    return value + 1 if isinstance(value, int) else value * 0.5 + 0.01
+    if name == "projector_layers":
+        return 5 - value  # two or three
+    return value + 1 if isinstance(value, int) else value * 0.9 + 0.001
 
 
 def changed(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -504,7 +507,7 @@ def changed(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
                 copy[key] = new
                 yield where, copy
     elif isinstance(value, int | float):
-        yield path, other(value)
+        yield path, other(value, path[-1])
 
 
 def test_digest_changes_with_each_number() -> None:
@@ -517,8 +520,9 @@ def test_digest_changes_with_each_number() -> None:
 
 
 @pytest.mark.parametrize("field", ["method", "dataset", "variant", "augmentation"])
-def test_digest_changes_with_each_name(field: str) -> None:
+def test_digest_changes_with_each_name(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = build_recipe(NAMES, 0, {})
+    monkeypatch.setitem(METHODS, "another", METHODS[recipe.method])
     assert recipe.model_copy(update={field: "another"}).digest != recipe.digest
 
 

@@ -50,7 +50,7 @@ def write_page(found: Collected, out: Path) -> None:
         attention=attention(found),
         tables=[_table(name, specs[name], printed[name], anchors) for name in specs],
         emphasis=any(cell.emphasis for table in printed.values() for _, cells in table.rows for cell in cells),
-        figures=[_figure(name, words, found.results / "figures") for name, words in _figures(plan).items()],
+        figures=[_figure(name, words, found.results / "figures") for name, words in described(plan).items()],
         runs=[(run, anchor_of(run_name(run)), run_status(run)) for run in found.runs],
         cards=cards.cards,
         published=published,
@@ -71,8 +71,8 @@ def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]
     }
 
 
-def _figures(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
-    """Return the suite's figures, then its pictures, by name."""
+def described(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
+    """Return caption and alternative text of the suite's figures, then of its pictures, by name."""
     return {**plan.figures, **{picture.name: picture for picture in plan.pictures}}
 
 
@@ -115,6 +115,6 @@ def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str,
     }.items():
         there = [(name, f"../tables/{name}") for name in names if (found.results / "tables" / name).exists()]
         listed += [(title, there)] if there else []
-    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in _figures(found.plan)]
+    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in described(found.plan)]
     files = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
     return [*listed, ("Everything that the page is made of", [(name, f"../{name}") for name in files])]
