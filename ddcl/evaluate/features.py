@@ -21,6 +21,7 @@ from ddcl.data.images import Images, on_device
 from ddcl.data.manifest import read_manifest
 from ddcl.data.stored import read_images
 from ddcl.evaluate.encode import Job, encode_chunks
+from ddcl.plan.digests import extract_digest
 from ddcl.schema import feature_index, run_summary
 from ddcl.schema.feature_index import Draw, DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
 from ddcl.schema.manifest import Manifest
@@ -89,6 +90,7 @@ def extract(
         parts=method.parts(),
         recipe_digest=recipe.digest,
         checkpoint_digest=digest,
+        code_digest=extract_digest(recipe.method, [item.op for each in perturbations for item in each.ops]),
         encoder_digest=None,
         trained_on_seal=trained_on.seal,
         evaluated_on_seal=manifest.seal,

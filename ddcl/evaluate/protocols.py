@@ -94,6 +94,7 @@ class EvaluationResult:
     status: Status
     checkpoint_digest: str
     features_seal: str | None
+    features_code: str | None
     trained_on_seal: str
     evaluated_on_seal: str
     outcomes: dict[str, list[Outcome]] | Measured = field(default_factory=dict)
@@ -120,7 +121,12 @@ def evaluate_features(job: Job) -> EvaluationResult:
     """Evaluate by a protocol that takes stored features only."""
     index, tests = _stored(job)
     result = EvaluationResult(
-        index.status, index.checkpoint_digest, index.seal, index.trained_on_seal, index.evaluated_on_seal
+        index.status,
+        index.checkpoint_digest,
+        index.seal,
+        index.code_digest,
+        index.trained_on_seal,
+        index.evaluated_on_seal,
     )
     if index.status == "diverged":
         return result
@@ -138,7 +144,7 @@ def evaluate_images(job: Job) -> EvaluationResult:
     method, content, digest = load_frozen(job.run / "checkpoint.pt", job.recipe, job.device)
     trained_on = read_manifest(job.data[0], job.recipe.dataset, job.recipe.data)
     evaluated_on = read_manifest(job.data[1], job.dataset, data_recipe(job.dataset))
-    result = EvaluationResult(content["status"], digest, None, trained_on.seal, evaluated_on.seal)
+    result = EvaluationResult(content["status"], digest, None, None, trained_on.seal, evaluated_on.seal)
     if result.status == "diverged":
         return result
     task = _image_task(job, method, digest, (trained_on, evaluated_on))
@@ -152,7 +158,7 @@ def evaluate_images(job: Job) -> EvaluationResult:
     if index.checkpoint_digest != digest:
         raise UserError(f"{job.stored}: features of another checkpoint of this run; run `ddcl extract` again")
     outcomes = evaluate(task, column_sets(index.parts, job), tests, settings)
-    return replace(result, outcomes=outcomes, features_seal=index.seal)
+    return replace(result, outcomes=outcomes, features_seal=index.seal, features_code=index.code_digest)
 
 
 def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest, Manifest]) -> ImageTask:

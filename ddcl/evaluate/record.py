@@ -45,6 +45,7 @@ def evaluate_run(job: Job) -> Record:
         cells=tuple(cells),
         checkpoint_digest=result.checkpoint_digest,
         features_seal=result.features_seal,
+        features_code=result.features_code,
         trained_on_seal=result.trained_on_seal,
         evaluated_on_seal=result.evaluated_on_seal,
         predictions_sha256=file_sha256(predictions_path(out)),

@@ -66,8 +66,8 @@ def _try(problems: list[str], read: Callable[[], T]) -> T | None:
         return None
 
 
-def check_training(folder: Path, chain: Chain) -> Iterator[str]:
-    """Yield what is wrong with run.json, history.csv and checkpoint.pt of a run."""
+def check_training(folder: Path, chain: Chain, checkpoint: bool = True) -> Iterator[str]:
+    """Yield what is wrong with run.json, history.csv and, if asked for, checkpoint.pt of a run."""
     path, summary, recipe = folder / run_summary.FILE, chain.summary, chain.recipe
     yield from _differences(
         path,
@@ -78,7 +78,7 @@ def check_training(folder: Path, chain: Chain) -> Iterator[str]:
         },
     )
     yield from _file_problems(folder / history.FILE, summary.history_sha256, path.name)
-    if (folder / "checkpoint.pt").exists():
+    if checkpoint and (folder / "checkpoint.pt").exists():
         yield from _file_problems(folder / "checkpoint.pt", summary.checkpoint_sha256, path.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import product
@@ -48,13 +49,15 @@ class CellGroup(Model):
 class Target(Model):
     """One evaluation of a run on a data set, and the cells that its record must have.
 
-    digest: of the record (`ddcl.plan.addresses`). features: of the stored features that it is made from, if it is.
+    digest: of the record (`ddcl.plan.addresses`). features: of the stored features that it is made from, if it is, and
+    features_ops: the image operations that these were made with.
     """
 
     eval_dataset: str
     evaluation: str
     digest: str
     features: str | None
+    features_ops: list[str]
     cells: list[CellGroup]
 
     def expected(self) -> Iterator[Cell]:
@@ -85,6 +88,7 @@ class PlannedRun(Model):
     """A run, what it will be evaluated by, and what the report says of it.
 
     arm_digest, recipe_digest: of its recipe without and with the seed. data_digest: of its data set's recipe.
+    ops: the image operations of its augmentation.
     """
 
     dataset: str
@@ -96,6 +100,7 @@ class PlannedRun(Model):
     data_digest: str
     method: str
     settings: dict[str, Any]
+    ops: list[str]
     parts: list[str]
     trains: bool
     backbone: str

@@ -204,8 +204,7 @@ class Rules:
 
     def extract_code(self, wildcards: Wildcards) -> str:
         """Return the digest of the code that extracts the features of a run."""
-        ops = [item.op for name in self._feature_names(wildcards) for item in self.suite.perturbations[name].ops]
-        return extract_digest(self.run(wildcards).recipe.method, ops)
+        return extract_digest(self.run(wildcards).recipe.method, self.suite.ops(self._feature_names(wildcards)))
 
     def extract_arguments(self, wildcards: Wildcards) -> str:
         """Return the part of the command that says what to extract."""

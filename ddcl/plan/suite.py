@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -216,7 +217,14 @@ class Suite:
         own = self.features_digest(tuple(features), dataset) if self.takes_features(evaluation) else None
         groups = self._groups(run.recipe.method, run.subsets is not None, evaluation, tuple(perturbations))
         digest = self._record_digest(evaluation, tuple(perturbations), run.subsets, dataset, own, run.recipe.method)
-        return Target(eval_dataset=dataset, evaluation=evaluation, digest=digest, features=own, cells=groups)
+        ops = self.ops(features) if own else []
+        return Target(
+            eval_dataset=dataset, evaluation=evaluation, digest=digest, features=own, features_ops=ops, cells=groups
+        )
+
+    def ops(self, perturbations: Iterable[str]) -> list[str]:
+        """Return the image operations of perturbations, sorted."""
+        return sorted({item.op for name in perturbations for item in self.perturbations[name].ops})
 
     def takes_features(self, evaluation: str) -> bool:
         """Return whether an evaluation is made from stored features."""
@@ -346,6 +354,7 @@ class Suite:
             data_digest=self.data_digest(recipe.dataset),
             method=recipe.method,
             settings=recipe.settings,
+            ops=[item.op for item in recipe.ops],
             parts=list(entry.parts),
             trains=entry.trains,
             backbone=recipe.training.backbone.name,

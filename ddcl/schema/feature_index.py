@@ -60,7 +60,8 @@ class FeatureIndex(Sealed):
     """The stored features of a run on a data set. A diverged run has none: train and test are None.
 
     digest: of perturbations, draws and data (`ddcl.plan.addresses`). parts: the columns [start, stop) of each part.
-    checkpoint_digest: of the content of the run's checkpoint. encoder_digest: of the weights. trained_on_seal, evaluated_on_seal: of the manifests of both data sets.
+    checkpoint_digest: of the content of the run's checkpoint. code_digest: of the extraction.
+    encoder_digest: of the weights. trained_on_seal, evaluated_on_seal: of the manifests of both data sets.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -71,6 +72,7 @@ class FeatureIndex(Sealed):
     parts: dict[str, tuple[int, int]]
     recipe_digest: str
     checkpoint_digest: str
+    code_digest: str
     encoder_digest: str | None
     trained_on_seal: str
     evaluated_on_seal: str

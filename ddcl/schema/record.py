@@ -40,7 +40,8 @@ class Record(Sealed):
     digest: of all that decides it beside run and code (`ddcl.plan.addresses`). perturbations: that it covers.
     subsets: random columns as the control of width. chosen: hyperparameters that were chosen, of each column set of
     each part. checkpoint_digest: of the content of the run's checkpoint.
-    features_seal: of the index of the stored features; None where the evaluation took none.
+    features_seal: of the index of the stored features, features_code: of the code that extracted them; None where the
+    evaluation took none.
     trained_on_seal, evaluated_on_seal: of the manifests of both data sets.
     predictions_sha256: of the file beside it.
     """
@@ -57,6 +58,7 @@ class Record(Sealed):
     cells: tuple[Cell, ...]
     checkpoint_digest: str
     features_seal: str | None
+    features_code: str | None
     trained_on_seal: str
     evaluated_on_seal: str
     predictions_sha256: str

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json
 from ddcl.plan.plan import Plan
 from ddcl.report.collect import gather
 from ddcl.report.collected import Collected
@@ -18,7 +17,10 @@ from ddcl.report.exchange.traced import traced
 from ddcl.report.page.commands import command
 from ddcl.report.sources import HISTORY, SOURCES, SUMMARY, summary_of
 from ddcl.report.tables.csv_files import FLOATS, read_csv
+from ddcl.schema import record, run_summary
 from ddcl.schema.published import PublishedNumber, read_published
+from ddcl.schema.record import Cell, Record
+from ddcl.schema.run_summary import RunSummary
 
 
 class Tracer:
@@ -94,18 +96,19 @@ class Tracer:
             if file.endswith((HISTORY, SUMMARY)):
                 yield f"  {file}: {_states(_read(self.results / Path(file).with_name('run.json')))}"
             else:
-                record = _read(self.results / file)
-                yield from (f"  {_cell(text, record)}; {_states(record)}" for text in own)
+                read = _read(self.results / file)
+                cells = read.cells if isinstance(read, Record) else ()
+                yield from (f"  {_cell(text, cells)}; {_states(read)}" for text in own)
             yield f"    again: {command(self.found.plan, file)}"
 
 
-def _cell(source: str, record: dict[str, Any]) -> str:
+def _cell(source: str, cells: Sequence[Cell]) -> str:
     """Return file, address and value of a cell."""
     file, _, address = source.partition("#")
     part, perturbation, metric = address.split("/")
-    wanted = {"part": part, "perturbation": perturbation, "metric": metric}
-    cells = [cell for cell in record.get("cells", []) if wanted.items() <= cell.items()]
-    values = ", ".join(f"{cell['value']} (n = {cell['n']}, {cell['n_draws']} draws)" for cell in cells)
+    wanted = (part, perturbation, metric)
+    chosen = [cell for cell in cells if (cell.part, cell.perturbation, cell.metric) == wanted]
+    values = ", ".join(f"{cell.value} (n = {cell.n}, {cell.n_draws} draws)" for cell in chosen)
     return f"{file} part {part}, perturbation {perturbation}, metric {metric}: {values or 'no cell'}"
 
 
@@ -136,23 +139,22 @@ def _published(row: pd.Series, sources: Sequence[str]) -> pd.Series:
     return pd.Series(row.to_dict() | texts | {"mean": float(number.value_percent)})
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the record or summary, or an empty one where there is none."""
+def _read(path: Path) -> Record | RunSummary | None:
+    """Return the record or summary; None where there is none that can be used."""
     try:
-        content: dict[str, Any] = read_json(path, "record or summary")
+        return run_summary.load(path) if path.name == run_summary.FILE else record.load(path)
     except UserError:
-        return {}
-    return content
+        return None
 
 
-def _states(content: dict[str, Any]) -> str:
-    """Return status, digests and commit of a record or a summary."""
-    if not content:
+def _states(read: Record | RunSummary | None) -> str:
+    """Return status, digests and commit of a record or a summary, and whether other code made it."""
+    if read is None:
         return "missing"
-    told = content.get("provenance", content)
-    digests = [f"{kind} {told.get(f'{kind}_digest')}" for kind in ("recipe", "checkpoint", "code")]
-    commit = f"commit {told.get('git_commit')}{' with uncommitted changes' if told.get('git_dirty') else ''}"
-    return ", ".join([content["status"], *digests, commit])
+    made = read.provenance
+    digests = {"recipe": made.recipe_digest, "checkpoint": read.checkpoint_digest, "code": made.code_digest}
+    commit = f"commit {made.git_commit}{' with uncommitted changes' if made.git_dirty else ''}"
+    return ", ".join([read.status, *(f"{kind} {digest}" for kind, digest in digests.items()), commit])
 
 
 def _numbers(row: pd.Series) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ddcl.plan.plan import Plan, PlannedRun
+from ddcl.report.collect import CollectedRun
 from ddcl.schema.suites import suite_file
 
 
-def commands(plan: Plan, runs: list[PlannedRun], summaries: Sequence[dict[str, Any]]) -> str:
+def commands(plan: Plan, runs: list[PlannedRun], ended: Sequence[CollectedRun]) -> str:
     """Return the commands for a checkout in which nothing was run: by Snakemake, then the training alone by `ddcl`.
 
-    runs: of the plan, one per seed. summaries: what runs.json says of them.
+    runs: of the plan, one per seed. ended: what runs.json says of them.
     """
     file = suite_file(plan.suite)
-    commits = {item["git_commit"] for item in summaries if item.get("git_commit")}
+    commits = {each.summary.provenance.git_commit for each in ended if each.summary} - {None}
     lines = [f"git checkout {commit}" for commit in commits] if len(commits) == 1 else []
     given = f" --configfile {file}" if file else ""
     for run in runs:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from ddcl.base.files import write_text
 from ddcl.plan.plan import Plan, PlannedFigure, PlannedPicture
+from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import anchor_of, build_cards
 from ddcl.report.page.citation import bibtex
@@ -21,7 +22,6 @@ from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.html import template, to_html, with_code
 from ddcl.report.tables.printing import Printed, layout
 from ddcl.schema.published import PublishedNumber
-from ddcl.schema.recipes import run_name
 from ddcl.schema.tables import TableSpec
 
 TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
@@ -51,13 +51,19 @@ def write_page(found: Collected, out: Path) -> None:
         tables=[_table(name, specs[name], printed[name], anchors) for name in specs],
         emphasis=any(cell.emphasis for table in printed.values() for _, cells in table.rows for cell in cells),
         figures=[_figure(name, words, found.results / "figures") for name, words in described(plan).items()],
-        runs=[(run, anchor_of(run_name(run)), run_status(run)) for run in found.runs],
+        runs=[_run_line(each, found) for each in found.runs],
         cards=cards.cards,
         published=published,
         downloads=_downloads(found, specs),
         bibtex=bibtex(),
     )
     write_text(out, page)
+
+
+def _run_line(each: CollectedRun, found: Collected) -> tuple[CollectedRun, str, str]:
+    """Return a run, the anchor of its column and its status."""
+    name = each.run.name
+    return each, anchor_of(name), run_status(each, found.results / found.plan.run(name).folder)
 
 
 def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]) -> dict[str, Any]:
