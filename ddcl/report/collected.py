@@ -29,7 +29,7 @@ class Collected:
 
     @classmethod
     def load(cls, results: Path) -> Collected:
-        """Read the four files below `results`; `UserError` if one is missing or damaged, or they do not fit together."""
+        """Read the four files below `results`; `UserError` if one is missing or damaged, or they do not fit."""
         plan = read_plan(results)
         runs = sealed.read(results / RUNS, CollectedRuns, "list of collected runs", MAKER)
         if runs.plan != plan.digest:
