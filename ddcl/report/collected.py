@@ -40,6 +40,11 @@ class Collected:
         runs = read_json(results / "runs.json", "list of runs")
         return cls(plan, frames["records"], frames["histories"], runs, results)
 
+    @property
+    def seal(self) -> str:
+        """What changes with anything that was collected, for what is made from it."""
+        return self.plan.digest
+
     def spec(self, table: str) -> TableSpec:
         """Return the specification of a table of the plan."""
         check_name("table", table, self.plan.tables, f"suite {self.plan.suite}")

@@ -11,16 +11,18 @@ from markupsafe import Markup
 
 from ddcl.base.files import write_text
 from ddcl.plan.plan import Plan, PlannedFigure, PlannedPicture
+from ddcl.report.claims.judged import read_judged
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import anchor_of, build_cards
 from ddcl.report.page.citation import bibtex
-from ddcl.report.page.claim_lines import LOOKS, Claim, read_claims
+from ddcl.report.page.claim_lines import LOOKS, Claim, claim_lines
 from ddcl.report.page.facts import attention, facts, run_status
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.html import template, to_html, with_code
 from ddcl.report.tables.printing import Printed, layout
 from ddcl.report.tables.published import read_published
+from ddcl.schema.claims import FILES, MACROS
 from ddcl.schema.recipes import run_name
 from ddcl.schema.tables import TableSpec
 
@@ -41,7 +43,7 @@ def write_page(found: Collected, out: Path) -> None:
     cards = build_cards(found, cells)
     published = _published(printed)
     anchors = cards.anchors | {f"{PUBLISHED}{row['line']}": f"p{row['line']}" for row in published}
-    claims = read_claims(found.results / "tables", plan, anchors | {card.name: card.anchor for card in cards.cards})
+    claims = claim_lines(read_judged(found), plan, anchors | {card.name: card.anchor for card in cards.cards})
     page = template("page.html.j2").render(
         suite=plan,
         labels=plan.labels,
@@ -108,18 +110,15 @@ def _published(printed: dict[str, Printed]) -> list[dict[str, Any]]:
 def _tally(claims: list[Claim]) -> str:
     """Return how many claims have which verdict: ``1 supported, 7 inconclusive``."""
     counts = Counter(claim.verdict.word for claim in claims)
-    return ", ".join(f"{counts[word]} {word}" for word in dict.fromkeys((*LOOKS, *counts)) if counts[word])
+    return ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
 
 
 def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return named groups of links to the files beside the page; those of the claims where they were made."""
+    """Return named groups of links to the files beside the page; those of the claims where the suite has any."""
     listed = [(spec.title, _links("tables", name, TABLE_FORMATS)) for name, spec in specs.items()]
-    for title, names in {
-        "Claims": ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv"),
-        "Numbers as LaTeX commands": ("macros.tex",),
-    }.items():
-        there = [(name, f"../tables/{name}") for name in names if (found.results / "tables" / name).exists()]
-        listed += [(title, there)] if there else []
+    if found.plan.claims:
+        for title, names in (("Claims", FILES), ("Numbers as LaTeX commands", (MACROS,))):
+            listed.append((title, [(name, f"../tables/{name}") for name in names]))
     listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in _figures(found.plan)]
     files = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
     return [*listed, ("Everything that the page is made of", [(name, f"../{name}") for name in files])]
