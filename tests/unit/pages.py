@@ -18,6 +18,7 @@ from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
 from ddcl.report.collect import selection
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import CheckSpec, ClaimSpec, PairSpec
+from ddcl.schema.paper import paper_recipe
 from ddcl.schema.recipes import build_recipe
 from tests.unit import synthetic
 
@@ -55,7 +56,8 @@ def results(
         digests = {"arm_digest": recipe.arm_digest, "recipe_digest": recipe.digest}
         runs.append(run.model_copy(update=digests))
         write_json(folder / runs[-1].folder / "config.json", recipe.model_dump())
-    plan = plan.changed(runs=runs)
+    paper = {f"{run.method}/{run.augmentation}": paper_recipe(run.method, run.augmentation) for run in plan.runs}
+    plan = plan.changed(runs=runs, paper={name: recipe for name, recipe in paper.items() if recipe})
     (folder / "figures").mkdir(parents=True)
     for name in plan.figures:
         (folder / "figures" / f"{name}.png").write_bytes(png)
