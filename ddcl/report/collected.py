@@ -42,7 +42,7 @@ class Collected:
 
     @property
     def seal(self) -> str:
-        """What changes with anything that was collected, for what is made from it."""
+        """What a file that is made from these names them by, so that it is not taken for one of others."""
         return self.plan.digest
 
     def spec(self, table: str) -> TableSpec:
