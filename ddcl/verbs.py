@@ -259,7 +259,7 @@ def import_(args: Namespace) -> None:
 
 
 def claims(args: Namespace) -> None:
-    """Judge the suite's claims: claims.{csv,md,tex}, their checks and comparisons, and macros.tex."""
+    """Judge the suite's claims: claims.json, and from it claims.{csv,md,tex}, checks, comparisons and macros.tex."""
     from ddcl.report.render import render_claims
 
     for name, verdict in render_claims(args.results).items():

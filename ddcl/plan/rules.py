@@ -35,6 +35,8 @@ from ddcl.plan.needs import (
 )
 from ddcl.plan.plan import PlannedPicture, PlannedRun
 from ddcl.plan.suite import Run, Suite
+from ddcl.schema.claims import FILES, JUDGED, MACROS
+from ddcl.schema.figures import WORDS
 from ddcl.schema.pictures import DRAWINGS
 
 Wildcards = Any  # of a job: a mapping of names
@@ -45,7 +47,7 @@ RUN = "runs/{dataset}/{variant}/{arm}/seed{seed}"
 DATA = "data/{prepared}"
 FEATURES = f"{RUN}/on/{{eval_dataset}}/features-{{digest}}/arrays"
 HEX = "[0-9a-f]{8}"
-CLAIMS = ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv", "macros.tex")
+CLAIMS = (*FILES, MACROS)
 FRAMES = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
 HEADINGS = {"convergence": "While training", "published": "Beside published numbers"}
 
@@ -167,6 +169,11 @@ class Rules:
             files += [f"{run.folder}/run.json", f"{run.folder}/history.csv"]
             files += [run.record(target) for target in run.targets]
         return [f"{RESULTS}/{file}" for file in files]
+
+    def figure_input(self, wildcards: Wildcards) -> list[str]:
+        """Return the judged claims, for a figure that shows them in a suite that has any."""
+        shown = self.plan.claims and WORDS[wildcards["figure"]].claims
+        return [f"{RESULTS}/tables/{JUDGED}"] if shown else []
 
     def picture(self, wildcards: Wildcards) -> PlannedPicture:
         """Return the plan's entry of a picture."""

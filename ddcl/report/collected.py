@@ -19,13 +19,17 @@ MAKER = "ddcl collect"
 
 @dataclass(frozen=True)
 class Collected:
-    """The collected files, the plan that they follow, and the folder that they lie in."""
+    """The collected files, the plan that they follow, and the folder that they lie in.
+
+    seal: of runs.json, which holds the checksums of the others.
+    """
 
     plan: Plan
     records: pd.DataFrame
     histories: pd.DataFrame
     runs: list[CollectedRun]
     results: Path
+    seal: str = ""
 
     @classmethod
     def load(cls, results: Path) -> Collected:
@@ -38,7 +42,7 @@ class Collected:
                 f"{plan.suite} (plan {plan.digest}); run `{MAKER}` again"
             )
         records, histories = (_frame(results / name, runs.files_sha256.get(name, "")) for name in FILES)
-        return cls(plan, records, histories, list(runs.runs), results)
+        return cls(plan, records, histories, list(runs.runs), results, runs.seal)
 
     def spec(self, table: str) -> TableSpec:
         """Return the specification of a table of the plan."""

@@ -17,6 +17,9 @@ NOT_IN_CONFIG = (MONITOR, "diagnostics")
 Key = Literal["variant", "augmentation", "part", "perturbation", "metric"]
 Cell = dict[Key, str]
 Condition = Literal["backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors"]
+JUDGED = "claims.json"  # below results/tables: the judged claims, from which these files are made, and LaTeX commands
+FILES = ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv", JUDGED)
+MACROS = "macros.tex"
 FOLDERS = {"augmentation": "augmentations", "perturbation": "perturbations"}
 
 

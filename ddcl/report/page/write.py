@@ -11,16 +11,18 @@ from markupsafe import Markup
 
 from ddcl.base.files import write_text
 from ddcl.plan.plan import Plan, PlannedFigure, PlannedPicture
+from ddcl.report.claims.judged import read_judged
 from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import anchor_of, build_cards
 from ddcl.report.page.citation import bibtex
-from ddcl.report.page.claim_lines import LOOKS, Claim, read_claims
+from ddcl.report.page.claim_lines import LOOKS, Claim, claim_lines
 from ddcl.report.page.facts import attention, facts, run_status
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.html import template, to_html, with_code
 from ddcl.report.tables.printing import Printed, layout
+from ddcl.schema.claims import FILES, MACROS
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.tables import TableSpec
 
@@ -40,7 +42,7 @@ def write_page(found: Collected, out: Path) -> None:
     cards = build_cards(found, cells)
     published = _published(plan, printed)
     anchors = cards.anchors | {number.place: f"p{number.line}" for number in published}
-    claims = read_claims(found.results / "tables", plan, anchors | {card.name: card.anchor for card in cards.cards})
+    claims = claim_lines(read_judged(found), plan, anchors | {card.name: card.anchor for card in cards.cards})
     page = template("page.html.j2").render(
         suite=plan,
         labels=plan.labels,
@@ -109,18 +111,15 @@ def _published(plan: Plan, printed: dict[str, Printed]) -> list[PublishedNumber]
 def _tally(claims: list[Claim]) -> str:
     """Return how many claims have which verdict: ``1 supported, 7 inconclusive``."""
     counts = Counter(claim.verdict.word for claim in claims)
-    return ", ".join(f"{counts[word]} {word}" for word in dict.fromkeys((*LOOKS, *counts)) if counts[word])
+    return ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
 
 
 def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return named groups of links to the files beside the page; those of the claims where they were made."""
+    """Return named groups of links to the files beside the page; those of the claims where the suite has any."""
     listed = [(spec.title, _links("tables", name, TABLE_FORMATS)) for name, spec in specs.items()]
-    for title, names in {
-        "Claims": ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv"),
-        "Numbers as LaTeX commands": ("macros.tex",),
-    }.items():
-        there = [(name, f"../tables/{name}") for name in names if (found.results / "tables" / name).exists()]
-        listed += [(title, there)] if there else []
+    if found.plan.claims:
+        for title, names in (("Claims", FILES), ("Numbers as LaTeX commands", (MACROS,))):
+            listed.append((title, [(name, f"../tables/{name}") for name in names]))
     listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in described(found.plan)]
     files = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
     return [*listed, ("Everything that the page is made of", [(name, f"../{name}") for name in files])]
