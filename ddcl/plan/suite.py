@@ -251,7 +251,7 @@ class Suite:
     def plan(self) -> Plan:
         """What collect, tables, figures and the report need to know: results/suite.json."""
         plan = self._plan()
-        return plan.model_copy(update={"pictures": planned_pictures(self.pictures, plan)}) if self.pictures else plan
+        return plan.changed(pictures=planned_pictures(self.pictures, plan)) if self.pictures else plan
 
     def _plan(self) -> Plan:
         names = {

@@ -13,16 +13,17 @@ import pytest
 
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json, write_json
+from ddcl.base.files import read_json, write_json, write_text
+from ddcl.plan.plan import read_plan
 from ddcl.report.collect import collect
 from ddcl.report.exchange.archive import CHECKSUMS, CRATE, export
 from ddcl.report.exchange.merge import import_archive
 from ddcl.report.render import render_tables
 from tests.unit import synthetic, written
 
-PLAN = synthetic.suite() | {"tables": []}
-RUN = "runs/digits/ddcl/baug/seed0"
-RECORD = f"{RUN}/on/digits/knn.json"
+PLAN = synthetic.suite(tables=())
+RUN = PLAN.run("digits/ddcl/baug/seed0").folder
+RECORD = synthetic.record_of(PLAN, "digits/ddcl/baug/seed0", "knn")
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +109,13 @@ def test_another_site_makes_the_same_tables(tmp_path: Path) -> None:
         if name == "b":
             merged = import_archive(tmp_path / "a.zip", results)
             assert merged.same == 0
-        collect(read_json(results / "suite.json", "plan"), results, partial=False)
+        collect(read_plan(results), results, partial=False)
         render_tables([], results)
         if name == "a":
             export(results, tmp_path / "a.zip", checkpoints=False)
     tables = [contents(tmp_path / name / "results/tables") for name in ("a", "b")]
     assert tables[0] == tables[1]
-    assert len(tables[0]) == 4 * len(plan["tables"])
+    assert len(tables[0]) == 4 * len(plan.tables)
 
 
 def test_two_sites_share_a_suite(site: Path, tmp_path: Path) -> None:
@@ -156,17 +157,15 @@ def test_all_conflicts_are_named_and_nothing_is_written(site: Path, other: Path)
 
 
 def test_a_run_of_another_recipe_than_planned_here_is_a_conflict(site: Path, tmp_path: Path) -> None:
-    runs = [run | {"recipe_digest": "another"} if run["variant"] == "ddcl" else run for run in PLAN["runs"]]
-    write_json(tmp_path / "suite.json", PLAN | {"runs": runs})
+    plan = synthetic.altered(PLAN, {"recipe_digest": "another"}, variant="ddcl")
+    write_text(tmp_path / "suite.json", plan.text)
     with pytest.raises(UserError, match=r"conflicts with .*: 4\n") as error:
         import_archive(site / "a.zip", tmp_path)
     assert f"{RUN}: recipe another in the plan here, ddclbaug0 in the archive" in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil.json", "/etc/evil", "runs/../../evil", "a\\b", "C:evil", "runs/digits/ddcl/baug/seed0/evil.sh"]
-)
+@pytest.mark.parametrize("name", ["../evil.json", "/etc/evil", "runs/../../evil", "a\\b", "C:evil", f"{RUN}/evil.sh"])
 def test_names_that_lead_elsewhere_are_refused(name: str, site: Path, tmp_path: Path) -> None:
     archive = repacked(site / "a.zip", tmp_path / "b.zip", {name: b"evil"})
     with pytest.raises(UserError, match="is no archive of `ddcl export`"):

@@ -79,8 +79,8 @@ def test_a_published_run_has_a_name_of_its_own() -> None:
     common = {"suite": "t", "title": "t", "description": "t", "evaluations": ["knn"], "perturbations": ["none"]}
     suite = Suite(common | {"runs": [block, block | {"authors": True}]}, "t.yaml")
     assert list(suite.runs) == ["cifar10/ddcl/baug/seed0", "cifar10/ddcl_authors/baug/seed0"]
-    assert suite.plan()["labels"]["variant"] == {"ddcl": "DDCL", "ddcl_authors": "DDCL (as published)"}
-    assert [run["authors"] for run in suite.plan()["runs"]] == [False, True]
+    assert suite.plan.labels["variant"] == {"ddcl": "DDCL", "ddcl_authors": "DDCL (as published)"}
+    assert [run.authors for run in suite.plan.runs] == [False, True]
 
 
 def test_a_variant_without_quirks_cannot_be_asked_for_them() -> None:

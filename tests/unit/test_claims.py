@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import pytest
 
 from ddcl.base.errors import UserError
 from ddcl.evaluate.record import predictions_path
-from ddcl.evaluate.store import evaluation_folder
 from ddcl.report.claims.claim_tables import (
     CLAIMS,
     COMPARISONS,
@@ -23,11 +23,10 @@ from ddcl.report.claims.claim_tables import (
 )
 from ddcl.report.claims.judge import CheckResult, ClaimResult, judge_claims
 from ddcl.report.claims.verdicts import of_claim
-from ddcl.report.collect import run_folder
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import read_claim
 from ddcl.schema.recipes import CONFIG_DIR
-from tests.unit import planted
+from tests.unit import planted, synthetic
 
 NAMES = [f"C{number}" for number in range(1, 9)]
 
@@ -113,10 +112,8 @@ def test_only_another_protocol_was_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["epochs", "batch_size", "backbone"])
 def test_arms_that_differ_in_what_the_claim_is_not_about(key: str, tmp_path: Path) -> None:
     found = linear(tmp_path, planted.plus(3.0))
-    for run in found.suite["runs"]:
-        if run["variant"] == "ddcl":
-            run[key] = "other"
-    claim = judged(found, "C2")
+    plan = synthetic.altered(found.plan, {key: "other"}, variant="ddcl")
+    claim = judged(replace(found, plan=plan), "C2")
     assert claim.verdict == "protocol differs"
     assert f"{key.replace('_', ' ')} other and" in claim.headline.results[0].note
 
@@ -126,10 +123,8 @@ def test_an_arm_that_differs_in_one_comparison_is_not_pooled(tmp_path: Path) -> 
         return planted.plus({"baug": 3.0, "caug": 9.0}[cell["augmentation"]])(cell)
 
     found = linear(tmp_path, accuracy)
-    for run in found.suite["runs"]:
-        if (run["variant"], run["augmentation"]) == ("ddcl", "caug"):
-            run["epochs"] = 1
-    own = judged(found, "C2").headline
+    plan = synthetic.altered(found.plan, {"epochs": 1}, variant="ddcl", augmentation="caug")
+    own = judged(replace(found, plan=plan), "C2").headline
     assert own.verdict == "supported"
     assert [each.verdict for each in own.results] == ["supported", "protocol differs"]
     assert own.estimate.effect == pytest.approx(own.results[0].estimate.effect)
@@ -153,7 +148,7 @@ def test_a_lost_record_is_named_and_not_averaged_away(tmp_path: Path) -> None:
     assert own.results[1].note == ""
     assert own.n_seeds == 3  # those that all comparisons have
     assert "1 with lost seeds" in own.note
-    empty = Collected(found.suite, found.records.iloc[:0], found.histories, found.runs, found.results)
+    empty = replace(found, records=found.records.iloc[:0])
     assert judged(empty, "C2").verdict == "not run"
 
 
@@ -181,8 +176,8 @@ def test_predictions_of_another_record_are_refused(tmp_path: Path) -> None:
 
 def test_predictions_lie_where_the_evaluation_puts_them(tmp_path: Path) -> None:
     found = linear(tmp_path, planted.base, seeds=1)
-    run = found.suite["runs"][0]
-    assert predictions_path(evaluation_folder(run_folder(tmp_path, run), "digits") / "linear.json").exists()
+    record = tmp_path / synthetic.record_of(found.plan, "digits/ddcl/baug/seed0", "linear")
+    assert predictions_path(record).exists()
 
 
 # --- the other claims
@@ -252,22 +247,23 @@ def test_dvr_is_useful_only_against_controls_of_width(tmp_path: Path) -> None:
 def test_diagnostics_are_judged_by_seeds(tmp_path: Path) -> None:
     plan = planted.suite(["C7"], ["ddcl", "simsiam"], 4, random_subsets={"draws": 2, "dir_frac": 0.8})
     metrics = ["mean_abs_cosine", "mean_abs_cosine_shuffled", "invariance", "readout_angle"]
-    rows = []
-    for run in plan["runs"]:
-        parts = ["dir", "dvr"] if run["variant"] == "ddcl" else ["random_dvr"]
-        target = {"eval_dataset": "digits", "evaluation": "diagnostics", "perturbations": ["none"]}
-        run["targets"] = [target | {"parts": parts, "metrics": metrics}]
+    rows, runs = [], []
+    for planned in plan.runs:
+        parts = ["dir", "dvr"] if planned.variant == "ddcl" else ["random_dvr"]
+        target = synthetic.target("diagnostics", parts, perturbations=["none"], metrics=metrics)
+        run = planned.model_copy(update={"targets": [target]})
+        runs.append(run)
         for part in parts:
             for metric in metrics:
                 good = (part == "dvr") != (metric == "mean_abs_cosine")
-                noise = 0.01 * np.sin(7 * run["seed"] + len(part + metric))
-                keys = {name: run[name] for name in ("dataset", "variant", "augmentation", "seed")} | {"part": part}
+                noise = 0.01 * np.sin(7 * run.seed + len(part + metric))
+                keys = run.key | {"part": part}
                 keys |= {"evaluation": "diagnostics", "eval_dataset": "digits", "perturbation": "none"}
                 rows.append(keys | {"metric": metric, "value": 0.2 + 0.5 * good + noise, "n": 9, "status": "ok"})
-        path = evaluation_folder(run_folder(tmp_path, run), "digits") / "diagnostics_predictions.npz"
+        path = tmp_path / run.predictions(target)
         path.parent.mkdir(parents=True)
         np.savez(path, images=np.arange(9))  # no classes
-    claim = judged(Collected(plan, pd.DataFrame(rows), pd.DataFrame(), [], tmp_path), "C7")
+    claim = judged(Collected(plan.changed(runs=runs), pd.DataFrame(rows), pd.DataFrame(), [], tmp_path), "C7")
     assert claim.verdict == "supported"
     assert {each.estimate.method for each in claim.checks} == {"seeds (t)"}
     assert comparison_frame([claim]).iloc[0]["control"] == "ddcl (mean_abs_cosine_shuffled)"

@@ -51,14 +51,14 @@ def test_every_expected_cell_is_a_row(results: Path) -> None:
     assert set(records["status"]) == {"ok"}
     expected = synthetic.records(PLAN)
     pd.testing.assert_frame_equal(records[expected.columns], expected, check_dtype=False)
-    trained = sum(run["trains"] for run in PLAN["runs"])
+    trained = sum(run.trains for run in PLAN.runs)
     histories = pd.read_parquet(results / "histories.parquet")
-    assert len(histories) == 3 * trained + len(PLAN["runs"]) - trained
+    assert len(histories) == 3 * trained + len(PLAN.runs) - trained
     assert list(histories.columns) == [*RUN, "epoch", "seconds", "knn_top1"]
-    assert len(read_json(results / "runs.json", "runs")) == len(PLAN["runs"])
+    assert len(read_json(results / "runs.json", "runs")) == len(PLAN.runs)
 
 
-RECORD = "runs/digits/ddcl/caug/seed1/on/digits/knn.json"
+RECORD = synthetic.record_of(PLAN, "digits/ddcl/caug/seed1", "knn")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_doubled_cell_is_named(results: Path) -> None:
 
 
 def test_a_missing_run_is_named_once_and_marked(results: Path) -> None:
-    shutil.rmtree(results / "runs/digits/simsiam/baug/seed0")
+    shutil.rmtree(results / PLAN.run("digits/simsiam/baug/seed0").folder)
     found = collect(PLAN, results, partial=True)
     assert len(found.problems) == 3  # the run, and its two records
     runs = read_json(results / "runs.json", "runs")
@@ -112,8 +112,8 @@ def test_a_missing_run_is_named_once_and_marked(results: Path) -> None:
 
 
 def test_a_diverged_run_is_no_problem_and_has_no_values(results: Path) -> None:
-    for name in PLAN["evaluations"]:
-        path = results / "runs/digits/simsiam/baug/seed0/on/digits" / f"{name}.json"
+    for name in PLAN.evaluations:
+        path = results / synthetic.record_of(PLAN, "digits/simsiam/baug/seed0", name)
         cells = [cell | {"value": None, "n": 0} for cell in read_json(path, "record")["cells"]]
         edit(path, status="diverged", cells=cells)
     assert collect(PLAN, results, partial=False).problems == []

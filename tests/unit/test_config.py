@@ -16,8 +16,8 @@ from pydantic import Field
 from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
 from ddcl.plan import suite as grid
+from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
-from ddcl.report.collect import expected_cells
 from ddcl.schema import recipes
 from ddcl.schema.recipes import (
     Recipe,
@@ -28,7 +28,6 @@ from ddcl.schema.recipes import (
     read_perturbations,
     read_variant,
 )
-from ddcl.schema.tables import RUN
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
@@ -200,20 +199,20 @@ def names(folder: str) -> list[str]:
 def test_every_suite_is_valid(path: Path) -> None:
     suite = Suite.load(path)
     assert suite.recipes
-    plan = suite.plan()
+    plan = suite.plan
     cells = [
-        (*(run[key] for key in RUN), target["eval_dataset"], target["evaluation"], *cell)
-        for run in plan["runs"]
-        for target in run["targets"]
-        for cell in expected_cells(target)
+        (*run.names, target.eval_dataset, target.evaluation, *cell)
+        for run in plan.runs
+        for target in run.targets
+        for cell in target.expected()
     ]
     assert len(cells) == len(set(cells)) == suite.n_cells()
     assert len({cell[:4] for cell in cells}) == len(suite.recipes)
-    assert yaml.safe_load(suite.plan_text()) == plan
+    assert Plan.model_validate_json(plan.text) == plan
     for kind in ("dataset", "variant", "augmentation"):
-        assert {run[kind] for run in plan["runs"]} <= set(plan["labels"][kind])
-    for kind in ("evaluation", "perturbation"):
-        assert set(plan[f"{kind}s"]) <= set(plan["labels"][kind])
+        assert {getattr(run, kind) for run in plan.runs} <= set(plan.labels[kind])
+    assert set(plan.evaluations) <= set(plan.labels["evaluation"])
+    assert set(plan.perturbations) <= set(plan.labels["perturbation"])
 
 
 def test_every_file_is_valid_whether_a_suite_names_it_or_not() -> None:
@@ -328,7 +327,7 @@ def test_number_of_runs_and_cells_by_hand() -> None:
     )
     assert len(built.recipes) == (3 * 2 + 1) * 2
     assert built.n_cells() == 2 * (1 + 4) * 2 * (2 * 2 * 3 + 2 * 1 + 1)
-    assert {part for run in built.plan()["runs"] if run["variant"] == "simsiam" for part in run["parts"]} == {"full"}
+    assert {part for run in built.plan.runs if run.variant == "simsiam" for part in run.parts} == {"full"}
 
 
 def test_blocks_that_contradict_each_other_are_refused() -> None:

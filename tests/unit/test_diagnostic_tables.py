@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from ddcl.plan.suite import Suite, read_table
-from ddcl.report.collect import expected_cells
 from ddcl.report.tables.build import build_table, unit
 from ddcl.report.tables.printing import METRIC_LABELS, layout, to_latex, to_markdown
 from ddcl.schema.registry import FACTORS, GEOMETRY, READOUTS
@@ -20,21 +19,20 @@ PLAN = Suite(
     {"suite": "t", "title": "t", "description": "t", "runs": [BLOCK], "evaluations": ["linear", "diagnostics", "drift"]}
     | {"perturbations": ["none", "rotation"], "random_subsets": {"draws": 20, "dir_frac": 0.8}},
     "t.yaml",
-).plan()
+).plan
 
 
 def records() -> pd.DataFrame:
     """Every cell of the plan: 0.5, of seed 1 0.25 more; random columns have a spread."""
     rows: list[dict[str, Any]] = []
-    for run in PLAN["runs"]:
-        for target in run["targets"]:
-            for part, perturbation, metric in expected_cells(target):
-                row = {name: run[name] for name in ("dataset", "variant", "augmentation", "seed")}
-                row |= {name: target[name] for name in ("evaluation", "eval_dataset")}
+    for run in PLAN.runs:
+        for target in run.targets:
+            for part, perturbation, metric in target.expected():
+                row = run.key | {"evaluation": target.evaluation, "eval_dataset": target.eval_dataset}
                 row |= {"part": part, "perturbation": perturbation, "metric": metric, "n": 450, "status": "ok"}
                 random = part.startswith("random")
                 row |= {"n_draws": 20 if random else 1, "sd_draws": 0.031 if random else None}
-                rows.append(row | {"value": 0.5 + 0.25 * run["seed"]})
+                rows.append(row | {"value": 0.5 + 0.25 * run.seed})
     return pd.DataFrame(rows)
 
 

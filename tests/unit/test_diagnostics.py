@@ -238,9 +238,9 @@ def test_a_suite_with_diagnostics_needs_twenty_random_subsets() -> None:
     with pytest.raises(UserError, match="found 3 draws"):
         Suite(suite | {"random_subsets": {"draws": 3, "dir_frac": 0.8}}, "t.yaml")
     found = Suite(suite | {"random_subsets": {"draws": 20, "dir_frac": 0.8}}, "t.yaml")
-    (target,) = found.plan()["runs"][0]["targets"]
-    assert target["perturbations"] == ["none"]
-    assert found.n_cells() == 5 * (len(target["metrics"]) - 1) + 2  # CKA of dvr and random_dvr
+    (target,) = found.plan.runs[0].targets
+    assert target.perturbations == ["none"]
+    assert found.n_cells() == 5 * (len(target.metrics) - 1) + 2  # CKA of dvr and random_dvr
 
 
 @pytest.mark.parametrize("name", ["digits_diagnostics", "fashion_mnist_diagnostics", "shapes"])

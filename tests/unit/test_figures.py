@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,13 +11,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ddcl.plan.plan import Plan
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import write_figure
 from ddcl.report.figures.registry import FIGURES
 from ddcl.schema.figures import WORDS
 from tests.unit import planted, synthetic
 
-Frames = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
+Frames = tuple[pd.DataFrame, pd.DataFrame, Plan]
 PANELS = {"knn_curves": 2, "robustness": 2, "augmentation": 2, "parts": 2}
 
 
@@ -45,7 +45,7 @@ def nothing() -> Frames:
     return records.assign(value=np.nan, status="missing"), pd.DataFrame(), plan
 
 
-def draw(name: str, records: pd.DataFrame, histories: pd.DataFrame, plan: dict[str, Any]) -> Figure:
+def draw(name: str, records: pd.DataFrame, histories: pd.DataFrame, plan: Plan) -> Figure:
     """Draw a figure of the registry."""
     return FIGURES[name].draw(Collected(plan, records, histories, [], Path("results")))
 
@@ -111,17 +111,22 @@ def test_many_evaluations_go_on_in_the_next_row_of_their_dataset() -> None:
     records, histories, plan = whole()
     names = [f"e{i}" for i in range(6)]
     records = pd.concat([records[records["evaluation"] == "linear"].assign(evaluation=name) for name in names])
-    runs = [run | {"targets": [run["targets"][0] | {"evaluation": name} for name in names]} for run in plan["runs"]]
-    axes = draw("augmentation", records, histories, plan | {"evaluations": names, "runs": runs}).axes
+    runs = [
+        run.model_copy(update={"targets": [synthetic.target(name, run.parts) for name in names]}) for run in plan.runs
+    ]
+    plan = plan.changed(evaluations=synthetic.made_up(names), runs=runs)
+    axes = draw("augmentation", records, histories, plan).axes
     assert [each.get_title(loc="left") for each in axes if each.get_visible()] == names
     assert [bool(each.get_xlabel()) for each in axes] == [False, False, True, True, True, True, False, False]
 
 
 def test_an_evaluation_without_accuracies_has_no_panel() -> None:
     records, histories, plan = whole()
-    for run in plan["runs"]:
-        run["targets"].append(run["targets"][0] | {"evaluation": "drift", "metrics": ["drift"]})
-    plan["evaluations"] = [*plan["evaluations"], "drift"]
+    runs = [
+        run.model_copy(update={"targets": [*run.targets, synthetic.target("drift", run.parts, metrics=["drift"])]})
+        for run in plan.runs
+    ]
+    plan = plan.changed(runs=runs, evaluations=plan.evaluations | synthetic.made_up(["drift"]))
     assert len(draw("augmentation", records, histories, plan).axes) == PANELS["augmentation"]
 
 
@@ -162,8 +167,8 @@ def test_the_curve_of_a_diverged_run_is_shown_but_in_no_mean() -> None:
 def test_each_dataset_has_its_own_scale() -> None:
     records, histories, plan = whole()
     other = {"dataset": "other", "eval_dataset": "other"}
-    targets = {"targets": [target | {"eval_dataset": "other"} for target in synthetic.targets(["full"])]}
-    plan = plan | {"runs": [*plan["runs"], *(run | {"dataset": "other"} | targets for run in plan["runs"])]}
+    values = {"dataset": "other", "targets": synthetic.targets(["full"], eval_dataset="other")}
+    plan = plan.changed(runs=[*plan.runs, *(run.model_copy(update=values) for run in plan.runs)])
     records = pd.concat([records, records.assign(**other, value=records["value"] / 4)])
     histories = pd.concat([histories, histories.assign(dataset="other", knn_top1=histories["knn_top1"] / 4)])
     for name in ("knn_curves", "augmentation"):
@@ -174,7 +179,7 @@ def test_each_dataset_has_its_own_scale() -> None:
 
 def test_suite_without_linear_or_parts() -> None:
     records, histories, plan = whole()
-    plan = plan | {"evaluations": ["knn"], "runs": [run | {"parts": ["full"]} for run in plan["runs"]]}
+    plan = synthetic.altered(plan, {"parts": ["full"]}).changed(evaluations={"knn": plan.evaluations["knn"]})
     records = records[(records["evaluation"] == "knn") & (records["part"] == "full")]
     assert "kNN" in draw("robustness", records, histories, plan).axes[0].get_ylabel()
     assert texts(draw("parts", records, histories, plan))[0].strip() == "no data"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
+from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
 from ddcl.report.figures.ablations import series
@@ -30,13 +30,13 @@ SUITE = {
     "perturbations": ["none"],
     "figure_variants": ["ddcl", "simsiam"],
 }
-PLAN = Suite(SUITE, "t.yaml").plan()
+PLAN = Suite(SUITE, "t.yaml").plan
 EMPTY = pd.DataFrame(columns=[*CELL, "value", "sd_draws", "n", "n_draws", "status"]).astype({"seed": int})
 
 
 def records() -> pd.DataFrame:
     """Accuracy is 0.5 plus a tenth of DIR's share, less a hundredth of λ, plus 0.02 for seed 1."""
-    settings = {(run["variant"]): run["settings"] for run in PLAN["runs"]}
+    settings = {run.variant: run.settings for run in PLAN.runs}
     cells = expected_cells(EMPTY, PLAN)
     own = cells["variant"].map(settings)
     share = own.map(lambda known: known.get("dir_frac", 0.0))
@@ -45,7 +45,7 @@ def records() -> pd.DataFrame:
     return cells.assign(value=value, n=10000, n_draws=1, sd_draws=np.nan, status="ok")
 
 
-def axes_of(name: str, frame: pd.DataFrame, plan: dict[str, Any] = PLAN) -> list[Axes]:
+def axes_of(name: str, frame: pd.DataFrame, plan: Plan = PLAN) -> list[Axes]:
     return FIGURES[name].draw(Collected(plan, frame, pd.DataFrame(), [], Path("results"))).axes
 
 
@@ -55,11 +55,11 @@ def ticks(axes: Axes) -> list[str]:
 
 def test_a_series_differs_in_its_setting_and_in_nothing_else() -> None:
     for setting, expected in (("dir_frac", {0.5, 0.8, 0.9}), ("dvr_weight", {0.0, 1.0, 10.0})):
-        groups = series(PLAN["runs"], setting)
+        groups = series(PLAN.runs, setting)
         assert len(groups) == 2  # an augmentation each; another batch size stands alone
         for runs in groups:
-            assert {run["settings"][setting] for run in runs} == expected
-            assert len({run["batch_size"] for run in runs}) == 1
+            assert {run.settings[setting] for run in runs} == expected
+            assert len({run.batch_size for run in runs}) == 1
             assert len(runs) == 6
 
 
@@ -88,7 +88,7 @@ def test_what_is_missing_or_collapsed_shows() -> None:
 
 
 def test_a_suite_without_an_ablation_says_no_data() -> None:
-    plan = PLAN | {"runs": [run for run in PLAN["runs"] if run["variant"] in ("ddcl", "simsiam")]}
+    plan = PLAN.changed(runs=[run for run in PLAN.runs if run.variant in ("ddcl", "simsiam")])
     frame = records()
     (axes,) = axes_of("ablation_share", frame[frame["variant"].isin(["ddcl", "simsiam"])], plan)
     assert "no data" in [text.get_text() for text in axes.texts]

@@ -16,7 +16,7 @@ from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import FLOOR, PARTS, write_figure
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.figures.response import under
-from tests.unit import synthetic_diagnostics
+from tests.unit import synthetic, synthetic_diagnostics
 
 PANELS = {"readout": 4, "invariance": 2, "class_controls": 2, "cosines": 2, "convergence": 4, "convergence_loss": 4}
 PANELS |= {"factors": 4, "response_rotation": 12}  # the other two are the same function
@@ -164,9 +164,8 @@ def test_convergence_is_drawn_against_epochs_and_against_the_mean_of_the_seconds
 
 def test_warm_up_is_counted_and_its_end_marked() -> None:
     found = whole()
-    for run in found.suite["runs"]:
-        run["extra_warmup_epochs"] = 2 if run["trains"] else 0
-    epochs, seconds = draw("convergence", found).axes[:2]
+    plan = synthetic.altered(found.plan, {"extra_warmup_epochs": 2}, trains=True)
+    epochs, seconds = draw("convergence", replace(found, plan=plan)).axes[:2]
     dotted = [line for line in epochs.lines if line.get_linestyle() == ":"]
     assert [list(line.get_xdata()) for line in dotted] == [[2, 2]]
     assert not [line for line in seconds.lines if line.get_linestyle() == ":"]

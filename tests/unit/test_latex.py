@@ -14,7 +14,7 @@ from ddcl.report.render import render_tables
 from ddcl.report.tables.latex import tex_escape, to_latex
 from ddcl.report.tables.printing import MARKS, METRIC_LABELS, Cell, Printed
 from ddcl.schema.tables import TableSpec
-from tests.unit import written
+from tests.unit import synthetic, written
 
 SPEC = TableSpec(title="t", caption="c", kind="cells", rows=["variant"], columns=["metric"], print=["top1"])
 NEEDED = pytest.mark.skipif(
@@ -57,11 +57,11 @@ def test_all_tables_of_a_suite_compile_and_fit(tmp_path: Path) -> None:
     plan, results = written.plan(), tmp_path / "results"
     written.write_results(plan, results)
     # what ended badly has its marks in the tables, too
-    (results / "runs/imagenet100/ddcl/baug/seed0/on/imagenet100/linear.json").unlink()
+    (results / synthetic.record_of(plan, "imagenet100/ddcl/baug/seed0", "linear")).unlink()
     assert len(collect(plan, results, partial=True).problems) == 1
     render_tables([], results)
     tables = sorted((results / "tables").glob("*.tex"))
-    assert len(tables) == len(plan["tables"])
+    assert len(tables) == len(plan.tables)
     packages = set(re.findall(r"% needs \\usepackage\{(.*)\}", "".join(path.read_text() for path in tables)))
     assert packages == {"array,booktabs,graphicx,rotating"}
     body = "".join(rf"\input{{{path}}}\clearpage" + "\n" for path in tables)

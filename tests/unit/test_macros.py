@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ddcl.report.claims.inference import seed_estimate
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.macros import command_name, macros
 from ddcl.report.collected import Collected
-from tests.unit import planted
+from tests.unit import planted, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,8 @@ def test_one_seed_and_lost_seeds_are_said(found: Collected, tmp_path: Path) -> N
 def test_each_says_where_its_number_comes_from(found: Collected) -> None:
     claims = judge_claims(found)
     sources = dict(re.findall(r"^\\newcommand\{\\(\w+)\}.* % (.*)$", macros(found, claims), re.MULTILINE))
-    assert sources["DdclCaugKnn"] == "runs/digits/ddcl/caug/seed{0,1,2}/on/digits/knn.json#full/none/top1"
+    record = synthetic.record_of(found.plan, "digits/ddcl/caug/seed0", "knn").replace("/seed0/", "/seed{0,1,2}/")
+    assert sources["DdclCaugKnn"] == f"{record}#full/none/top1"
     checks = check_frame(claims)
     for name, source in sources.items():
         table, _, row = source.partition(", row ")
@@ -71,7 +73,9 @@ def test_each_says_where_its_number_comes_from(found: Collected) -> None:
 
 
 def test_two_numbers_with_one_name_are_an_error(found: Collected) -> None:
-    records = found.records.replace({"variant": {"simsiam": "dd_cl"}}).replace({"variant": {"ddcl": "ddCl"}})
-    again = Collected(found.suite, records.replace({"variant": {"ddCl": "Dd_cl"}}), found.histories, [], found.results)
+    names = {"simsiam": "dd_cl", "ddcl": "Dd_cl"}
+    runs = [run.model_copy(update={"variant": names[run.variant]}) for run in found.plan.runs]
+    records = found.records.replace({"variant": names})
+    again = replace(found, plan=found.plan.changed(runs=runs), records=records, runs=[])
     with pytest.raises(UserError, match="DdClBaugLinear"):
         macros(again, [])

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ddcl.base.files import write_json
-from ddcl.plan.suite import Suite
+from ddcl.plan.plan import Plan
+from ddcl.plan.suite import Suite, read_table
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.page.facts import attention
 from ddcl.report.page.write import write_page
 from ddcl.schema.recipes import CONFIG_DIR, build_recipe
-from ddcl.schema.tables import RUN
 from tests.unit import pages, synthetic
+from tests.unit.synthetic import record_of
 
 VOID = {"meta", "img", "br", "link", "hr", "input", "path", "polyline"}
 
@@ -43,8 +44,8 @@ class Checker(HTMLParser):
             assert self.open.pop() == tag, f"</{tag}> closes something else"
 
 
-def plan_of(tables: list[str], figures: list[str]) -> dict[str, Any]:
-    return synthetic.suite() | {"tables": tables, "figures": figures}
+def plan_of(tables: list[str], figures: list[str]) -> Plan:
+    return synthetic.suite(tuple(tables), figures=synthetic.figures(figures))
 
 
 @pytest.fixture
@@ -119,8 +120,8 @@ def test_a_number_made_of_several_arms_names_all_places(tmp_path: Path) -> None:
 def test_a_published_number_leads_to_its_place(tmp_path: Path) -> None:
     block = {"datasets": ["cifar10"], "variants": ["simsiam"], "augmentations": ["baug"], "seeds": [0]}
     config = {"suite": "some", "title": "Some", "description": "", "runs": [block], "evaluations": ["knn200"]}
-    plan = Suite(config | {"perturbations": ["none"], "tables": ["published"], "figures": []}, "test").plan()
-    run = {key: plan["runs"][0][key] for key in RUN}
+    plan = Suite(config | {"perturbations": ["none"], "tables": ["published"], "figures": []}, "test").plan
+    run = plan.runs[0].key
     cell = {"evaluation": "knn200", "eval_dataset": "cifar10", "part": "full", "perturbation": "none", "metric": "top1"}
     measured = {"selection": "fixed", "value": 0.8, "n": 10000, "n_draws": 1, "sd_draws": np.nan, "status": "ok"}
     html = render(pages.results(tmp_path, plan, pd.DataFrame([run | cell | measured]), pd.DataFrame()))
@@ -148,23 +149,22 @@ def test_a_card_says_how_the_recipe_departs_and_how_to_make_it_again(found: Coll
     assert "<dt>method.dir_frac</dt><dd>0.8</dd>" in card
     assert "method.dir_frac</th>" not in card  # as in the paper
     assert "git checkout " + "f" * 40 in card
-    assert " -- results/runs/digits/ddcl/baug/seed1/on/digits/linear.json results/" in card
-    assert "ddcl pretrain --run results/runs/digits/ddcl/baug/seed1" in card
+    assert f" -- results/{record_of(found.plan, 'digits/ddcl/baug/seed1', 'linear')} results/" in card
+    assert f"ddcl pretrain --run results/{found.plan.run('digits/ddcl/baug/seed1').folder}" in card
     untrained = html[html.index('id="card-digits-random_init-none"') :]
     assert "Nothing to compare with: nothing is trained." in untrained
 
 
 def test_the_suite_of_the_project_is_named_in_the_commands(found: Collected) -> None:
-    found.suite["suite"] = "smoke"
-    assert "--configfile config/suites/smoke.yaml --" in render(found)
-    found.suite["suite"] = "digits"
-    assert "--configfile config/config.yaml --" in render(found)
+    for suite, file in (("smoke", "config/suites/smoke.yaml"), ("digits", "config/config.yaml")):
+        assert f"--configfile {file} --" in render(replace(found, plan=found.plan.changed(suite=suite)))
 
 
 def test_another_recipe_is_not_shown_as_that_of_the_run(found: Collected) -> None:
     for seed in (0, 1):
         other = build_recipe(("digits", "ddcl", "baug"), 7, {"epochs": 3})
-        write_json(found.results / f"runs/digits/ddcl/baug/seed{seed}/config.json", other.model_dump())
+        folder = found.plan.run(f"digits/ddcl/baug/seed{seed}").folder
+        write_json(found.results / folder / "config.json", other.model_dump())
     html = render(found)
     card = html[html.index('id="card-digits-ddcl-baug"') : html.index('id="card-digits-ddcl-caug"')]
     assert "training.epochs" not in card
@@ -195,7 +195,7 @@ def test_what_is_out_of_date_is_told_from_what_was_not_run(found: Collected) -> 
     records, runs = found.records, found.runs
     own = (records["variant"] == "ddcl") & (records["augmentation"] == "baug") & (records["seed"] == 0)
     records.loc[own, ["value", "status"]] = [np.nan, "missing"]
-    write_json(found.results / "runs/digits/ddcl/baug/seed0/on/digits/knn.json", {})
+    write_json(found.results / record_of(found.plan, "digits/ddcl/baug/seed0", "knn"), {})
     runs[-1] |= {"status": "missing", "message": "run.json: stale, trained with recipe 1"}
     assert attention(found) == [
         ("digits/ddcl/baug/seed0", "run-digits-ddcl-baug-seed0",
@@ -218,8 +218,7 @@ def test_a_run_is_named_once_with_all_that_is_wrong(found: Collected) -> None:
 
 def test_labels_are_escaped(tmp_path: Path) -> None:
     plan = plan_of(["knn"], [])
-    plan["labels"]["variant"]["ddcl"] = "<script>alert(1)</script>"
-    plan["title"] = "A & B <i>"
+    plan = synthetic.labelled(plan, "variant", {"ddcl": "<script>alert(1)</script>"}).changed(title="A & B <i>")
     html = render(pages.results(tmp_path, plan, synthetic.records(plan)))
     assert html.count("<script>") == 1  # the page's own
     assert "&lt;script&gt;" in html
@@ -268,10 +267,10 @@ def test_a_hundred_runs_fit_into_five_megabytes(tmp_path: Path) -> None:
     plan, records, histories = pages.hundred_runs()
     tables = ["linear", "knn", "robustness", "augmentation", "convergence"]
     figures = Suite.load(CONFIG_DIR / "config.yaml").figures
-    plan |= {"tables": tables, "figures": figures}
+    plan = plan.changed(tables={name: read_table(name) for name in tables}, figures=synthetic.figures(figures))
     png = os.urandom(100_000)  # a figure of the default suite has 50 to 75 thousand bytes
     html = render(pages.results(tmp_path, plan, records, histories, png))
-    assert len(plan["runs"]) == 100
+    assert len(plan.runs) == 100
     size = len(html.encode())
     without_figures = size - len(figures) * 133_333
     assert without_figures < 2e6, without_figures

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import pytest
 
+from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite, read_table
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
@@ -28,10 +27,10 @@ SUITE = {
     "draws": 10,
     "random_subsets": {"draws": 5, "dir_frac": 0.8},
 }
-PLAN = Suite(SUITE, "t.yaml").plan()
+PLAN = Suite(SUITE, "t.yaml").plan
 
 
-def records(plan: dict[str, Any]) -> pd.DataFrame:
+def records(plan: Plan) -> pd.DataFrame:
     """Every cell measured: 0.80, less for perturbed images, more for the best test epoch and for seed 1."""
     none = pd.DataFrame(columns=["value", "sd_draws", "n", "n_draws", "status"])
     keys = [
@@ -161,7 +160,8 @@ def test_what_differs_is_said() -> None:
         "protocol": "by hand (at night)",
         "selection": "max-over-epochs",
     }
-    run = {"backbone": "ResNet-50", "epochs": 500, "batch_size": 256, "extra_warmup_epochs": 0}
+    values = {"backbone": "ResNet-50", "epochs": 500, "batch_size": 256, "extra_warmup_epochs": 0}
+    run = PLAN.runs[0].model_copy(update=values)
     assert differences(number, run, "linear") == (
         "backbone ResNet-50, published ResNet-18; epochs 500, published 800; batch 256, published 512; augmentation; "
         "protocol, published by hand; selection max-over-epochs"
@@ -177,7 +177,7 @@ def test_a_missing_measurement_leaves_the_published_number() -> None:
 
 
 def test_a_suite_without_published_numbers_says_so() -> None:
-    plan = Suite(SUITE | {"runs": [BLOCK | {"datasets": ["digits"], "evaluations": ["knn"]}]}, "t.yaml").plan()
+    plan = Suite(SUITE | {"runs": [BLOCK | {"datasets": ["digits"], "evaluations": ["knn"]}]}, "t.yaml").plan
     frame = build_table(records(plan), pd.DataFrame(), plan, read_table("published"))
     assert frame.empty
     text = to_markdown(layout(frame, read_table("published"), plan), read_table("published"))
@@ -208,7 +208,7 @@ NAMES = sorted(path.stem for path in (CONFIG_DIR / "tables").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def everything() -> tuple[dict[str, Any], pd.DataFrame]:
+def everything() -> tuple[Plan, pd.DataFrame]:
     """A plan with every evaluation and nearly every perturbation there is, and its cells."""
     perturbations = sorted(path.stem for path in (CONFIG_DIR / "perturbations").glob("*.yaml"))
     asked = {"perturbations": [name for name in perturbations if name != "common_corruptions"]}  # _3 is there
@@ -219,12 +219,12 @@ def everything() -> tuple[dict[str, Any], pd.DataFrame]:
     others = BLOCK | {"evaluations": [name for name in evaluations if name.endswith("_authors")], "authors": True}
     drawn = BLOCK | {"datasets": ["shapes"], "evaluations": ["factors"]}  # whose factors are known
     transfer = {"transfer": [{"to": ["cub200"], "evaluations": ["linear", "linear_b32", "finetune_b32"]}]}
-    plan = Suite(SUITE | asked | {"runs": [block | transfer, others, drawn]}, "t.yaml").plan()
+    plan = Suite(SUITE | asked | {"runs": [block | transfer, others, drawn]}, "t.yaml").plan
     return plan, records(plan)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_title_names_the_selection_rule(name: str, everything: tuple[dict[str, Any], pd.DataFrame]) -> None:
+def test_the_title_names_the_selection_rule(name: str, everything: tuple[Plan, pd.DataFrame]) -> None:
     plan, cells = everything
     spec = read_table(name)
     frame = build_table(cells, pd.DataFrame(), plan, spec)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ddcl.report.illustrations import described
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -23,12 +24,14 @@ from ddcl.data.prepare import prepare
 from ddcl.pictures import activation, embedding, neighbours, retrieval, views
 from ddcl.pictures.material import PLAIN, Encoder, Material, load, rotate
 from ddcl.pictures.render import render_picture
+from ddcl.plan.addresses import run_folder
 from ddcl.plan.cost import jobs
 from ddcl.plan.needs import picture_needs
+from ddcl.plan.pictures import planned_pictures
+from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
-from ddcl.report.illustrations import described
 from ddcl.schema import pictures as catalogue
-from ddcl.schema.pictures import DRAWINGS, NeighboursSettings, ViewsSettings, picture_entries, read_picture
+from ddcl.schema.pictures import DRAWINGS, NeighboursSettings, ViewsSettings, read_picture
 from ddcl.schema.recipes import CONFIG_DIR, Recipe
 
 NAMES = [path.stem for path in sorted((CONFIG_DIR / "pictures").glob("*.yaml"))]
@@ -48,29 +51,29 @@ def suite(**changes: Any) -> Suite:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with digits, and untrained checkpoints of the suite's runs."""
     folder = tmp_path_factory.mktemp("results")
-    prepare("digits", folder / "data" / "digits", folder, False)
+    prepare("digits", folder / suite().plan.data_folders[0], folder, False)
     for recipe in suite().recipes.values():
-        write_json(folder / "runs" / recipe.name / "config.json", recipe.model_dump())
+        write_json(folder / run_folder(recipe) / "config.json", recipe.model_dump())
         save(folder, recipe, "ok")
     return folder
 
 
 def save(folder: Path, recipe: Recipe, status: str) -> None:
     content = {"recipe_digest": recipe.digest, "status": status, "method": build_method(recipe).state_dict()}
-    save_checkpoint(folder / "runs" / recipe.name / "checkpoint.pt", content)
+    save_checkpoint(folder / run_folder(recipe) / "checkpoint.pt", content)
 
 
-def plan(picture: str, **settings: Any) -> dict[str, Any]:
+def plan(picture: str, **settings: Any) -> Plan:
     """The plan of the suite with one picture, some of its numbers smaller."""
-    found = suite(pictures=[picture]).plan()
-    (entry,) = found["pictures"]
-    entry["settings"] |= {key: value for key, value in settings.items() if key in entry["settings"]}
-    return found
+    found = suite(pictures=[picture]).plan
+    (entry,) = found.pictures
+    known = entry.settings | {key: value for key, value in settings.items() if key in entry.settings}
+    return found.changed(pictures=[entry.model_copy(update={"settings": known})])
 
 
 def material(results: Path, picture: str, **settings: Any) -> Material:
     found = plan(picture, **settings)
-    return Material(found["pictures"][0], found["labels"], results)
+    return Material(found.pictures[0], found, results)
 
 
 def texts(figure: Figure) -> str:
@@ -89,23 +92,23 @@ def test_every_file_in_config_is_valid_and_drawn_by_something(name: str) -> None
 
 
 def test_a_picture_shows_the_first_seed_of_each_method_after_the_last_augmentation() -> None:
-    found = {entry["name"]: entry for entry in suite().plan()["pictures"]}
+    found = {entry.name: entry for entry in suite().plan.pictures}
     assert list(found) == ["views_digits", "neighbours_digits"]
-    assert found["neighbours_digits"]["runs"] == [
+    assert found["neighbours_digits"].runs == [
         "digits/ddcl/caug/seed1",
         "digits/simsiam/caug/seed1",
         "digits/random_init/none/seed1",
     ]
     choice = "Digits, trained under CAug; of each method the first seed (1)."
-    assert found["neighbours_digits"]["caption"].endswith(choice)
-    assert "of the 10 nearest" in found["neighbours_digits"]["caption"]
-    assert found["views_digits"]["runs"] == ["digits/ddcl/baug/seed1", "digits/ddcl/caug/seed1"]
-    assert "seed 1" in found["views_digits"]["caption"]
+    assert found["neighbours_digits"].caption.endswith(choice)
+    assert "of the 10 nearest" in found["neighbours_digits"].caption
+    assert found["views_digits"].runs == ["digits/ddcl/baug/seed1", "digits/ddcl/caug/seed1"]
+    assert "seed 1" in found["views_digits"].caption
 
 
 def test_the_choice_follows_what_figures_show() -> None:
-    entries = suite(figure_variants=["simsiam"], figure_augmentations=["baug"]).plan()["pictures"]
-    assert entries[1]["runs"] == ["digits/simsiam/baug/seed1", "digits/random_init/none/seed1"]
+    entries = suite(figure_variants=["simsiam"], figure_augmentations=["baug"]).plan.pictures
+    assert entries[1].runs == ["digits/simsiam/baug/seed1", "digits/random_init/none/seed1"]
 
 
 def test_an_unknown_picture_drawing_or_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,17 +126,17 @@ def test_an_unknown_picture_drawing_or_number_is_named(monkeypatch: pytest.Monke
 
 def test_a_picture_needs_little_and_more_for_a_large_network() -> None:
     assert jobs(suite())["picture"] == 2
-    small = picture_needs(suite(), suite().plan()["pictures"][1])
+    small = picture_needs(suite(), suite().plan.pictures[1])
     assert (small.cpus, small.gpu) == (1, 0)
     assert small.mem_mb <= 2200
     assert small.runtime <= 30
     paper = Suite.load(CONFIG_DIR / "suites" / "imagenet100.yaml")
-    entries = picture_entries(["neighbours"], paper.plan())
+    entries = planned_pictures(["neighbours"], paper.plan)
     assert picture_needs(paper, entries[0]).runtime > small.runtime
 
 
 def test_the_page_describes_pictures_after_figures() -> None:
-    found = described({"figures": ["parts"], "pictures": suite().plan()["pictures"]})
+    found = described(suite(figures=["parts"]).plan)
     assert list(found) == ["parts", "views_digits", "neighbours_digits"]
     assert found["views_digits"][1].startswith("Contact sheet")
 

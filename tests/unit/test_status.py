@@ -13,31 +13,32 @@ import pytest
 from ddcl.base.files import read_json, write_json, write_text
 from ddcl.base.progress import Progress
 from ddcl.base.provenance import PLACE, provenance
+from ddcl.plan.addresses import addressed
 from ddcl.plan.status import describe, evaluation_state, run_state, tail, training_state
 from ddcl.report.collect import collect
 from tests.unit import synthetic
 
 PLAN = synthetic.suite()
-RUN: dict[str, Any] = PLAN["runs"][0]
-NAME = "digits/ddcl/baug/seed0"
-DIGEST = RUN["recipe_digest"]
+RUN = PLAN.run("digits/ddcl/baug/seed0")
+LINEAR, KNN = RUN.targets
+EXTRACT, MEASURE = addressed("features", str(KNN.features)), addressed("knn", KNN.digest)  # stages
 
 
-def trained(results: Path, digest: str = DIGEST) -> None:
-    folder = results / "runs" / NAME
+def trained(results: Path, digest: str = RUN.recipe_digest) -> None:
+    folder = results / RUN.folder
     write_json(folder / "run.json", {"recipe_digest": digest, "status": "ok", "epochs": 24})
     write_text(folder / "checkpoint.pt", "")
 
 
-def log(results: Path, name: str, text: str, age_seconds: float = 0) -> None:
-    path = results / "logs" / NAME / name
+def log(results: Path, path_below: str, text: str, age_seconds: float = 0) -> None:
+    path = results / path_below
     write_text(path, text)
     os.utime(path, (time.time() - age_seconds,) * 2)
 
 
 def progress(results: Path, **changes: Any) -> Path:
     """Write the progress of a training in this process, or of one that `changes` describes."""
-    work = results / "runs" / NAME / "work"
+    work = results / RUN.folder / "work"
     report = Progress(work, epochs=4, images=100)
     report(1)
     report(3)
@@ -51,7 +52,7 @@ def test_a_training_at_work_says_speed_and_time_left(tmp_path: Path, monkeypatch
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     progress(tmp_path, host="node7")
-    state = training_state(tmp_path, NAME, DIGEST)
+    state = training_state(tmp_path, RUN)
     # resumed after one epoch; two more took 200 s, so one of 100 images takes 100 s
     assert (state.state, state.detail) == (
         "running",
@@ -60,25 +61,25 @@ def test_a_training_at_work_says_speed_and_time_left(tmp_path: Path, monkeypatch
 
 
 def test_a_training_is_dead_when_its_process_is_or_when_it_was_silent_elsewhere(tmp_path: Path) -> None:
-    log(tmp_path, "pretrain.log", "epoch 3/4\nKilled\n")
+    log(tmp_path, RUN.log("pretrain"), "epoch 3/4\nKilled\n")
     path = progress(tmp_path)
-    assert training_state(tmp_path, NAME, DIGEST).state == "running"
+    assert training_state(tmp_path, RUN).state == "running"
     progress(tmp_path, pid=2**22 + 1)
-    dead = training_state(tmp_path, NAME, DIGEST)
+    dead = training_state(tmp_path, RUN)
     assert dead.state == "failed"
     assert "failed or was interrupted after 3 of 4 epochs" in dead.detail
     assert dead.tail == ["epoch 3/4", "Killed"]
     progress(tmp_path, host=f"not-{platform.node()}")
     os.utime(path, (time.time() - 4000,) * 2)
-    assert training_state(tmp_path, NAME, DIGEST).state == "failed"
+    assert training_state(tmp_path, RUN).state == "failed"
     progress(tmp_path, host=f"not-{platform.node()}", seconds_per_epoch=2000)
     os.utime(path, (time.time() - 4000,) * 2)
-    assert training_state(tmp_path, NAME, DIGEST).state == "running"
+    assert training_state(tmp_path, RUN).state == "running"
 
 
 def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
     def state() -> tuple[str, str]:
-        found = run_state(tmp_path, NAME, RUN)
+        found = run_state(tmp_path, RUN)
         return found.state, found.detail
 
     assert state() == ("waiting", "")
@@ -86,18 +87,18 @@ def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
     assert state() == ("waiting", "trained with another recipe")
     trained(tmp_path)
     assert state() == ("waiting", "trained (ok, 24 epochs), 0 of 2 evaluations")
-    log(tmp_path, "extract_digits.log", "")
+    log(tmp_path, RUN.log(EXTRACT, "digits"), "")
     assert state() == ("running", "trained (ok, 24 epochs), 0 of 2 evaluations; linear on digits began")
-    log(tmp_path, "extract_digits.log", "", age_seconds=4000)
+    log(tmp_path, RUN.log(EXTRACT, "digits"), "", age_seconds=4000)
     assert state()[0] == "failed"
-    (tmp_path / "runs" / NAME / "on/digits/features").mkdir(parents=True)
+    (tmp_path / str(RUN.features(KNN))).mkdir(parents=True)
     assert state()[0] == "waiting"
-    write_json(tmp_path / "runs" / NAME / "on/digits/linear.json", {})
-    log(tmp_path, "knn_digits.log", "ddcl: error: the disk is full\n")
+    write_json(tmp_path / RUN.record(LINEAR), {})
+    log(tmp_path, RUN.log(MEASURE, "digits"), "ddcl: error: the disk is full\n")
     assert state()[0] == "failed"
     assert "1 of 2 evaluations; knn on digits failed" in state()[1]
-    assert evaluation_state(tmp_path, NAME, "knn", "digits").tail == ["ddcl: error: the disk is full"]
-    write_json(tmp_path / "runs" / NAME / "on/digits/knn.json", {})
+    assert evaluation_state(tmp_path, RUN, KNN).tail == ["ddcl: error: the disk is full"]
+    write_json(tmp_path / RUN.record(KNN), {})
     assert state() == ("done", "trained (ok, 24 epochs), 2 of 2 evaluations")
     text = describe(PLAN, tmp_path)
     assert text.endswith("suite synthetic: 10 runs: 1 done, 0 running, 0 failed, 9 waiting")
@@ -110,7 +111,7 @@ def test_a_log_ends_with_what_a_terminal_would_show(tmp_path: Path) -> None:
 
 
 def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> None:
-    log(tmp_path, "pretrain.log", "CUDA out of memory\n")
+    log(tmp_path, RUN.log("pretrain"), "CUDA out of memory\n")
     found = collect(PLAN, tmp_path, partial=True)
     frame = found.frames("t")[0]
     by_run = dict(
@@ -122,8 +123,8 @@ def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> N
     assert failed["message"].startswith("training failed or was interrupted: ")
     assert failed["message"].endswith("pretrain.log: CUDA out of memory")
     trained(tmp_path)
-    write_text(tmp_path / "runs" / NAME / "history.csv", "epoch,seconds,knn_top1\n0,0,0.5\n")
-    log(tmp_path, "knn_digits.log", "MemoryError\n")
+    write_text(tmp_path / RUN.folder / "history.csv", "epoch,seconds,knn_top1\n0,0,0.5\n")
+    log(tmp_path, RUN.log(MEASURE, "digits"), "MemoryError\n")
     found = collect(PLAN, tmp_path, partial=True)
     frame = found.frames("t")[0]
     assert set(frame.loc[frame["status"] == "failed", "evaluation"]) == {"knn"}

@@ -129,13 +129,13 @@ def test_seen_is_what_pretraining_had() -> None:
 
 def test_seen_and_unseen_are_means_of_each_run_and_lack_what_one_member_lacks() -> None:
     name = "color_flip"  # seen by all
-    targets = [
-        {"targets": [target | {"perturbations": [*synthetic.PERTURBATIONS, name]} for target in run["targets"]]}
-        for run in PLAN["runs"]
+    perturbations = [*PLAN.perturbations, name]
+    runs = [
+        run.model_copy(update={"targets": synthetic.targets(run.parts, perturbations=perturbations)})
+        for run in PLAN.runs
     ]
-    seen = {augmentation: known | {name: "seen"} for augmentation, known in PLAN["seen"].items()}
-    runs = [run | own for run, own in zip(PLAN["runs"], targets, strict=True)]
-    plan = PLAN | {"runs": runs, "seen": seen, "perturbations": [*PLAN["perturbations"], name]}
+    seen = {augmentation: known | {name: "seen"} for augmentation, known in PLAN.seen.items()}
+    plan = PLAN.changed(runs=runs, seen=seen, perturbations=perturbations)
     records = synthetic.records(PLAN)
     flipped = records[records["perturbation"] == "none"].assign(perturbation=name)
     flipped["value"] -= 0.10
@@ -230,7 +230,7 @@ def test_a_value_that_is_not_there_is_missing_whatever_its_status_says() -> None
 
 
 def test_no_change_against_an_augmentation_that_is_not_in_the_suite() -> None:
-    plan = PLAN | {"runs": [run for run in PLAN["runs"] if run["augmentation"] != "baug"]}
+    plan = PLAN.changed(runs=[run for run in PLAN.runs if run.augmentation != "baug"])
     frame = build_table(synthetic.records(plan), synthetic.histories(plan), plan, read_table("augmentation"))
     assert set(frame["metric"]) == {"top1"}
 

@@ -23,11 +23,13 @@ from ddcl.report.tables.csv_files import COUNTS, DIGITS, FLOATS, read_csv
 from ddcl.report.tables.html import to_html
 from ddcl.report.tables.latex import tex_escape
 from ddcl.report.tables.printing import Printed, layout, write_table
-from ddcl.schema.tables import TableSpec
 from tests.unit import written
+from tests.unit.synthetic import record_of
 
 PLAN = written.plan()
-TABLES = PLAN["tables"]
+TABLES = list(PLAN.tables)
+DDCL = "imagenet100/ddcl/baug/seed0"
+RECORD = record_of(PLAN, DDCL, "linear")
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +45,11 @@ def write_tables(results: Path) -> dict[str, pd.DataFrame]:
     """Collect, write all tables and return the long frame of each, with its sources."""
     collect(PLAN, results, partial=True)
     found = Collected.load(results)
-    cells, frames = expected_cells(found.records, found.suite), {}
+    cells, frames = expected_cells(found.records, found.plan), {}
     for name in TABLES:
         spec = found.spec(name)
-        frames[name] = build_table(found.records, found.histories, found.suite, spec, cells)
-        write_table(frames[name], spec, found.suite, results / "tables" / name)
+        frames[name] = build_table(found.records, found.histories, found.plan, spec, cells)
+        write_table(frames[name], spec, found.plan, results / "tables" / name)
     return frames
 
 
@@ -80,18 +82,17 @@ def test_every_row_is_made_again_from_its_sources_alone(name: str, whole: Path) 
 @pytest.mark.usefixtures("frames")
 def test_what_is_said_of_a_source(whole: Path) -> None:
     text = Tracer(whole / "tables/robustness.csv").describe(1)
-    file = "runs/imagenet100/ddcl/baug/seed0/on/imagenet100/linear.json"
-    run = next(run for run in PLAN["runs"] if run["variant"] == "ddcl")
+    run = PLAN.run(DDCL)
     value = written.scattered(run, "none", "full")
-    assert f"{file} part full, perturbation none, metric top1: {value} (n = 450, 1 draws)" in text
-    assert f"recipe {run['recipe_digest']}, checkpoint c" in text
+    assert f"{RECORD} part full, perturbation none, metric top1: {value} (n = 450, 1 draws)" in text
+    assert f"recipe {run.recipe_digest}, checkpoint c" in text
     assert f"commit {'f' * 40}" in text
-    assert f"snakemake --cores all --configfile FILE_OF_t --force results/{file}" in text
+    assert f"snakemake --cores all --configfile FILE_OF_t --force results/{RECORD}" in text
     assert text.count("linear.json part") == 2
 
 
 def test_a_record_that_was_changed_since_is_noticed(results: Path) -> None:
-    path = results / "runs/imagenet100/ddcl/baug/seed0/on/imagenet100/linear.json"
+    path = results / RECORD
     record = read_json(path, "record")
     for cell in record["cells"]:
         cell["value"] += 0.001
@@ -126,7 +127,7 @@ def test_the_verb(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in ([], ["--all", "--row", "1"]):
         assert main(["trace", table, *wrong]) == 2
         assert "expected either --row N or --all" in capsys.readouterr().err
-    (results / "runs/imagenet100/ddcl/baug/seed0/on/imagenet100/linear.json").unlink()
+    (results / RECORD).unlink()
     assert main(["trace", table, "--all"]) == 2
     output = capsys.readouterr()
     parts = int(((rows["variant"] == "ddcl") & (rows["augmentation"] == "baug")).sum())
@@ -135,17 +136,17 @@ def test_the_verb(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_restricted_plan_has_the_records_of_the_sources_and_no_others() -> None:
-    plan = restricted(PLAN, ["runs/imagenet100/ddcl/baug/seed0/on/imagenet100/linear.json"])
-    (run,) = plan["runs"]
-    (target,) = run["targets"]
-    assert (run["variant"], run["seed"], target["evaluation"]) == ("ddcl", 0, "linear")
+    plan = restricted(PLAN, [RECORD])
+    (run,) = plan.runs
+    (target,) = run.targets
+    assert (run.variant, run.seed, target.evaluation) == ("ddcl", 0, "linear")
 
 
 # --- a deleted record
 
 
 def printed(frame: pd.DataFrame, name: str) -> Printed:
-    return layout(frame, TableSpec.model_validate(PLAN["table_specs"][name]), PLAN)
+    return layout(frame, PLAN.tables[name], PLAN)
 
 
 class Texts(HTMLParser):
@@ -186,20 +187,21 @@ def in_files(stem: Path, printed: Printed) -> dict[str, list[str]]:
     return found
 
 
-RECORDS = [
-    "ddcl/baug/seed0/on/imagenet100/linear.json",
-    "simsiam_authors/baug/seed1/on/imagenet100/linear_online.json",  # the only one of its run
-    pytest.param("simsiam/baug/seed1/on/imagenet100/knn.json", marks=pytest.mark.slow),
-    pytest.param("ddcl/caug/seed1/on/cub200/linear_b32.json", marks=pytest.mark.slow),
-    pytest.param("random_init/none/seed0/on/imagenet100/linear.json", marks=pytest.mark.slow),
+RECORDS = [  # run, data set and evaluation
+    ("ddcl/baug/seed0", "imagenet100", "linear"),
+    ("simsiam_authors/baug/seed1", "imagenet100", "linear_online"),  # the only one of its run
+    pytest.param(("simsiam/baug/seed1", "imagenet100", "knn"), marks=pytest.mark.slow),
+    pytest.param(("ddcl/caug/seed1", "cub200", "linear_b32"), marks=pytest.mark.slow),
+    pytest.param(("random_init/none/seed0", "imagenet100", "linear"), marks=pytest.mark.slow),
 ]
 
 
-@pytest.mark.parametrize("record", RECORDS)
+@pytest.mark.parametrize("names", RECORDS, ids="/".join)
 def test_without_a_record_its_cells_say_so_and_no_others(
-    record: str, whole: Path, results: Path, frames: dict[str, pd.DataFrame]
+    names: tuple[str, str, str], whole: Path, results: Path, frames: dict[str, pd.DataFrame]
 ) -> None:
-    record = f"runs/imagenet100/{record}"
+    run, eval_dataset, evaluation = names
+    record = record_of(PLAN, f"imagenet100/{run}", evaluation, eval_dataset)
     (results / record).unlink()
     after, n_affected = write_tables(results), 0
     for name in TABLES:

@@ -9,6 +9,7 @@ import pytest
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_json
+from ddcl.evaluate.record import predictions_path
 from ddcl.plan.suite import Suite
 from ddcl.report.claims.claim_tables import FRAMES
 from ddcl.report.collect import collect
@@ -16,6 +17,7 @@ from ddcl.report.exchange.trace import Tracer
 from ddcl.report.render import render_claims
 from ddcl.report.sources import HISTORY, SOURCES
 from tests.unit import written
+from tests.unit.synthetic import record_of
 
 BLOCK = written.BLOCK | {"perturbations": ["none", "color", "color_rotate"]}
 SUITE = {
@@ -27,8 +29,13 @@ SUITE = {
     ],
     "claims": [f"C{number}" for number in range(1, 9)],
 }
-PLAN = Suite(SUITE, "t.yaml").plan()
-DDCL = "runs/imagenet100/ddcl/baug/seed0"
+PLAN = Suite(SUITE, "t.yaml").plan
+DDCL = "imagenet100/ddcl/baug/seed0"
+
+
+def folder(run: str) -> str:
+    """Where a run lies, below the results folder, by its variant, augmentation and seed."""
+    return PLAN.run(f"imagenet100/{run}").folder
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +43,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results with their claims, judged; a run collapsed and a record is missing."""
     results = tmp_path_factory.mktemp("whole") / "results"
     written.write_results(PLAN, results, images=40)
-    summary = results / "runs/imagenet100/ddcl/baug/seed1/run.json"
+    summary = results / folder("ddcl/baug/seed1") / "run.json"
     write_json(summary, read_json(summary, "summary") | {"status": "collapsed"})
-    (results / "runs/imagenet100/simsiam/caug/seed1/on/cub200/linear_b32.json").unlink()
+    (results / record_of(PLAN, "imagenet100/simsiam/caug/seed1", "linear_b32", "cub200")).unlink()
     collect(PLAN, results, partial=True)
     render_claims(results)
     return results
@@ -75,7 +82,7 @@ def test_every_row_is_made_again_from_its_sources_alone(name: str, whole: Path) 
 
 def test_the_sources_of_a_comparison(whole: Path) -> None:
     tracer = tracer_of(whole)
-    arms = [f"runs/imagenet100/{name}/seed" for name in ("ddcl/baug", "simsiam/baug", "ddcl_preg/baug")]
+    arms = [folder(f"{name}/seed0")[:-1] for name in ("ddcl/baug", "simsiam/baug", "ddcl_preg/baug")]
     for keys, expected in [
         (CURVES, {f"{arm}{seed}/history.csv" for arm in arms[:2] for seed in (0, 1)}),
         (COLLAPSE, {f"{arm}{seed}/run.json" for arm in arms[::2] for seed in (0, 1)}),
@@ -83,22 +90,24 @@ def test_the_sources_of_a_comparison(whole: Path) -> None:
         number = row_of(tracer, **keys)
         assert set(tracer.frame[SOURCES].iloc[number - 1]) == expected
     text = tracer.describe(row_of(tracer, **COLLAPSE))
-    assert "  runs/imagenet100/ddcl/baug/seed1/run.json: collapsed, recipe " in text
+    assert f"  {folder('ddcl/baug/seed1')}/run.json: collapsed, recipe " in text
     sources = tracer.frame[SOURCES].iloc[row_of(tracer, **LEAD) - 1]
     expected = {
-        f"runs/imagenet100/{v}/{a}/seed{s}" for v in ("ddcl", "simsiam") for a in ("baug", "caug") for s in (0, 1)
+        f"{record_of(PLAN, f'imagenet100/{v}/{a}/seed{s}', 'linear')}#full/none/top1"
+        for v in ("ddcl", "simsiam")
+        for a in ("baug", "caug")
+        for s in (0, 1)
     }
-    assert {source.removesuffix("/on/imagenet100/linear.json#full/none/top1") for source in sources} == expected
+    assert set(sources) == expected
 
 
 def test_a_record_that_is_missing_is_a_source(whole: Path) -> None:
     tracer = tracer_of(whole)
     number = row_of(tracer, claim="C3", check="transfer", augmentation="caug")
     assert tracer.rows["n_seeds"].iloc[number - 1] == 1
-    assert (
-        "simsiam/caug/seed1/on/cub200/linear_b32.json part full, perturbation none, metric top1: no cell; missing"
-        in (tracer.describe(number))
-    )
+    record = record_of(PLAN, "imagenet100/simsiam/caug/seed1", "linear_b32", "cub200")
+    text = f"{record} part full, perturbation none, metric top1: no cell; missing"
+    assert text in tracer.describe(number)
 
 
 def test_a_claim_has_the_sources_of_all_its_checks(whole: Path) -> None:
@@ -134,10 +143,10 @@ def test_without_any_other_file(keys: dict[str, str], results: Path) -> None:
 
 def test_predictions_and_endings_that_changed_since_are_noticed(results: Path) -> None:
     tracer = tracer_of(results)
-    (results / f"{DDCL}/on/imagenet100/linear_predictions.npz").unlink()
+    predictions_path(results / record_of(PLAN, DDCL, "linear")).unlink()
     with pytest.raises(UserError, match=r"says ci_low .*, the files of its sources .*; `ddcl collect && ddcl claims`"):
         tracer.describe(row_of(tracer, claim="C2", check="linear", augmentation="baug"))
-    summary = results / f"{DDCL}/run.json"
+    summary = results / PLAN.run(DDCL).folder / "run.json"
     write_json(summary, read_json(summary, "summary") | {"status": "diverged"})
     with pytest.raises(UserError, match=r"says effect 50, the files of its sources 100\.0"):
         tracer.describe(row_of(tracer, **COLLAPSE))
