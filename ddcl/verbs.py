@@ -141,7 +141,6 @@ def evaluate(args: Namespace) -> None:
     from ddcl.evaluate.protocols import Job
     from ddcl.evaluate.record import evaluate_run
     from ddcl.schema.recipes import load_recipe, read_evaluation
-    from ddcl.schema.registry import TOP1
     from ddcl.schema.suites import RandomSubsetsConfig
 
     recipe, evaluation = load_recipe(args.run / "config.json"), read_evaluation(args.evaluation)[1]
@@ -160,8 +159,9 @@ def evaluate(args: Namespace) -> None:
     )
     with locked(job.folder / f".{args.evaluation}.lock", f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
+    shares = {metric.name: metric.is_share for metric in job.entry.metrics_of(evaluation.settings)}
     for cell in record["cells"]:
-        number, share = cell["value"], cell["metric"].startswith(TOP1)
+        number, share = cell["value"], shares[cell["metric"]]
         value = record["status"] if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
         print(f"{recipe.name} {args.evaluation} {cell['part']} {cell['perturbation']} {cell['metric']}: {value}")
 

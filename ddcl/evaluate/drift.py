@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ddcl.base.errors import UserError
 from ddcl.evaluate.store import CLEAN_DRAW, Address, FeatureTask, Measured
 from ddcl.schema.evaluations import DriftSettings
-from ddcl.schema.registry import DRIFT
+from ddcl.schema.metrics import DRIFT
 
 
 def evaluate(task: FeatureTask, settings: DriftSettings) -> Measured:
@@ -25,7 +25,7 @@ def evaluate(task: FeatureTask, settings: DriftSettings) -> Measured:
         moved = task.tests[name].features.astype(np.float32)
         for part, columns in task.sets.items():
             own = [drift(clean[:, each], moved[:, each]) for each in columns]
-            draws.setdefault((name.rpartition("-")[0], part, DRIFT), []).append(own)
+            draws.setdefault((name.rpartition("-")[0], part, DRIFT.name), []).append(own)
     return Measured({address: np.array(own).T for address, own in draws.items()}, len(clean))
 
 

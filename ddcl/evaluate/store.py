@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json
 from ddcl.core.streams import derive
+from ddcl.schema.metrics import ACCURACY
 from ddcl.schema.registry import RANDOM_PARTS, has_cell
 
 SCHEMA = 1
@@ -106,7 +107,7 @@ def predict_all(tests: Mapping[str, Features], sets: ColumnSets, predict: Predic
 def _is_evaluated(part: str, name: str) -> bool:
     """Return whether a part is evaluated on a draw; random parts, which are drawn themselves, are on the first only."""
     perturbation, _, draw = name.rpartition("-")
-    return part not in RANDOM_PARTS or (draw == "0" and has_cell(part, perturbation))
+    return part not in RANDOM_PARTS or (draw == "0" and has_cell(part, perturbation, ACCURACY))
 
 
 def by_part(sets: ColumnSets, outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:

@@ -18,6 +18,7 @@ from ddcl.plan.plan import SCHEMA, CellGroup, Plan, PlannedEvaluation, PlannedFi
 from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
+from ddcl.schema.metrics import DERIVED, Metric
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.pictures import read_picture
 from ddcl.schema.recipes import (
@@ -266,6 +267,7 @@ class Suite:
             runs=[self._planned_run(run) for run in self.runs.values()],
             data={name: self.data_digest(name) for name in self.dataset_configs},
             evaluations=names,
+            metrics=self._metrics(),
             perturbations=list(self.perturbations),
             families={name: name.split(".")[0] for name in self.perturbations if "." in name},
             seen=self.seen(),
@@ -279,6 +281,11 @@ class Suite:
             labels=self._all_labels(),
             paper=self._paper(),
         )
+
+    def _metrics(self) -> dict[str, Metric]:
+        """Return the metrics that the suite's evaluations report, and those that tables derive, by name."""
+        reported = (self.protocol(name).metrics_of(own.settings) for name, own in self.evaluations.items())
+        return {metric.name: metric for metrics in (*reported, DERIVED) for metric in metrics}
 
     def _paper(self) -> dict[str, Recipe]:
         """Return the paper's recipes of the suite's methods and augmentations, where it has any."""
@@ -339,13 +346,13 @@ class Suite:
         )
 
 
-def cell_groups(parts: list[str], perturbations: tuple[str, ...], metrics: list[str]) -> list[CellGroup]:
+def cell_groups(parts: list[str], perturbations: tuple[str, ...], metrics: list[Metric]) -> list[CellGroup]:
     """Return the cells that a record has, as few products of parts, perturbations and metrics."""
     by_place: dict[tuple[tuple[str, ...], str], list[str]] = {}  # perturbations and part: metrics
     for part, metric in product(parts, metrics):
         under = tuple(name for name in perturbations if has_cell(part, name, metric))
         if under:
-            by_place.setdefault((under, part), []).append(metric)
+            by_place.setdefault((under, part), []).append(metric.name)
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}  # perturbations and metrics: parts
     for (under, part), own in by_place.items():
         groups.setdefault((under, tuple(own)), []).append(part)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from ddcl.plan.plan import Plan
 from ddcl.report.collected import Collected
+from ddcl.report.figures import registry
 from ddcl.report.figures.layout import write_figure
-from ddcl.report.figures.registry import FIGURES
 from ddcl.schema.figures import WORDS
 from tests.unit import planted, synthetic
 
@@ -47,7 +47,7 @@ def nothing() -> Frames:
 
 def draw(name: str, records: pd.DataFrame, histories: pd.DataFrame, plan: Plan) -> Figure:
     """Draw a figure of the registry."""
-    return FIGURES[name].draw(Collected(plan, records, histories, [], Path("results")))
+    return registry.draw(name, Collected(plan, records, histories, [], Path("results")))
 
 
 def texts(figure: Figure) -> list[str]:
@@ -62,7 +62,7 @@ def heights(axes: Axes) -> list[float]:
 
 
 def test_names() -> None:
-    assert tuple(FIGURES) == tuple(WORDS)
+    assert tuple(registry.FIGURES) == tuple(WORDS)
 
 
 @pytest.mark.parametrize("name", PANELS)
@@ -187,7 +187,7 @@ def test_suite_without_linear_or_parts() -> None:
 
 def test_forest_plot_of_claims(tmp_path: Path) -> None:
     plan = planted.suite(["C2", "C4", "C7"], ["ddcl", "simsiam"], 3)
-    axes = FIGURES["claims"].draw(planted.results(plan, tmp_path, planted.plus(2.0))).axes[0]
+    axes = registry.draw("claims", planted.results(plan, tmp_path, planted.plus(2.0))).axes[0]
     rows = [text.get_text() for text in axes.get_yticklabels()]
     assert rows[:4] == ["C2: supported", "linear, 3 seeds", "DDCL − SimSiam, BAug", "DDCL − SimSiam, CAug"]
     assert {"C7: not run", "R1 seen, 3 seeds", "R2 unseen, 3 seeds"} <= set(rows)

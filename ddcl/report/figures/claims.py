@@ -18,7 +18,7 @@ from ddcl.report.claims.judge import CheckResult, ClaimResult, judge_claims
 from ddcl.report.claims.pooling import Result
 from ddcl.report.claims.verdicts import CONTRADICTED, DIFFERS, INCONCLUSIVE, NOT_RUN, SUPPORTED, UNDECIDED
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import INK, NOTE, WIDTH, Look
+from ddcl.report.figures.layout import INK, NOTE, WIDTH, FigureStyle
 
 STYLES = {  # of verdicts: apart in hue, in lightness and in shape
     SUPPORTED: ("#0072B2", "o"),
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 def claims(found: Collected) -> Figure:
     """Draw all claims of the suite, with their comparisons where there is room."""
-    judged, look = judge_claims(found), Look(found.plan)
+    judged, look = judge_claims(found), FigureStyle(found.plan)
     rows = list(_rows(judged, look, comparisons=True))
     if len(rows) > MOST_ROWS:
         rows = list(_rows(judged, look, comparisons=False))
@@ -70,7 +70,7 @@ def claims(found: Collected) -> Figure:
     return figure
 
 
-def _rows(judged: list[ClaimResult], look: Look, comparisons: bool) -> Iterator[Row]:
+def _rows(judged: list[ClaimResult], look: FigureStyle, comparisons: bool) -> Iterator[Row]:
     for claim in judged:
         yield Row(f"{claim.name}: {claim.verdict}", "claim", claim.verdict)
         for check in claim.checks:
@@ -87,7 +87,7 @@ def _check_row(check: CheckResult) -> Row:
     return Row(label, "check", check.verdict, check.estimate, scale, hollow, remark.replace("-", "−"))
 
 
-def _comparison_row(result: Result, check: CheckResult, look: Look) -> Row:
+def _comparison_row(result: Result, check: CheckResult, look: FigureStyle) -> Row:
     own, other = result.comparison.treatment, result.comparison.control
     names = [look.label("variant", each.variant) for each in (own, other)]
     for key in ("part", "metric"):
@@ -98,7 +98,7 @@ def _comparison_row(result: Result, check: CheckResult, look: Look) -> Row:
     return Row(label, "comparison", result.verdict, result.estimate, check.spec.smallest_effect)
 
 
-def _conditions(own: Address, look: Look, check: CheckResult) -> Iterator[str]:
+def _conditions(own: Address, look: FigureStyle, check: CheckResult) -> Iterator[str]:
     """Yield what tells a comparison from the others of its check."""
     addresses = [each.comparison.treatment for each in check.results]
     for key in ("dataset", "eval_dataset", "augmentation", "perturbation", "metric"):

@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ddcl.report.figures.layout import FLOOR, INK, MARKS, SEED, Axis, Look
+from ddcl.report.figures.layout import FLOOR, INK, MARKS, SEED, Axis, FigureStyle
 
 
-def floor(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
+def floor(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
     """Draw the mean of the untrained encoders as a dashed line."""
-    values = frame.loc[frame["variant"].isin(look.floors), "value"]
+    values = frame.loc[frame["variant"].isin(style.floors), "value"]
     if values.notna().any():
         axes.axhline(values.mean(), color=FLOOR, linestyle="--", linewidth=1.1, zorder=1.5)
 
@@ -43,41 +43,41 @@ def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis) -> None:
     axes.set_xticks(range(len(labels)), list(labels.values()))
 
 
-def curves(axes: Axes, frame: pd.DataFrame, look: Look, place: tuple[str, str] = ("epoch", "epoch")) -> None:
+def curves(axes: Axes, frame: pd.DataFrame, style: FigureStyle, place: tuple[str, str] = ("epoch", "epoch")) -> None:
     """Draw mean and range of each variant's seeds, without diverged ones: a mean that loses a seed midway jumps.
 
     place: the column whose values the seeds share, and the one that is drawn along x, averaged over them too.
     A collapsed run is dotted beside the mean that it is part of, a diverged one up to its end.
     """
     step, x = place
-    for number, variant in enumerate(look.variants):
-        runs, colour = frame[(frame["variant"] == variant) & frame["value"].notna()], look.colour[variant]
+    for number, variant in enumerate(style.variants):
+        runs, colour = frame[(frame["variant"] == variant) & frame["value"].notna()], style.colour[variant]
         seeds = runs[runs["status"] != "diverged"].groupby(step)
         mean, value = seeds[x].mean(), seeds["value"].agg(["mean", "min", "max"])
         every = max(len(mean) // 5, 1)
         axes.fill_between(mean, value["min"], value["max"], color=colour, alpha=0.18, linewidth=0)
-        axes.plot(mean, value["mean"], color=colour, marker=look.marker[variant], markevery=(number % every, every))
+        axes.plot(mean, value["mean"], color=colour, marker=style.marker[variant], markevery=(number % every, every))
         for (_, status), run in runs[runs["status"].isin(MARKS)].groupby(["seed", "status"]):
             axes.plot(run[x], run["value"], color=colour, linestyle=":", linewidth=0.9)
             end = (run[x].iloc[-1], run["value"].iloc[-1])
             axes.annotate(MARKS[str(status)], end, (2, 0), textcoords="offset points", va="center", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    floor(axes, frame, look)
+    floor(axes, frame, style)
 
 
-def trends(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
+def trends(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
     """Draw each variant's mean against the augmentation, hollow with † if a seed collapsed, and a dot per seed."""
-    order = {name: index for index, name in enumerate(look.augmentations)}
-    for place, variant in enumerate(look.variants):
-        shift = 0.13 * (place - (len(look.variants) - 1) / 2)
-        runs, colour = frame[frame["variant"] == variant], look.colour[variant]
-        line = partial(axes.plot, color=colour, marker=look.marker[variant])
+    order = {name: index for index, name in enumerate(style.augmentations)}
+    for place, variant in enumerate(style.variants):
+        shift = 0.13 * (place - (len(style.variants) - 1) / 2)
+        runs, colour = frame[frame["variant"] == variant], style.colour[variant]
+        line = partial(axes.plot, color=colour, marker=style.marker[variant])
         means = runs.groupby("augmentation")["value"].mean().reindex(list(order))
         line(np.arange(len(order)) + shift, means)
         axes.scatter(runs["augmentation"].map(order) + shift + 0.05, runs["value"], color=colour, **SEED)
         for name in dict.fromkeys(runs.loc[runs["status"] == "collapsed", "augmentation"]):
             line(order[name] + shift, means[name], markerfacecolor="white")
             axes.annotate("†", (order[name] + shift, means[name]), (-7, -3), textcoords="offset points", color=INK)
-    floor(axes, frame, look)
-    axes.set_xticks(range(len(order)), [look.label("augmentation", name) for name in order])
+    floor(axes, frame, style)
+    axes.set_xticks(range(len(order)), [style.label("augmentation", name) for name in order])
     axes.set_xlim(-0.5, len(order) - 0.5)
