@@ -41,7 +41,7 @@ def build_table(
     frame = aggregate(values, keys)
     frame["emphasis"] = emphasis(values, frame, keys, spec.compare, plan.metrics)
     frame["unit"] = frame["metric"].map(plan.units)
-    factor = frame["metric"].map({name: metric.factor for name, metric in plan.metrics.items()})
+    factor = frame["metric"].map({name: metric.factor for name, metric in plan.metrics.items()}).astype(float)
     for name in ("mean", "sd", "sd_draws"):
         frame[name] = frame[name] * factor
     return frame[COLUMNS].astype(COUNTS)
