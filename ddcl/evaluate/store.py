@@ -34,6 +34,18 @@ def random_orders(seed: int, width: int, draws: int) -> list[NDArray[np.int64]]:
     return [np.random.Generator(stream).permutation(width) for stream in streams]
 
 
+def column_sets(
+    parts: Mapping[str, Sequence[int]], controls: Mapping[str, Sequence[int]], seed: int, draws: int
+) -> ColumnSets:
+    """Return the columns of each part, and `draws` random sets of all columns for each of the controls.
+
+    parts: [start, stop] of each, with that of `full`. controls: [start, stop] of each in a random order of all columns.
+    """
+    orders = random_orders(seed, parts["full"][1], draws if controls else 0)
+    sets = {name: [np.arange(*own)] for name, own in parts.items()}
+    return sets | {name: [np.sort(order[slice(*own)]) for order in orders] for name, own in controls.items()}
+
+
 @dataclass(frozen=True)
 class Features:
     """Features [N, D], of any float type and possibly memory-mapped, and labels [N] of one split."""

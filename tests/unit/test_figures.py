@@ -158,7 +158,7 @@ def test_the_curve_of_a_diverged_run_is_shown_but_in_no_mean() -> None:
     own = (histories[list(run)] == pd.Series(run)).all(axis=1)
     histories.loc[own, "knn_top1"] *= 0.2
     axes = draw("knn_curves", records, histories[~own | (histories["epoch"] <= 2)], plan).axes[0]
-    mean, diverged, *_ = axes.lines
+    mean, _, diverged, *_ = axes.lines
     assert list(mean.get_ydata()) == pytest.approx([50, 70, 76, 90])
     assert list(diverged.get_ydata()) == pytest.approx([10, 14])
     assert "‡" in [text.get_text() for text in axes.texts]

@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from ddcl.base.files import canonical_json
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import CLEAN, FULL, INK, PARTS, SEED, FigureStyle, Panel, dots, panel_figure, select
-from ddcl.report.figures.painters import floor
+from ddcl.report.figures.layout import CLEAN, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.painters import Hue, floor, trends
 from ddcl.schema.tables import RUN
 
 TRAINING = ("method", "backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors")  # keys of a run of the plan
@@ -68,17 +68,5 @@ def _panel(style: FigureStyle, frame: pd.DataFrame, runs: list[PlannedRun], grou
 
 
 def _paint(axes: Axes, frame: pd.DataFrame, ticks: list[str], style: FigureStyle) -> None:
-    """Draw the mean of each part against the setting's place, hollow with † if a seed collapsed, and a dot per seed."""
     floor(axes, frame[frame["part"] == FULL], style)
-    shown = frame.dropna(subset=["x"])
-    for shift, (part, colour) in zip((-0.08, 0, 0.08), PARTS.items(), strict=True):
-        own = shown[shown["part"] == part]
-        means = own.groupby("x")["value"].mean()
-        line = partial(axes.plot, color=colour, marker=MARKER[part])
-        line(means.index + shift, means)
-        axes.scatter(own["x"] + shift + 0.1, own["value"], color=colour, **SEED)
-        for place in dict.fromkeys(own.loc[own["status"] == "collapsed", "x"]):
-            line(place + shift, means[place], markerfacecolor="white")
-            axes.annotate("†", (place + shift, means[place]), (-7, -3), textcoords="offset points", color=INK)
-    axes.set_xticks(range(len(ticks)), ticks)
-    axes.set_xlim(-0.5, max(len(ticks), 1) - 0.5)
+    trends(axes, frame, Hue("part", PARTS, MARKER, 0.08, 0.1), ticks)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import CLEAN, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
-from ddcl.report.figures.painters import bars, curves, floor, trends
+from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
 from ddcl.schema.tables import RUN
 
 
@@ -55,7 +55,15 @@ def augmentation(found: Collected) -> Figure:
     panels = [panel for row in rows for panel in [*row, *[None] * (-len(row) % columns)]]  # a data set has its own rows
     labels = ("Augmentation of the training", "Top-1 on clean images (%)")
     handles = [*style.lines(), dots("seeds", "#666666")]
-    return panel_figure(panels, (columns, 2.3), labels, partial(trends, style=style), handles)
+    colours = {name: style.colour[name] for name in style.variants}
+    hue, ticks = Hue("variant", colours, style.marker, 0.13, 0.05), style.labels("augmentation", style.augmentations)
+
+    def paint(axes: Axes, shown: pd.DataFrame) -> None:
+        places = {name: float(place) for place, name in enumerate(ticks)}
+        trends(axes, shown.assign(x=shown["augmentation"].map(places)), hue, list(ticks.values()))
+        floor(axes, shown, style)
+
+    return panel_figure(panels, (columns, 2.3), labels, paint, handles)
 
 
 def parts(found: Collected) -> Figure:

@@ -60,7 +60,7 @@ def _readings(found: Collected, kind: str, evaluation: str) -> Figure:
     chance = frame["metric"].map({name: metric.chance or 0.0 for name, metric in metrics.items()}).astype(float)
     frame = frame.assign(value=(frame["value"] - chance) / (1 - chance), sd_draws=frame["sd_draws"] / (1 - chance))
     measured = set(frame["metric"]) or set(metrics)
-    rows = {name: metric.heading for name, metric in metrics.items() if name in measured}
+    rows = {name: metric.heading for name, metric in metrics.items() if name in measured} or {"": ""}
     panels = []
     for dataset, variant, augmentation in product(style.datasets, style.variants, style.augmentations):
         own = frame[frame["variant"].isin([variant, *style.floors])]

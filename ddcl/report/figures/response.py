@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
+from typing import Any
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -87,8 +89,8 @@ def paint(axes: Axes, frame: pd.DataFrame, style: FigureStyle, family: str) -> N
     """Draw mean and range of each method; the untrained encoder is a dashed line."""
     untrained = frame["variant"].isin(style.floors)
     curves(axes, frame[~untrained], style, ("strength", "strength"))
-    mean = frame[untrained].groupby("strength")["value"].mean()
-    axes.plot(mean, color=FLOOR, linestyle="--", linewidth=1.1, zorder=1.5)
+    line: dict[str, Any] = {"color": FLOOR, "linestyle": "--", "linewidth": 1.1, "zorder": 1.5}
+    sns.lineplot(frame[untrained], x="strength", y="value", errorbar=None, ax=axes, **line)
     axes.xaxis.set_major_locator(MultipleLocator(DEGREES_STEP) if family == "rotation" else MaxNLocator(4))
 
 
