@@ -151,7 +151,7 @@ def evaluate(args: Namespace) -> None:
     from ddcl.evaluate.record import evaluate_run
     from ddcl.schema import feature_index
     from ddcl.schema.recipes import read_evaluation
-    from ddcl.schema.registry import EVALUATIONS, TOP1
+    from ddcl.schema.registry import EVALUATIONS
     from ddcl.schema.suites import RandomSubsetsConfig
 
     run, evaluation = _run(args), read_evaluation(args.evaluation)[1]
@@ -178,8 +178,9 @@ def evaluate(args: Namespace) -> None:
     )
     with locked(job.record[0].with_name(".lock"), f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
+    shares = {metric.name: metric.is_share for metric in job.entry.metrics_of(evaluation.settings)}
     for cell in record.cells:
-        number, share = cell.value, cell.metric.startswith(TOP1)
+        number, share = cell.value, shares[cell.metric]
         value = record.status if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
         print(f"{recipe.name} {args.evaluation} {cell.part} {cell.perturbation} {cell.metric}: {value}")
 

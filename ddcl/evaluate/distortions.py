@@ -31,7 +31,7 @@ class Distortion:
 
 
 def distortions(settings: DiagnosticsSettings) -> dict[str, Distortion]:
-    """Return all distortions, by name; metrics are those of `ddcl.schema.registry.READOUTS`."""
+    """Return all distortions, by name; metrics are those of `ddcl.schema.metrics.READOUTS`."""
     blur = _blur(settings)
     crop: dict[str, Target] = {"readout_crop_x": _crop_x, "readout_crop_y": _crop_y, "readout_crop_size": _crop_size}
     elastic = _op("elastic_strength", strength=settings.elastic_strength, uniform=True)

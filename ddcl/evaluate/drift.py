@@ -9,8 +9,8 @@ from ddcl.base.errors import UserError
 from ddcl.evaluate.store import Address, FeatureTask, Measured
 from ddcl.schema.evaluations import DriftSettings
 from ddcl.schema.feature_index import CLEAN_DRAW
+from ddcl.schema.metrics import DRIFT
 from ddcl.schema.names import CLEAN
-from ddcl.schema.registry import DRIFT
 
 
 def evaluate(task: FeatureTask, settings: DriftSettings) -> Measured:
@@ -27,7 +27,7 @@ def evaluate(task: FeatureTask, settings: DriftSettings) -> Measured:
         moved = task.tests[draw].features.astype(np.float32)
         for part, columns in task.sets.items():
             drifts = [drift(clean[:, each], moved[:, each]) for each in columns]
-            draws.setdefault((draw.perturbation, part, DRIFT), []).append(drifts)
+            draws.setdefault((draw.perturbation, part, DRIFT.name), []).append(drifts)
     return Measured({address: np.array(drifts).T for address, drifts in draws.items()}, len(clean))
 
 

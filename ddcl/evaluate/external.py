@@ -26,7 +26,7 @@ from ddcl.base.errors import UserError
 from ddcl.core.streams import derive
 from ddcl.evaluate.geometry import geometry
 from ddcl.evaluate.readout import FactorData, read_classes, read_numbers
-from ddcl.evaluate.store import ColumnSets, random_orders
+from ddcl.evaluate.store import ColumnSets, column_sets
 from ddcl.schema.evaluations import LinearSettings
 
 KINDS = "features, views, train, part_<name> or factor_<name>"
@@ -160,9 +160,6 @@ def _sine_and_cosine(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _column_sets(file: ExternalFeatures, draws: int, seed: int) -> ColumnSets:
     """Return all columns, those of each part, and `draws` random sets that are as wide as the part."""
-    width = file.features.shape[1]
-    orders = random_orders(seed, width, draws)
-    sets = {"full": [np.arange(width)]} | {name: [np.arange(*columns)] for name, columns in file.parts.items()}
-    for name, columns in file.parts.items() if draws else ():
-        sets[f"random_{name}"] = [np.sort(order[slice(*columns)]) for order in orders]
-    return sets
+    parts = {"full": (0, file.features.shape[1])} | file.parts
+    controls = {f"random_{name}": columns for name, columns in file.parts.items()} if draws else {}
+    return column_sets(parts, controls, seed, draws)

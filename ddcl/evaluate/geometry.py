@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ddcl.core.losses import cosine, effective_rank, std_ratio
 from ddcl.evaluate.store import ColumnSets
-from ddcl.schema.registry import CKA
+from ddcl.schema.metrics import CKA
 
 Heads: TypeAlias = Sequence[Mapping[str, tuple[Tensor, Tensor]]]  # per view: by part, prediction and projection [N, d]
 UNIFORMITY_T = 2.0  # of the Gaussian potential (Wang and Isola 2020)
@@ -125,7 +125,7 @@ def geometry(
             if views is not None:
                 values |= movement(views[..., own], heads, part)
             if rest is not None:
-                values[CKA] = linear_cka(h[:, own], h[:, rest[number]])
+                values[CKA.name] = linear_cka(h[:, own], h[:, rest[number]])
             found.append(values)
         measured |= {(part, metric): np.array([own[metric] for own in found]) for metric in found[0]}
     return measured

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ddcl.evaluate.neighbours import knn_predict
 from ddcl.evaluate.store import FeatureTask, Outcome, by_part, predict_all
 from ddcl.schema.evaluations import KnnSettings
-from ddcl.schema.registry import TOP1, knn_metric
+from ddcl.schema.metrics import knn_accuracy
+from ddcl.schema.registry import TOP1
 
 
 def evaluate(task: FeatureTask, settings: KnnSettings) -> dict[str, list[Outcome]]:
@@ -17,7 +18,7 @@ def evaluate(task: FeatureTask, settings: KnnSettings) -> dict[str, list[Outcome
     bank = torch.from_numpy(task.train.features).to(task.device)
     labels = torch.from_numpy(task.train.labels).to(task.device)
     columns = [torch.from_numpy(own).to(task.device) for part in task.sets.values() for own in part]
-    ks = {TOP1: settings.k, **{knn_metric(k): k for k in settings.also_k}}
+    ks = {TOP1: settings.k, **{knn_accuracy(k).name: k for k in settings.also_k}}
 
     def predict(features: NDArray[np.floating], numbers: list[int]) -> list[dict[str, NDArray[np.int64]]]:
         queries = torch.from_numpy(features).to(task.device)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ddcl.base.errors import UserError
 from ddcl.base.files import canonical_json, digest_text
 from ddcl.base.interrupt import MINUTES
+from ddcl.evaluate import store
 from ddcl.evaluate.store import (
     ColumnSets,
     FeatureTask,
@@ -23,7 +24,6 @@ from ddcl.evaluate.store import (
     Outcome,
     TestFeatures,
     check_owner,
-    random_orders,
     read_train,
 )
 from ddcl.plan.digests import evaluate_digest
@@ -107,14 +107,13 @@ def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
     These are as wide as the method's own DIR and DVR; as `dir_frac` says where there is no split.
     """
     allowed = job.entry.parts
-    sets = {name: [np.arange(*parts[name])] for name in parts if allowed is None or name in allowed}
-    if job.subsets and allowed is None:
-        width = parts["full"][1]
-        dir_width = parts["dir"][1] if "dir" in parts else round(job.subsets.dir_frac * width)
-        orders = random_orders(job.recipe.seed, width, job.subsets.draws)
-        for part, kept in zip(RANDOM_PARTS, (slice(dir_width), slice(dir_width, None)), strict=True):
-            sets[part] = [np.sort(order[kept]) for order in orders]
-    return sets
+    if not job.subsets or allowed is not None:
+        sets = store.column_sets(parts, {}, job.recipe.seed, 0)
+        return {name: own for name, own in sets.items() if allowed is None or name in allowed}
+    width = parts["full"][1]
+    dir_width = parts["dir"][1] if "dir" in parts else round(job.subsets.dir_frac * width)
+    controls = dict(zip(RANDOM_PARTS, ((0, dir_width), (dir_width, width)), strict=True))
+    return store.column_sets(parts, controls, job.recipe.seed, job.subsets.draws)
 
 
 def evaluate_features(job: Job) -> EvaluationResult:

@@ -78,17 +78,17 @@ def _cells(
     """Return the cells and the arrays of per-image predictions [column sets, draws, N]."""
     metrics = job.entry.metrics_of(job.evaluation.settings)
     if labels is None:
-        addresses = product(job.perturbations, job.part_names(), metrics)
-        return [_cell(address, None, 0) for address in addresses if has_cell(address[1], address[0], address[2])], {}
+        places = product(job.perturbations, job.part_names(), metrics)
+        return [_cell((name, part, own.name), None, 0) for name, part, own in places if has_cell(part, name, own)], {}
     cells: list[Cell] = []
     arrays: dict[str, NDArray[Any]] = {"labels": labels.astype(np.int32)}
     for (part, of_part), metric in product(outcomes.items(), metrics):
-        by_draw = [outcome.predictions[metric] for outcome in of_part]
+        by_draw = [outcome.predictions[metric.name] for outcome in of_part]
         for name in job.perturbations:
             if has_cell(part, name, metric):
                 predicted = _stacked(by_draw, name)
-                cells.append(_cell((name, part, metric), (predicted == labels).mean(axis=2), len(labels)))
-                arrays[f"{metric}/{part}/{name}"] = predicted.astype(np.int32)
+                cells.append(_cell((name, part, metric.name), (predicted == labels).mean(axis=2), len(labels)))
+                arrays[f"{metric.name}/{part}/{name}"] = predicted.astype(np.int32)
     return cells, arrays
 
 

@@ -15,6 +15,7 @@ from ddcl.base.files import file_sha256
 from ddcl.core.streams import derive
 from ddcl.schema import feature_index
 from ddcl.schema.feature_index import Draw, FeatureIndex, StoredFile
+from ddcl.schema.metrics import ACCURACY
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import RANDOM_PARTS, has_cell
 
@@ -25,6 +26,18 @@ def random_orders(seed: int, width: int, draws: int) -> list[NDArray[np.int64]]:
     """Return random orders of `width` columns, whose ends are random subsets; the same for every method of a seed."""
     streams = (np.random.PCG64(derive(seed, "random subset", draw)) for draw in range(draws))
     return [np.random.Generator(stream).permutation(width) for stream in streams]
+
+
+def column_sets(
+    parts: Mapping[str, Sequence[int]], controls: Mapping[str, Sequence[int]], seed: int, draws: int
+) -> ColumnSets:
+    """Return the columns of each part, and `draws` random sets of all columns for each of the controls.
+
+    parts: [start, stop] of each, with that of `full`. controls: [start, stop] of each in a random order of all columns.
+    """
+    orders = random_orders(seed, parts["full"][1], draws if controls else 0)
+    sets = {name: [np.arange(*own)] for name, own in parts.items()}
+    return sets | {name: [np.sort(order[slice(*own)]) for order in orders] for name, own in controls.items()}
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ def predict_all(tests: Mapping[Draw, Features], sets: ColumnSets, predict: Predi
 
 def _is_evaluated(part: str, draw: Draw) -> bool:
     """Return whether a part is evaluated on a draw; random parts, which are drawn themselves, are on the first only."""
-    return part not in RANDOM_PARTS or (draw.draw == 0 and has_cell(part, draw.perturbation))
+    return part not in RANDOM_PARTS or (draw.draw == 0 and has_cell(part, draw.perturbation, ACCURACY))
 
 
 def by_part(sets: ColumnSets, outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:

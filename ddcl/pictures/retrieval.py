@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcl.evaluate.store import random_orders
+from ddcl.evaluate.store import ColumnSets, column_sets
 from ddcl.pictures.material import Encoder, Material
 from ddcl.report.figures.layout import FULL
 from ddcl.schema.pictures import NeighboursSettings
@@ -34,18 +32,15 @@ def shared(neighbours: Tensor, kind: Tensor) -> tuple[float, float]:
     return float(same), float((counts * (counts - 1)).sum()) / (n * (n - 1))
 
 
-def column_sets(encoder: Encoder, dir_width: int | None, draws: int) -> Iterator[tuple[str, int, Tensor]]:
-    """Yield (part, draw, columns) of every part of an encoder, and of random columns as many as DIR and DVR have.
+def part_columns(encoder: Encoder, dir_width: int | None, draws: int) -> ColumnSets:
+    """Return the columns of every part of an encoder, and of random sets of as many columns as DIR and DVR have.
 
     dir_width: its own, or that of a method that has parts; None: no random columns.
     """
-    for part, (start, stop) in encoder.parts.items():
-        yield part, 0, torch.arange(start, stop)
-    width = encoder.parts[FULL][1]
-    orders = random_orders(encoder.recipe.seed, width, draws) if dir_width and dir_width < width else []
-    for draw, order in enumerate(map(torch.from_numpy, orders)):
-        yield RANDOM_PARTS[0], draw, order[:dir_width]
-        yield RANDOM_PARTS[1], draw, order[dir_width:]
+    width, controls = encoder.parts[FULL][1], {}
+    if dir_width and dir_width < width:
+        controls = dict(zip(RANDOM_PARTS, ((0, dir_width), (dir_width, width)), strict=True))
+    return column_sets(encoder.parts, controls, encoder.recipe.seed, draws)
 
 
 def measure(material: Material, encoders: list[Encoder], settings: NeighboursSettings) -> pd.DataFrame:
@@ -62,7 +57,8 @@ def measure(material: Material, encoders: list[Encoder], settings: NeighboursSet
         features = encoder.features(x)
         keys = {name: getattr(encoder.recipe, name) for name in ("variant", "augmentation", "seed")}
         dir_width = encoder.parts["dir"][1] if "dir" in encoder.parts else next(iter(widths), None)
-        for part, draw, columns in column_sets(encoder, dir_width, settings.random_draws):
+        sets = part_columns(encoder, dir_width, settings.random_draws)
+        for part, draw, columns in ((part, *each) for part, own in sets.items() for each in enumerate(own)):
             found = nearest(features[:, columns], settings.k)
             (same_class, chance_class), (same_angle, chance_angle) = shared(found, labels), shared(found, level)
             rows.append(

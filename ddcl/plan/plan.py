@@ -18,6 +18,7 @@ from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
 from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec
+from ddcl.schema.metrics import Metric
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.tables import RUN, TableSpec
@@ -185,9 +186,10 @@ class PlannedPicture(Model):
 class Plan(Sealed):
     """What a suite will run, and what its tables, figures, claims and page are to say.
 
-    selections, protocols: in `evaluations`. seen: by augmentation and perturbation or family, whether pretraining had
-    such distortions. families: of each perturbation that belongs to one. labels: how names are printed, by kind.
-    data: digest of each data set's recipe. paper: the paper's own recipes, by method/augmentation.
+    metrics: what is known of those that the suite's evaluations report, and of those that tables derive, by name.
+    seen: by augmentation and perturbation or family, whether pretraining had such distortions. families: of each
+    perturbation that belongs to one. labels: how names are printed, by kind. data: digest of each data set's recipe.
+    paper: the paper's own recipes, by method/augmentation.
     """
 
     SCHEMA: ClassVar[int] = 3
@@ -197,6 +199,7 @@ class Plan(Sealed):
     runs: list[PlannedRun]
     data: dict[str, str]
     evaluations: dict[str, PlannedEvaluation]
+    metrics: dict[str, Metric]
     perturbations: list[str]
     families: dict[str, str]
     strengths: dict[str, float]
@@ -238,6 +241,15 @@ class Plan(Sealed):
     def label(self, kind: str, name: str) -> str:
         """Return how a name is printed."""
         return self.labels.get(kind, {}).get(name, name)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each metric."""
+        return {name: metric.unit for name, metric in self.metrics.items()}
+
+    def heading(self, metric: str) -> str:
+        """Return how figures call a metric; its name, where the suite has no such metric."""
+        return self.metrics[metric].heading if metric in self.metrics else metric
 
     @property
     def shown(self) -> list[PlannedRun]:

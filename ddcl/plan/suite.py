@@ -20,6 +20,7 @@ from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, Pl
 from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
+from ddcl.schema.metrics import DERIVED, Metric
 from ddcl.schema.names import CLEAN
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.pictures import read_picture
@@ -284,6 +285,7 @@ class Suite:
             runs=[self._planned_run(run) for run in self.runs.values()],
             data={name: self.data_digest(name) for name in self.dataset_configs},
             evaluations=names,
+            metrics=self._metrics(),
             perturbations=list(self.perturbations),
             families=self.families(),
             strengths={name: item.strength for name, item in self.perturbations.items() if item.strength is not None},
@@ -305,6 +307,11 @@ class Suite:
         if "published" not in {*self.figures, *(spec.kind for spec in self.tables.values())}:
             return []
         return [number for number in read_published() if number.dataset in self.dataset_configs]
+
+    def _metrics(self) -> dict[str, Metric]:
+        """Return the metrics that the suite's evaluations report, and those that tables derive, by name."""
+        reported = (self.protocol(name).metrics_of(own.settings) for name, own in self.evaluations.items())
+        return {metric.name: metric for metrics in (*reported, DERIVED) for metric in metrics}
 
     def _paper(self) -> dict[str, Recipe]:
         """Return the paper's recipes of the suite's methods and augmentations, where it has any."""

@@ -45,11 +45,11 @@ def render_claims(results: Path) -> dict[str, str]:
 def render_figure(name: str, results: Path) -> None:
     """Write `results`/figures/`name`.{png,pdf}."""
     from ddcl.report.figures.layout import write_figure
-    from ddcl.report.figures.registry import FIGURES
+    from ddcl.report.figures.registry import FIGURES, draw
 
     check_name("figure", name, FIGURES, "ddcl figure")
     found = Collected.load(results)
-    write_figure(FIGURES[name].draw(found), results / "figures" / name)
+    write_figure(draw(name, found), results / "figures" / name)
 
 
 def render_page(results: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ddcl.base.yaml_files import Model
+from ddcl.schema.metrics import Metric, knn_accuracy
 
 Strength = Annotated[float, Field(gt=0)]
 DISTORTED = 10  # times that diagnostics encode an image: under nine distortions, and clean
@@ -52,6 +53,11 @@ class EvaluationSettings(Model):
         """Name of the list (config/subsets) of the only images that it trains on; None: all of the split."""
         return None
 
+    @property
+    def further_metrics(self) -> list[Metric]:
+        """What it reports with these settings, beside the metrics of its registry entry."""
+        return []
+
     def work(self, size: TaskSize) -> Work:
         """Return what there is to do with these settings; `ddcl plan` and the jobs' resources are made of it."""
         raise NotImplementedError(f"{type(self).__name__} does not define work(size) -> Work")
@@ -80,6 +86,10 @@ class KnnSettings(EvaluationSettings):
         default=[], description="further numbers of neighbours, each a metric top1_k<number> from the same search"
     )
     temperature: float = Field(gt=0, description="T of the weights exp(cosine / T)")
+
+    @property
+    def further_metrics(self) -> list[Metric]:
+        return [knn_accuracy(k) for k in self.also_k]
 
     def work(self, size: TaskSize) -> Work:
         """All pairs of test and training images."""

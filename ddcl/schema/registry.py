@@ -24,20 +24,11 @@ from ddcl.schema.evaluations import (
     OnlineSettings,
 )
 from ddcl.schema.methods import BarlowTwinsSettings, DDCLSettings, DDCLSymmetricSettings, SimSiamBaselineSettings
+from ddcl.schema.metrics import ACCURACY, BEST_TEST_ACCURACY, DRIFT, FACTORS, GEOMETRY, READOUTS, Metric
 from ddcl.schema.readers import FashionMnistSettings, ImageFolderSettings, ImageNetSettings, ShapesSettings
 
-TOP1 = "top1"  # accuracy after the last epoch, or with hyperparameters chosen on the training split
-TOP1_BEST_TEST = "top1_best_test_epoch"  # of the epoch that is best on the test split: too high, but as published
-
-
-def knn_metric(k: int) -> str:
-    """Return the metric of a further number of neighbours."""
-    return f"{TOP1}_k{k}"
-
-
-def is_knn_metric(metric: str) -> bool:
-    """Return whether a metric is one of `knn_metric`."""
-    return metric.removeprefix(f"{TOP1}_k").isdigit()
+TOP1 = ACCURACY.name
+TOP1_BEST_TEST = BEST_TEST_ACCURACY.name
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ class EvaluationEntry(Entry):
 
     settings: they also say what it has to do (`EvaluationSettings.work`).
     inputs: `features` (extracted once), `images` (it trains on them itself), or both.
-    metrics: what it reports of each cell, whatever its settings.
+    metrics: what it reports of each cell, whatever its settings: of `ddcl.schema.metrics`, or its own, made here.
     parts: the parts that it can be asked for; None: all.
     perturbed: whether it is also evaluated on perturbed test images.
     predicts: whether it predicts classes, or measures something else (`ddcl.evaluate.store.Measured`).
@@ -78,7 +69,7 @@ class EvaluationEntry(Entry):
 
     settings: type[EvaluationSettings]
     inputs: tuple[Literal["features", "images"], ...] = ("features",)
-    metrics: tuple[str, ...] = (TOP1,)
+    metrics: tuple[Metric, ...] = (ACCURACY,)
     parts: tuple[str, ...] | None = None
     perturbed: bool = True
     predicts: bool = True
@@ -86,11 +77,9 @@ class EvaluationEntry(Entry):
     needs_factors: bool = False
     ops: tuple[str, ...] = ()
 
-    def metrics_of(self, settings: dict[str, Any]) -> list[str]:
+    def metrics_of(self, settings: dict[str, Any]) -> list[Metric]:
         """Return what it reports of each cell with these settings."""
-        own = self.settings.model_validate(settings)
-        also_k = own.also_k if isinstance(own, KnnSettings) else []
-        return [*self.metrics, *map(knn_metric, also_k)]
+        return [*self.metrics, *self.settings.model_validate(settings).further_metrics]
 
 
 @dataclass(frozen=True)
@@ -107,28 +96,15 @@ class ReaderEntry(Entry):
 
 SPLIT_PARTS = ("full", "dir", "dvr")
 RANDOM_PARTS = ("random_dir", "random_dvr")  # random columns, as many as DIR and DVR have
-
-READOUTS = (  # R² on held-out images of the distortion that was applied; of `flip` the balanced accuracy
-    *("readout_angle", "readout_brightness", "readout_contrast", "readout_saturation", "readout_hue", "readout_blur"),
-    *("readout_crop_x", "readout_crop_y", "readout_crop_size", "readout_elastic", "readout_flip", "readout_shuffled"),
-)
-SHAPES_FACTORS = ("shape", "texture", "hue", "x", "y", "angle_deg", "scale", "grey")
-FACTORS = tuple(f"factor_{name}" for name in SHAPES_FACTORS)  # R²; of shape and texture the balanced accuracy
-COSINES = ("abs_mean_cosine", "mean_abs_cosine", "sd_cosine", "mean_abs_cosine_shuffled")
-CKA = "cka_dir_dvr"
-GEOMETRY = ("invariance", *COSINES, CKA, "effective_rank", "std_ratio", "alignment", "uniformity")
-DRIFT = "drift"
+SHAPES_FACTORS = tuple(metric.name.removeprefix("factor_") for metric in FACTORS)
 PROBE_OPS = ("resized_crop", "horizontal_flip")  # of `ddcl.evaluate.sgd`
 
 
-def has_cell(part: str, perturbation: str, metric: str = TOP1) -> bool:
-    """Return whether a metric of a part is measured under a perturbation.
-
-    Random parts are not classified under members of a family; CKA is that of a (random) DVR with the other columns.
-    """
-    if metric == CKA:
-        return part in ("dvr", "random_dvr")
-    return part not in RANDOM_PARTS or "." not in perturbation or metric == DRIFT
+def has_cell(part: str, perturbation: str, metric: Metric) -> bool:
+    """Return whether a metric of a part is measured under a perturbation."""
+    if metric.parts is not None and part not in metric.parts:
+        return False
+    return part not in RANDOM_PARTS or "." not in perturbation or metric.random_in_families
 
 
 def part_names(method: MethodEntry, evaluation: EvaluationEntry, random: bool) -> list[str]:
@@ -152,14 +128,14 @@ EVALUATIONS = {
         "ddcl.evaluate.online:evaluate",
         OnlineSettings,
         inputs=("features", "images"),
-        metrics=(TOP1, TOP1_BEST_TEST),
+        metrics=(ACCURACY, BEST_TEST_ACCURACY),
         ops=PROBE_OPS,
     ),
     "finetune": EvaluationEntry(
         "ddcl.evaluate.finetune:evaluate",
         FinetuneSettings,
         inputs=("images",),
-        metrics=(TOP1, TOP1_BEST_TEST),
+        metrics=(ACCURACY, BEST_TEST_ACCURACY),
         parts=("full",),
         perturbed=False,
         ops=PROBE_OPS,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ddcl.report.figures import registry
 from ddcl.report.figures.layout import write_figure
-from ddcl.report.figures.registry import FIGURES
 from ddcl.report.page.write import write_page
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.html import write_table_page
@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lost = (found.records["variant"] == "simsiam") & (found.records["seed"] == 1)
     found.records.loc[lost, ["value", "status"]] = [np.nan, "missing"]
     for name in plan.figures:
-        write_figure(FIGURES[name].draw(found), found.results / "figures" / name)
+        write_figure(registry.draw(name, found), found.results / "figures" / name)
     out = found.results / "report" / "index.html"
     write_page(found, out)
     spec = found.spec("robustness")

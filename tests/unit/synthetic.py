@@ -10,7 +10,9 @@ import pandas as pd
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.plan.suite import read_table
 from ddcl.schema.claims import read_statistics
+from ddcl.schema.metrics import DERIVED, Metric, knn_accuracy
 from ddcl.schema.recipes import read_evaluation
+from ddcl.schema.registry import EVALUATIONS
 
 VARIANTS = {"ddcl": ["full", "dir", "dvr"], "simsiam": ["full"]}
 PERTURBATIONS = ["none", "color_rotate"]
@@ -58,6 +60,12 @@ def made_up(names: list[str]) -> dict[str, PlannedEvaluation]:
     return {name: PlannedEvaluation(protocol=name, selection="fixed", settings={}) for name in names}
 
 
+def metrics() -> dict[str, Metric]:
+    """All metrics that there are, and a further number of neighbours."""
+    reported = [metric for entry in EVALUATIONS.values() for metric in entry.metrics]
+    return {metric.name: metric for metric in (*reported, *DERIVED, knn_accuracy(5))}
+
+
 def figures(names: list[str]) -> dict[str, PlannedFigure]:
     """Figures, with words for them."""
     return {name: PlannedFigure(caption=f"caption of {name}", alt=f"what {name} shows") for name in names}
@@ -77,6 +85,7 @@ def suite(tables: tuple[str, ...] = ("knn",), **changes: Any) -> Plan:
     values |= {"description": "Made-up numbers.", "runs": runs, "data": {"digits": digest("digits")}}
     values |= {
         "evaluations": {name: evaluation(name) for name in ("linear", "knn")},
+        "metrics": metrics(),
         "perturbations": PERTURBATIONS,
         "families": {},
         "strengths": {},

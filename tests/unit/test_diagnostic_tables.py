@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from ddcl.plan.suite import Suite
-from ddcl.report.tables.build import build_table, unit
-from ddcl.report.tables.printing import METRIC_LABELS, layout, to_latex, to_markdown
-from ddcl.schema.registry import FACTORS, GEOMETRY, READOUTS
+from ddcl.report.tables.build import build_table
+from ddcl.report.tables.printing import layout, to_latex, to_markdown
 from ddcl.schema.tables import TableSpec, read_table
 from tests.unit import synthetic
 
@@ -54,14 +53,6 @@ def test_every_table_of_a_suite_with_diagnostics_is_whole(name: str) -> None:
         assert rows["SimSiam", "random_dvr"][0].text == "0.62 ± 0.18 [0.03]"
     assert to_markdown(printed, spec)
     assert to_latex(printed, spec, name)
-
-
-def test_every_metric_has_a_unit_and_a_label() -> None:
-    for metric in (*READOUTS, *FACTORS, *GEOMETRY, "drift"):
-        assert metric in METRIC_LABELS
-        assert unit(metric) in ("", "R²", "balanced accuracy")
-    assert METRIC_LABELS["readout_crop_x"] == "crop x"
-    assert METRIC_LABELS["factor_angle_deg"] == "angle"
 
 
 def test_what_all_features_have_over_a_part_is_paired_by_run() -> None:

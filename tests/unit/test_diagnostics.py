@@ -28,9 +28,10 @@ from ddcl.evaluate.store import Features, FeatureTask, Measured
 from ddcl.plan.suite import Suite
 from ddcl.schema.evaluations import DiagnosticsSettings
 from ddcl.schema.feature_index import CLEAN_DRAW, Draw
+from ddcl.schema.metrics import READOUTS
 from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.recipes import build_recipe, read_evaluation
-from ddcl.schema.registry import METHODS, RANDOM_PARTS, READOUTS, has_cell
+from ddcl.schema.registry import METHODS, RANDOM_PARTS, has_cell
 from ddcl.schema.suites import NormalisationConfig, RandomSubsetsConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -159,7 +160,7 @@ def test_the_parameters_that_are_read_are_those_that_the_image_was_distorted_wit
     images, draws = spots(6, 3).images, Draws(5, torch.arange(6))
     known = distortions(SETTINGS)
     assert [metric for own in known.values() for metric in own.targets] == [
-        metric for metric in READOUTS if metric not in ("readout_shuffled",)
+        metric.name for metric in READOUTS if metric.name != "readout_shuffled"
     ]
     for name, value in (("brightness", "brightness_factor"), ("blur", "sigma_px"), ("elastic", "strength")):
         pipeline = build_pipeline([known[name].op], SIDE, NORMALISATION)
@@ -193,7 +194,7 @@ def test_every_method_has_every_cell(name: str) -> None:
     result = EvaluationResult("ok", "d", None, "t", "e", found, task.test.labels.numpy())
     cells, arrays = _cells_of(job, result)
     expected = product(["none"], job.part_names(), job.entry.metrics_of(job.evaluation.settings))
-    wanted = {address for address in expected if has_cell(address[1], address[0], address[2])}
+    wanted = {(name, part, metric.name) for name, part, metric in expected if has_cell(part, name, metric)}
     assert {(cell.perturbation, cell.part, cell.metric) for cell in cells} == wanted
     assert all(np.isfinite(cell.value) and cell.n == 40 for cell in cells)
     assert {cell.n_draws for cell in cells if cell.part in RANDOM_PARTS} == {20}

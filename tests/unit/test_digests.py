@@ -149,6 +149,7 @@ def test_a_new_method_changes_nothing(original: Digests, code: Path, monkeypatch
 def test_words_and_comments_change_nothing(original: Digests, code: Path) -> None:
     edit(code / "ddcl/schema/evaluations.py", "number of neighbours", "how many neighbours")
     edit(code / "ddcl/schema/ops.py", "standard deviation, pixels", "spread, pixels")
+    edit(code / "ddcl/schema/metrics.py", '"top-1"', '"accuracy"')
     edit(code / "ddcl/data/ops/rotation.py", "from the centre, in pixels", "in pixels from the centre")
     edit(code / "ddcl/training.py", '"""The pretraining stage', '"""Pretraining, the stage')
     append(code / "ddcl/core/pretrain.py", "# the end\n")

@@ -12,9 +12,11 @@ from ddcl.report.tables.latex import to_latex
 from ddcl.report.tables.printing import Cell, Printed, to_markdown
 from ddcl.report.tables.statistics import aggregate, paired_t
 from ddcl.schema.tables import TableSpec
+from tests.unit import synthetic
 
 KEYS = ["dataset", "variant", "part", "metric"]
 SEEDS = [0, 1, 2]
+METRICS = synthetic.metrics()
 
 
 def frame(**values: list[float]) -> pd.DataFrame:
@@ -31,7 +33,9 @@ def frame(**values: list[float]) -> pd.DataFrame:
 
 def marks(values: pd.DataFrame, compare: str | None = "variant") -> dict[str, str]:
     rows = aggregate(values, KEYS)
-    return dict(zip(rows["variant"] + rows["part"].str[4:], emphasis(values, rows, KEYS, compare), strict=True))
+    return dict(
+        zip(rows["variant"] + rows["part"].str[4:], emphasis(values, rows, KEYS, compare, METRICS), strict=True)
+    )
 
 
 def test_the_interval_is_that_of_scipy() -> None:
@@ -76,6 +80,11 @@ def test_pairs_are_of_one_seed() -> None:
 def test_smaller_is_better_for_a_drop() -> None:
     drops = frame(a=[0.30, 0.31, 0.32], b=[0.20, 0.215, 0.22]).assign(metric="relative_drop")
     assert marks(drops) == {"a": "", "b": "best"}
+
+
+def test_nothing_stands_out_where_neither_more_nor_less_is_better() -> None:
+    ranks = frame(a=[0.90, 0.91, 0.92], b=[0.80, 0.815, 0.82]).assign(metric="effective_rank")
+    assert marks(ranks) == {"a": "", "b": ""}
 
 
 def test_what_ended_badly_or_has_one_seed_takes_no_part() -> None:

@@ -15,8 +15,8 @@ from ddcl.plan.plan import Plan
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import write_judged
 from ddcl.report.collected import Collected
+from ddcl.report.figures import registry
 from ddcl.report.figures.layout import write_figure
-from ddcl.report.figures.registry import FIGURES
 from ddcl.schema.figures import WORDS
 from tests.unit import planted, synthetic
 
@@ -49,7 +49,7 @@ def nothing() -> Frames:
 
 def draw(name: str, records: pd.DataFrame, histories: pd.DataFrame, plan: Plan) -> Figure:
     """Draw a figure of the registry."""
-    return FIGURES[name].draw(Collected(plan, records, histories, [], Path("results")))
+    return registry.draw(name, Collected(plan, records, histories, [], Path("results")))
 
 
 def texts(figure: Figure) -> list[str]:
@@ -64,7 +64,7 @@ def heights(axes: Axes) -> list[float]:
 
 
 def test_names() -> None:
-    assert tuple(FIGURES) == tuple(WORDS)
+    assert tuple(registry.FIGURES) == tuple(WORDS)
 
 
 @pytest.mark.parametrize("name", PANELS)
@@ -160,7 +160,7 @@ def test_the_curve_of_a_diverged_run_is_shown_but_in_no_mean() -> None:
     own = (histories[list(run)] == pd.Series(run)).all(axis=1)
     histories.loc[own, "knn_top1"] *= 0.2
     axes = draw("knn_curves", records, histories[~own | (histories["epoch"] <= 2)], plan).axes[0]
-    mean, diverged, *_ = axes.lines
+    mean, _, diverged, *_ = axes.lines
     assert list(mean.get_ydata()) == pytest.approx([50, 70, 76, 90])
     assert list(diverged.get_ydata()) == pytest.approx([10, 14])
     assert "‡" in [text.get_text() for text in axes.texts]
@@ -191,7 +191,7 @@ def test_forest_plot_of_claims(tmp_path: Path) -> None:
     plan = planted.suite(["C2", "C4", "C7"], ["ddcl", "simsiam"], 3)
     found = planted.results(plan, tmp_path, planted.plus(2.0))
     write_judged(judge_claims(found), found)
-    axes = FIGURES["claims"].draw(found).axes[0]
+    axes = registry.draw("claims", found).axes[0]
     rows = [text.get_text() for text in axes.get_yticklabels()]
     assert rows[:4] == ["C2: supported", "linear, 3 seeds", "DDCL − SimSiam, BAug", "DDCL − SimSiam, CAug"]
     assert {"C7: not run", "R1 seen, 3 seeds", "R2 unseen, 3 seeds"} <= set(rows)

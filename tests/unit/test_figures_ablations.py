@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
+from ddcl.report.figures import registry
 from ddcl.report.figures.ablations import series
 from ddcl.report.figures.published import pairs
-from ddcl.report.figures.registry import FIGURES
 from ddcl.report.tables.cells import CELL, expected_cells
 from ddcl.report.tables.published import published_table
 
@@ -46,7 +46,7 @@ def records() -> pd.DataFrame:
 
 
 def axes_of(name: str, frame: pd.DataFrame, plan: Plan = PLAN) -> list[Axes]:
-    return FIGURES[name].draw(Collected(plan, frame, pd.DataFrame(), [], Path("results"))).axes
+    return registry.draw(name, Collected(plan, frame, pd.DataFrame(), [], Path("results"))).axes
 
 
 def ticks(axes: Axes) -> list[str]:

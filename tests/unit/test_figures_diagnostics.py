@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
+from ddcl.report.figures import registry
 from ddcl.report.figures.layout import FLOOR, PARTS, write_figure
-from ddcl.report.figures.registry import FIGURES
 from ddcl.report.figures.response import under
 from tests.unit import synthetic, synthetic_diagnostics
 
@@ -44,7 +44,7 @@ def unmeasured() -> Collected:
 
 
 def draw(name: str, found: Collected) -> Figure:
-    return FIGURES[name].draw(found)
+    return registry.draw(name, found)
 
 
 def texts(figure: Figure) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from ddcl.report.collect import collect
 from ddcl.report.render import render_tables
 from ddcl.report.tables.latex import tex_escape, to_latex
-from ddcl.report.tables.printing import MARKS, METRIC_LABELS, Cell, Printed
+from ddcl.report.tables.printing import MARKS, Cell, Printed
 from ddcl.schema.tables import TableSpec
 from tests.unit import synthetic, written
 
@@ -65,7 +65,8 @@ def test_all_tables_of_a_suite_compile_and_fit(tmp_path: Path) -> None:
     packages = set(re.findall(r"% needs \\usepackage\{(.*)\}", "".join(path.read_text() for path in tables)))
     assert packages == {"array,booktabs,graphicx,rotating"}
     body = "".join(rf"\input{{{path}}}\clearpage" + "\n" for path in tables)
-    marks = " ".join(tex_escape(text) for text in (*(mark for mark, _ in MARKS.values()), *METRIC_LABELS.values()))
+    labels = (metric.label for metric in synthetic.metrics().values())
+    marks = " ".join(tex_escape(text) for text in (*(mark for mark, _ in MARKS.values()), *labels))
     document = tmp_path / "all.tex"
     head = rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{{packages.pop()}}}"
     document.write_text(f"{head}\\begin{{document}}\n{body}{marks}\n\\end{{document}}\n", encoding="utf-8")

@@ -71,12 +71,12 @@ def test_backticks_become_code_and_all_else_is_escaped() -> None:
 
 
 def test_values_of_seeds_keep_their_status() -> None:
-    cell = pd.Series({"value": 0.5, "status": "collapsed"})
-    assert value_text("top1", cell) == "50.00 collapsed"
-    assert value_text("top1_k5", cell) == "50.00 collapsed"
-    assert value_text("effective_rank", pd.Series({"value": 12.34567, "status": "ok"})) == "12.35"
-    assert value_text("top1", pd.Series({"value": np.nan, "status": "missing"})) == "missing"
-    assert value_text("top1", None) == "–"
+    cell, metrics = pd.Series({"value": 0.5, "status": "collapsed"}), synthetic.metrics()
+    assert value_text(metrics["top1"], cell) == "50.00 collapsed"
+    assert value_text(metrics["top1_k5"], cell) == "50.00 collapsed"
+    assert value_text(metrics["effective_rank"], pd.Series({"value": 12.34567, "status": "ok"})) == "12.35"
+    assert value_text(metrics["top1"], pd.Series({"value": np.nan, "status": "missing"})) == "missing"
+    assert value_text(metrics["top1"], None) == "–"
 
 
 def test_curves_have_a_line_per_seed_and_few_points() -> None:

@@ -175,7 +175,7 @@ def test_a_baseline_that_gains_nothing_is_no_target() -> None:
     histories.loc[flat & histories["knn_top1"].notna(), "knn_top1"] = 0.5
     row = one(table("convergence", None, histories)[0], variant="ddcl", augmentation="baug", metric="epochs_to_90_gain")
     assert (row["n_seeds"], row["status"]) == (1, "1 of 2 no gain")
-    assert "∅" in cell_text(row)
+    assert "∅" in cell_text(row, PLAN.metrics["epochs_to_90_gain"])
 
 
 def test_a_curve_that_never_gets_there_has_no_epoch() -> None:
@@ -283,9 +283,9 @@ def test_a_trained_run_with_one_missing_evaluation_converged() -> None:
     assert set(frame["status"]) == {"ok"}
 
 
-def cell(**changes: Any) -> str:
-    base = {"mean": 82.25, "sd": 0.31, "n_seeds": 2, "seeds_expected": 2, "status": "ok", "unit": "%"}
-    return cell_text(pd.Series(base | changes))
+def cell(metric: str = "top1", **changes: Any) -> str:
+    base = {"mean": 82.25, "sd": 0.31, "n_seeds": 2, "seeds_expected": 2, "status": "ok"}
+    return cell_text(pd.Series(base | changes), PLAN.metrics[metric])
 
 
 def test_cells_print_what_they_are() -> None:
@@ -294,8 +294,9 @@ def test_cells_print_what_they_are() -> None:
     assert cell(n_seeds=1, sd=np.nan, status="1 of 2 missing") == "82.2 (n=1/2) …"
     assert cell(status="1 of 2 collapsed") == "82.2 ± 0.3 †"
     assert cell(n_seeds=0, mean=np.nan, status="2 of 2 diverged") == "‡"
-    assert cell(mean=-2.04, unit="points") == "−2.0 ± 0.3"
-    assert cell(mean=2.04, unit="points") == "+2.0 ± 0.3"
+    assert cell("change", mean=-2.04) == "−2.0 ± 0.3"
+    assert cell("change", mean=2.04) == "+2.0 ± 0.3"
+    assert cell("readout_angle", mean=0.5) == "0.50 ± 0.31"
 
 
 def test_notes_appear_only_where_their_mark_is_used() -> None:

@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from ddcl.base.files import canonical_json
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import CLEAN, FULL, INK, PARTS, SEED, Look, Panel, dots, panel_figure, select
-from ddcl.report.figures.painters import floor
+from ddcl.report.figures.layout import CLEAN, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.painters import Hue, floor, trends
 from ddcl.schema.tables import RUN
 
 TRAINING = ("method", "backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors")  # keys of a run of the plan
@@ -28,20 +28,20 @@ def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> F
 
     setting: its key in the plan's runs. label: of the horizontal axis. unit: what its values are multiplied by.
     """
-    look = Look(found.plan, all_runs=True)
-    evaluation = look.evaluation("linear")
+    style = FigureStyle(found.plan, all_runs=True)
+    evaluation = style.evaluation("linear")
     frame = select(found.records, evaluation=evaluation, perturbation=CLEAN)
-    groups = series(look.runs, setting)
+    groups = series(style.runs, setting)
     values = sorted({run.settings[setting] for runs in groups for run in runs})
     x = {run.names: values.index(run.settings[setting]) for runs in groups for run in runs}
     frame = frame[frame["part"].isin(list(PARTS))]
     frame = frame.assign(x=[x.get(key, np.nan) for key in frame[RUN].itertuples(index=False, name=None)])
-    panels = [_panel(look, frame, runs, groups) for runs in groups] or [Panel("", frame.iloc[:0], [])]
-    paint = partial(_paint, ticks=[f"{value * unit:g}" for value in values], look=look)
+    panels = [_panel(style, frame, runs, groups) for runs in groups] or [Panel("", frame.iloc[:0], [])]
+    paint = partial(_paint, ticks=[f"{value * unit:g}" for value in values], style=style)
     names = {part: part if part == FULL else part.upper() for part in PARTS}
     lines = [Line2D([], [], color=PARTS[part], marker=MARKER[part], label=name) for part, name in names.items()]
-    labels = (label, f"Top-1 (%), {look.label('evaluation', evaluation)}")
-    floors = look.lines()[len(look.variants) :]
+    labels = (label, f"Top-1 (%), {style.label('evaluation', evaluation)}")
+    floors = style.lines()[len(style.variants) :]
     return panel_figure(panels, (min(len(panels), 3), 2.3), labels, paint, [*lines, *floors, dots("seeds", "#666666")])
 
 
@@ -56,32 +56,20 @@ def series(runs: Iterable[PlannedRun], setting: str) -> list[list[PlannedRun]]:
     return [own for own in groups.values() if len({run.settings[setting] for run in own}) > 1]
 
 
-def _panel(look: Look, frame: pd.DataFrame, runs: list[PlannedRun], groups: list[list[PlannedRun]]) -> Panel:
+def _panel(style: FigureStyle, frame: pd.DataFrame, runs: list[PlannedRun], groups: list[list[PlannedRun]]) -> Panel:
     """Return the panel of one series and of the untrained encoders of its data set.
 
     Its title names the variant where another series has the same data set and augmentation.
     """
     dataset, augmentation = runs[0].dataset, runs[0].augmentation
-    title = [look.label("dataset", dataset)] * (len(look.datasets) > 1) + [look.label("augmentation", augmentation)]
-    keys = [run.names for run in look.runs if not run.trains and run.dataset == dataset]
+    title = [style.label("dataset", dataset)] * (len(style.datasets) > 1) + [style.label("augmentation", augmentation)]
+    keys = [run.names for run in style.runs if not run.trains and run.dataset == dataset]
     keys += [run.names for run in runs]
     alike = [own for own in groups if (own[0].dataset, own[0].augmentation) == (dataset, augmentation)]
-    title += [look.label("variant", runs[0].variant)] * (len(alike) > 1)
+    title += [style.label("variant", runs[0].variant)] * (len(alike) > 1)
     return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)
 
 
-def _paint(axes: Axes, frame: pd.DataFrame, ticks: list[str], look: Look) -> None:
-    """Draw the mean of each part against the setting's place, hollow with † if a seed collapsed, and a dot per seed."""
-    floor(axes, frame[frame["part"] == FULL], look)
-    shown = frame.dropna(subset=["x"])
-    for shift, (part, colour) in zip((-0.08, 0, 0.08), PARTS.items(), strict=True):
-        own = shown[shown["part"] == part]
-        means = own.groupby("x")["value"].mean()
-        line = partial(axes.plot, color=colour, marker=MARKER[part])
-        line(means.index + shift, means)
-        axes.scatter(own["x"] + shift + 0.1, own["value"], color=colour, **SEED)
-        for place in dict.fromkeys(own.loc[own["status"] == "collapsed", "x"]):
-            line(place + shift, means[place], markerfacecolor="white")
-            axes.annotate("†", (place + shift, means[place]), (-7, -3), textcoords="offset points", color=INK)
-    axes.set_xticks(range(len(ticks)), ticks)
-    axes.set_xlim(-0.5, max(len(ticks), 1) - 0.5)
+def _paint(axes: Axes, frame: pd.DataFrame, ticks: list[str], style: FigureStyle) -> None:
+    floor(axes, frame[frame["part"] == FULL], style)
+    trends(axes, frame, Hue("part", PARTS, MARKER, 0.08, 0.1), ticks)

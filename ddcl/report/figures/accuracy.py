@@ -11,74 +11,82 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import CLEAN, FULL, PARTS, Look, Panel, dots, panel_figure, select
-from ddcl.report.figures.painters import bars, curves, floor, trends
+from ddcl.report.figures.layout import CLEAN, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
 from ddcl.schema.tables import RUN
 
 
 def knn_curves(found: Collected) -> Figure:
     """kNN accuracy against epoch, one panel per augmentation of the training."""
-    look, monitored = Look(found.plan), found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
-    monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(look.floors)]
+    style, monitored = FigureStyle(found.plan), found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
+    monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(style.floors)]
     frame = found.records.groupby(RUN, as_index=False)["status"].first().merge(monitored, on=RUN, how="left")
     frame = frame.astype({"knn_top1": float, "epoch": float}).assign(value=lambda rows: rows["knn_top1"] * 100)
-    shape, labels = (len(look.augmentations), 2.2), ("Epoch", "kNN top-1 (%)")
-    handles = [*look.lines(), Patch(color="#BBBBBB", label="range of seeds")]
-    return panel_figure(look.by_augmentation(frame), shape, labels, partial(curves, look=look), handles)
+    shape, labels = (len(style.augmentations), 2.2), ("Epoch", "kNN top-1 (%)")
+    handles = [*style.lines(), Patch(color="#BBBBBB", label="range of seeds")]
+    return panel_figure(style.by_augmentation(frame), shape, labels, partial(curves, style=style), handles)
 
 
 def robustness(found: Collected) -> Figure:
     """Linear accuracy under each perturbation of the test images, one panel per augmentation of the training."""
-    look = Look(found.plan)
-    evaluation = look.evaluation("linear")
+    style = FigureStyle(found.plan)
+    evaluation = style.evaluation("linear")
     frame = select(found.records, evaluation=evaluation, part=FULL)
     single = [name for name in found.plan.perturbations if name not in found.plan.families]  # a family has a table
-    group = ("perturbation", look.labels("perturbation", single))
-    paint = partial(bars, group=group, bar=("variant", look.colour))
-    labels = ("Perturbation of the test images", f"Top-1 (%), {look.label('evaluation', evaluation)}")
-    handles = [Patch(color=colour, label=look.label("variant", name)) for name, colour in look.colour.items()]
-    return panel_figure(look.by_augmentation(frame), (1, 1.5), labels, paint, [*handles, dots("seeds, ± sd")])
+    group = ("perturbation", style.labels("perturbation", single))
+    paint = partial(bars, group=group, bar=("variant", style.colour))
+    labels = ("Perturbation of the test images", f"Top-1 (%), {style.label('evaluation', evaluation)}")
+    handles = [Patch(color=colour, label=style.label("variant", name)) for name, colour in style.colour.items()]
+    return panel_figure(style.by_augmentation(frame), (1, 1.5), labels, paint, [*handles, dots("seeds, ± sd")])
 
 
 def augmentation(found: Collected) -> Figure:
     """Accuracy on clean images against the augmentation of the training, one panel per evaluation."""
-    look, frame = Look(found.plan), select(found.records, perturbation=CLEAN, part=FULL)
+    style, frame = FigureStyle(found.plan), select(found.records, perturbation=CLEAN, part=FULL)
     rows = []
-    for dataset in look.datasets:
-        targets = [each for run in look.runs if run.dataset == dataset for each in run.targets]
+    for dataset in style.datasets:
+        targets = [each for run in style.runs if run.dataset == dataset for each in run.targets]
         own = {each.evaluation for each in targets if each.eval_dataset == dataset and "top1" in each.metrics}
-        evaluations = look.labels("evaluation", [name for name in found.plan.evaluations if name in own])
+        evaluations = style.labels("evaluation", [name for name in found.plan.evaluations if name in own])
         rows.append(
-            [look.panel(frame[frame["evaluation"] == name], dataset, [label]) for name, label in evaluations.items()]
+            [style.panel(frame[frame["evaluation"] == name], dataset, [label]) for name, label in evaluations.items()]
         )
     columns = min(max(map(len, rows)), 4)
     panels = [panel for row in rows for panel in [*row, *[None] * (-len(row) % columns)]]  # a data set has its own rows
     labels = ("Augmentation of the training", "Top-1 on clean images (%)")
-    handles = [*look.lines(), dots("seeds", "#666666")]
-    return panel_figure(panels, (columns, 2.3), labels, partial(trends, look=look), handles)
+    handles = [*style.lines(), dots("seeds", "#666666")]
+    colours = {name: style.colour[name] for name in style.variants}
+    hue, ticks = Hue("variant", colours, style.marker, 0.13, 0.05), style.labels("augmentation", style.augmentations)
+
+    def paint(axes: Axes, shown: pd.DataFrame) -> None:
+        places = {name: float(place) for place, name in enumerate(ticks)}
+        trends(axes, shown.assign(x=shown["augmentation"].map(places)), hue, list(ticks.values()))
+        floor(axes, shown, style)
+
+    return panel_figure(panels, (columns, 2.3), labels, paint, handles)
 
 
 def parts(found: Collected) -> Figure:
     """kNN accuracy of the whole features and of their parts, on clean and on rotated images."""
-    look = Look(found.plan)
-    evaluation = look.evaluation("knn")
+    style = FigureStyle(found.plan)
+    evaluation = style.evaluation("knn")
     frame, known = select(found.records, evaluation=evaluation), found.plan.perturbations
     frame = frame[frame["part"].isin(list(PARTS))]  # no random columns
     columns = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
-    split = dict.fromkeys(run.variant for run in look.runs if len(run.parts) > 1)
+    split = dict.fromkeys(run.variant for run in style.runs if len(run.parts) > 1)
     panels = []
-    for dataset, variant, name in product(look.datasets, split, columns):
-        title = [look.label("variant", variant), look.label("perturbation", name)]
-        panels.append(look.panel(frame[frame["perturbation"] == name], dataset, title, variant=variant))
-    group = ("augmentation", look.labels("augmentation", look.augmentations))
+    for dataset, variant, name in product(style.datasets, split, columns):
+        title = [style.label("variant", variant), style.label("perturbation", name)]
+        panels.append(style.panel(frame[frame["perturbation"] == name], dataset, title, variant=variant))
+    group = ("augmentation", style.labels("augmentation", style.augmentations))
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
-        bars(axes, shown[~shown["variant"].isin(look.floors)], group, ("part", PARTS))
-        floor(axes, shown, look)
+        bars(axes, shown[~shown["variant"].isin(style.floors)], group, ("part", PARTS))
+        floor(axes, shown, style)
 
     patches = [Patch(color=colour, label=name if name == FULL else name.upper()) for name, colour in PARTS.items()]
-    handles = [*patches, *look.lines()[len(look.variants) :], dots("seeds, ± sd")]
-    labels = ("Augmentation of the training", f"Top-1 (%), {look.label('evaluation', evaluation)}")
+    handles = [*patches, *style.lines()[len(style.variants) :], dots("seeds, ± sd")]
+    labels = ("Augmentation of the training", f"Top-1 (%), {style.label('evaluation', evaluation)}")
     if not panels:
         panels, columns = [Panel("", frame.iloc[:0], [])], columns[:1]
     return panel_figure(panels, (len(columns), 1.8), labels, paint, handles)

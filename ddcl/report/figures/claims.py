@@ -16,7 +16,7 @@ from ddcl.report.claims.contrasts import Address
 from ddcl.report.claims.judged import Finding, JudgedCheck, JudgedClaim, JudgedComparison, read_judged
 from ddcl.report.claims.verdicts import CONTRADICTED, DIFFERS, INCONCLUSIVE, NOT_RUN, SUPPORTED, UNDECIDED
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import INK, NOTE, WIDTH, Look
+from ddcl.report.figures.layout import INK, NOTE, WIDTH, FigureStyle
 
 STYLES = {  # of verdicts: apart in hue, in lightness and in shape
     SUPPORTED: ("#0072B2", "o"),
@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 def claims(found: Collected) -> Figure:
     """Draw all claims of the suite, with their comparisons where there is room."""
-    judged, look = read_judged(found), Look(found.plan)
+    judged, look = read_judged(found), FigureStyle(found.plan)
     rows = list(_rows(judged, look, comparisons=True))
     if len(rows) > MOST_ROWS:
         rows = list(_rows(judged, look, comparisons=False))
@@ -68,7 +68,7 @@ def claims(found: Collected) -> Figure:
     return figure
 
 
-def _rows(judged: list[JudgedClaim], look: Look, comparisons: bool) -> Iterator[Row]:
+def _rows(judged: list[JudgedClaim], look: FigureStyle, comparisons: bool) -> Iterator[Row]:
     for claim in judged:
         yield Row(f"{claim.name}: {claim.verdict}", "claim", claim.verdict)
         for check in claim.checks:
@@ -85,7 +85,7 @@ def _check_row(check: JudgedCheck) -> Row:
     return Row(label, "check", check.verdict, check, scale, hollow, remark.replace("-", "−"))
 
 
-def _comparison_row(result: JudgedComparison, check: JudgedCheck, look: Look) -> Row:
+def _comparison_row(result: JudgedComparison, check: JudgedCheck, look: FigureStyle) -> Row:
     own, other = result.treatment, result.control
     names = [look.label("variant", each.variant) for each in (own, other)]
     for key in (key for key in result.differing if key != "augmentation"):  # that is among the conditions
@@ -95,7 +95,7 @@ def _comparison_row(result: JudgedComparison, check: JudgedCheck, look: Look) ->
     return Row(label, "comparison", result.verdict, result, check.smallest_effect)
 
 
-def _conditions(own: Address, look: Look, check: JudgedCheck) -> Iterator[str]:
+def _conditions(own: Address, look: FigureStyle, check: JudgedCheck) -> Iterator[str]:
     """Yield what tells a comparison from the others of its check."""
     addresses = [each.treatment for each in check.comparisons]
     for key in ("dataset", "eval_dataset", "augmentation", "perturbation", "metric"):

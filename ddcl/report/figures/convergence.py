@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import Look, Panel, panel_figure
+from ddcl.report.figures.layout import FigureStyle, Panel, panel_figure
 from ddcl.report.figures.painters import curves
 from ddcl.schema.tables import RUN
 
@@ -21,10 +21,10 @@ PLACES = {"epoch": "Epoch, warm-up included", "seconds": "Seconds of training"}
 
 def knn(found: Collected) -> Figure:
     """kNN accuracy while training, against epochs and seconds; a row of panels per augmentation."""
-    look, frame = Look(found.plan), _curves(found, "knn_top1")
-    frame = frame[(frame["epoch"] == 0) | frame["epoch"].isna() | ~frame["variant"].isin(look.floors)]
-    panels = look.by_augmentation(frame.assign(value=frame["value"] * 100))
-    return _figure(look, panels, "kNN top-1 (%)", look.lines())
+    style, frame = FigureStyle(found.plan), _curves(found, "knn_top1")
+    frame = frame[(frame["epoch"] == 0) | frame["epoch"].isna() | ~frame["variant"].isin(style.floors)]
+    panels = style.by_augmentation(frame.assign(value=frame["value"] * 100))
+    return _figure(style, panels, "kNN top-1 (%)", style.lines())
 
 
 def loss(found: Collected) -> Figure:
@@ -32,18 +32,18 @@ def loss(found: Collected) -> Figure:
 
     Losses of other forms have other scales: those that are cosines and the others have panels of their own.
     """
-    look, frame = Look(found.plan), _curves(found, "dir_loss")
-    frame = frame[~frame["variant"].isin(look.floors) & (frame["epoch"].isna() | (frame["epoch"] > 0))]
+    style, frame = FigureStyle(found.plan), _curves(found, "dir_loss")
+    frame = frame[~frame["variant"].isin(style.floors) & (frame["epoch"].isna() | (frame["epoch"] > 0))]
     cosine = frame.groupby("variant")["value"].transform("median") < 0
     kinds = {"cosine loss": frame[cosine], "sum of squares": frame[~cosine & frame["value"].notna()]}
     shown = {name: rows for name, rows in kinds.items() if len(rows)} or {"": frame}
     panels = []
     for name, rows in shown.items():
         variants = set(rows["variant"])
-        for panel in look.by_augmentation(frame[frame["variant"].isin(variants)]):
+        for panel in style.by_augmentation(frame[frame["variant"].isin(variants)]):
             runs = [run for run in panel.runs if run[1] in variants]
             panels.append(panel._replace(title=f"{panel.title} · {name}" if name else panel.title, runs=runs))
-    return _figure(look, panels, "Loss on DIR", look.lines()[: len(look.variants)])
+    return _figure(style, panels, "Loss on DIR", style.lines()[: len(style.variants)])
 
 
 def _curves(found: Collected, column: str) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def _curves(found: Collected, column: str) -> pd.DataFrame:
     return frame.astype({"epoch": float, "seconds": float})
 
 
-def _figure(look: Look, panels: Iterable[Panel], ylabel: str, lines: list[Artist]) -> Figure:
+def _figure(style: FigureStyle, panels: Iterable[Panel], ylabel: str, lines: list[Artist]) -> Figure:
     """Lay out each panel twice: against epochs, and against seconds."""
     twice = [
         panel._replace(frame=panel.frame.assign(x=panel.frame[place], axis=place), xlabel=label)
@@ -65,12 +65,12 @@ def _figure(look: Look, panels: Iterable[Panel], ylabel: str, lines: list[Artist
         for place, label in PLACES.items()
     ]
     handles = [*lines, Patch(color="#BBBBBB", label="range of seeds")]
-    return panel_figure(twice, (2, 1.7), ("", ylabel), partial(_paint, look=look), handles, sharex="col")
+    return panel_figure(twice, (2, 1.7), ("", ylabel), partial(_paint, style=style), handles, sharex="col")
 
 
-def _paint(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
-    curves(axes, frame, look, ("epoch", "x"))
-    warmups = {run.extra_warmup_epochs for run in look.runs if run.extra_warmup_epochs}
+def _paint(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
+    curves(axes, frame, style, ("epoch", "x"))
+    warmups = {run.extra_warmup_epochs for run in style.runs if run.extra_warmup_epochs}
     if "epoch" in set(frame["axis"]):
         for epochs in warmups:
             axes.axvline(epochs, color="#BBBBBB", linestyle=":", linewidth=0.9)

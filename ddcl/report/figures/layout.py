@@ -52,7 +52,7 @@ class Panel(NamedTuple):
     ylabel: str = ""
 
 
-class Look:
+class FigureStyle:
     """The names of a suite in its order, their labels, and the fixed colour and marker of each variant.
 
     all_runs: with those that the suite does not choose for its figures.

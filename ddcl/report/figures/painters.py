@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ddcl.report.figures.layout import FLOOR, INK, MARKS, SEED, Axis, Look
+from ddcl.report.figures.layout import FLOOR, INK, MARKS, SEED, Axis, FigureStyle
 
 
-def floor(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
+class Hue(NamedTuple):
+    """What has a colour and a marker of its own: a column, both by its values, and where their marks are drawn.
+
+    step: between neighbours, dots: of the seeds from their mean; both in units of the x axis.
+    """
+
+    column: str
+    colours: dict[str, str]
+    markers: dict[str, str]
+    step: float
+    dots: float
+
+
+def floor(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
     """Draw the mean of the untrained encoders as a dashed line."""
-    values = frame.loc[frame["variant"].isin(look.floors), "value"]
+    values = frame.loc[frame["variant"].isin(style.floors), "value"]
     if values.notna().any():
         axes.axhline(values.mean(), color=FLOOR, linestyle="--", linewidth=1.1, zorder=1.5)
 
@@ -43,41 +58,54 @@ def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis) -> None:
     axes.set_xticks(range(len(labels)), list(labels.values()))
 
 
-def curves(axes: Axes, frame: pd.DataFrame, look: Look, place: tuple[str, str] = ("epoch", "epoch")) -> None:
+def curves(axes: Axes, frame: pd.DataFrame, style: FigureStyle, place: tuple[str, str] = ("epoch", "epoch")) -> None:
     """Draw mean and range of each variant's seeds, without diverged ones: a mean that loses a seed midway jumps.
 
     place: the column whose values the seeds share, and the one that is drawn along x, averaged over them too.
     A collapsed run is dotted beside the mean that it is part of, a diverged one up to its end.
     """
     step, x = place
-    for number, variant in enumerate(look.variants):
-        runs, colour = frame[(frame["variant"] == variant) & frame["value"].notna()], look.colour[variant]
-        seeds = runs[runs["status"] != "diverged"].groupby(step)
-        mean, value = seeds[x].mean(), seeds["value"].agg(["mean", "min", "max"])
-        every = max(len(mean) // 5, 1)
-        axes.fill_between(mean, value["min"], value["max"], color=colour, alpha=0.18, linewidth=0)
-        axes.plot(mean, value["mean"], color=colour, marker=look.marker[variant], markevery=(number % every, every))
-        for (_, status), run in runs[runs["status"].isin(MARKS)].groupby(["seed", "status"]):
-            axes.plot(run[x], run["value"], color=colour, linestyle=":", linewidth=0.9)
-            end = (run[x].iloc[-1], run["value"].iloc[-1])
-            axes.annotate(MARKS[str(status)], end, (2, 0), textcoords="offset points", va="center", color=INK)
+    shown = frame[frame["variant"].isin(style.variants) & frame["value"].notna()]
+    whole = shown[shown["status"] != "diverged"]
+    if len(whole):
+        whole = whole.assign(x=whole.groupby(["variant", step])[x].transform("mean"))
+        look: dict[str, Any] = {"hue": "variant", "hue_order": style.variants, "palette": style.colour}
+        look |= {"style": "variant", "markers": style.marker, "dashes": False, "markeredgewidth": 1, "legend": False}
+        band = {"alpha": 0.18, "linewidth": 0}
+        sns.lineplot(whole, x="x", y="value", errorbar=("pi", 100), err_kws=band, ax=axes, **look)
+    for number, line in enumerate(axes.lines):
+        every = max(np.size(line.get_xdata()) // 5, 1)
+        line.set(markeredgecolor=line.get_color(), markevery=(number % every, every))
+    ended = shown[shown["status"].isin(MARKS)]
+    for (variant, _, status), run in ended.groupby(["variant", "seed", "status"], sort=False):
+        axes.plot(run[x], run["value"], color=style.colour[str(variant)], linestyle=":", linewidth=0.9)
+        end = (run[x].iloc[-1], run["value"].iloc[-1])
+        axes.annotate(MARKS[str(status)], end, (2, 0), textcoords="offset points", va="center", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    floor(axes, frame, look)
+    floor(axes, frame, style)
 
 
-def trends(axes: Axes, frame: pd.DataFrame, look: Look) -> None:
-    """Draw each variant's mean against the augmentation, hollow with † if a seed collapsed, and a dot per seed."""
-    order = {name: index for index, name in enumerate(look.augmentations)}
-    for place, variant in enumerate(look.variants):
-        shift = 0.13 * (place - (len(look.variants) - 1) / 2)
-        runs, colour = frame[frame["variant"] == variant], look.colour[variant]
-        line = partial(axes.plot, color=colour, marker=look.marker[variant])
-        means = runs.groupby("augmentation")["value"].mean().reindex(list(order))
-        line(np.arange(len(order)) + shift, means)
-        axes.scatter(runs["augmentation"].map(order) + shift + 0.05, runs["value"], color=colour, **SEED)
-        for name in dict.fromkeys(runs.loc[runs["status"] == "collapsed", "augmentation"]):
-            line(order[name] + shift, means[name], markerfacecolor="white")
-            axes.annotate("†", (order[name] + shift, means[name]), (-7, -3), textcoords="offset points", color=INK)
-    floor(axes, frame, look)
-    axes.set_xticks(range(len(order)), [look.label("augmentation", name) for name in order])
-    axes.set_xlim(-0.5, len(order) - 0.5)
+def trends(axes: Axes, frame: pd.DataFrame, hue: Hue, labels: Sequence[str]) -> None:
+    """Draw means against the places `x` of frame, hollow with † if a seed collapsed, and beside them a dot per seed.
+
+    labels: of the places 0, 1, ….
+    """
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlim(-0.5, max(len(labels), 1) - 0.5)
+    names = list(hue.colours)
+    shift = {name: hue.step * (place - (len(names) - 1) / 2) for place, name in enumerate(names)}
+    shown = frame[frame[hue.column].isin(names) & frame["x"].notna()]
+    if shown.empty:
+        return
+    look = {"hue": hue.column, "hue_order": names, "palette": hue.colours, "legend": False, "ax": axes}
+    line: dict[str, Any] = {"markers": [hue.markers[name] for name in names], "linewidth": 1.3, "markersize": 3.8}
+    line |= {"dodge": hue.step * (len(names) - 1), "errorbar": None, "native_scale": True}
+    sns.pointplot(shown, x="x", y="value", **line, **look)
+    shown = shown.assign(x=shown["x"] + shown[hue.column].map(shift))
+    sns.scatterplot(shown.assign(x=shown["x"] + hue.dots), x="x", y="value", edgecolor="face", **look, **SEED)
+    for (name, _), cell in shown.groupby([hue.column, "x"], sort=False):
+        if (cell["status"] == "collapsed").any():
+            place = (cell["x"].iloc[0], cell["value"].mean())
+            mark: dict[str, Any] = {"color": hue.colours[str(name)], "marker": hue.markers[str(name)]}
+            axes.plot(*place, markerfacecolor="white", zorder=3, **mark)
+            axes.annotate("†", place, (-7, -3), textcoords="offset points", color=INK)

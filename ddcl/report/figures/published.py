@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import COLOURS, MARKERS, NOTE, Look, Panel, panel_figure
+from ddcl.report.figures.layout import COLOURS, MARKERS, NOTE, FigureStyle, Panel, panel_figure
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.published import published_table
@@ -22,17 +22,17 @@ ARM = ["dataset", "variant", "augmentation"]
 
 def published(found: Collected) -> Figure:
     """Measured against published accuracy, one panel per data set, one marker per source."""
-    look = Look(found.plan)
+    style = FigureStyle(found.plan)
     frame = pairs(published_table(expected_cells(found.records, found.plan), found.plan))
     sources = list(dict.fromkeys(frame.loc[frame["value"].notna(), "source"]))
-    style: dict[str, dict[str, Any]]
-    style = {name: {"color": COLOURS[i % 7], "marker": MARKERS[(i + i // 7) % 7]} for i, name in enumerate(sources)}
+    marks: dict[str, dict[str, Any]]
+    marks = {name: {"color": COLOURS[i % 7], "marker": MARKERS[(i + i // 7) % 7]} for i, name in enumerate(sources)}
     panels = []
     for dataset in dict.fromkeys(frame["dataset"]):
         own = frame[frame["dataset"] == dataset]
         runs = list(dict.fromkeys(own[RUN].itertuples(index=False, name=None)))
-        panels.append(Panel(look.label("dataset", dataset), own, runs))
-    handles: list[Any] = [Line2D([], [], linewidth=0, label=name, **style[name]) for name in sources]
+        panels.append(Panel(style.label("dataset", dataset), own, runs))
+    handles: list[Any] = [Line2D([], [], linewidth=0, label=name, **marks[name]) for name in sources]
     handles += [
         Line2D([], [], linewidth=0, marker="o", color=NOTE, label="nothing known to differ"),
         Line2D([], [], linewidth=0, marker="o", color=NOTE, markerfacecolor="white", label="known to differ"),
@@ -40,7 +40,7 @@ def published(found: Collected) -> Figure:
     ]
     labels = ("Published top-1 (%)", "Measured top-1 (%)")
     panels = panels or [Panel("", frame, [])]
-    return panel_figure(panels, (min(len(panels), 3), 2.6), labels, partial(_paint, style=style), handles)
+    return panel_figure(panels, (min(len(panels), 3), 2.6), labels, partial(_paint, marks=marks), handles)
 
 
 def pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -63,11 +63,11 @@ def pairs(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*RUN, "source", "protocol_matches", "status", "sd", "published", "value"])
 
 
-def _paint(axes: Axes, frame: pd.DataFrame, style: dict[str, dict[str, Any]]) -> None:
+def _paint(axes: Axes, frame: pd.DataFrame, marks: dict[str, dict[str, Any]]) -> None:
     """Draw the identity, and each pair with its standard deviation over seeds; hollow where the protocol differs."""
     shown = frame.dropna(subset=["value"])
     for row in shown.to_dict("records"):
-        own = style[row["source"]]
+        own = marks[row["source"]]
         face = own["color"] if row["protocol_matches"] == "yes" else "white"
         axes.errorbar(row["published"], row["value"], row["sd"], elinewidth=0.6, markerfacecolor=face, **own)
     if len(shown):

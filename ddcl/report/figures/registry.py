@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -15,19 +14,7 @@ from ddcl.report.figures.ablations import ablation
 from ddcl.report.figures.layout import STYLE
 from ddcl.report.figures.published import published
 
-
-class Drawing(NamedTuple):
-    """A figure of the suite; what the report says of it stands in `ddcl.schema.figures`."""
-
-    function: Callable[[Collected], Figure]
-
-    def draw(self, found: Collected) -> Figure:
-        """Draw in the common style, without changing matplotlib's global state."""
-        with rc_context(STYLE):
-            return self.function(found)
-
-
-_FUNCTIONS: dict[str, Callable[[Collected], Figure]] = {
+FIGURES: dict[str, Callable[[Collected], Figure]] = {
     "knn_curves": accuracy.knn_curves,
     "robustness": accuracy.robustness,
     "augmentation": accuracy.augmentation,
@@ -47,4 +34,9 @@ _FUNCTIONS: dict[str, Callable[[Collected], Figure]] = {
     "convergence": convergence.knn,
     "convergence_loss": convergence.loss,
 }
-FIGURES = {name: Drawing(function) for name, function in _FUNCTIONS.items()}
+
+
+def draw(name: str, found: Collected) -> Figure:
+    """Draw a figure in the common style, without changing matplotlib's global state."""
+    with rc_context(STYLE):
+        return FIGURES[name](found)

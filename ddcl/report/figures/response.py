@@ -4,47 +4,50 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
+from typing import Any
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import CLEAN, FLOOR, PARTS, Look, Panel, panel_figure
+from ddcl.report.figures.layout import CLEAN, FLOOR, PARTS, FigureStyle, Panel, panel_figure
 from ddcl.report.figures.painters import curves
+from ddcl.schema.metrics import DRIFT
+from ddcl.schema.registry import TOP1
 
 STRENGTHS = {  # family of perturbations: label of the x axis
     "rotation": "Rotation of the test image (degrees)",
     "elastic_strength": "Strength of the elastic deformation (1: CAug+)",
     "jitter_strength": "Strength of the colour jitter (1: that of training)",
 }
-DRIFT = "drift"
 DEGREES_STEP = 90
 
 
 def response(found: Collected, family: str) -> Figure:
     """Accuracy (above) and drift (below) of each part against the strength, one column per augmentation."""
-    look = Look(found.plan)
+    style = FigureStyle(found.plan)
     frame = under(found, family)
     evaluation = chosen_evaluation(found, frame)
-    accuracy = frame[(frame["metric"] == "top1") & (frame["evaluation"] == evaluation)]
-    measures = {f"{look.label('evaluation', evaluation)} top-1 (%)": accuracy.assign(value=accuracy["value"] * 100)}
-    measures["drift, 1 − cos"] = frame[frame["metric"] == DRIFT]
-    parts = [part for part in PARTS if any(part in run.parts for run in look.runs)]
+    accuracy = frame[(frame["metric"] == TOP1) & (frame["evaluation"] == evaluation)]
+    measures = {f"{style.label('evaluation', evaluation)} top-1 (%)": accuracy.assign(value=accuracy["value"] * 100)}
+    measures[found.plan.heading(DRIFT.name)] = frame[frame["metric"] == DRIFT.name]
+    parts = [part for part in PARTS if any(part in run.parts for run in style.runs)]
     panels: list[Panel | None] = []
-    for dataset, (ylabel, values), part in product(look.datasets, measures.items(), parts):
-        for augmentation in look.augmentations:
-            title = [look.label("augmentation", augmentation), part if part == "full" else part.upper()]
-            panel = look.panel(values[values["part"] == part], dataset, title, augmentation=augmentation)
-            having = {run.names for run in look.runs if part in run.parts}
+    for dataset, (ylabel, values), part in product(style.datasets, measures.items(), parts):
+        for augmentation in style.augmentations:
+            title = [style.label("augmentation", augmentation), part if part == "full" else part.upper()]
+            panel = style.panel(values[values["part"] == part], dataset, title, augmentation=augmentation)
+            having = {run.names for run in style.runs if part in run.parts}
             runs = [run for run in panel.runs if run in having]
             panels.append(panel._replace(runs=runs, ylabel=ylabel))
-    handles = [*look.lines(), Patch(color="#BBBBBB", label="range of seeds")]
-    shape = (len(look.augmentations), 1.45)
-    figure = panel_figure(panels, shape, (STRENGTHS[family], ""), partial(paint, look=look, family=family), handles)
-    n_rows = len(parts) * len(look.augmentations)
+    handles = [*style.lines(), Patch(color="#BBBBBB", label="range of seeds")]
+    shape = (len(style.augmentations), 1.45)
+    figure = panel_figure(panels, shape, (STRENGTHS[family], ""), partial(paint, style=style, family=family), handles)
+    n_rows = len(parts) * len(style.augmentations)
     for start in range(0, len(panels), n_rows):
         same_scale(figure.axes[start : start + n_rows])
     return figure
@@ -75,18 +78,18 @@ def under(found: Collected, family: str) -> pd.DataFrame:
 
 def chosen_evaluation(found: Collected, frame: pd.DataFrame) -> str:
     """Return the evaluation whose accuracy is shown: a kNN that was made under the family, else another one."""
-    made = set(frame.loc[(frame["perturbation"] != CLEAN) & (frame["metric"] == "top1"), "evaluation"])
+    made = set(frame.loc[(frame["perturbation"] != CLEAN) & (frame["metric"] == TOP1), "evaluation"])
     names = [name for name in found.plan.evaluations if name in made] or list(found.plan.evaluations)
     knn = [name for name in names if found.plan.evaluations[name].protocol == "knn"]
     return str([*knn, *names][0])
 
 
-def paint(axes: Axes, frame: pd.DataFrame, look: Look, family: str) -> None:
+def paint(axes: Axes, frame: pd.DataFrame, style: FigureStyle, family: str) -> None:
     """Draw mean and range of each method; the untrained encoder is a dashed line."""
-    untrained = frame["variant"].isin(look.floors)
-    curves(axes, frame[~untrained], look, ("strength", "strength"))
-    mean = frame[untrained].groupby("strength")["value"].mean()
-    axes.plot(mean, color=FLOOR, linestyle="--", linewidth=1.1, zorder=1.5)
+    untrained = frame["variant"].isin(style.floors)
+    curves(axes, frame[~untrained], style, ("strength", "strength"))
+    line: dict[str, Any] = {"color": FLOOR, "linestyle": "--", "linewidth": 1.1, "zorder": 1.5}
+    sns.lineplot(frame[untrained], x="strength", y="value", errorbar=None, ax=axes, **line)
     axes.xaxis.set_major_locator(MultipleLocator(DEGREES_STEP) if family == "rotation" else MaxNLocator(4))
 
 

@@ -20,9 +20,9 @@ from ddcl.report.page.commands import commands
 from ddcl.report.page.curves import curves
 from ddcl.report.page.deviations import Setting, settings
 from ddcl.report.sources import SOURCES, histories_of
-from ddcl.report.tables.printing import METRIC_LABELS, NOTHING
+from ddcl.report.tables.printing import NOTHING
+from ddcl.schema.metrics import Metric
 from ddcl.schema.recipes import Recipe, load_recipe
-from ddcl.schema.registry import TOP1
 from ddcl.schema.run_summary import RunSummary
 from ddcl.schema.tables import RUN
 
@@ -200,7 +200,7 @@ def _values(cells: pd.DataFrame, runs: list[PlannedRun], plan: Plan, cards: Card
         anchor = cards.new_row(source for sources in group[SOURCES] for source in sources)
         named = dict(zip(ROW, map(str, key), strict=True))
         by_seed = dict(zip(group["seed"], group.itertuples(index=False), strict=True))
-        texts = [value_text(named["metric"], by_seed.get(run.seed)) for run in runs]
+        texts = [value_text(plan.metrics[named["metric"]], by_seed.get(run.seed)) for run in runs]
         found.append(Values(anchor, _row_labels(named, runs[0], plan), texts))
     return found
 
@@ -208,17 +208,17 @@ def _values(cells: pd.DataFrame, runs: list[PlannedRun], plan: Plan, cards: Card
 def _row_labels(named: dict[str, str], run: PlannedRun, plan: Plan) -> tuple[str, ...]:
     """Return evaluation (with metric, and data set if another), part, and test images."""
     evaluation = plan.label("evaluation", named["evaluation"])
-    texts = [evaluation, METRIC_LABELS.get(named["metric"], named["metric"])]
+    texts = [evaluation, plan.metrics[named["metric"]].label]
     if named["eval_dataset"] != run.dataset:
         texts.append(f"on {plan.label('eval_dataset', named['eval_dataset'])}")
     return ", ".join(texts), named["part"], plan.label("perturbation", named["perturbation"])
 
 
-def value_text(metric: str, cell: Any) -> str:
-    """Return the value of a cell: accuracies in percent, others as they stand; its status if that is not ok."""
+def value_text(metric: Metric, cell: Any) -> str:
+    """Return the value of a cell: shares in percent, others as they stand; its status if that is not ok."""
     if cell is None:
         return NOTHING
-    number = f"{100 * cell.value:.2f}" if metric.startswith(TOP1) else f"{cell.value:.4g}"
+    number = f"{100 * cell.value:.2f}" if metric.is_share else f"{cell.value:.4g}"
     if pd.isna(cell.value):
         number = ""
     return number if cell.status == "ok" else f"{number} {cell.status}".strip()

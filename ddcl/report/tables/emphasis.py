@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from ddcl.report.tables.statistics import paired_t
+from ddcl.schema.metrics import Metric
 
-LOWER_IS_BETTER = frozenset({"relative_drop", "epochs_to_95", "epochs_to_90_gain", "seconds_to_95"})
 NOTE = (
     "bold: best of the methods compared, and the 95 % interval (t, paired by seed) of its difference from the "
     "runner-up excludes 0; underlined: not distinguishable from the best by such an interval. The intervals are "
@@ -18,11 +19,14 @@ NOTE = (
 )
 
 
-def emphasis(values: pd.DataFrame, frame: pd.DataFrame, keys: list[str], compare: str | None) -> list[str]:
+def emphasis(
+    values: pd.DataFrame, frame: pd.DataFrame, keys: list[str], compare: str | None, metrics: Mapping[str, Metric]
+) -> list[str]:
     """Return for each row of `frame` how it stands out: `best`, `tied`, or an empty text.
 
     values: one row per seed, with `keys`, `seed` and `value`. frame: the same by `aggregate`. Compared are rows that
-    differ in the key `compare` only (None: nothing is compared), have the status `ok` and at least two seeds. `best`
+    differ in the key `compare` only (None: nothing is compared), have the status `ok` and at least two seeds, and a
+    metric of `metrics` that says which values are better. `best`
     has the best mean and is distinguishable from the runner-up; `tied` are all that are not distinguishable from the
     one with the best mean, and that one itself where the runner-up is not.
     """
@@ -37,8 +41,9 @@ def emphasis(values: pd.DataFrame, frame: pd.DataFrame, keys: list[str], compare
     own = zip(*(frame[key].tolist() for key in [*keys, "metric", "mean", "status", "n_seeds"]), strict=True)
     left_out = keys.index(compare)
     for place, (*key, metric, mean, status, n) in enumerate(own):
-        if status == "ok" and n >= 2:
-            rank = mean if metric in LOWER_IS_BETTER else -mean
+        better = metrics[metric].better
+        if status == "ok" and n >= 2 and better:
+            rank = mean if better == "lower" else -mean
             groups[(*key[:left_out], *key[left_out + 1 :])].append((rank, place, seeds[tuple(key)]))
     for compared in groups.values():
         _mark(sorted(compared, key=lambda cell: cell[:2]), found)

@@ -15,7 +15,8 @@ from ddcl.report.sources import SOURCES
 from ddcl.report.tables.csv_files import write_csv
 from ddcl.report.tables.emphasis import NOTE
 from ddcl.report.tables.latex import to_latex
-from ddcl.schema.registry import FACTORS, RANDOM_PARTS, READOUTS, is_knn_metric
+from ddcl.schema.metrics import Metric
+from ddcl.schema.registry import RANDOM_PARTS
 from ddcl.schema.tables import TableSpec
 
 NOTHING = "–"  # no such cell in the suite
@@ -27,34 +28,6 @@ MARKS = {
     "not reached": ("∞", "a seed never got there; it has no value"),
     "no gain": ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
 }
-METRIC_LABELS = {
-    "top1": "top-1",
-    "top1_best_test_epoch": "top-1, best test epoch",
-    "relative_drop": "relative drop",
-    "change": "change",
-    "full_minus": "full − part",
-    "published": "published",
-    "difference": "difference",
-    "knn_auc": "area (%)",
-    "final_knn_top1": "final (%)",
-    "epochs_to_95": "epochs to 95 %",
-    "epochs_to_90_gain": "epochs to 90 % of the gain",
-    "seconds_to_95": "seconds to 95 %",
-    **{metric: metric.removeprefix("readout_").replace("_", " ") for metric in READOUTS},
-    **{metric: metric.removeprefix("factor_").removesuffix("_deg") for metric in FACTORS},
-    "invariance": "within / total",
-    "alignment": "alignment",
-    "abs_mean_cosine": "|mean cos|",
-    "mean_abs_cosine": "mean |cos|",
-    "sd_cosine": "sd cos",
-    "mean_abs_cosine_shuffled": "mean |cos|, strangers",
-    "cka_dir_dvr": "CKA",
-    "effective_rank": "effective rank",
-    "std_ratio": "std ratio",
-    "uniformity": "uniformity",
-    "drift": "drift",
-}
-UNITLESS = ("", "R²", "balanced accuracy")  # units of numbers that are printed as they are, with two decimals
 UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
 MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
 
@@ -77,14 +50,13 @@ class Printed:
     notes: list[str]
 
 
-def cell_text(row: Mapping[Any, Any] | pd.Series) -> str:
+def cell_text(row: Mapping[Any, Any] | pd.Series, metric: Metric) -> str:
     """Return ``82.2 ± 0.3``; with ``(n=1/2)`` where seeds are missing, and a mark where a run did not end well."""
     marks = "".join(dict.fromkeys(mark for status, (mark, _) in MARKS.items() if status in row["status"]))
     if row["n_seeds"] == 0:
         return marks or NOTHING
-    decimals = 2 if row["unit"] in UNITLESS else 1
-    number = f"{row['mean']:+.1f}" if row["unit"] == "points" else f"{row['mean']:.{decimals}f}"
-    text = number.replace("-", "−")
+    decimals = metric.decimals
+    text = f"{row['mean']:{'+' if metric.signed else ''}.{decimals}f}".replace("-", "−")
     if row["n_seeds"] > 1:
         text += f" ± {row['sd']:.{decimals}f}"
     if row.get("part") in RANDOM_PARTS and row["sd_draws"] == row["sd_draws"]:
@@ -96,8 +68,7 @@ def cell_text(row: Mapping[Any, Any] | pd.Series) -> str:
 
 def layout(frame: pd.DataFrame, spec: TableSpec, plan: Plan) -> Printed:
     """Lay the long frame out as the specification says; a key with one value throughout is left out of the labels."""
-    neighbours = {metric: f"k = {metric.rpartition('k')[2]}" for metric in spec.print if is_knn_metric(metric)}
-    labels = plan.labels | {"metric": METRIC_LABELS | neighbours}
+    labels = plan.labels | {"metric": {name: metric.label for name, metric in plan.metrics.items()}}
     shown = frame[frame["metric"].isin(spec.print)]
     order = _orders(plan, spec)
     row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
@@ -117,7 +88,7 @@ def layout(frame: pd.DataFrame, spec: TableSpec, plan: Plan) -> Printed:
     for row in rows.to_dict("records"):
         place = tuple(row.values())
         found = [cells.get((*place, *column)) for column in columns.itertuples(index=False, name=None)]
-        printed = [_printed(cell, spec) for cell in found]
+        printed = [_printed(cell, spec, plan) for cell in found]
         body.append(([text(key, row[key]) for key in row_keys], printed))
     headers = [
         " ".join(filter(None, (text(key, column[key]) for key in spec.columns)))
@@ -126,11 +97,11 @@ def layout(frame: pd.DataFrame, spec: TableSpec, plan: Plan) -> Printed:
     return Printed(row_keys, headers, body, _notes(shown, spec))
 
 
-def _printed(cell: dict[Any, Any] | None, spec: TableSpec) -> Cell:
+def _printed(cell: dict[Any, Any] | None, spec: TableSpec, plan: Plan) -> Cell:
     if cell is None:
         return Cell(NOTHING)
     unseen = f" {UNSEEN[0]}" if spec.mark_unseen and cell["seen"] == "unseen" else ""
-    return Cell(cell_text(cell) + unseen, cell["emphasis"], cell[SOURCES])
+    return Cell(cell_text(cell, plan.metrics[cell["metric"]]) + unseen, cell["emphasis"], cell[SOURCES])
 
 
 def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:

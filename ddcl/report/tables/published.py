@@ -52,7 +52,8 @@ def published_table(cells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             for (_, variant, evaluation), own in found.groupby(["dataset", "variant", "evaluation"], sort=False):
                 differs = differences(number, runs[number.dataset, str(variant)], str(evaluation))
                 rows += _rows(number, own, differs)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.assign(unit=frame["metric"].map(plan.units))
 
 
 def _beside(
@@ -107,13 +108,13 @@ def _rows(number: PublishedNumber, measured: pd.DataFrame, differs: str) -> list
     texts = number.model_dump(include={"source", "locator", "note"}) | {"differs": differs, "emphasis": ""}
     texts |= {"published_protocol": number.protocol, "protocol_matches": "yes" if differs == NOTHING_KNOWN else "no"}
     blank = {"sd": np.nan, "n_draws": np.nan, "sd_draws": np.nan}
-    published = blank | {"metric": "published", "unit": "%", "mean": value, "selection": number.selection}
+    published = blank | {"metric": "published", "mean": value, "selection": number.selection}
     place = (number.place,)
     published |= {SOURCES: place, "n_seeds": 1, "seeds_expected": 1, "n_images": 0, "status": "ok"}
-    difference = {"metric": "difference", "unit": "points", "mean": chosen["mean"] - value}
+    difference = {"metric": "difference", "mean": chosen["mean"] - value}
     difference[SOURCES] = (*chosen[SOURCES], *place)
     return [
         {**chosen, **published, **texts},
-        *({**row, "unit": "%", **texts} for row in own),
+        *({**row, **texts} for row in own),
         {**chosen, **difference, **texts},
     ]

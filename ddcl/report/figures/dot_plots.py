@@ -1,4 +1,4 @@
-"""Ladders: one row per thing, one mark per part or metric, from 0 to 1 along x."""
+"""Dot plots: one row per thing, one mark per part or metric, from 0 to 1 along x."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPREAD = 0.72  # of a row that its marks take
 THIN = 0.008  # share of the x axis that a control without a spread is wide
 
 
-def ladder(axes: Axes, frame: pd.DataFrame, row: Axis, mark: Axis, limits: tuple[float, float] = SHARES) -> None:
+def dot_plot(axes: Axes, frame: pd.DataFrame, row: Axis, mark: Axis, limits: tuple[float, float] = SHARES) -> None:
     """Draw the mean over seeds of each row and mark, and a dot per seed; hollow with † if a seed collapsed.
 
     row: a column, and its values with their labels, from the top. mark: a column, and its values with their colours.
