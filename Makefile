@@ -6,6 +6,7 @@ CORES ?= all
 .PHONY: demo test test-slow test-cluster test-browser soak bench lint format lock clean
 
 demo: .venv/ready
+	$(BIN)/ddcl adopt
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "report: results/report/index.html   tables: results/tables/   figures: results/figures/"
 

@@ -196,6 +196,13 @@ def build_parser() -> argparse.ArgumentParser:
         results=RESULTS,
     )
     verb(verbs.import_, archive=_name("archive of `ddcl export`") | PATH, results=RESULTS)
+    verb(verbs.adopt, results=RESULTS)
+    verb(
+        verbs.clean,
+        unused={"action": "store_true", "help": "runs, features, records, data and logs that no plan asks for"},
+        yes={"action": "store_true", "help": "do not ask"},
+        results=RESULTS,
+    )
     verb(verbs.claims, results=RESULTS)
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
     verb(

@@ -204,8 +204,8 @@ def collect(args: Namespace) -> None:
     from ddcl.report.collect import collect
 
     found = collect(_planned(args), args.results, args.partial)
-    for problem in found.problems:
-        print(f"ddcl: {problem}", file=sys.stderr)
+    for line in (*found.problems, *filter(None, [found.other_code])):
+        print(f"ddcl: {line}", file=sys.stderr)
     print(f"{args.results / 'records.parquet'}: {len(found.records)} cells, {len(found.problems)} problems")
 
 
@@ -257,6 +257,38 @@ def import_(args: Namespace) -> None:
 
     merged = import_archive(args.archive, args.results)
     print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
+
+
+def adopt(args: Namespace) -> None:
+    """Check results that were copied or imported, and make Snakemake use those that are whole."""
+    from ddcl.report.exchange.adopt import adopt
+
+    adopted = adopt(args.results)
+    for problem in adopted.problems:
+        print(f"ddcl: {problem}", file=sys.stderr)
+    print(
+        f"{args.results}: {adopted.datasets} data sets and {adopted.runs} runs are whole, {len(adopted.problems)} problems"
+    )
+
+
+def clean(args: Namespace) -> None:
+    """Delete results that no plan which was run here asks for, after showing them."""
+    from ddcl.plan.unused import delete, describe, unused
+
+    if not args.unused:
+        raise UserError("ddcl clean: expected --unused, the only kind that there is")
+    found = unused(args.results)
+    print(describe(found, args.results))
+    if not found.folders:
+        return
+    if not args.yes:
+        if not sys.stdin.isatty():
+            raise UserError("ddcl clean: nothing was deleted; give --yes where nobody can be asked")
+        if input("Delete them? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing was deleted")
+            return
+    delete(found, args.results)
+    print(f"deleted {len(found.folders)} folders")
 
 
 def claims(args: Namespace) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import alive, read_json
 from ddcl.base.progress import FILE
 from ddcl.plan.addresses import addressed
+from ddcl.plan.digests import evaluate_digest, pretrain_digest
 from ddcl.plan.plan import Plan, PlannedRun, Target
 from ddcl.schema import run_summary
+from ddcl.schema.record import load as read_record
 
 SILENCE_SECONDS = 3600  # a job that wrote nothing for so long counts as dead; a training has three epochs if longer
 TAIL_LINES = 3
+OTHER_CODE = ", made by other code"  # than this checkout's
 DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
 
 
@@ -38,23 +42,26 @@ class RunState:
 def describe(plan: Plan, results: Path) -> str:
     """Return the text of `ddcl status` for a plan."""
     lines, counts = [], Counter[str]()
+    protocols = {name: evaluation.protocol for name, evaluation in plan.evaluations.items()}
     for run in plan.runs:
         name = run.name
-        found = run_state(results, run)
+        found = run_state(results, run, protocols)
         counts[found.state] += 1
         lines += [f"{found.state:8} {name}  {found.detail}".rstrip(), *(f"         | {line}" for line in found.tail)]
     total = ", ".join(f"{counts[state]} {state}" for state in (DONE, RUNNING, FAILED, WAITING))
     return "\n".join([*lines, "", f"suite {plan.suite}: {len(plan.runs)} runs: {total}"])
 
 
-def run_state(results: Path, run: PlannedRun) -> RunState:
-    """Return how far a run of a plan is: its training, then its evaluations."""
+def run_state(results: Path, run: PlannedRun, protocols: Mapping[str, str]) -> RunState:
+    """Return how far a run of a plan is: its training, then its evaluations. protocols: of these, by name."""
     training = training_state(results, run)
     if training.state != DONE:
         return training
-    found = [evaluation_state(results, run, target) for target in run.targets]
+    found = [evaluation_state(results, run, target, protocols[target.evaluation]) for target in run.targets]
     done = sum(state.state == DONE for state in found)
     detail = f"{training.detail}, {done} of {len(found)} evaluations"
+    other = sum(state.detail == OTHER_CODE for state in found)
+    detail += f", {other} of them{OTHER_CODE}" if other else ""
     for kind in (FAILED, RUNNING):
         first = next((state for state in found if state.state == kind), None)
         if first:
@@ -65,14 +72,15 @@ def run_state(results: Path, run: PlannedRun) -> RunState:
 def training_state(results: Path, run: PlannedRun) -> RunState:
     """Return how far the training of a run is."""
     folder, log = results / run.folder, results / run.log("pretrain")
-    if (folder / run_summary.FILE).exists() and (folder / "checkpoint.pt").exists():
+    if (folder / run_summary.FILE).exists():
         try:
             summary = run_summary.load(folder / run_summary.FILE)
         except UserError as error:
             return RunState(FAILED, str(error))
         if summary.provenance.recipe_digest != run.recipe_digest:
             return RunState(WAITING, "trained with another recipe")
-        return RunState(DONE, f"trained ({summary.status}, {summary.epochs} epochs)")
+        other = summary.provenance.code_digest != pretrain_digest(run.method, run.ops)
+        return RunState(DONE, f"trained ({summary.status}, {summary.epochs} epochs{OTHER_CODE if other else ''})")
     progress = _read(folder / "work" / FILE)
     if progress and is_alive(progress, folder / "work"):
         return RunState(RUNNING, progress_text(progress))
@@ -82,12 +90,16 @@ def training_state(results: Path, run: PlannedRun) -> RunState:
     return RunState(FAILED, f"training failed or was interrupted{reached}: {log}", tail(log))
 
 
-def evaluation_state(results: Path, run: PlannedRun, target: Target) -> RunState:
-    """Return how far one evaluation of a trained run is; the extraction of its features counts as its beginning."""
+def evaluation_state(results: Path, run: PlannedRun, target: Target, protocol: str) -> RunState:
+    """Return how far an evaluation of a trained run is; the extraction of its features counts as its beginning."""
     record, features = results / run.record(target), run.features(target)
-    if record.exists():
-        return RunState(DONE, "")
     evaluation, dataset = target.evaluation, target.eval_dataset
+    if record.exists():
+        try:
+            made = read_record(record).provenance
+        except UserError as error:
+            return RunState(FAILED, str(error))
+        return RunState(DONE, "" if made.code_digest == evaluate_digest(protocol) else OTHER_CODE)
     log = results / run.log(addressed(evaluation, target.digest), dataset)
     if not log.exists() and target.features and not (results / str(features)).exists():
         log = results / run.log(addressed("features", target.features), dataset)

@@ -218,7 +218,7 @@ def _collect_cells(
         cells = _by_address(path, read.cells, target, collection.problems)
     except UserError as error:
         collection.problems += [] if chain is None else str(error).splitlines()
-        state = evaluation_state(results, run, target).state
+        state = evaluation_state(results, run, target, planned.protocol).state
         absent = FAILED if FAILED in (training.status, state) else "missing"
     code = OTHER_CODE if read and (training.other_code or _is_of_other_code(read, run, target, planned)) else ""
     digests = _digests(read)

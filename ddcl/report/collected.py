@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +14,8 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import file_sha256
 from ddcl.plan.plan import FILE, Plan, read_plan
 from ddcl.report.collect import FILES, RUNS, CollectedRun, CollectedRuns
-from ddcl.schema.tables import TableSpec
+from ddcl.report.sources import HISTORY, SUMMARY
+from ddcl.schema.tables import RUN, TableSpec
 
 MAKER = "ddcl collect"
 
@@ -43,6 +46,23 @@ class Collected:
             )
         records, histories = (_frame(results / name, runs.files_sha256.get(name, "")) for name in FILES)
         return cls(plan, records, histories, list(runs.runs), results, runs.seal)
+
+    @cached_property
+    def other_code(self) -> frozenset[str]:
+        """The records, histories and summaries that are not of this checkout's code, as sources name them."""
+        files = set()
+        for each in self.runs:
+            if each.other_code:
+                folder = self.plan.run(each.run.name).folder
+                files |= {f"{folder}{HISTORY}", f"{folder}{SUMMARY}"}
+        rows = self.records.loc[self.records["code"] != "", [*RUN, "eval_dataset", "evaluation"]].drop_duplicates()
+        for *run, dataset, evaluation in rows.itertuples(index=False, name=None):
+            files.add(self.plan.record(tuple(run), dataset, evaluation) or "")
+        return frozenset(files)
+
+    def is_of_other_code(self, sources: Iterable[str]) -> bool:
+        """Return whether other code than this checkout's made any of the sources of a number."""
+        return any(source.partition("#")[0] in self.other_code for source in sources)
 
     def spec(self, table: str) -> TableSpec:
         """Return the specification of a table of the plan."""

@@ -20,7 +20,7 @@ def render_tables(names: Sequence[str], results: Path) -> None:
     specs = {name: found.spec(name) for name in names or found.plan.tables}
     cells = expected_cells(found.records, found.plan)
     for name, spec in specs.items():
-        frame = build_table(found.records, found.histories, found.plan, spec, cells)
+        frame = build_table(found.records, found.histories, found.plan, spec, cells, found.other_code)
         stem = results / "tables" / name
         write_table(frame, spec, found.plan, stem)
         write_table_page(layout(frame, spec, found.plan), spec, stem.with_suffix(".html"))

@@ -32,6 +32,7 @@ from ddcl.report.claims.verdicts import (
     of_pool,
     outlook,
 )
+from ddcl.report.collect import OTHER_CODE
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import CheckSpec, ClaimSpec, StatisticsSpec
 
@@ -93,7 +94,8 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
             else outlook(own.estimate, check.smallest_effect, rules)
         )
     images = {each.comparison.treatment.eval_dataset: each.n_images for each in results}
-    text = "; ".join(part for part in (note, _size(own.estimate, check.smallest_effect), _counted(results)) if part)
+    size, code = _size(own.estimate, check.smallest_effect), _other_code(results, evidence.found)
+    text = "; ".join(part for part in (note, size, _counted(results), code) if part)
     return JudgedCheck(
         name=check.name,
         label=check.label,
@@ -159,6 +161,12 @@ def _judged(results: Sequence[Result], family: Sequence[Result], rules: Statisti
 
 def _tested_p(result: Result) -> float:
     return np.nan if result.verdict in UNDECIDED else result.estimate.p
+
+
+def _other_code(results: Sequence[Result], found: Collected) -> str:
+    """Return how many comparisons rest on numbers that other code made; nothing where none does."""
+    n = sum(found.is_of_other_code(each.comparison.sources) for each in results)
+    return f"{n} of them rest on numbers {OTHER_CODE}" if n else ""
 
 
 def _counted(results: Sequence[Result]) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ddcl.base.errors import UserError
 from ddcl.plan.plan import Plan
-from ddcl.report.collect import gather
+from ddcl.report.collect import OTHER_CODE, gather
 from ddcl.report.collected import Collected
 from ddcl.report.exchange.traced import traced
 from ddcl.report.page.commands import command
@@ -47,6 +47,7 @@ class Tracer:
         self._compare(number, self.frame.iloc[number - 1], "what was collected", self.traced.whole)
         title = " ".join(str(row[key]) for key in self.traced.keys if row[key] != "")
         lines = [f"row {number}: {title}", f"  {_numbers(row)}", *self._sources(sources)]
+        lines += [f"  {OTHER_CODE} than this checkout's"] if self.found.is_of_other_code(sources) else []
         lines += [] if sources else ["  nothing that it could be made of is in the suite"]
         self._compare(number, self.again(row, sources), "the files of its sources")
         return "\n".join([*lines, f"  made again from {len(sources)} source{'s' * (len(sources) != 1)}: the same"])

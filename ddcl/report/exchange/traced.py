@@ -53,9 +53,11 @@ def traced(name: str, found: Collected) -> Traced:
     spec = found.spec(name)
 
     def build(collected: Collected) -> pd.DataFrame:
-        return build_table(collected.records, collected.histories, collected.plan, spec)
+        return build_table(
+            collected.records, collected.histories, collected.plan, spec, other_code=collected.other_code
+        )
 
-    dropped = {*FLOATS, "n_seeds", "seeds_expected", "n_draws", "n_images", "status", "emphasis", SOURCES}
+    dropped = {*FLOATS, "n_seeds", "seeds_expected", "n_draws", "n_images", "status", "code", "emphasis", SOURCES}
     return Traced(build, tuple(name for name in build(found).columns if name not in dropped), f"ddcl table {name}")
 
 

@@ -36,7 +36,7 @@ def write_page(found: Collected, out: Path) -> None:
     specs = plan.tables
     cells = expected_cells(found.records, plan)
     printed = {
-        name: layout(build_table(found.records, found.histories, plan, spec, cells), spec, plan)
+        name: layout(build_table(found.records, found.histories, plan, spec, cells, found.other_code), spec, plan)
         for name, spec in specs.items()
     }
     cards = build_cards(found, cells)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from ddcl.plan.plan import Plan
+from ddcl.report.collect import OTHER_CODE
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.cells import cell_values, expected_cells
 from ddcl.report.tables.convergence import convergence_values
@@ -15,7 +17,7 @@ from ddcl.report.tables.statistics import aggregate
 from ddcl.schema.tables import KEYS, TableSpec
 
 NUMBERS = ["mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws", "n_images"]
-COLUMNS = [*KEYS, "seen", "selection", "metric", "unit", *NUMBERS, "status", "emphasis", SOURCES]
+COLUMNS = [*KEYS, "seen", "selection", "metric", "unit", *NUMBERS, "status", "code", "emphasis", SOURCES]
 
 
 def build_table(
@@ -24,18 +26,20 @@ def build_table(
     plan: Plan,
     spec: TableSpec,
     cells: pd.DataFrame | None = None,
+    other_code: frozenset[str] = frozenset(),
 ) -> pd.DataFrame:
     """Return the table in long form: one row per cell and metric, with the columns `COLUMNS`.
 
     Accuracies are in percent, changes in percentage points. cells: `expected_cells` of the same records and plan, if
-    they are there already: for a large suite they take most of the time.
+    they are there already: for a large suite they take most of the time. other_code: files that are not of this
+    checkout's code (`Collected.other_code`), which the column `code` tells.
     """
     if spec.kind == "convergence":
         values = convergence_values(records, histories, plan, spec.reference_variant)
     else:
         cells = expected_cells(records, plan) if cells is None else cells
         if spec.kind == "published":
-            return published_table(cells, plan).astype(COUNTS)
+            return with_code(published_table(cells, plan), other_code).astype(COUNTS)
         values = cell_values(cells, spec)
     keys = [*KEYS, "seen", "selection", "metric"]
     frame = aggregate(values, keys)
@@ -44,4 +48,10 @@ def build_table(
     factor = frame["metric"].map({name: metric.factor for name, metric in plan.metrics.items()}).astype(float)
     for name in ("mean", "sd", "sd_draws"):
         frame[name] = frame[name] * factor
-    return frame[COLUMNS].astype(COUNTS)
+    return with_code(frame, other_code)[COLUMNS].astype(COUNTS)
+
+
+def with_code(frame: pd.DataFrame, other_code: frozenset[str]) -> pd.DataFrame:
+    """Return the frame with the column `code`: `OTHER_CODE` where a source of the number is one of these files."""
+    other = [any(source.partition("#")[0] in other_code for source in sources) for sources in frame[SOURCES]]
+    return frame.assign(code=np.where(other, OTHER_CODE, ""))

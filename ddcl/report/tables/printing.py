@@ -28,6 +28,7 @@ MARKS = {
     "not reached": ("∞", "a seed never got there; it has no value"),
     "no gain": ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
 }
+OTHER_CODE = ("§", "made by other code than this checkout's")
 UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
 MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
 
@@ -53,6 +54,7 @@ class Printed:
 def cell_text(row: Mapping[Any, Any] | pd.Series, metric: Metric) -> str:
     """Return ``82.2 ± 0.3``; with ``(n=1/2)`` where seeds are missing, and a mark where a run did not end well."""
     marks = "".join(dict.fromkeys(mark for status, (mark, _) in MARKS.items() if status in row["status"]))
+    marks += OTHER_CODE[0] if row["code"] else ""
     if row["n_seeds"] == 0:
         return marks or NOTHING
     decimals = metric.decimals
@@ -110,6 +112,8 @@ def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:
         return ["nothing in the suite belongs here"]
     statuses = set(shown["status"])
     used = [f"{mark} {meaning}" for name, (mark, meaning) in MARKS.items() if any(name in each for each in statuses)]
+    if (shown["code"] != "").any():
+        used.append(" ".join(OTHER_CODE))
     if spec.mark_unseen and (shown["seen"] == "unseen").any():
         used.append(" ".join(UNSEEN))
     return used + [NOTE] * bool((shown["emphasis"] != "").any())
