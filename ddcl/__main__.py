@@ -159,6 +159,7 @@ def build_parser() -> argparse.ArgumentParser:
         eval_dataset=EVAL_DATASET,
         results=RESULTS,
         perturbations=NAMES,
+        features={**PATH, "help": "folder of stored features (default: the only one that has these perturbations)"},
         subsets=SUBSETS,
         dir_frac=DIR_FRAC,
         device=DEVICE,

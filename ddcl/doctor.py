@@ -24,16 +24,17 @@ from ddcl.core.method import Batch
 from ddcl.core.pretrain import Pretraining
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Images, on_device
-from ddcl.data.loader import TwoViewLoader, epoch_asks
+from ddcl.data.loader import TwoViewLoader, epoch_requests
 from ddcl.schema.recipes import Recipe, read_dataset
 from ddcl.schema.registry import READERS
+from ddcl.schema.suites import NormalisationConfig
 
 SECONDS = 5.0  # that each stage is measured for, at least
 BATCHES = 4  # of made-up images
 CPU_BATCH_PIXELS = 2**21  # a batch for large images and a GPU needs more memory than most machines have
 JPEG_SIZE = (500, 375)  # the median of ImageNet
 T = TypeVar("T")
-NORMALISATION = {"mean": [0.45] * 3, "std": [0.25] * 3}
+NORMALISATION = NormalisationConfig(mean=[0.45] * 3, std=[0.25] * 3)
 
 
 ADVICE = {
@@ -124,16 +125,16 @@ def measure(recipe: Recipe, device: str, workers: int) -> Rates:
             build_method(recipe).to(device), loader, lambda method: {}, recipe.training, ("", ""), recipe.seed
         )
         training.method.train()
-        asks = epoch_asks(len(images), batch_size, loader.names, (0, 0), n_views=2)
+        requests = epoch_requests(len(images), batch_size, loader.names, (0, 0), n_views=2)
         crop = pipeline.leading_crop if images.crops else None
-        loaded = _endless(lambda number: images.load(asks, crop))
+        loaded = _endless(lambda number: images.load(requests, crop))
         pixels = torch.randint(0, 256, (batch_size, 3, side_px, side_px), dtype=torch.uint8).to(device)
         views = torch.randn(2, batch_size, 3, side_px, side_px, device=device)
         resident = Batch(views[0], views[1], torch.zeros(batch_size, dtype=torch.int64, device=device))
         batches = _endless(lambda number: loader.epoch(number, number))
 
         def augment() -> None:
-            for draws in asks[0].draws:
+            for draws in requests[0].draws:
                 pipeline(pixels, draws, images.crops)
 
         rates = {

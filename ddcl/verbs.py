@@ -24,8 +24,8 @@ def prepare(args: Namespace) -> None:
 
     folder = args.output or args.results / data_folder(args.dataset, data_recipe(args.dataset))
     manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
-    counts = ", ".join(f"{name} {split['n']}" for name, split in manifest["splits"].items())
-    print(f"{folder / 'manifest.json'}: {counts} images, {manifest['kind']}")
+    counts = ", ".join(f"{name} {split.n}" for name, split in manifest.splits.items())
+    print(f"{folder / 'manifest.json'}: {counts} images, {manifest.kind}")
 
 
 def resolve(args: Namespace) -> None:
@@ -34,8 +34,9 @@ def resolve(args: Namespace) -> None:
     from ddcl.plan.addresses import run_folder
     from ddcl.plan.plan import write_plan
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(_suite_path(args.suite))
+    suite = Suite.load(suite_path(args.suite))
     if not args.check:
         write_plan(suite.plan, args.results)
         for recipe in suite.recipes.values():
@@ -49,8 +50,9 @@ def plan(args: Namespace) -> None:
     from ddcl.plan.cost import describe
     from ddcl.plan.datasets import data_root
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(_suite_path(args.suite))
+    suite = Suite.load(suite_path(args.suite))
     if args.effect is not None:
         from ddcl.report.claims.planner import plan_seeds
 
@@ -63,8 +65,9 @@ def status(args: Namespace) -> None:
     """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
     from ddcl.plan.status import describe
     from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
 
-    print(describe(Suite.load(_suite_path(args.suite)).plan, args.results))
+    print(describe(Suite.load(suite_path(args.suite)).plan, args.results))
 
 
 def schema(args: Namespace) -> None:
@@ -76,12 +79,14 @@ def schema(args: Namespace) -> None:
 
 def write(args: Namespace) -> None:
     """Write a recipe that the workflow resolved, or a suite's plan from standard input, to a file, atomically."""
+    from ddcl.base import sealed
     from ddcl.base.files import write_json
-    from ddcl.base.yaml_files import parse
-    from ddcl.plan.plan import Plan, write_plan
+    from ddcl.plan.plan import MAKER, WHAT, Plan, write_plan
 
     if args.json == "-":
-        write_plan(parse(Plan, json.loads(sys.stdin.read()), "standard input"), args.output.parent)
+        write_plan(
+            sealed.parse(sys.stdin.read().rstrip(), Plan, Path("standard input"), (WHAT, MAKER)), args.output.parent
+        )
     else:
         write_json(args.output, json.loads(args.json))
 
@@ -91,9 +96,9 @@ def subset(args: Namespace) -> None:
     from ddcl.base.files import write_json
     from ddcl.data.subsets import draw_subset
     from ddcl.schema.recipes import read_dataset
-    from ddcl.schema.subsets import subset_path
+    from ddcl.schema.subsets import new_subset_path
 
-    path = subset_path(args.dataset, args.name)
+    path = new_subset_path(args.dataset, args.name)
     n_classes = read_dataset(args.dataset).n_classes
     write_json(path, draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed))
     print(f"{path}: {args.per_class} images of each of {n_classes} classes")
@@ -114,7 +119,7 @@ def pretrain(args: Namespace) -> None:
     options = Options(device, _workers(args), args.checkpoint_minutes)
     digest = pretrain_digest(recipe.method, [item.op for item in recipe.ops])
     summary = pretrain(recipe, _manifest(args, recipe.dataset, recipe.data), folder, digest, options)
-    print(f"{recipe.name}: {summary['status']} after {summary['epochs']} epochs {summary['message']}".rstrip())
+    print(f"{recipe.name}: {summary.status} after {summary.epochs} epochs {summary.message}".rstrip())
 
 
 def extract(args: Namespace) -> None:
@@ -123,53 +128,67 @@ def extract(args: Namespace) -> None:
     from ddcl.base.lock import locked
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.features import Target, extract
-    from ddcl.evaluate.store import FOLDER, evaluation_folder
-    from ddcl.schema.recipes import load_recipe, read_perturbation
+    from ddcl.evaluate.locate import new_features
+    from ddcl.plan.addresses import features_digest
+    from ddcl.schema.recipes import data_recipe, read_perturbation
 
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
-    recipe = load_recipe(args.run / "config.json")
+    run = _run(args)
+    recipe = _recipe(run)
     dataset = args.eval_dataset or recipe.dataset
-    own = read_manifest(_manifest(args, recipe.dataset), recipe.dataset, recipe.data.model_dump())
-    target = Target(dataset, _manifest(args, dataset), evaluation_folder(args.run, dataset) / FOLDER)
-    with locked(target.folder.with_name(f".{FOLDER}.lock"), f"{recipe.name}, features on {dataset}"):
-        extract(recipe, args.run, own, target, perturbations, (device, _workers(args)))
+    trained_on = read_manifest(_manifest(args, recipe.dataset, recipe.data), recipe.dataset, recipe.data)
+    digest = features_digest(perturbations, data_recipe(dataset))
+    target = Target(dataset, _manifest(args, dataset), new_features(run, dataset, digest), digest)
+    with locked(target.folder.with_name(".lock"), f"{recipe.name}, features on {dataset}"):
+        extract(recipe, run, trained_on, target, perturbations, (device, _workers(args)))
 
 
 def evaluate(args: Namespace) -> None:
     """Evaluate a run on a data set and write a record."""
     from ddcl.base.lock import locked
+    from ddcl.evaluate.locate import find_features, find_record
     from ddcl.evaluate.protocols import Job
     from ddcl.evaluate.record import evaluate_run
-    from ddcl.schema.recipes import load_recipe, read_evaluation
+    from ddcl.schema import feature_index
+    from ddcl.schema.recipes import read_evaluation
+    from ddcl.schema.registry import EVALUATIONS
     from ddcl.schema.suites import RandomSubsetsConfig
 
-    recipe, evaluation = load_recipe(args.run / "config.json"), read_evaluation(args.evaluation)[1]
+    run, evaluation = _run(args), read_evaluation(args.evaluation)[1]
+    recipe = _recipe(run)
     dataset = args.eval_dataset or recipe.dataset
+    subsets = RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None
+    features = None
+    if "features" in EVALUATIONS[evaluation.protocol].inputs:
+        features = find_features(run, dataset, args.perturbations, args.features)
+    index = feature_index.load(features) if features else None
     job = Job(
         recipe=recipe,
         evaluation=evaluation,
         dataset=dataset,
         perturbations=args.perturbations,
-        run=args.run,
-        data=(_manifest(args, recipe.dataset), _manifest(args, dataset)),
-        subsets=RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None,
+        run=run,
+        data=(_manifest(args, recipe.dataset, recipe.data), _manifest(args, dataset)),
+        record=find_record(run, (recipe, evaluation, dataset), args.perturbations, subsets, index),
+        features=features,
+        subsets=subsets,
         device=_device(args),
         threads=args.threads,
         checkpoint_minutes=args.checkpoint_minutes,
     )
-    with locked(job.folder / f".{args.evaluation}.lock", f"{recipe.name}, {args.evaluation} on {dataset}"):
+    with locked(job.record[0].with_name(".lock"), f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
     shares = {metric.name: metric.is_share for metric in job.entry.metrics_of(evaluation.settings)}
-    for cell in record["cells"]:
-        number, share = cell["value"], shares[cell["metric"]]
-        value = record["status"] if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
-        print(f"{recipe.name} {args.evaluation} {cell['part']} {cell['perturbation']} {cell['metric']}: {value}")
+    for cell in record.cells:
+        number, share = cell.value, shares[cell.metric]
+        value = record.status if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
+        print(f"{recipe.name} {args.evaluation} {cell.part} {cell.perturbation} {cell.metric}: {value}")
 
 
 def diagnose(args: Namespace) -> None:
     """Measure features that come from elsewhere, given as a file: readouts, invariance, geometry."""
     from ddcl.base.files import write_text
-    from ddcl.evaluate.foreign import diagnose
+    from ddcl.evaluate.external import diagnose
     from ddcl.schema.evaluations import DiagnosticsSettings
     from ddcl.schema.recipes import read_evaluation
 
@@ -241,7 +260,7 @@ def import_(args: Namespace) -> None:
 
 
 def claims(args: Namespace) -> None:
-    """Judge the suite's claims: claims.{csv,md,tex}, their checks and comparisons, and macros.tex."""
+    """Judge the suite's claims: claims.json, and from it claims.{csv,md,tex}, checks, comparisons and macros.tex."""
     from ddcl.report.render import render_claims
 
     for name, verdict in render_claims(args.results).items():
@@ -271,14 +290,6 @@ def report(args: Namespace) -> None:
     from ddcl.report.render import render_page
 
     print(render_page(args.results))
-
-
-def _suite_path(text: str) -> Path:
-    """Return a suite's file: a path, or a name in config/suites."""
-    from ddcl.schema.recipes import CONFIG_DIR
-
-    path = Path(text)
-    return path if path.suffix or path.exists() else CONFIG_DIR / "suites" / f"{text}.yaml"
 
 
 def _planned(args: Namespace) -> Plan:

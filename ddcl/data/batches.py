@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 
 from ddcl.data.files import FileImages
-from ddcl.data.images import Ask, Images
+from ddcl.data.images import BatchRequest, Images
 from ddcl.data.ops.parameters import Params
 from ddcl.data.views import Pipeline
 
 SAMPLED_IMAGES = 4096  # whose parameters are drawn at once
 
 
-def views(images: Images, asks: Sequence[Ask], pipeline: Pipeline, device: str) -> Iterator[list[Tensor]]:
+def views(images: Images, requests: Sequence[BatchRequest], pipeline: Pipeline, device: str) -> Iterator[list[Tensor]]:
     """Yield, per batch, the normalised views [B, 3, S, S] of its draws, made on `device`.
 
-    asks: of one epoch, that is with the same streams, epochs and views.
+    requests: of one epoch, that is with the same streams, epochs and views.
     """
     if device == "cpu" and isinstance(images, FileImages) and images.workers:
-        yield from images.views(asks, pipeline)
+        yield from images.views(requests, pipeline)
         return
     crop = pipeline.leading_crop if images.crops else None
     start = 0 if crop is None else 1
     for loaded, params in zip(
-        images.load(asks, crop), _sampled(asks, pipeline, images.side_px, start, device), strict=True
+        images.load(requests, crop), _sampled(requests, pipeline, images.side_px, start, device), strict=True
     ):
         yield [
             pipeline.apply(x.to(device, non_blocking=True), own, start) for x, own in zip(loaded, params, strict=True)
@@ -35,18 +35,18 @@ def views(images: Images, asks: Sequence[Ask], pipeline: Pipeline, device: str) 
 
 
 def _sampled(
-    asks: Sequence[Ask], pipeline: Pipeline, side_px: int, start: int, device: str
+    requests: Sequence[BatchRequest], pipeline: Pipeline, side_px: int, start: int, device: str
 ) -> Iterator[tuple[list[Params], ...]]:
     """Yield, per batch, the parameters of its views, sampled for many batches at once.
 
     An image's parameters depend on its draws only; for a single small batch torch takes longer to start its operations
     than to compute.
     """
-    at_once = max(1, SAMPLED_IMAGES // len(asks[0].index)) if asks else 1
-    for first in range(0, len(asks), at_once):
-        block = asks[first : first + at_once]
-        index = torch.cat([ask.index for ask in block]).to(device)
-        lengths = [len(ask.index) for ask in block]
+    at_once = max(1, SAMPLED_IMAGES // len(requests[0].index)) if requests else 1
+    for first in range(0, len(requests), at_once):
+        block = requests[first : first + at_once]
+        index = torch.cat([request.index for request in block]).to(device)
+        lengths = [len(request.index) for request in block]
         yield from zip(
             *(
                 _split(pipeline.sample(replace(draws, images=index), side_px, side_px, start), lengths)

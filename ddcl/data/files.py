@@ -20,7 +20,7 @@ from torch import Tensor
 from ddcl.base.errors import UserError
 from ddcl.base.interrupt import survive_first_signal
 from ddcl.core.seeds import Draws
-from ddcl.data.images import Ask
+from ddcl.data.images import BatchRequest
 from ddcl.data.views import CROP, Pipeline, load_op
 from ddcl.schema.ops import ResizedCropSettings
 
@@ -60,12 +60,12 @@ class FileImages:
         names, sizes = ([items[i] for i in chosen] for items in (self.names, self.sizes_bytes))
         return replace(self, names=names, sizes_bytes=cast("list[int]", sizes), labels=self.labels[index])
 
-    def load(self, asks: Sequence[Ask], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
-        return self._in_workers(_Decoder(self, asks, crop))
+    def load(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
+        return self._in_workers(_Decoder(self, requests, crop))
 
-    def views(self, asks: Sequence[Ask], pipeline: Pipeline) -> Iterator[list[Tensor]]:
+    def views(self, requests: Sequence[BatchRequest], pipeline: Pipeline) -> Iterator[list[Tensor]]:
         """Yield, per batch, the normalised views of its draws, float32 [B, 3, S, S], made by the workers."""
-        return self._in_workers(_Decoder(self, asks, pipeline.leading_crop, pipeline))
+        return self._in_workers(_Decoder(self, requests, pipeline.leading_crop, pipeline))
 
     def _in_workers(self, batches: _Decoder) -> Iterator[list[Tensor]]:
         if self.workers == 0:
@@ -99,35 +99,35 @@ class FileImages:
 
 
 class _Decoder(torch.utils.data.Dataset[list[Tensor]]):
-    """Batch i of `asks`, decoded, and if a pipeline is given made into views."""
+    """Batch i of `requests`, decoded, and if a pipeline is given made into views."""
 
     def __init__(
         self,
         images: FileImages,
-        asks: Sequence[Ask],
+        requests: Sequence[BatchRequest],
         crop: ResizedCropSettings | None,
         pipeline: Pipeline | None = None,
     ) -> None:
-        self.images, self.asks, self.crop, self.pipeline = images, asks, crop, pipeline
+        self.images, self.requests, self.crop, self.pipeline = images, requests, crop, pipeline
 
     def __len__(self) -> int:
-        return len(self.asks)
+        return len(self.requests)
 
     def __getitem__(self, i: int) -> list[Tensor]:
-        ask, side = self.asks[i], self.images.side_px
-        out = np.empty((max(1, len(ask.draws)), len(ask.index), 3, side, side), np.uint8)
-        for row, index in enumerate(ask.index.tolist()):
+        request, side = self.requests[i], self.images.side_px
+        out = np.empty((max(1, len(request.draws)), len(request.index), 3, side, side), np.uint8)
+        for row, index in enumerate(request.index.tolist()):
             with self.images.open(index) as image:
                 if self.crop is None:
                     out[:, row] = _central(image, self.images.resize_px, side)
                 else:
-                    boxes = [_box(image, draws, index, self.crop) for draws in ask.draws]
+                    boxes = [_box(image, draws, index, self.crop) for draws in request.draws]
                     out[:, row] = _cropped(image, boxes, side, self.images.exact)
         decoded = list(torch.from_numpy(out))
         if self.pipeline is None:
             return decoded
         cropped = self.crop is not None
-        return [self.pipeline(x, draws, cropped) for x, draws in zip(decoded, ask.draws, strict=True)]
+        return [self.pipeline(x, draws, cropped) for x, draws in zip(decoded, request.draws, strict=True)]
 
 
 def _pixels(image: Any) -> NDArray[np.uint8]:

@@ -19,16 +19,16 @@ from ddcl.schema.ops import ResizedCropSettings
 
 
 @dataclass(frozen=True)
-class Ask:
+class BatchRequest:
     """A batch: which images [B], and the draws of each view (none: the images as evaluation sees them)."""
 
     index: Tensor
     draws: tuple[Draws, ...] = ()
 
-    def share(self, rank: int, processes: int) -> Ask:
+    def share(self, rank: int, processes: int) -> BatchRequest:
         """Return the part of the batch that process `rank` of `processes` takes; they must divide it equally."""
         index = self.index.view(processes, -1)[rank]
-        return Ask(index, tuple(replace(draws, images=index) for draws in self.draws))
+        return BatchRequest(index, tuple(replace(draws, images=index) for draws in self.draws))
 
 
 class Images(Protocol):
@@ -53,7 +53,7 @@ class Images(Protocol):
     def subset(self, index: Tensor) -> Images:
         """Return the images `index` as a split of their own."""
 
-    def load(self, asks: Sequence[Ask], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
+    def load(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
         """Yield, per batch, uint8 [B, 3, H, W] for each of its draws, or once where there are none."""
 
 
@@ -80,16 +80,16 @@ class ArrayImages:
         """Return the same images on `device`."""
         return ArrayImages(self.images.to(device), self.labels, self.side_px)
 
-    def load(self, asks: Sequence[Ask], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
-        for ask in asks:
+    def load(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
+        for request in requests:
             if self.images.device.type == "cpu":  # numpy: torch's threads would spin where compiled operations run next
-                x = torch.from_numpy(self.images.numpy()[ask.index.numpy()])
+                x = torch.from_numpy(self.images.numpy()[request.index.numpy()])
             else:
-                x = self.images[ask.index.to(self.images.device)]
+                x = self.images[request.index.to(self.images.device)]
             if x.shape[-1] != self.side_px:
                 side = (self.side_px, self.side_px)
                 x = F.interpolate(x.float(), side, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
-            yield [x] * max(1, len(ask.draws))
+            yield [x] * max(1, len(request.draws))
 
 
 def on_device(images: Images, device: str) -> Images:
@@ -100,6 +100,6 @@ def on_device(images: Images, device: str) -> Images:
     return images.to(device) if images.images.nbytes < free_bytes / 2 else images
 
 
-def chunks(n: int, size: int) -> list[Ask]:
-    """Return asks for images 0 … n − 1 in order, `size` at a time."""
-    return [Ask(index) for index in torch.split(torch.arange(n), size)]
+def chunks(n: int, size: int) -> list[BatchRequest]:
+    """Return requests for images 0 … n − 1 in order, `size` at a time."""
+    return [BatchRequest(index) for index in torch.split(torch.arange(n), size)]

@@ -11,18 +11,18 @@ from ddcl.core import distributed
 from ddcl.core.method import Batch
 from ddcl.core.seeds import Draws, derive, generator
 from ddcl.data.batches import views
-from ddcl.data.images import Ask, Images
+from ddcl.data.images import BatchRequest, Images
 from ddcl.data.views import Pipeline
 
 
-def epoch_asks(
+def epoch_requests(
     n: int,
     batch_size: int,
     names: tuple[object, ...],
     epochs: tuple[int, int],
     n_views: int,
     drop_last: bool = True,
-) -> list[Ask]:
+) -> list[BatchRequest]:
     """Return the batches of an epoch over n images.
 
     names: what order and draws derive from. epochs: the 0-based epoch of the draws, and that of the order.
@@ -31,7 +31,7 @@ def epoch_asks(
     order = torch.randperm(n, generator=generator(*names, "order", epochs[1]))
     stream = derive(*names, "augment")
     return [
-        Ask(index, tuple(Draws(stream, index, epochs[0], view) for view in range(n_views)))
+        BatchRequest(index, tuple(Draws(stream, index, epochs[0], view) for view in range(n_views)))
         for index in torch.split(order, batch_size)
         if len(index) == batch_size or (len(index) > 1 and not drop_last)
     ]
@@ -67,8 +67,8 @@ class TwoViewLoader:
 
         The batches before `start` are neither read nor augmented.
         """
-        asks = epoch_asks(len(self.images), self.batch_size, self.names, (epoch, order), n_views=2)[start:]
+        requests = epoch_requests(len(self.images), self.batch_size, self.names, (epoch, order), n_views=2)[start:]
         if distributed.processes() > 1:
-            asks = [ask.share(distributed.rank(), distributed.processes()) for ask in asks]
-        for ask, (x1, x2) in zip(asks, views(self.images, asks, self.pipeline, self.device), strict=True):
-            yield Batch(x1, x2, self.images.labels[ask.index].to(self.device))
+            requests = [request.share(distributed.rank(), distributed.processes()) for request in requests]
+        for request, (x1, x2) in zip(requests, views(self.images, requests, self.pipeline, self.device), strict=True):
+            yield Batch(x1, x2, self.images.labels[request.index].to(self.device))

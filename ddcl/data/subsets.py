@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ddcl.base.errors import UserError
 from ddcl.core.seeds import derive
-from ddcl.schema.subsets import read_positions, subset_path
+from ddcl.schema.subsets import read_subset_config, subset_path
 
 
 def draw_subset(dataset: str, n_classes: int, n_available: int, per_class: int, seed: int) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def read_subset(dataset: str, name: str, labels: Tensor) -> Tensor:
 
     labels: [N] int64, of all training images. `UserError` where a class has fewer images than the list needs.
     """
-    path, positions = subset_path(dataset, name), read_positions(dataset, name)
+    path, positions = subset_path(dataset, name), read_subset_config(dataset, name).positions
     n_classes = int(labels.max()) + 1
     if len(positions) != n_classes:
         raise UserError(f"{path}: a list for {len(positions)} classes; {dataset} has {n_classes}")

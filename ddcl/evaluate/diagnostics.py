@@ -23,10 +23,11 @@ from ddcl.data.views import Pipeline
 from ddcl.evaluate.distortions import Distortion, all_in_a_row, distortions
 from ddcl.evaluate.encode import Job, encode_chunks
 from ddcl.evaluate.geometry import cosines, geometry, pairs
-from ddcl.evaluate.readout import Known, Reading, read_classes, read_numbers
+from ddcl.evaluate.readout import FactorData, ReadoutResult, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
-from ddcl.evaluate.store import CLEAN, Address, ColumnSets, Measured
+from ddcl.evaluate.store import Address, ColumnSets, Measured
 from ddcl.schema.evaluations import DiagnosticsSettings
+from ddcl.schema.names import CLEAN
 
 SPLITS = ("train", "test")
 
@@ -56,8 +57,8 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -
     for name, distortion in known.items():
         for metric, target in distortion.targets.items():
             both = [
-                Known(own.distorted[name], target(own.params[name], task.test.side_px).to(own.clean.device))
-                for own in (train, test)
+                FactorData(split.distorted[name], target(split.params[name], task.test.side_px).to(split.clean.device))
+                for split in (train, test)
             ]
             read = read_classes if metric == "readout_flip" else read_numbers
             readings = read(both[0], both[1], sets, settings, seed)
@@ -65,14 +66,16 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -
             arrays |= _kept(metric, both[1].factor, readings)
             if metric == "readout_angle":
                 readings = read_numbers(both[0].shuffled(seed), both[1].shuffled(seed), sets, settings, seed)
-                values |= {(CLEAN, part, "readout_shuffled"): own.scores[:, None] for part, own in readings.items()}
+                values |= {
+                    (CLEAN, part, "readout_shuffled"): reading.scores[:, None] for part, reading in readings.items()
+                }
     with torch.no_grad():
         heads = [task.method.projections(view) for view in test.views[:2]]
     measured = geometry(test.clean, test.views, heads, sets)
-    values |= {(CLEAN, part, metric): own[:, None] for (part, metric), own in measured.items()}
-    for part, (own, *others) in sets.items():
+    values |= {(CLEAN, part, metric): scores[:, None] for (part, metric), scores in measured.items()}
+    for part, (columns, *others) in sets.items():
         if not others:
-            first, second = pairs(test.views[..., own], heads, part)
+            first, second = pairs(test.views[..., columns], heads, part)
             arrays[f"cosine/{part}"] = cosines(first, second).mean(dim=0).float().cpu().numpy()
     return Measured(values, len(test.index), arrays)
 
@@ -90,12 +93,12 @@ def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settin
     if split == "test":
         pipeline = build_pipeline(task.recipe.ops or all_in_a_row(settings), side_px, task.normalisation)
         jobs |= {f"view {view}": (pipeline, derive(*names, "view"), view) for view in range(settings.n_views)}
-    found = _features(task.method, images.subset(index), jobs)
-    views = [found[name] for name in jobs if name.startswith("view ")]
+    features = _features(task.method, images.subset(index), jobs)
+    views = [features[name] for name in jobs if name.startswith("view ")]
     return Encoded(
-        distorted={name: found[name] for name in known},
+        distorted={name: features[name] for name in known},
         params={name: _params(*jobs[name][:2], n) for name in known},
-        clean=found["clean"],
+        clean=features["clean"],
         views=torch.stack(views) if views else torch.empty(0),
         index=index,
     )
@@ -104,7 +107,7 @@ def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settin
 def _features(method: Method, images: Images, jobs: Mapping[str, Job]) -> dict[str, Tensor]:
     """Return the features [N, D] of all images under each job, float32, where the method is."""
     chunks = zip(*encode_chunks(method, images, list(jobs.values())), strict=True)
-    return {name: torch.cat(own) for name, own in zip(jobs, chunks, strict=True)}
+    return {name: torch.cat(rows) for name, rows in zip(jobs, chunks, strict=True)}
 
 
 def _params(pipeline: Pipeline, stream: int, n: int) -> dict[str, Tensor]:
@@ -113,7 +116,7 @@ def _params(pipeline: Pipeline, stream: int, n: int) -> dict[str, Tensor]:
     return pipeline.sample(Draws(stream, torch.arange(n)), side_px, side_px)[0]
 
 
-def _kept(metric: str, true: Tensor, readings: Mapping[str, Reading]) -> dict[str, NDArray[Any]]:
+def _kept(metric: str, true: Tensor, readings: Mapping[str, ReadoutResult]) -> dict[str, NDArray[Any]]:
     """Return, to be kept, the true factor [M, k] and what was predicted from each part [column sets, M, k]."""
     kept: dict[str, NDArray[Any]] = {f"true/{metric}": true.float().cpu().numpy()}
     return kept | {f"{metric}/{part}": reading.predicted.astype(np.float16) for part, reading in readings.items()}

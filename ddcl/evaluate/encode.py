@@ -25,10 +25,12 @@ def encode_chunks(method: Method, images: Images, jobs: Sequence[Job]) -> Iterat
     """
     method.eval()
     device = next(method.parameters()).device
-    asks = chunks(len(images), CHUNK_IMAGES)
-    for ask, (loaded,) in zip(asks, images.load(asks, None), strict=True):
+    requests = chunks(len(images), CHUNK_IMAGES)
+    for request, (loaded,) in zip(requests, images.load(requests, None), strict=True):
         x = loaded.to(device, non_blocking=True)
-        yield [method.features(pipeline(x, Draws(stream, ask.index, draw))).float() for pipeline, stream, draw in jobs]
+        yield [
+            method.features(pipeline(x, Draws(stream, request.index, draw))).float() for pipeline, stream, draw in jobs
+        ]
 
 
 def encode(method: Method, images: Images, job: Job) -> Tensor:

@@ -17,10 +17,11 @@ from ddcl.base.errors import UserError
 from ddcl.build import build_pipeline
 from ddcl.core.seeds import derive
 from ddcl.evaluate.encode import encode
-from ddcl.evaluate.readout import Known, read_classes, read_numbers
+from ddcl.evaluate.readout import FactorData, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
-from ddcl.evaluate.store import CLEAN, Address, ColumnSets, Measured
+from ddcl.evaluate.store import Address, ColumnSets, Measured
 from ddcl.schema.evaluations import FactorsSettings
+from ddcl.schema.names import CLEAN
 
 CLASSES = ("shape", "texture")  # balanced accuracy of a linear probe; of all others R² of ridge regression
 CIRCLE = "hue"  # in turns: read as sine and cosine
@@ -41,12 +42,12 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: FactorsSettings) -> Me
     values: dict[Address, NDArray[np.floating]] = {}
     for name in task.factors["test"]:
         train, test = (
-            Known(features[split], _target(name, task.factors[split][name]).to(features[split].device))
+            FactorData(features[split], _target(name, task.factors[split][name]).to(features[split].device))
             for split in ("train", "test")
         )
         read = read_classes if name in CLASSES else read_numbers
         readings = read(train, test, sets, settings, derive(*task.names, "factors"))
-        values |= {(CLEAN, part, f"factor_{name}"): own.scores[:, None] for part, own in readings.items()}
+        values |= {(CLEAN, part, f"factor_{name}"): reading.scores[:, None] for part, reading in readings.items()}
     return Measured(values, len(task.test))
 
 

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from ddcl.core.seeds import generator
 from ddcl.evaluate import linear
-from ddcl.evaluate.store import CLEAN_DRAW, ColumnSets, Features, FeatureTask
+from ddcl.evaluate.store import ColumnSets, Features, FeatureTask
 from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.feature_index import CLEAN_DRAW
 from ddcl.schema.registry import TOP1
 
 
 @dataclass(frozen=True)
-class Known:
+class FactorData:
     """Features of images of which a factor is known.
 
     features: [N, D]. factor: [N, k] float, or classes [N, 1].
@@ -30,14 +31,14 @@ class Known:
     features: Tensor
     factor: Tensor
 
-    def shuffled(self, seed: int) -> Known:
+    def shuffled(self, seed: int) -> FactorData:
         """Return the same features, each with the factor of some image: the control, of which nothing can be read."""
         order = torch.randperm(len(self.factor), generator=generator(seed, "shuffled"))
-        return Known(self.features, self.factor[order.to(self.factor.device)])
+        return FactorData(self.features, self.factor[order.to(self.factor.device)])
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadoutResult:
     """What was read from one part: scores [column sets], and the predicted factor [column sets, M, k]."""
 
     scores: NDArray[np.float64]
@@ -56,12 +57,12 @@ class Ridge:
         self.gram = centred.T @ centred / len(x)
         self.cross = centred.T @ (y - self.mean_y) / len(x)
 
-    def predict(self, x: Tensor, own: Tensor, l2: Tensor) -> Tensor:
-        """Return the predictions [L, M, k] of x [M, D] from the columns `own`, one for each penalty [L]."""
-        penalty = l2[:, None, None] * torch.eye(len(own), dtype=x.dtype, device=x.device)
-        cross = self.cross[own].expand(len(l2), -1, -1)  # else `solve` may take k columns for a batch of vectors
-        weights = torch.linalg.solve(self.gram[own][:, own] + penalty, cross)  # [L, w, k]
-        predicted: Tensor = (x[:, own] - self.mean_x[own]) @ weights + self.mean_y
+    def predict(self, x: Tensor, columns: Tensor, l2: Tensor) -> Tensor:
+        """Return the predictions [L, M, k] of x [M, D] from the columns `columns`, one for each penalty [L]."""
+        penalty = l2[:, None, None] * torch.eye(len(columns), dtype=x.dtype, device=x.device)
+        cross = self.cross[columns].expand(len(l2), -1, -1)  # else `solve` may take k columns for a batch of vectors
+        weights = torch.linalg.solve(self.gram[columns][:, columns] + penalty, cross)  # [L, w, k]
+        predicted: Tensor = (x[:, columns] - self.mean_x[columns]) @ weights + self.mean_y
         return predicted
 
 
@@ -73,8 +74,8 @@ def r2(true: Tensor, predicted: Tensor) -> float:
 
 
 def read_numbers(
-    train: Known, test: Known, sets: ColumnSets, settings: LinearSettings, seed: int
-) -> dict[str, Reading]:
+    train: FactorData, test: FactorData, sets: ColumnSets, settings: LinearSettings, seed: int
+) -> dict[str, ReadoutResult]:
     """Return, by part, the R² on `test` and the predictions of ridge regressions that were fitted to `train`.
 
     Features are standardised with the mean and standard deviation of `train`. Of several numbers each has a penalty of
@@ -86,21 +87,21 @@ def read_numbers(
     held, kept = order[:n_held], order[n_held:]
     tried, final, held_x, held_y = Ridge(x[kept], y[kept]), Ridge(x, y), x[held], y[held]
     l2 = torch.tensor(settings.l2_weights, dtype=x.dtype, device=x.device).sort(descending=True).values
-    found = {}
+    results = {}
     for part, columns in sets.items():
         scores, predicted = [], []
-        for own in (torch.from_numpy(each).to(x.device) for each in columns):
-            errors = (tried.predict(held_x, own, l2) - held_y).square().sum(dim=1)  # [L, k]
+        for chosen in (torch.from_numpy(each).to(x.device) for each in columns):
+            errors = (tried.predict(held_x, chosen, l2) - held_y).square().sum(dim=1)  # [L, k]
             best = errors.argmin(dim=0)  # of equals, the largest penalty
-            all_k = final.predict(test_x, own, l2[best])  # [k, M, k]: the penalty of each number
+            all_k = final.predict(test_x, chosen, l2[best])  # [k, M, k]: the penalty of each number
             guess = torch.diagonal(all_k, dim1=0, dim2=2)  # [M, k]
             scores.append(r2(true, guess))
             predicted.append(guess.float().cpu().numpy())
-        found[part] = Reading(np.array(scores), np.stack(predicted))
-    return found
+        results[part] = ReadoutResult(np.array(scores), np.stack(predicted))
+    return results
 
 
-def _double(known: Known, train: Known) -> tuple[Tensor, Tensor]:
+def _double(known: FactorData, train: FactorData) -> tuple[Tensor, Tensor]:
     """Return features, standardised as `train`'s are, and factor, both float64."""
     x = train.features.double()
     std = x.std(dim=0, correction=0)
@@ -109,19 +110,19 @@ def _double(known: Known, train: Known) -> tuple[Tensor, Tensor]:
 
 
 def read_classes(
-    train: Known, test: Known, sets: ColumnSets, settings: LinearSettings, seed: int
-) -> dict[str, Reading]:
+    train: FactorData, test: FactorData, sets: ColumnSets, settings: LinearSettings, seed: int
+) -> dict[str, ReadoutResult]:
     """Return, by part, the balanced accuracy on `test` and the classes that linear probes on `train` predict."""
     fitted, held = (
         Features(known.features.cpu().numpy(), known.factor[:, 0].long().cpu().numpy()) for known in (train, test)
     )
     task = FeatureTask(fitted, {CLEAN_DRAW: held}, sets, seed, train.features.device.type)
-    found = {}
+    results = {}
     for part, outcomes in linear.evaluate(task, settings).items():
         classes = np.stack([outcome.predictions[TOP1][CLEAN_DRAW] for outcome in outcomes])
         scores = np.array([balanced_accuracy(held.labels, each) for each in classes])
-        found[part] = Reading(scores, classes[..., None].astype(np.float32))
-    return found
+        results[part] = ReadoutResult(scores, classes[..., None].astype(np.float32))
+    return results
 
 
 def balanced_accuracy(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:

@@ -23,9 +23,10 @@ from ddcl.core.resume import SavedStates
 from ddcl.core.seeds import derive, generator
 from ddcl.data.batches import views
 from ddcl.data.images import Images
-from ddcl.data.loader import epoch_asks
+from ddcl.data.loader import epoch_requests
 from ddcl.schema.evaluations import SgdSettings
 from ddcl.schema.recipes import OpRecipe, Recipe
+from ddcl.schema.suites import NormalisationConfig
 from ddcl.schema.training import ScheduleConfig
 
 CROP_RATIO = [0.75, 1.3333333333333333]  # width / height: torchvision's, as in the sources
@@ -50,7 +51,7 @@ class ImageTask:
     test: Images
     names: tuple[str, int]
     n_classes: int
-    normalisation: dict[str, Any]
+    normalisation: NormalisationConfig
     state: Path
     identity: list[str]
     checkpoint_minutes: float = MINUTES
@@ -114,11 +115,11 @@ class SgdTraining:
         pipeline = build_pipeline(ops, task.recipe.data.image_side_px, task.normalisation)
         names = (*task.names, "probe")
         self._set_rate(epoch)
-        asks = epoch_asks(len(task.train), self.settings.batch_size, names, (epoch, epoch), 1, drop_last=False)
-        asks = asks[self.step :]
-        for ask, (x,) in zip(asks, views(task.train, asks, pipeline, task.device), strict=True):
+        requests = epoch_requests(len(task.train), self.settings.batch_size, names, (epoch, epoch), 1, drop_last=False)
+        requests = requests[self.step :]
+        for request, (x,) in zip(requests, views(task.train, requests, pipeline, task.device), strict=True):
             torch.manual_seed(derive(*names, "step", epoch, self.step))
-            loss = self.loss(x, task.train.labels[ask.index].to(x.device))
+            loss = self.loss(x, task.train.labels[request.index].to(x.device))
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
@@ -147,8 +148,8 @@ class SgdTraining:
     def _resume(self, state: dict[str, Any] | None) -> None:
         if state is None:
             return
-        for unit, own in zip(self.units, state["units"], strict=True):
-            unit.load_state_dict(own)
+        for unit, weights in zip(self.units, state["units"], strict=True):
+            unit.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step, self.top, self.best = (state[name] for name in ("epoch", "step", "top", "best"))
 

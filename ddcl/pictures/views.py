@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ddcl.build import build_pipeline
 from ddcl.data.batches import views
-from ddcl.data.images import Ask
-from ddcl.data.loader import epoch_asks
+from ddcl.data.images import BatchRequest
+from ddcl.data.loader import epoch_requests
 from ddcl.data.stored import read_images
 from ddcl.pictures.material import PLAIN, Material
 from ddcl.pictures.sheet import Sheet, rgb
@@ -46,8 +46,8 @@ def first_views(material: Material, recipe: Recipe, n: int) -> tuple[Tensor, Ten
     """
     path, side_px = material.manifest_path, material.side_px
     images = read_images(path, material.manifest, "pretrain", side_px, exact=recipe.authors)
-    (ask, *_) = epoch_asks(len(images), min(n, len(images)), (recipe.dataset, recipe.seed), (0, 0), n_views=2)
-    pipeline = build_pipeline(recipe.ops, side_px, dict(zip(("mean", "std"), PLAIN, strict=True)))
-    pairs = next(views(images, [ask], pipeline, "cpu"))
-    ((original,),) = images.load([Ask(ask.index)], None)
-    return ask.index, images.labels[ask.index], original.float() / 255, pairs
+    (request, *_) = epoch_requests(len(images), min(n, len(images)), (recipe.dataset, recipe.seed), (0, 0), n_views=2)
+    pipeline = build_pipeline(recipe.ops, side_px, PLAIN)
+    pairs = next(views(images, [request], pipeline, "cpu"))
+    ((original,),) = images.load([BatchRequest(request.index)], None)
+    return request.index, images.labels[request.index], original.float() / 255, pairs

@@ -10,7 +10,7 @@ So equal work of two suites is shared, and unequal work has another place. The f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ddcl.base.errors import UserError
@@ -55,14 +55,16 @@ def record_digest(
     data: DataRecipe,
     features: str | None,
     cells: Cells,
+    images: Sequence[Sequence[int]] | None = None,
 ) -> str:
     """Return the digest of a record: all that decides its numbers beside the run and the code, and which it has.
 
-    features: digest of the stored features that it is made from, if it is.
+    features: digest of the stored features that it is made from, if it is. images: the list of training images that it
+    is restricted to, if it is: positions by class.
     """
     recipes = {item.perturbation: item.identity() for item in perturbations}
     drawn = subsets.model_dump() if subsets else None
-    return digest_of([evaluation.identity(), recipes, drawn, data.identity(), features, sorted(cells)])
+    return digest_of([evaluation.identity(), recipes, drawn, data.identity(), features, sorted(cells), images])
 
 
 def features_folder(run: str, dataset: str, digest: str) -> str:

@@ -12,10 +12,11 @@ from math import isnan, nan
 from pathlib import Path
 from statistics import median
 
-from ddcl.base.files import read_json
+from ddcl.base.errors import UserError
 from ddcl.plan.datasets import missing_message
 from ddcl.plan.networks import Network, feature_width, network_of, throughput
 from ddcl.plan.suite import Run, Suite
+from ddcl.schema import run_summary
 from ddcl.schema.evaluations import TaskSize, Work
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import METHODS, RANDOM_PARTS, has_cell
@@ -49,17 +50,24 @@ def jobs(suite: Suite) -> dict[str, int]:
 
 
 def measured_rates(suite: Suite, results: Path) -> dict[str, tuple[float, str]]:
-    """Return, by data set, the median images/s of finished pretraining runs in `results`, and their device."""
+    """Return, by data set, the median images/s of finished pretraining runs in `results`, and their device.
+
+    Runs whose files cannot be read do not count: `ddcl collect` names them.
+    """
     rates: dict[str, list[float]] = {}
     devices: dict[str, str] = {}
     for path in sorted((results / "runs").glob("*/*/*/seed*/run.json")):
-        run = read_json(path, "summary of a pretraining run")
-        config = suite.dataset_configs.get(run["dataset"])
+        try:
+            summary = run_summary.load(path)
+        except UserError:
+            continue
+        dataset = summary.run.dataset
+        config = suite.dataset_configs.get(dataset)
         images = config.n_images if config else {}
         n = images.get("pretrain", images.get("train"))
-        if run["epochs"] and run["seconds"] and n:
-            rates.setdefault(run["dataset"], []).append(n * run["epochs"] / run["seconds"])
-            devices[run["dataset"]] = run["device"]
+        if summary.epochs and summary.seconds and n:
+            rates.setdefault(dataset, []).append(n * summary.epochs / summary.seconds)
+            devices[dataset] = summary.provenance.device
     return {name: (median(values), devices[name]) for name, values in rates.items()}
 
 

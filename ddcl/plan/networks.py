@@ -9,7 +9,8 @@ from functools import cache
 from pydantic import Field
 
 from ddcl.base.yaml_files import Model, parse, read_yaml
-from ddcl.schema.recipes import CONFIG_DIR, Recipe
+from ddcl.schema.places import config_path
+from ddcl.schema.recipes import Recipe
 from ddcl.schema.training import BackboneConfig
 
 EXPANSION = {"basic": 1, "bottleneck": 4}  # output channels of a residual block, times its width
@@ -38,7 +39,7 @@ class Throughput(Model):
 @cache
 def throughput() -> Throughput:
     """Return config/throughput.yaml."""
-    path = CONFIG_DIR / "throughput.yaml"
+    path = config_path("", "throughput")
     return parse(Throughput, read_yaml(path), str(path))
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from ddcl.base.errors import UserError, check_name
-from ddcl.base.files import canonical_json, digest_text, read_json, remove, write_text
-from ddcl.base.yaml_files import Model, parse
+from pydantic import Field
+
+from ddcl.base import sealed
+from ddcl.base.errors import check_name
+from ddcl.base.files import digest_text, remove, write_text
+from ddcl.base.sealed import Sealed
+from ddcl.base.yaml_files import Model
 from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec
 from ddcl.schema.metrics import Metric
+from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.tables import RUN, TableSpec
 
-SCHEMA = 3
 FILE = "suite.json"  # below the results folder
+WHAT, MAKER = "plan", "ddcl resolve"
 
 
 class Cell(NamedTuple):
@@ -44,13 +50,15 @@ class CellGroup(Model):
 class Target(Model):
     """One evaluation of a run on a data set, and the cells that its record must have.
 
-    digest: of the record (`ddcl.plan.addresses`). features: of the stored features that it is made from, if it is.
+    digest: of the record (`ddcl.plan.addresses`). features: of the stored features that it is made from, if it is, and
+    features_ops: the image operations that these were made with.
     """
 
     eval_dataset: str
     evaluation: str
     digest: str
     features: str | None
+    features_ops: list[str]
     cells: list[CellGroup]
 
     def expected(self) -> Iterator[Cell]:
@@ -81,6 +89,7 @@ class PlannedRun(Model):
     """A run, what it will be evaluated by, and what the report says of it.
 
     arm_digest, recipe_digest: of its recipe without and with the seed. data_digest: of its data set's recipe.
+    ops: the image operations of its augmentation.
     """
 
     dataset: str
@@ -92,6 +101,7 @@ class PlannedRun(Model):
     data_digest: str
     method: str
     settings: dict[str, Any]
+    ops: list[str]
     parts: list[str]
     trains: bool
     backbone: str
@@ -99,6 +109,7 @@ class PlannedRun(Model):
     extra_warmup_epochs: int
     batch_size: int
     authors: bool
+    published_as: str
     targets: list[Target]
 
     @property
@@ -172,7 +183,7 @@ class PlannedPicture(Model):
     runs: list[str]
 
 
-class Plan(Model):
+class Plan(Sealed):
     """What a suite will run, and what its tables, figures, claims and page are to say.
 
     metrics: what is known of those that the suite's evaluations report, and of those that tables derive, by name.
@@ -181,7 +192,7 @@ class Plan(Model):
     paper: the paper's own recipes, by method/augmentation.
     """
 
-    schema_number: int
+    SCHEMA: ClassVar[int] = 3
     suite: str
     title: str
     description: str
@@ -191,6 +202,7 @@ class Plan(Model):
     metrics: dict[str, Metric]
     perturbations: list[str]
     families: dict[str, str]
+    strengths: dict[str, float]
     seen: dict[str, dict[str, str]]
     tables: dict[str, TableSpec]
     figures: dict[str, PlannedFigure]
@@ -200,7 +212,8 @@ class Plan(Model):
     claims: dict[str, ClaimSpec]
     statistics: StatisticsSpec
     labels: dict[str, dict[str, str]]
-    paper: dict[str, Recipe] = {}
+    paper: dict[str, Recipe] = Field(default_factory=dict)
+    published: list[PublishedNumber] = Field(default_factory=list)
 
     def paper_recipe(self, run: PlannedRun) -> Recipe | None:
         """Return the paper's recipe of a run's method under its augmentation, if it has one."""
@@ -208,8 +221,13 @@ class Plan(Model):
 
     @cached_property
     def text(self) -> str:
-        """The plan as JSON; equal plans have equal texts."""
-        return canonical_json(self.model_dump())
+        """The plan as JSON, with its seal; equal plans have equal texts."""
+        return sealed.text_of(self)
+
+    @staticmethod
+    def layout(content: dict[str, Any]) -> str:
+        """Return one long line: Snakemake makes it at every start. The order is that of tables, figures and page."""
+        return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
     @cached_property
     def digest(self) -> str:
@@ -306,9 +324,9 @@ def text_of(path: Path) -> str:
 
 def read_plan(results: Path) -> Plan:
     """Read the plan in the results folder; `UserError` if there is none, or if it is of another version or damaged."""
-    path = results / FILE
-    values = read_json(path, "plan; `ddcl resolve` makes it")
-    found = values.get("schema_number", values.get("schema")) if isinstance(values, dict) else None
-    if found != SCHEMA:
-        raise UserError(f"{path}: plan of schema {found!r}, this version reads {SCHEMA}; run `ddcl resolve` again")
-    return parse(Plan, values, str(path))
+    return read_plan_file(results / FILE)
+
+
+def read_plan_file(path: Path) -> Plan:
+    """Read a plan; `UserError` if there is none, or if it is of another version or damaged."""
+    return sealed.read(path, Plan, WHAT, MAKER)

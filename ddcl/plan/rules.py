@@ -35,6 +35,8 @@ from ddcl.plan.needs import (
 )
 from ddcl.plan.plan import PlannedPicture, PlannedRun
 from ddcl.plan.suite import Run, Suite
+from ddcl.schema.claims import FILES, JUDGED, MACROS
+from ddcl.schema.figures import WORDS
 from ddcl.schema.pictures import DRAWINGS
 
 Wildcards = Any  # of a job: a mapping of names
@@ -45,7 +47,7 @@ RUN = "runs/{dataset}/{variant}/{arm}/seed{seed}"
 DATA = "data/{prepared}"
 FEATURES = f"{RUN}/on/{{eval_dataset}}/features-{{digest}}/arrays"
 HEX = "[0-9a-f]{8}"
-CLAIMS = ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv", "macros.tex")
+CLAIMS = (*FILES, MACROS)
 FRAMES = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
 HEADINGS = {"convergence": "While training", "published": "Beside published numbers"}
 
@@ -168,6 +170,11 @@ class Rules:
             files += [run.record(target) for target in run.targets]
         return [f"{RESULTS}/{file}" for file in files]
 
+    def figure_input(self, wildcards: Wildcards) -> list[str]:
+        """Return the judged claims, for a figure that shows them in a suite that has any."""
+        shown = self.plan.claims and WORDS[wildcards["figure"]].claims
+        return [f"{RESULTS}/tables/{JUDGED}"] if shown else []
+
     def picture(self, wildcards: Wildcards) -> PlannedPicture:
         """Return the plan's entry of a picture."""
         return self.pictures[wildcards["picture"]]
@@ -204,8 +211,7 @@ class Rules:
 
     def extract_code(self, wildcards: Wildcards) -> str:
         """Return the digest of the code that extracts the features of a run."""
-        ops = [item.op for name in self._feature_names(wildcards) for item in self.suite.perturbations[name].ops]
-        return extract_digest(self.run(wildcards).recipe.method, ops)
+        return extract_digest(self.run(wildcards).recipe.method, self.suite.ops(self._feature_names(wildcards)))
 
     def extract_arguments(self, wildcards: Wildcards) -> str:
         """Return the part of the command that says what to extract."""
@@ -239,7 +245,9 @@ class Rules:
             run = self.run(wildcards)
             names, subsets = run.evaluations[wildcards["eval_dataset"]][evaluation], run.subsets
             control = f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac} " if subsets else ""
-            return f"{control}--perturbations {' '.join(names)}"
+            takes = self.suite.takes_features(evaluation)
+            stored = f"--features {self._features(wildcards, evaluation)} " if takes else ""
+            return f"{stored}{control}--perturbations {' '.join(names)}"
 
         return arguments
 

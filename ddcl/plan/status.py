@@ -19,6 +19,7 @@ from ddcl.base.files import alive, read_json
 from ddcl.base.progress import FILE
 from ddcl.plan.addresses import addressed
 from ddcl.plan.plan import Plan, PlannedRun, Target
+from ddcl.schema import run_summary
 
 SILENCE_SECONDS = 3600  # a job that wrote nothing for so long counts as dead; a training has three epochs if longer
 TAIL_LINES = 3
@@ -64,11 +65,14 @@ def run_state(results: Path, run: PlannedRun) -> RunState:
 def training_state(results: Path, run: PlannedRun) -> RunState:
     """Return how far the training of a run is."""
     folder, log = results / run.folder, results / run.log("pretrain")
-    summary = _read(folder / "run.json")
-    if summary and (folder / "checkpoint.pt").exists():
-        if summary["recipe_digest"] != run.recipe_digest:
+    if (folder / run_summary.FILE).exists() and (folder / "checkpoint.pt").exists():
+        try:
+            summary = run_summary.load(folder / run_summary.FILE)
+        except UserError as error:
+            return RunState(FAILED, str(error))
+        if summary.provenance.recipe_digest != run.recipe_digest:
             return RunState(WAITING, "trained with another recipe")
-        return RunState(DONE, f"trained ({summary['status']}, {summary['epochs']} epochs)")
+        return RunState(DONE, f"trained ({summary.status}, {summary.epochs} epochs)")
     progress = _read(folder / "work" / FILE)
     if progress and is_alive(progress, folder / "work"):
         return RunState(RUNNING, progress_text(progress))
@@ -90,7 +94,7 @@ def evaluation_state(results: Path, run: PlannedRun, target: Target) -> RunState
     if not log.exists():
         return RunState(WAITING, "")
     lines = tail(log)
-    newest = max(path.stat().st_mtime for path in (log, *(record.parent / f"{evaluation}_work").glob("*")))
+    newest = max(path.stat().st_mtime for path in (log, *(record.parent / "work").glob("*")))
     if time.time() - newest > SILENCE_SECONDS or any("error" in line.lower() for line in lines):
         return RunState(FAILED, f"{evaluation} on {dataset} failed or was interrupted: {log}", lines)
     return RunState(RUNNING, f"{evaluation} on {dataset} began")
@@ -128,7 +132,7 @@ def tail(log: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = read_json(path, "summary or progress")
+        content: dict[str, Any] = read_json(path, "progress")
     except UserError:
         return None
     return content

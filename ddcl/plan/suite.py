@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -10,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from ddcl.base.errors import UserError, check_name
-from ddcl.base.yaml_files import parse, read_yaml
+from ddcl.base.yaml_files import read_yaml
 from ddcl.plan.addresses import data_folder, features_digest, record_digest
+from ddcl.plan.cells import cell_groups
 from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.pictures import planned_pictures
-from ddcl.plan.plan import SCHEMA, CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
+from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.metrics import DERIVED, Metric
+from ddcl.schema.names import CLEAN
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.pictures import read_picture
+from ddcl.schema.places import config_path
+from ddcl.schema.published import PublishedNumber, read_published
 from ddcl.schema.recipes import (
-    CONFIG_DIR,
+    NO_AUGMENTATION,
     EvaluationRecipe,
     PerturbationRecipe,
     Recipe,
@@ -32,13 +37,12 @@ from ddcl.schema.recipes import (
     read_evaluation,
     read_ops,
     read_perturbations,
-    read_variant,
 )
-from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry, has_cell, part_names
-from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig
-from ddcl.schema.tables import TableSpec
-
-CLEAN = "none"  # the perturbation that leaves test images as they are
+from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry, part_names
+from ddcl.schema.subsets import read_subset_config
+from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, parse_suite, read_suite
+from ddcl.schema.tables import TableSpec, read_table
+from ddcl.schema.variants import read_variant
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Run:
 
     recipe: Recipe
     label: str
+    published_as: str  # variant whose published numbers stand beside the run's
     subsets: RandomSubsetsConfig | None
     evaluations: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
@@ -64,7 +69,7 @@ class Suite:
     """
 
     def __init__(self, config: dict[str, Any], where: str) -> None:
-        self.config = parse(SuiteConfig, config, where)
+        self.config = parse_suite(config, where)
         self.runs: dict[str, Run] = {}
         self.evaluations: dict[str, EvaluationRecipe] = {}
         self.perturbations: dict[str, PerturbationRecipe] = {}
@@ -126,10 +131,10 @@ class Suite:
     def _add(self, config: SuiteConfig, where: str, chain: tuple[str, ...] = ()) -> None:
         """Add the suites that `config` includes, then its own blocks, tables and figures."""
         for name in config.include:
-            path = CONFIG_DIR / "suites" / f"{name}.yaml"
+            path = config_path("suites", name)
             if name in chain:
                 raise UserError(f"{path}: circular include: {' -> '.join((*chain, name))}")
-            self._add(parse(SuiteConfig, read_yaml(path), str(path)), str(path), (*chain, name))
+            self._add(read_suite(path), str(path), (*chain, name))
         for block in config.runs:
             self._add_block(block, config, where)
         for figure in config.figures:
@@ -155,9 +160,10 @@ class Suite:
             raise UserError(f"{where}: runs: a block needs {missing}, its own or the suite's")
         for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
             first = build_recipe((dataset, variant, augmentation), block.seeds[0], block.overrides, block.authors)
-            label = read_variant(read_dataset(dataset), variant, {}, block.authors).label
+            config_of = read_variant(read_dataset(dataset), variant, {}, block.authors)
+            words = (config_of.label, config_of.published_as or variant)
             for seed in block.seeds:
-                run = self._add_run(first.model_copy(update={"seed": seed}), label, config.random_subsets, where)
+                run = self._add_run(first.model_copy(update={"seed": seed}), words, config.random_subsets, where)
                 for evaluation in evaluations:
                     run.add(dataset, evaluation, self._under(evaluation, perturbations))
                 for item in block.transfer:
@@ -192,10 +198,10 @@ class Suite:
         under = self.evaluations[evaluation].under
         if under == "clean" or not self.protocol(evaluation).perturbed:
             return [CLEAN]
-        return perturbations if under == "all" else [name for name in perturbations if "." not in name]
+        return [name for name in perturbations if under == "all" or not self.perturbations[name].family]
 
-    def _add_run(self, recipe: Recipe, label: str, subsets: RandomSubsetsConfig | None, where: str) -> Run:
-        run = self.runs.setdefault(recipe.name, Run(recipe, label, subsets))
+    def _add_run(self, recipe: Recipe, words: tuple[str, str], subsets: RandomSubsetsConfig | None, where: str) -> Run:
+        run = self.runs.setdefault(recipe.name, Run(recipe, *words, subsets))
         if run.recipe != recipe:
             raise UserError(f"{where}: runs: {recipe.name} stands in two blocks with other numbers")
         if run.subsets != subsets:
@@ -212,7 +218,14 @@ class Suite:
         own = self.features_digest(tuple(features), dataset) if self.takes_features(evaluation) else None
         groups = self._groups(run.recipe.method, run.subsets is not None, evaluation, tuple(perturbations))
         digest = self._record_digest(evaluation, tuple(perturbations), run.subsets, dataset, own, run.recipe.method)
-        return Target(eval_dataset=dataset, evaluation=evaluation, digest=digest, features=own, cells=groups)
+        ops = self.ops(features) if own else []
+        return Target(
+            eval_dataset=dataset, evaluation=evaluation, digest=digest, features=own, features_ops=ops, cells=groups
+        )
+
+    def ops(self, perturbations: Iterable[str]) -> list[str]:
+        """Return the image operations of perturbations, sorted."""
+        return sorted({item.op for name in perturbations for item in self.perturbations[name].ops})
 
     def takes_features(self, evaluation: str) -> bool:
         """Return whether an evaluation is made from stored features."""
@@ -239,7 +252,13 @@ class Suite:
             self.data(dataset),
             features,
             [cell for group in groups for cell in group],
+            self._images(evaluation, dataset),
         )
+
+    def _images(self, evaluation: str, dataset: str) -> list[list[int]] | None:
+        """Return the list of the only images that an evaluation trains on, if it has one."""
+        listed = self.settings[evaluation].train_list
+        return read_subset_config(dataset, listed).positions if listed else None
 
     def _new_groups(
         self, method: str, random: bool, evaluation: str, perturbations: tuple[str, ...]
@@ -260,7 +279,6 @@ class Suite:
             for name, item in self.evaluations.items()
         }
         return Plan(
-            schema_number=SCHEMA,
             suite=self.config.suite,
             title=self.config.title,
             description=self.config.description,
@@ -269,7 +287,8 @@ class Suite:
             evaluations=names,
             metrics=self._metrics(),
             perturbations=list(self.perturbations),
-            families={name: name.split(".")[0] for name in self.perturbations if "." in name},
+            families=self.families(),
+            strengths={name: item.strength for name, item in self.perturbations.items() if item.strength is not None},
             seen=self.seen(),
             tables=self.tables,
             figures={name: PlannedFigure(caption=WORDS[name].caption, alt=WORDS[name].alt) for name in self.figures},
@@ -280,7 +299,14 @@ class Suite:
             statistics=read_statistics(),
             labels=self._all_labels(),
             paper=self._paper(),
+            published=self._published(),
         )
+
+    def _published(self) -> list[PublishedNumber]:
+        """Return the published numbers on the suite's data sets, if anything of it shows such numbers."""
+        if "published" not in {*self.figures, *(spec.kind for spec in self.tables.values())}:
+            return []
+        return [number for number in read_published() if number.dataset in self.dataset_configs]
 
     def _metrics(self) -> dict[str, Metric]:
         """Return the metrics that the suite's evaluations report, and those that tables derive, by name."""
@@ -300,7 +326,7 @@ class Suite:
         one. `clean`: there is nothing to see.
         """
         ops = {name: {item.op for item in recipe.ops} for name, recipe in self.perturbations.items()}
-        ops |= {name.split(".")[0]: own for name, own in ops.items() if "." in name}
+        ops |= {family: ops[member] for member, family in self.families().items()}
         known = {run.recipe.augmentation: {item.op for item in run.recipe.ops} for run in self.runs.values()}
         return {
             augmentation: {
@@ -309,13 +335,17 @@ class Suite:
             for augmentation, trained in known.items()
         }
 
+    def families(self) -> dict[str, str]:
+        """Return the family of each perturbation that is a member of one."""
+        return {name: recipe.family for name, recipe in self.perturbations.items() if recipe.family}
+
     def _all_labels(self) -> dict[str, dict[str, str]]:
         labels = dict(self.labels)
         labels["dataset"] = {name: dataset.label for name, dataset in self.dataset_configs.items()}
         labels["eval_dataset"] = labels["dataset"]
         labels["variant"] = {run.recipe.variant: run.label for run in self.runs.values()}
         trained = dict.fromkeys(run.recipe.augmentation for run in self.runs.values() if run.recipe.ops)
-        labels["augmentation"] = {CLEAN: "no training"}
+        labels["augmentation"] = {NO_AUGMENTATION: "no training"}
         labels["augmentation"] |= {name: read_ops("augmentations", name, {})[0] for name in trained}
         return labels
 
@@ -331,6 +361,7 @@ class Suite:
             data_digest=self.data_digest(recipe.dataset),
             method=recipe.method,
             settings=recipe.settings,
+            ops=[item.op for item in recipe.ops],
             parts=list(entry.parts),
             trains=entry.trains,
             backbone=recipe.training.backbone.name,
@@ -338,30 +369,10 @@ class Suite:
             extra_warmup_epochs=recipe.training.schedule.extra_warmup_epochs,
             batch_size=recipe.training.batch_size,
             authors=recipe.authors,
+            published_as=run.published_as,
             targets=[
                 self._target(run, dataset, evaluation, perturbations)
                 for dataset, evaluations in run.evaluations.items()
                 for evaluation, perturbations in evaluations.items()
             ],
         )
-
-
-def cell_groups(parts: list[str], perturbations: tuple[str, ...], metrics: list[Metric]) -> list[CellGroup]:
-    """Return the cells that a record has, as few products of parts, perturbations and metrics."""
-    by_place: dict[tuple[tuple[str, ...], str], list[str]] = {}  # perturbations and part: metrics
-    for part, metric in product(parts, metrics):
-        under = tuple(name for name in perturbations if has_cell(part, name, metric))
-        if under:
-            by_place.setdefault((under, part), []).append(metric.name)
-    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}  # perturbations and metrics: parts
-    for (under, part), own in by_place.items():
-        groups.setdefault((under, tuple(own)), []).append(part)
-    return [
-        CellGroup(parts=own, perturbations=list(under), metrics=list(names)) for (under, names), own in groups.items()
-    ]
-
-
-def read_table(name: str) -> TableSpec:
-    """Read and check config/tables/`name`.yaml."""
-    path = CONFIG_DIR / "tables" / f"{name}.yaml"
-    return parse(TableSpec, read_yaml(path), str(path))

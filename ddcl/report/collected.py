@@ -4,43 +4,59 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError, check_name
-from ddcl.base.files import read_json
-from ddcl.plan.plan import Plan, read_plan
+from ddcl.base.files import file_sha256
+from ddcl.plan.plan import FILE, Plan, read_plan
+from ddcl.report.collect import FILES, RUNS, CollectedRun, CollectedRuns
 from ddcl.schema.tables import TableSpec
+
+MAKER = "ddcl collect"
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The collected files, the plan that they follow, and the folder that they lie in."""
+    """The collected files, the plan that they follow, and the folder that they lie in.
+
+    seal: of runs.json, which holds the checksums of the others.
+    """
 
     plan: Plan
     records: pd.DataFrame
     histories: pd.DataFrame
-    runs: list[dict[str, Any]]
+    runs: list[CollectedRun]
     results: Path
+    seal: str = ""
 
     @classmethod
     def load(cls, results: Path) -> Collected:
-        """Read the four files below `results`."""
-        frames = {}
-        for name in ("records", "histories"):
-            path = results / f"{name}.parquet"
-            try:
-                frames[name] = pd.read_parquet(path)
-            except FileNotFoundError:
-                raise UserError(f"{path}: missing; `ddcl collect` makes it") from None
-            except (OSError, ValueError) as error:
-                raise UserError(f"{path}: cannot be read ({error}); `ddcl collect` makes it") from None
+        """Read the four files below `results`; `UserError` if one is missing or damaged, or they do not fit."""
         plan = read_plan(results)
-        runs = read_json(results / "runs.json", "list of runs")
-        return cls(plan, frames["records"], frames["histories"], runs, results)
+        runs = sealed.read(results / RUNS, CollectedRuns, "list of collected runs", MAKER)
+        if runs.plan != plan.digest:
+            raise UserError(
+                f"{results / RUNS}: collected for suite {runs.suite} (plan {runs.plan}), {results / FILE} is suite "
+                f"{plan.suite} (plan {plan.digest}); run `{MAKER}` again"
+            )
+        records, histories = (_frame(results / name, runs.files_sha256.get(name, "")) for name in FILES)
+        return cls(plan, records, histories, list(runs.runs), results, runs.seal)
 
     def spec(self, table: str) -> TableSpec:
         """Return the specification of a table of the plan."""
         check_name("table", table, self.plan.tables, f"suite {self.plan.suite}")
         return self.plan.tables[table]
+
+
+def _frame(path: Path, sha256: str) -> pd.DataFrame:
+    """Return a frame that `ddcl collect` wrote, unchanged since."""
+    if not path.exists():
+        raise UserError(f"{path}: missing; `{MAKER}` makes it")
+    try:
+        if file_sha256(path) != sha256:
+            raise UserError(f"{path}: damaged or edited (its sha256 is not the one in {RUNS}); run `{MAKER}` again")
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run `{MAKER}` again") from None

@@ -27,14 +27,16 @@ def render_tables(names: Sequence[str], results: Path) -> None:
 
 
 def render_claims(results: Path) -> dict[str, str]:
-    """Write claims, their checks and comparisons and macros.tex to `results`/tables; return each claim's verdict."""
+    """Judge the claims; write claims.json and what is made of it to `results`/tables; return each claim's verdict."""
     from ddcl.base.files import write_text
     from ddcl.report.claims.claim_tables import write_claims
     from ddcl.report.claims.judge import judge_claims
+    from ddcl.report.claims.judged import write_judged
     from ddcl.report.claims.macros import macros
 
     found = Collected.load(results)
     claims = judge_claims(found)
+    write_judged(claims, found)
     write_claims(claims, results / "tables")
     write_text(results / "tables" / "macros.tex", macros(found, claims))
     return {claim.name: claim.verdict for claim in claims}

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import Model, parse, read_yaml
-from ddcl.schema.recipes import AUTHORS_SUFFIX, CONFIG_DIR
+from ddcl.schema.places import config_names, config_path
+from ddcl.schema.variants import authors_name, scales, variant_names
 
 MONITOR = "monitor"  # "evaluation" of what comes from training histories
 NOT_IN_CONFIG = (MONITOR, "diagnostics")
 Key = Literal["variant", "augmentation", "part", "perturbation", "metric"]
 Cell = dict[Key, str]
 Condition = Literal["backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors"]
+JUDGED = "claims.json"  # below results/tables: the judged claims, from which these files are made, and LaTeX commands
+FILES = ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv", JUDGED)
+MACROS = "macros.tex"
 FOLDERS = {"augmentation": "augmentations", "perturbation": "perturbations"}
 
 
@@ -112,13 +115,13 @@ class StatisticsSpec(Model):
 
 def read_statistics() -> StatisticsSpec:
     """Read and check config/statistics.yaml."""
-    path = CONFIG_DIR / "statistics.yaml"
+    path = config_path("", "statistics")
     return parse(StatisticsSpec, read_yaml(path), str(path))
 
 
 def read_claim(name: str) -> ClaimSpec:
     """Read and check config/claims/`name`.yaml; a name that config/ does not have is an error."""
-    path = CONFIG_DIR / "claims" / f"{name}.yaml"
+    path = config_path("claims", name)
     claim = parse(ClaimSpec, read_yaml(path), str(path))
     known = _known()
     for check in claim.checks:
@@ -128,10 +131,10 @@ def read_claim(name: str) -> ClaimSpec:
 
 def _known() -> dict[str, list[str]]:
     """Return the names that config/ has, by the key of a cell that they may stand at, and of evaluations."""
-    folders = [folder for folder in (CONFIG_DIR / "variants").iterdir() if folder.is_dir()]
-    known = {key: _names(CONFIG_DIR / folder) for key, folder in FOLDERS.items()}
-    known["variant"] = [name for folder in folders for name in _names(folder)]
-    return known | {"evaluation": [*_names(CONFIG_DIR / "evaluations"), *NOT_IN_CONFIG]}
+    variants = [name for scale in scales() for name in variant_names(scale)]
+    known = {key: config_names(folder) for key, folder in FOLDERS.items()}
+    known["variant"] = [*variants, *map(authors_name, variants)]
+    return known | {"evaluation": [*config_names("evaluations"), *NOT_IN_CONFIG]}
 
 
 def _check_names(check: CheckSpec, known: dict[str, list[str]], where: str) -> None:
@@ -140,10 +143,6 @@ def _check_names(check: CheckSpec, known: dict[str, list[str]], where: str) -> N
     named += [(key, name) for keys in check.over for key, names in keys.items() for name in names]
     for key, name in named:
         if key in known:
-            check_name(key, name.removesuffix(AUTHORS_SUFFIX) if key == "variant" else name, known[key], where)
+            check_name(key, name, known[key], where)
     for name in (*check.evaluation, *check.instead):
         check_name("evaluation", name, known["evaluation"], where)
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.stem for path in folder.glob("*.yaml")]

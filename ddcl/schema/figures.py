@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 
 class Words(NamedTuple):
-    """A figure's caption, and what it shows for those who cannot see it."""
+    """A figure's caption, and what it shows for those who cannot see it. claims: whether it shows the judged claims."""
 
     caption: str
     alt: str
+    claims: bool = False
 
 
 WORDS = {
@@ -55,6 +56,7 @@ WORDS = {
         "smallest effect that matters, positive in favour of the claim. Grey band: smaller than what matters. Hollow: "
         "reported only, not part of the verdict. Arrows: the interval goes on.",
         "Forest plot of effects with intervals, grouped by claim; verdicts are told by colour and marker.",
+        claims=True,
     ),
     "readout": Words(
         "How much of each distortion a linear readout finds in the features of distorted test images (R²; for flips, "

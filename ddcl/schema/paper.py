@@ -1,22 +1,30 @@
-"""The paper's recipe of a method: the official code's, quirks included, on ImageNet-100. Imports no torch.
+"""The paper's recipes, and who is to be cited. Imports no torch.
 
-It is config/variants/imagenet/METHOD.yaml with its section `authors`, under the augmentation asked for.
+The paper's recipe of a method is the official code's, quirks included: config/variants/imagenet/METHOD.yaml with its
+section `authors`, on ImageNet-100, under the same augmentation.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
-from ddcl.schema.recipes import CONFIG_DIR, Recipe, build_recipe
+from ddcl.base.yaml_files import read_yaml
+from ddcl.schema.places import CONFIG_DIR, existing_files
+from ddcl.schema.recipes import Recipe, build_recipe
 from ddcl.schema.registry import METHODS
 
-DATASET, SCALE = "imagenet100", "imagenet"
+PAPER_DATASET, PAPER_SCALE = "imagenet100", "imagenet"
 
 
 @cache
 def paper_recipe(method: str, augmentation: str) -> Recipe | None:
     """Return the paper's recipe of a method; None where it has none: nothing is trained, or the method is not in it."""
-    known = (CONFIG_DIR / "variants" / SCALE / f"{method}.yaml").exists()
-    if not known or not METHODS[method].trains:
+    if not METHODS[method].trains or not existing_files(f"variants/{PAPER_SCALE}/{method}.yaml"):
         return None
-    return build_recipe((DATASET, method, augmentation), 0, {}, authors=True)
+    return build_recipe((PAPER_DATASET, method, augmentation), 0, {}, authors=True)
+
+
+def read_citation() -> dict[str, Any]:
+    """Read the project's CITATION.cff, in the Citation File Format."""
+    return read_yaml(CONFIG_DIR.parent / "CITATION.cff")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import Count, Model, parse, read_yaml
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.places import config_path
 from ddcl.schema.registry import Entry
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
@@ -83,7 +83,7 @@ class PictureConfig(Model):
 
 def read_picture(name: str) -> PictureConfig:
     """Read and check config/pictures/`name`.yaml."""
-    path = CONFIG_DIR / "pictures" / f"{name}.yaml"
+    path = config_path("pictures", name)
     config = parse(PictureConfig, read_yaml(path), str(path))
     check_name("drawing", config.drawing, DRAWINGS, str(path))
     settings: BaseModel = parse(DRAWINGS[config.drawing].settings, config.settings, f"{path}: settings")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from pydantic import Field
 
+from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import Model
+from ddcl.schema.places import existing_files, no_such_file
 
 
 class ShapesSettings(Model):
@@ -38,3 +42,18 @@ class ImageFolderSettings(Model):
     folder: str = Field(description="folder below data_root (or an absolute path) that holds the two split folders")
     train: str = Field(default="train", description="folder of the training images: one subfolder per class")
     test: str = Field(default="val", description="folder of the test images: the same subfolders")
+
+
+def read_class_list(dataset: str, file: str, sha256: str | None) -> list[str]:
+    """Return the sorted lines of the list of classes config/datasets/`file`, without comments.
+
+    dataset: which names it, for messages. sha256: of the file, checked; None: not known.
+    """
+    for path in existing_files(f"datasets/{file}"):
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if sha256 not in (None, found):
+            raise UserError(f"{path}: sha256 {found}, expected {sha256}")
+        lines = (line.split("#")[0].strip() for line in content.decode().splitlines())
+        return sorted(line for line in lines if line)
+    raise UserError(f"{no_such_file(f'datasets/{file}')}; the data set {dataset} names it as its list of classes")

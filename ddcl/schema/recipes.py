@@ -6,7 +6,7 @@ nothing. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -17,16 +17,17 @@ from pydantic import BaseModel, Field
 from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import canonical_json, digest_text, read_json
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
+from ddcl.schema.bases import Named, on_its_base
 from ddcl.schema.identity import completed, identity
 from ddcl.schema.ops import build_settings
+from ddcl.schema.places import config_names, config_path
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
-from ddcl.schema.suites import DatasetConfig, EvaluationConfig, NormalisationConfig, OpsConfig, VariantConfig
+from ddcl.schema.run_key import RunKey
+from ddcl.schema.suites import DatasetConfig, EvaluationConfig, NormalisationConfig, OpsConfig
 from ddcl.schema.training import TrainingConfig
+from ddcl.schema.variants import authors_name, read_variant
 
-CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
 NO_AUGMENTATION = "none"  # the augmentation of runs that do not train
-ANY_SCALE = "any"  # folder of the variants that change something at every scale
-AUTHORS_SUFFIX = "_authors"  # of the variants of a block with `authors: true`
 
 
 class OpRecipe(Model):
@@ -81,6 +82,7 @@ class Recipe(Model):
     variant: str
     augmentation: str
     seed: int = Field(ge=0)
+    authors: bool = Field(description="whether the run reproduces the official code, quirks included")
     data: DataRecipe
     method: str
     settings: dict[str, Any]
@@ -101,9 +103,9 @@ class Recipe(Model):
         return digest_text(f"{self.arm_digest} seed {self.seed}")
 
     @property
-    def authors(self) -> bool:
-        """Whether the run reproduces the official code, quirks included."""
-        return self.variant.endswith(AUTHORS_SUFFIX)
+    def key(self) -> RunKey:
+        """What names the run."""
+        return RunKey(dataset=self.dataset, variant=self.variant, augmentation=self.augmentation, seed=self.seed)
 
     @property
     def name(self) -> str:
@@ -131,6 +133,10 @@ class PerturbationRecipe(Model):
     perturbation: str
     ops: list[OpRecipe]
     draws: int = 1
+    # Of a member of a family: whose it is, and the number in which the members differ, if it is one. What the member is
+    # called, not what it does, so it is not part of what is compared.
+    family: str | None = Field(default=None, exclude=True)
+    strength: float | None = Field(default=None, exclude=True)
 
     def identity(self) -> dict[str, Any]:
         """Return what digests are made of."""
@@ -143,28 +149,9 @@ def load_recipe(path: Path) -> Recipe:
     return parse(Recipe, completed(Recipe, values) if isinstance(values, dict) else values, str(path))
 
 
-def variant_path(scale: str, name: str) -> Path:
-    """Return the file of a variant: of the scale, else of `any`, where what holds at every scale stands."""
-    own = CONFIG_DIR / "variants" / scale / f"{name}.yaml"
-    if own.exists():
-        return own
-    common = CONFIG_DIR / "variants" / ANY_SCALE / f"{name}.yaml"
-    return common if common.exists() else own
-
-
-def _read_with_base(scale: str, name: str, chain: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the YAML of variant `name` on top of its `base`, recursively."""
-    path = variant_path(scale, name)
-    if name in chain:
-        raise UserError(f"{path}: circular base: {' -> '.join((*chain, name))}")
-    values = dict(read_yaml(path))
-    base = values.pop("base", None)
-    return values if base is None else merge(_read_with_base(scale, base, (*chain, name)), values)
-
-
 def read_dataset(name: str) -> DatasetConfig:
     """Read and check config/datasets/`name`.yaml."""
-    path = CONFIG_DIR / "datasets" / f"{name}.yaml"
+    path = config_path("datasets", name)
     dataset = parse(DatasetConfig, read_yaml(path), str(path))
     check_name("reader", dataset.reader, READERS, str(path))
     for op, values in dataset.augmentation_overrides.items():
@@ -181,38 +168,15 @@ def data_recipe(name: str) -> DataRecipe:
 
 def reader_settings(name: str, dataset: DatasetConfig) -> BaseModel:
     """Return the settings of the data set's reader, checked."""
-    where = f"{CONFIG_DIR / 'datasets' / name}.yaml: settings"
+    where = f"{config_path('datasets', name)}: settings"
     return parse(READERS[dataset.reader].settings, dataset.settings, where)
-
-
-def read_variant(dataset: DatasetConfig, name: str, overrides: dict[str, Any], authors: bool = False) -> VariantConfig:
-    """Read and check the variant `name` of the data set's scale.
-
-    On top of the variant's own numbers come, in this order, what the data set needs otherwise, the variant's `authors`
-    section if `authors` is asked for, and a block's `overrides` of the training settings.
-    """
-    root = CONFIG_DIR / "variants"
-    scales = [entry.name for entry in root.iterdir() if entry.is_dir() and entry.name != ANY_SCALE]
-    check_name("scale", dataset.scale, scales, str(root))
-    where = str(variant_path(dataset.scale, name))
-    values = _read_with_base(dataset.scale, name)
-    values["training"] = merge(values.get("training") or {}, dataset.training_overrides)
-    if authors:
-        if not values.get("authors"):
-            raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
-        values = merge(values, values["authors"]) | {"label": f"{values.get('label')} (as published)"}
-    values["training"] = merge(values["training"], overrides)
-    variant = parse(VariantConfig, values, where if not overrides else f"{where} with the block's overrides")
-    check_name("method", variant.method, METHODS, where)
-    parse(METHODS[variant.method].settings, variant.settings, f"{where}: settings")
-    return variant
 
 
 def read_ops(
     kind: str, name: str, overrides: dict[str, dict[str, Any]], chain: tuple[str, ...] = ()
 ) -> tuple[str, list[OpRecipe]]:
     """Return label and operations of config/`kind`/`name`.yaml (`kind`: augmentations or perturbations)."""
-    path = CONFIG_DIR / kind / f"{name}.yaml"
+    path = config_path(kind, name)
     if name in chain:
         raise UserError(f"{path}: circular base: {' -> '.join((*chain, name))}")
     config = parse(OpsConfig, read_yaml(path), str(path))
@@ -241,46 +205,79 @@ def _complete(item: OpRecipe, overrides: dict[str, dict[str, Any]], where: str) 
     return OpRecipe(op=item.op, settings=settings.model_dump())
 
 
+def _read_ops_config(kind: str, name: str) -> OpsConfig:
+    path = config_path(kind, name)
+    return parse(OpsConfig, read_yaml(path), str(path))
+
+
 def read_perturbations(name: str, draws: int = 1) -> dict[str, tuple[str, PerturbationRecipe]]:
     """Return label and recipe of the perturbation `name`, by name; a family gives one for each combination.
 
     draws: of a perturbation with operations; members of a family are drawn once.
     """
-    path = CONFIG_DIR / "perturbations" / f"{name}.yaml"
-    config = parse(OpsConfig, read_yaml(path), str(path))
+    config = _read_ops_config("perturbations", name)
     if not config.family:
         label, ops = read_ops("perturbations", name, {})
         return {name: (label, PerturbationRecipe(perturbation=name, ops=ops, draws=draws if ops else 1))}
-    family = config.family
-    if config.base is not None:
-        base = CONFIG_DIR / "perturbations" / f"{config.base}.yaml"
-        family = merge(parse(OpsConfig, read_yaml(base), str(base)).family, family)
-    if len(family) != 1 or config.ops or config.remove:
-        raise UserError(f"{path}: a family has exactly one operation, and neither ops nor remove")
-    ((op, lists),) = family.items()
-    found = {}
+    op, lists = _lists_of(name, config)
+    where = str(config_path("perturbations", name))
+    found: dict[str, tuple[str, PerturbationRecipe]] = {}
     for values in product(*lists.values()):
-        member = f"{name}.{'_'.join(map(str, values))}"
-        item = _complete(OpRecipe(op=op, settings=dict(zip(lists, values, strict=True))), {}, str(path))
-        recipe = PerturbationRecipe(perturbation=member, ops=[item], draws=1)
+        item = _complete(OpRecipe(op=op, settings=dict(zip(lists, values, strict=True))), {}, where)
+        member = _member_name(name, values)
+        strength = float(values[0]) if len(values) == 1 and isinstance(values[0], int | float) else None
+        recipe = PerturbationRecipe(perturbation=member, ops=[item], draws=1, family=name, strength=strength)
         text = " ".join(map(str, values)).replace("_", " ")
         found[member] = (text if any(isinstance(own, str) for own in values) else f"{config.label} {text}", recipe)
     return found
 
 
+def _lists_of(family: str, config: OpsConfig) -> tuple[str, dict[str, list[Any]]]:
+    """Return the operation of a family, and the lists of its settings."""
+    lists = config.family
+    if config.base is not None:
+        lists = merge(_read_ops_config("perturbations", config.base).family, lists)
+    if len(lists) != 1 or config.ops or config.remove:
+        path = config_path("perturbations", family)
+        raise UserError(f"{path}: a family has exactly one operation, and neither ops nor remove")
+    ((op, settings),) = lists.items()
+    return op, settings
+
+
+def _member_name(family: str, values: Iterable[Any]) -> str:
+    """Return the name of a family's member with these settings; nothing takes it apart again."""
+    return f"{family}.{'_'.join(map(str, values))}"
+
+
+def _families() -> dict[str, str]:
+    """Return the family of each member that config/perturbations stands for."""
+    found: dict[str, str] = {}
+    for family in config_names("perturbations"):
+        config = _read_ops_config("perturbations", family)
+        if config.family:
+            settings = _lists_of(family, config)[1].values()
+            found |= {_member_name(family, values): family for values in product(*settings)}
+    return found
+
+
 def read_perturbation(name: str, draws: int = 1) -> PerturbationRecipe:
-    """Return the recipe of one perturbation; members of a family are named FAMILY.VALUES."""
-    members = read_perturbations(name.split(".", 1)[0], draws)
-    check_name("perturbation", name, members, str(CONFIG_DIR / "perturbations"))
+    """Return the recipe of one perturbation, or of one member of a family."""
+    single, file = config_names("perturbations"), name
+    if name not in single:
+        families = _families()
+        check_name("perturbation", name, [*single, *families], "config/perturbations")
+        file = families[name]
+    members = read_perturbations(file, draws)
+    check_name("perturbation", name, members, str(config_path("perturbations", file)))
     return members[name][1]
 
 
 def read_evaluation(name: str) -> tuple[str, EvaluationRecipe]:
     """Return label and recipe of config/evaluations/`name`.yaml."""
-    path = CONFIG_DIR / "evaluations" / f"{name}.yaml"
-    config = parse(EvaluationConfig, read_yaml(path), str(path))
-    check_name("protocol", config.protocol, EVALUATIONS, str(path))
-    settings = parse(EVALUATIONS[config.protocol].settings, config.settings, f"{path}: settings")
+    where, values = on_its_base(name, _find_evaluation)
+    config = parse(EvaluationConfig, values, where)
+    check_name("protocol", config.protocol, EVALUATIONS, where)
+    settings = parse(EVALUATIONS[config.protocol].settings, config.settings, f"{where}: settings")
     return config.label, EvaluationRecipe(
         evaluation=name,
         protocol=config.protocol,
@@ -288,6 +285,11 @@ def read_evaluation(name: str) -> tuple[str, EvaluationRecipe]:
         settings=settings.model_dump(),
         under=config.under,
     )
+
+
+def _find_evaluation(name: str) -> Named:
+    path = config_path("evaluations", name)
+    return Named(str(path), read_yaml(path))
 
 
 def build_recipe(names: tuple[str, str, str], seed: int, overrides: dict[str, Any], authors: bool = False) -> Recipe:
@@ -302,9 +304,10 @@ def build_recipe(names: tuple[str, str, str], seed: int, overrides: dict[str, An
     ops = read_ops("augmentations", augmentation, dataset.augmentation_overrides)[1] if trains else []
     return Recipe(
         dataset=dataset_name,
-        variant=variant_name + (AUTHORS_SUFFIX if authors else ""),
+        variant=authors_name(variant_name) if authors else variant_name,
         augmentation=augmentation,
         seed=seed,
+        authors=authors,
         data=data_recipe(dataset_name),
         method=variant.method,
         settings=parse(METHODS[variant.method].settings, variant.settings, variant_name).model_dump(),

@@ -1,33 +1,47 @@
-"""The fixed lists of training images in config/subsets, as files; `ddcl.data.subsets` finds the images. No torch."""
+"""Lists of training images for few labels: config/subsets/<data set>_<name>.json. Imports no torch."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from ddcl.base.errors import UserError, did_you_mean
+from pydantic import Field
+
 from ddcl.base.files import read_json
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.base.yaml_files import Count, Model, Seed, parse
+from ddcl.schema.places import config_folders, config_path
 
 FOLDER = "subsets"
 
 
+class SubsetConfig(Model):
+    """A list of images: for each class, positions among its training images in the data set's own order."""
+
+    dataset: str = Field(description="name in config/datasets")
+    seed: Seed = Field(description="of the draw")
+    n_available: Count = Field(description="images of each class among which it was drawn, the first")
+    per_class: Count = Field(description="images of each class")
+    positions: list[Annotated[list[Seed], Field(min_length=1)]] = Field(description="by class, from 0")
+
+
 def subset_path(dataset: str, name: str) -> Path:
-    """Return the file of a list."""
-    return CONFIG_DIR / FOLDER / f"{dataset}_{name}.json"
+    """Return the file of a list that there is; else a `UserError` that names the command for it."""
+    return config_path(FOLDER, f"{dataset}_{name}", ".json", "; `ddcl subset` makes a list of images")
 
 
-def read_positions(dataset: str, name: str) -> list[list[int]]:
-    """Return, for each class, the positions that the list `name` has among the training images of `dataset`."""
+def new_subset_path(dataset: str, name: str) -> Path:
+    """Return the file that a new list is written to: in the folder that is searched first."""
+    return config_folders()[0] / FOLDER / f"{dataset}_{name}.json"
+
+
+def read_subset_config(dataset: str, name: str) -> SubsetConfig:
+    """Read and check the list `name` of images of `dataset`."""
     path = subset_path(dataset, name)
-    if not path.exists():
-        known = [entry.stem for entry in path.parent.glob("*.json")]
-        raise UserError(f"{path}: no such list of images{did_you_mean(path.stem, known)}; `ddcl subset` makes one")
-    positions: list[list[int]] = read_json(path, "list of images")["positions"]
-    return positions
+    return parse(SubsetConfig, read_json(path, "list of images"), str(path))
 
 
 @cache
 def n_listed(dataset: str, name: str) -> int:
     """Return how many images the list `name` of `dataset` has; read once."""
-    return sum(map(len, read_positions(dataset, name)))
+    return sum(map(len, read_subset_config(dataset, name).positions))

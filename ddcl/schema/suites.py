@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
-from ddcl.base.yaml_files import Count, Model, Seed
+from ddcl.base.yaml_files import Count, Model, Seed, parse, read_yaml
+from ddcl.schema.places import config_path, existing_files, shown_path
+from ddcl.schema.sets import SettableNames, with_sets
 from ddcl.schema.training import TrainingConfig
 
 
@@ -22,6 +25,20 @@ class VariantConfig(Model):
         default_factory=dict,
         description="the quirks of the official code, on top of settings and training; for blocks with `authors: true`",
     )
+    published_as: str | None = Field(
+        default=None,
+        description="variant whose published numbers of as many epochs stand beside this one's; null: its own name's",
+    )
+
+
+class AnyScaleVariant(Model):
+    """An entry of config/variants/any.yaml: a few keys on top of a variant that each scale has."""
+
+    base: str = Field(description="variant that it changes")
+    label: str = Field(description="name in tables and figures")
+    settings: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers")
+    training: dict[str, Any] = Field(default_factory=dict, description="training settings")
+    published_as: str | None = Field(default=None, description="as in `VariantConfig`")
 
 
 class NormalisationConfig(Model):
@@ -150,10 +167,12 @@ class SuiteConfig(Model):
     random_subsets: RandomSubsetsConfig | None = Field(
         default=None, description="control of width, parts random_dir and random_dvr; evaluation diagnostics needs it"
     )
-    tables: list[str] = Field(default_factory=list, description="names in config/tables")
-    figures: list[str] = Field(default_factory=list, description="names in ddcl.report.figures")
-    claims: list[str] = Field(default_factory=list, description="names in config/claims: claims of the paper to judge")
-    pictures: list[str] = Field(
+    tables: SettableNames = Field(default_factory=list, description="names in config/tables")
+    figures: SettableNames = Field(default_factory=list, description="names in ddcl.report.figures")
+    claims: SettableNames = Field(
+        default_factory=list, description="names in config/claims: claims of the paper to judge"
+    )
+    pictures: SettableNames = Field(
         default_factory=list, description="names in config/pictures; one of each is drawn for every data set"
     )
     figure_variants: list[str] | None = Field(default=None, description="variants that figures show; null: all")
@@ -166,6 +185,30 @@ class SuiteConfig(Model):
         if not self.runs and not self.include:
             raise ValueError("a suite needs runs, or other suites in include")
         return self
+
+
+def parse_suite(values: Any, where: str) -> SuiteConfig:
+    """Return a suite's values, checked, with names in place of the sets of config/sets.yaml."""
+    return parse(SuiteConfig, with_sets(values, where) if isinstance(values, dict) else values, where)
+
+
+def read_suite(path: Path) -> SuiteConfig:
+    """Read and check the suite file `path`."""
+    return parse_suite(read_yaml(path), str(path))
+
+
+def suite_path(text: str) -> Path:
+    """Return a suite's file. text: its path, or a name in config/suites."""
+    path = Path(text)
+    return path if path.suffix or path.exists() else config_path("suites", text)
+
+
+def suite_file(suite: str) -> str:
+    """Return the file of a suite in config/, as typed in the project's root; empty for any other."""
+    for path in (*existing_files("config.yaml"), *existing_files(f"suites/{suite}.yaml")):
+        if read_yaml(path).get("suite") == suite:
+            return shown_path(path)
+    return ""
 
 
 def suite_schema() -> str:

@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ddcl.base.yaml_files import Model
+from ddcl.base.yaml_files import Model, parse, read_yaml
+from ddcl.schema.names import CLEAN as CLEAN
+from ddcl.schema.places import config_path
 
-CLEAN = "none"  # the perturbation that leaves test images as they are
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run
 KEYS = ("dataset", "variant", "augmentation", "part", "evaluation", "eval_dataset", "perturbation")
 Key = Literal[
@@ -95,3 +96,9 @@ class TableSpec(Model):
         if "change" in self.derive and self.reference_augmentation is None:
             raise ValueError("derive: change needs reference_augmentation")
         return self
+
+
+def read_table(name: str) -> TableSpec:
+    """Read and check config/tables/`name`.yaml."""
+    path = config_path("tables", name)
+    return parse(TableSpec, read_yaml(path), str(path))

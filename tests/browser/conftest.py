@@ -25,8 +25,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of made-up results, with claims and with runs that did not end well."""
     figures = synthetic.figures(["knn_curves", "parts"])
     plan = synthetic.suite(tables=TABLES, figures=figures, title="A suite of five arms")
-    found = pages.results(tmp_path_factory.mktemp("results"), plan, synthetic.records(plan))
-    pages.write_claims(found.results)
+    found = pages.with_claims(pages.results(tmp_path_factory.mktemp("results"), plan, synthetic.records(plan)))
     found.runs[0] |= {"status": "collapsed", "message": "effective rank 1.20 is below 2.0"}
     lost = (found.records["variant"] == "simsiam") & (found.records["seed"] == 1)
     found.records.loc[lost, ["value", "status"]] = [np.nan, "missing"]

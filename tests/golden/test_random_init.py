@@ -12,8 +12,9 @@ from ddcl.base.yaml_files import NoSettings
 from ddcl.core.checkpoint import weights_digest
 from ddcl.core.method import Method
 from ddcl.core.pretrain import Pretraining, Row
-from ddcl.schema.recipes import read_dataset, read_variant
+from ddcl.schema.recipes import read_dataset
 from ddcl.schema.registry import METHODS
+from ddcl.schema.variants import read_variant
 from tests.golden import compare
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +13,21 @@ import pandas as pd
 
 from ddcl.base.files import write_json
 from ddcl.plan.plan import Plan
+from ddcl.report.claims.contrasts import Address
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, write_judged
 from ddcl.report.collect import selection
 from ddcl.report.collected import Collected
+from ddcl.schema.claims import CheckSpec, ClaimSpec, PairSpec
+from ddcl.schema.paper import paper_recipe
 from ddcl.schema.recipes import build_recipe
 from tests.unit import synthetic
 
 PNG = b"\x89PNG not really"
-CLAIMS = """claim,verdict,statement,source,effect,ci_low,ci_high,unit,n_seeds,n_images,n_comparisons,smallest_effect,\
-minimum_detectable_effect,seeds_needed,note
-C1,supported,DDCL converges faster than SimSiam,abstract,2.5,1.25,3.75,points,5,,3,1,0.8,3,
-C2,contradicted,DDCL is better & cheaper,Table 1,-1.5,-2.5,-0.5,points,5,450,6,0.3,0.5,12,
-C3,not run,It transfers better,Table 3,,,,points,0,0,0,0.3,,,no data set to transfer to
-C4,inconclusive,It is more robust,Table 4,0.31,-0.2,0.82,points,2,450,8,0.3,1.25,40,two seeds
-C5,protocol differs,It is less sensitive,README,,,,points,,,,0.3,,,the arms differ in epochs
-"""
-COMPARISONS = """claim,comparison,dataset,augmentation,treatment,control,evaluation,perturbation,part,metric,effect,\
-ci_low,ci_high,ci_method,p,p_holm,n_seeds,n_images,verdict,note,eval_dataset
-C4,seen,digits,caug,ddcl,simsiam,linear,color_rotate,full,top1,0.31,-0.2,0.82,t,0.12,0.24,2,450,inconclusive,two \
-seeds,digits
-C4,unseen,digits,baug,ddcl (dvr),ddcl (caug),linear,color_rotate,full,top1,-3.1,-4,-2.2,t,.001,.002,2,450,\
-contradicted,,digits
-C1,area,digits,caug,ddcl,simsiam,monitor,none,full,knn_auc,2.5,1.25,3.75,t,.001,.002,5,0,supported,,digits
-"""
+POINTS = {"unit": "points", "smallest_effect": 0.3}
+NONE = {"effect": nan, "ci_low": nan, "ci_high": nan, "p": nan, "ci_method": "none", "n_images": 0, "note": ""}
+UNKNOWN = {"minimum_detectable_effect": nan, "seeds_needed": nan, "n_seeds": 0, "comparisons": []}
+WHOLE = Address("digits", "ddcl", "caug", "full", "linear", "digits", "color_rotate", "top1")
+CURVE = WHOLE._replace(evaluation="monitor", perturbation="none", metric="knn_auc")
 
 
 def summaries(plan: Plan) -> list[dict[str, Any]]:
@@ -61,7 +56,8 @@ def results(
         digests = {"arm_digest": recipe.arm_digest, "recipe_digest": recipe.digest}
         runs.append(run.model_copy(update=digests))
         write_json(folder / runs[-1].folder / "config.json", recipe.model_dump())
-    plan = plan.changed(runs=runs)
+    paper = {f"{run.method}/{run.augmentation}": paper_recipe(run.method, run.augmentation) for run in plan.runs}
+    plan = plan.changed(runs=runs, paper={name: recipe for name, recipe in paper.items() if recipe})
     (folder / "figures").mkdir(parents=True)
     for name in plan.figures:
         (folder / "figures" / f"{name}.png").write_bytes(png)
@@ -69,11 +65,72 @@ def results(
     return Collected(plan, records, curves, summaries(plan), folder)
 
 
-def write_claims(folder: Path) -> None:
-    """Write the two tables of the claims."""
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
-    (folder / "tables" / "claims.csv").write_text(CLAIMS)
-    (folder / "tables" / "claim_comparisons.csv").write_text(COMPARISONS)
+def finding(effect: float, low: float, high: float, **values: Any) -> dict[str, Any]:
+    """The fields of what was found, unless changed."""
+    return NONE | {"effect": effect, "ci_low": low, "ci_high": high} | values
+
+
+def compared(treatment: Address, control: Address, seeds: int, **found: Any) -> JudgedComparison:
+    """A comparison over so many seeds."""
+    given = {"treatment_minus": None, "control_minus": None, "seeds": list(range(seeds)), "sources": []}
+    return JudgedComparison(treatment=treatment, control=control, **given | found)
+
+
+def judged(name: str, verdict: str, statement: str, source: str, **found: Any) -> JudgedClaim:
+    """A claim with one check."""
+    named = {"name": "own", "label": name, "statement": statement, "decides": True, "family": "own"}
+    check = JudgedCheck.model_validate(NONE | UNKNOWN | named | POINTS | {"verdict": verdict} | found)
+    values = {"name": name, "statement": statement, "source": source, "verdict": verdict, "checks": [check]}
+    return JudgedClaim.model_validate(values)
+
+
+def judged_claims() -> list[JudgedClaim]:
+    """Five claims, with a verdict of each kind; two of them with comparisons."""
+    simsiam, dvr = WHOLE._replace(variant="simsiam"), WHOLE._replace(augmentation="baug", part="dvr")
+    open_ = finding(0.31, -0.2, 0.82, n_images=450, note="two seeds")
+    faster = compared(
+        CURVE,
+        CURVE._replace(variant="simsiam"),
+        5,
+        **finding(2.5, 1.25, 3.75, p=0.001, p_holm=0.002, verdict="supported"),
+    )
+    seen = compared(WHOLE, simsiam, 2, **open_ | {"p": 0.12, "p_holm": 0.24, "verdict": "inconclusive"})
+    worse = finding(-3.1, -4.0, -2.2, p=0.001, p_holm=0.002, n_images=450, verdict="contradicted")
+    needs = {"minimum_detectable_effect": 1.25, "seeds_needed": 40.0, "n_seeds": 2}
+    return [
+        judged("C1", "supported", "DDCL converges faster than SimSiam", "abstract", n_seeds=5, comparisons=[faster]),
+        judged("C2", "contradicted", "DDCL is better & cheaper", "Table 1", n_seeds=5, **finding(-1.5, -2.5, -0.5)),
+        judged("C3", "not run", "It transfers better", "Table 3", note="no data set to transfer to"),
+        judged(
+            "C4",
+            "inconclusive",
+            "It is more robust",
+            "Table 4",
+            **open_ | needs,
+            comparisons=[seen, compared(dvr, WHOLE, 2, **worse)],
+        ),
+        judged("C5", "protocol differs", "It is less sensitive", "README", note="the arms differ in epochs"),
+    ]
+
+
+def with_claims(found: Collected) -> Collected:
+    """The same suite with claims, which are judged in claims.json."""
+    pair = PairSpec(treatment={"variant": "ddcl"}, control={"variant": "simsiam"})
+    check = CheckSpec(
+        name="own",
+        label="own",
+        statement="s",
+        pairs=[pair],
+        over=[{"augmentation": ["caug"]}],
+        evaluation=["linear"],
+        family="own",
+        **POINTS,
+    )
+    spec = ClaimSpec(statement="s", source="s", reported="r", decided_by="all", checks=[check])
+    claims = judged_claims()
+    found = replace(found, plan=found.plan.changed(claims={claim.name: spec for claim in claims}))
+    write_judged(claims, found)
+    return found
 
 
 def hundred_runs() -> tuple[Plan, pd.DataFrame, pd.DataFrame]:

@@ -18,14 +18,14 @@ from ddcl.report.collected import Collected
 N = 2000  # test images
 Accuracy = Callable[[dict[str, Any]], float]  # of a cell, from its keys
 BLOCK = {"datasets": ["digits"], "augmentations": ["baug", "caug"], "overrides": {}}
+SUITE: dict[str, Any] = {"suite": "planted", "title": "t", "description": "t", "evaluations": ["linear", "knn"]}
+SUITE |= {"perturbations": ["none", "color", "color_rotate"]}
 
 
 def suite(claims: list[str], variants: list[str], seeds: int, **values: Any) -> Plan:
     """The plan of a suite with these claims, variants and seeds; clean and two kinds of perturbed images."""
-    usual: dict[str, Any] = {"suite": "planted", "title": "t", "description": "t", "evaluations": ["linear", "knn"]}
-    usual |= {"perturbations": ["none", "color", "color_rotate"], "claims": claims}
-    usual["runs"] = [BLOCK | {"variants": variants, "seeds": list(range(seeds))}]
-    return Suite(usual | values, "planted.yaml").plan
+    runs = [BLOCK | {"variants": variants, "seeds": list(range(seeds))}]
+    return Suite(SUITE | {"claims": claims, "runs": runs} | values, "planted.yaml").plan
 
 
 def base(cell: dict[str, Any]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ddcl.plan.plan import SCHEMA, CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
+from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.plan.suite import read_table
 from ddcl.schema.claims import read_statistics
 from ddcl.schema.metrics import DERIVED, Metric, knn_accuracy
@@ -81,13 +81,14 @@ def suite(tables: tuple[str, ...] = ("knn",), **changes: Any) -> Plan:
     ]
     floor = {"trains": False}
     runs += [run("random_init", "none", seed, ["full"], recipe_digest=f"random{seed}", **floor) for seed in SEEDS]
-    values: dict[str, Any] = {"schema_number": SCHEMA, "suite": "synthetic", "title": "Synthetic"}
+    values: dict[str, Any] = {"suite": "synthetic", "title": "Synthetic"}
     values |= {"description": "Made-up numbers.", "runs": runs, "data": {"digits": digest("digits")}}
     values |= {
         "evaluations": {name: evaluation(name) for name in ("linear", "knn")},
         "metrics": metrics(),
         "perturbations": PERTURBATIONS,
         "families": {},
+        "strengths": {},
         "seen": {
             "baug": {"none": "clean", "color_rotate": "unseen"},
             "caug": {"none": "clean", "color_rotate": "seen"},

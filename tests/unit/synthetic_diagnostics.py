@@ -16,13 +16,21 @@ READOUT = {"full": 0.80, "dir": 0.20, "dvr": 0.70, "random_dir": 0.60, "random_d
 INVARIANCE = {"full": 0.30, "dir": 0.10, "dvr": 0.60, "random_dir": 0.30, "random_dvr": 0.30}
 COSINES = {"abs_mean_cosine": 0.02, "mean_abs_cosine": 0.45, "sd_cosine": 0.50}
 FAMILIES = {"rotation": range(-180, 181, 30), "elastic_strength": (1, 2, 4, 7, 10), "jitter_strength": (0.5, 1, 1.5, 2)}
+MEMBERS = {
+    family: {f"{family}.{strength}": float(strength) for strength in strengths}
+    for family, strengths in FAMILIES.items()
+}
 
 
 def collected() -> Collected:
     """Every cell measured; each seed adds 0.04, the second augmentation takes 0.02."""
     plain, names = synthetic.suite(), ["diagnostics", "factors", "drift"]
     plan = synthetic.labelled(plain, "evaluation", {name: name for name in names})
-    plan = plan.changed(evaluations=plan.evaluations | synthetic.made_up(names))
+    plan = plan.changed(
+        evaluations=plan.evaluations | synthetic.made_up(names),
+        families={name: family for family, members in MEMBERS.items() for name in members},
+        strengths={name: float(strength) for members in MEMBERS.values() for name, strength in members.items()},
+    )
     rows = [row for run in plan.runs for row in (*_diagnostics(run), *_response(run))]
     records = pd.concat([synthetic.records(plain), pd.DataFrame(rows)], ignore_index=True)
     histories = synthetic.histories(plan)

@@ -13,9 +13,10 @@ from ddcl.base.errors import UserError
 from ddcl.core.method import Batch
 from ddcl.core.pretrain import Pretraining
 from ddcl.plan.suite import Suite
-from ddcl.schema.recipes import build_recipe, read_dataset, read_variant
+from ddcl.schema.recipes import build_recipe, read_dataset
 from ddcl.schema.registry import METHODS
 from ddcl.schema.training import TrainingConfig
+from ddcl.schema.variants import read_variant
 from tests.contract.test_methods import ToyLoader, build_method, no_monitor, recipe_of
 
 IMAGENET = read_dataset("imagenet100")

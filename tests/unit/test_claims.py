@@ -21,22 +21,23 @@ from ddcl.report.claims.claim_tables import (
     to_markdown,
     write_claims,
 )
-from ddcl.report.claims.judge import CheckResult, ClaimResult, judge_claims
+from ddcl.report.claims.judge import judge_claims
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim
 from ddcl.report.claims.verdicts import of_claim
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import read_claim
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.places import CONFIG_DIR
 from tests.unit import planted, synthetic
 
 NAMES = [f"C{number}" for number in range(1, 9)]
 
 
-def judged(found: Collected, name: str) -> ClaimResult:
+def judged(found: Collected, name: str) -> JudgedClaim:
     return next(claim for claim in judge_claims(found) if claim.name == name)
 
 
-def check(claim: ClaimResult, name: str) -> CheckResult:
-    return next(each for each in claim.checks if each.spec.name == name)
+def check(claim: JudgedClaim, name: str) -> JudgedCheck:
+    return next(each for each in claim.checks if each.name == name)
 
 
 def linear(tmp_path: Path, accuracy: planted.Accuracy, seeds: int = 4, **values: Any) -> Collected:
@@ -55,36 +56,36 @@ def test_supported(tmp_path: Path) -> None:
     claim = judged(linear(tmp_path, planted.plus(3.0)), "C2")
     assert claim.verdict == "supported"
     own = check(claim, "linear")
-    assert own.estimate.low < 3.0 < own.estimate.high
-    assert own.estimate.low > 0
-    assert own.estimate.method == "seeds and images (two-way, Cochran)"
-    assert (own.n_seeds, own.n_images, len(own.results)) == (4, planted.N, 2)
-    assert [each.verdict for each in own.results] == ["supported", "supported"]
+    assert own.ci_low < 3.0 < own.ci_high
+    assert own.ci_low > 0
+    assert own.ci_method == "seeds and images (two-way, Cochran)"
+    assert (own.n_seeds, own.n_images, len(own.comparisons)) == (4, planted.N, 2)
+    assert [each.verdict for each in own.comparisons] == ["supported", "supported"]
 
 
 def test_contradicted(tmp_path: Path) -> None:
     claim = judged(linear(tmp_path, planted.plus(-3.0)), "C2")
     assert claim.verdict == "contradicted"
-    assert claim.headline.estimate.high < 0
+    assert claim.headline.ci_high < 0
 
 
 def test_underpowered(tmp_path: Path) -> None:
     own = judged(linear(tmp_path, planted.plus(0.3, noise=0.02), seeds=3), "C2").headline
     assert own.verdict == "inconclusive"
-    assert own.estimate.low < 0 < own.estimate.high
-    assert own.detectable > own.spec.smallest_effect
+    assert own.ci_low < 0 < own.ci_high
+    assert own.minimum_detectable_effect > own.smallest_effect
     assert own.seeds_needed > 3
 
 
 def test_one_seed_is_never_enough(tmp_path: Path) -> None:
     own = judged(linear(tmp_path, planted.plus(5.0), seeds=1), "C2").headline
     assert own.verdict == "inconclusive"
-    assert own.estimate.low > 0  # over images
-    assert own.estimate.method == "images (bootstrap)"
+    assert own.ci_low > 0  # over images
+    assert own.ci_method == "images (bootstrap)"
     assert "one seed" in own.note
-    assert "McNemar" in own.results[0].estimate.method
-    assert own.results[0].estimate.p < 0.001
-    assert own.results[0].verdict == "inconclusive"
+    assert "McNemar" in own.comparisons[0].ci_method
+    assert own.comparisons[0].p < 0.001
+    assert own.comparisons[0].verdict == "inconclusive"
 
 
 def test_not_run(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_not_run(tmp_path: Path) -> None:
     assert {claim.verdict for claim in claims.values()} == {"not run"}
     assert "variants simsiam" in claims["C2"].headline.note
     assert "ddcl_preg" in claims["C8"].headline.note
-    assert np.isnan(claims["C2"].headline.estimate.effect)
+    assert np.isnan(claims["C2"].headline.effect)
 
 
 def test_what_was_never_evaluated_is_said(tmp_path: Path) -> None:
@@ -104,8 +105,8 @@ def test_what_was_never_evaluated_is_said(tmp_path: Path) -> None:
 def test_only_another_protocol_was_run(tmp_path: Path) -> None:
     claim = judged(linear(tmp_path, planted.plus(3.0), evaluations=["knn"]), "C2")
     assert claim.verdict == "protocol differs"
-    assert claim.headline.results[0].estimate.effect == pytest.approx(3.0, abs=1.0)
-    assert "evaluated by knn" in claim.headline.results[0].note
+    assert claim.headline.comparisons[0].effect == pytest.approx(3.0, abs=1.0)
+    assert "evaluated by knn" in claim.headline.comparisons[0].note
     assert check(claim, "knn").verdict == "supported"  # reported, not decisive
 
 
@@ -115,7 +116,7 @@ def test_arms_that_differ_in_what_the_claim_is_not_about(key: str, tmp_path: Pat
     plan = synthetic.altered(found.plan, {key: "other"}, variant="ddcl")
     claim = judged(replace(found, plan=plan), "C2")
     assert claim.verdict == "protocol differs"
-    assert f"{key.replace('_', ' ')} other and" in claim.headline.results[0].note
+    assert f"{key.replace('_', ' ')} other and" in claim.headline.comparisons[0].note
 
 
 def test_an_arm_that_differs_in_one_comparison_is_not_pooled(tmp_path: Path) -> None:
@@ -126,8 +127,8 @@ def test_an_arm_that_differs_in_one_comparison_is_not_pooled(tmp_path: Path) -> 
     plan = synthetic.altered(found.plan, {"epochs": 1}, variant="ddcl", augmentation="caug")
     own = judged(replace(found, plan=plan), "C2").headline
     assert own.verdict == "supported"
-    assert [each.verdict for each in own.results] == ["supported", "protocol differs"]
-    assert own.estimate.effect == pytest.approx(own.results[0].estimate.effect)
+    assert [each.verdict for each in own.comparisons] == ["supported", "protocol differs"]
+    assert own.effect == pytest.approx(own.comparisons[0].effect)
 
 
 def test_a_comparison_that_says_the_opposite_keeps_the_claim_open(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_comparison_that_says_the_opposite_keeps_the_claim_open(tmp_path: Path
         return planted.plus({"baug": 9.0, "caug": -3.0}[cell["augmentation"]], 0.001)(cell)
 
     own = judged(linear(tmp_path, accuracy, seeds=6), "C2").headline
-    assert [each.verdict for each in own.results] == ["supported", "contradicted"]
+    assert [each.verdict for each in own.comparisons] == ["supported", "contradicted"]
     assert own.verdict == "inconclusive"
 
 
@@ -143,9 +144,9 @@ def test_a_lost_record_is_named_and_not_averaged_away(tmp_path: Path) -> None:
     found = linear(tmp_path, planted.plus(3.0))
     lost = {"variant": "simsiam", "augmentation": "baug", "seed": 1, "evaluation": "linear"}
     own = judged(planted.changed(found, lost, value=np.nan, n=0, status="missing"), "C2").headline
-    assert own.results[0].note == "seed 1: simsiam/baug missing"
-    assert own.results[0].comparison.seeds == (0, 2, 3)
-    assert own.results[1].note == ""
+    assert own.comparisons[0].note == "seed 1: simsiam/baug missing"
+    assert own.comparisons[0].seeds == [0, 2, 3]
+    assert own.comparisons[1].note == ""
     assert own.n_seeds == 3  # those that all comparisons have
     assert "1 with lost seeds" in own.note
     empty = replace(found, records=found.records.iloc[:0])
@@ -156,15 +157,15 @@ def test_a_collapsed_run_counts_and_is_said(tmp_path: Path) -> None:
     found = linear(tmp_path, planted.plus(3.0))
     bad = {"variant": "ddcl", "augmentation": "caug", "seed": 2}
     own = judged(planted.changed(found, bad, status="collapsed"), "C2").headline
-    assert own.results[1].note == "seed 2: ddcl/caug collapsed, counted"
-    assert own.results[1].comparison.seeds == (0, 1, 2, 3)
+    assert own.comparisons[1].note == "seed 2: ddcl/caug collapsed, counted"
+    assert own.comparisons[1].seeds == [0, 1, 2, 3]
 
 
 def test_without_predictions_seeds_decide(tmp_path: Path) -> None:
     plan = planted.suite(["C2"], ["ddcl", "simsiam"], 4)
     own = judged(planted.results(plan, tmp_path, planted.plus(3.0), predictions=False), "C2").headline
-    assert own.estimate.method == "seeds (t)"
-    assert "no predictions" in own.results[0].note
+    assert own.ci_method == "seeds (t)"
+    assert "no predictions" in own.comparisons[0].note
     assert own.verdict == "supported"
 
 
@@ -191,7 +192,7 @@ def test_convergence(tmp_path: Path) -> None:
         claim = judged(Collected(plan, found.records, curves, found.runs, tmp_path), "C1")
         assert claim.verdict == verdict
         assert [each.verdict for each in claim.checks] == [verdict, verdict]
-    assert check(claim, "epochs").estimate.effect < 0  # more epochs, though "lower" is the claim's direction
+    assert check(claim, "epochs").effect < 0  # more epochs, though "lower" is the claim's direction
 
 
 def test_a_curve_that_never_gets_there_counts_as_its_last_epoch(tmp_path: Path) -> None:
@@ -199,8 +200,8 @@ def test_a_curve_that_never_gets_there_counts_as_its_last_epoch(tmp_path: Path) 
     found = planted.results(plan, tmp_path, planted.base)
     curves = planted.histories(plan, {"ddcl": -0.95})
     own = check(judged(Collected(plan, found.records, curves, found.runs, tmp_path), "C1"), "epochs")
-    assert own.estimate.effect < -20
-    assert "ddcl/baug not reached, counted" in own.results[0].note
+    assert own.effect < -20
+    assert "ddcl/baug not reached, counted" in own.comparisons[0].note
 
 
 def test_seen_and_unseen_distortions_are_not_pooled(tmp_path: Path) -> None:
@@ -221,11 +222,12 @@ def test_seen_and_unseen_distortions_are_not_pooled(tmp_path: Path) -> None:
 def test_a_difference_of_differences(tmp_path: Path) -> None:
     plan = planted.suite(["C5"], ["ddcl", "simsiam"], 4)
     alike = judged(planted.results(plan, tmp_path / "a", planted.plus(3.0)), "C5").headline
-    assert abs(alike.estimate.effect) < 0.6  # 3 points better after both augmentations: as sensitive
+    assert abs(alike.effect) < 0.6  # 3 points better after both augmentations: as sensitive
     robust = judged(planted.results(plan, tmp_path / "b", planted.plus(3.0, variant="ddcl", augmentation="caug")), "C5")
-    assert robust.headline.estimate.effect == pytest.approx(3.0, abs=0.6)
+    assert robust.headline.effect == pytest.approx(3.0, abs=0.6)
     assert robust.verdict == "supported"
-    assert len(robust.headline.results[0].comparison.terms) == 4
+    assert robust.headline.comparisons[0].treatment_minus is not None
+    assert robust.headline.comparisons[0].control_minus is not None
 
 
 def test_dvr_is_useful_only_against_controls_of_width(tmp_path: Path) -> None:
@@ -241,7 +243,7 @@ def test_dvr_is_useful_only_against_controls_of_width(tmp_path: Path) -> None:
     useful = judged(planted.results(plan, tmp_path / "b", planted.plus(4.0, variant="ddcl", part="dvr")), "C6")
     assert check(useful, "alone").verdict == "supported"
     assert useful.verdict == "supported"
-    assert useful.headline.spec.name == "alone"
+    assert useful.headline.name == "alone"
 
 
 def test_diagnostics_are_judged_by_seeds(tmp_path: Path) -> None:
@@ -265,26 +267,26 @@ def test_diagnostics_are_judged_by_seeds(tmp_path: Path) -> None:
         np.savez(path, images=np.arange(9))  # no classes
     claim = judged(Collected(plan.changed(runs=runs), pd.DataFrame(rows), pd.DataFrame(), [], tmp_path), "C7")
     assert claim.verdict == "supported"
-    assert {each.estimate.method for each in claim.checks} == {"seeds (t)"}
+    assert {each.ci_method for each in claim.checks} == {"seeds (t)"}
     assert comparison_frame([claim]).iloc[0]["control"] == "ddcl (mean_abs_cosine_shuffled)"
-    assert check(claim, "varies").estimate.effect == pytest.approx(0.5, abs=0.02)
+    assert check(claim, "varies").effect == pytest.approx(0.5, abs=0.02)
 
 
 def test_collapse_is_counted_over_pairs_of_runs(tmp_path: Path) -> None:
     plan = planted.suite(["C8"], ["ddcl", "ddcl_preg"], 8)
     found = planted.results(plan, tmp_path, planted.base, predictions=False)
     healthy = judged(found, "C8").headline
-    assert (healthy.verdict, healthy.estimate.effect) == ("inconclusive", 0.0)
+    assert (healthy.verdict, healthy.effect) == ("inconclusive", 0.0)
     assert healthy.seeds_needed > 8
     for run in found.runs:
         bad = run["seed"] < 5 if run["variant"] == "ddcl" else run["seed"] == 4  # of seed 4, both
         run["status"] = "collapsed" if bad else "ok"
     claim = judged(found, "C8")
-    assert claim.headline.estimate.effect == pytest.approx(50.0)
-    assert claim.headline.estimate.p == pytest.approx(2 * 0.5**8)
+    assert claim.headline.effect == pytest.approx(50.0)
+    assert claim.headline.p == pytest.approx(2 * 0.5**8)
     assert claim.verdict == "supported"
     found.runs[0]["status"] = "missing"
-    assert "missing" in judged(found, "C8").headline.results[0].note
+    assert "missing" in judged(found, "C8").headline.comparisons[0].note
 
 
 def test_conjunctions_and_alternatives() -> None:
@@ -322,7 +324,7 @@ def test_the_files_have_every_claim_and_comparison(everything: Collected, tmp_pa
     assert frame["statement"].str.len().min() > 20
     again = pd.read_csv(tmp_path / "claim_comparisons.csv")
     assert list(again.columns) == COMPARISONS
-    assert len(again) == sum(len(each.results) for claim in claims for each in claim.checks) > 20
+    assert len(again) == sum(len(each.comparisons) for claim in claims for each in claim.checks) > 20
     pd.testing.assert_series_equal(again["effect"], comparison_frame(claims)["effect"], rtol=1e-4)
     checks = pd.read_csv(tmp_path / "claim_checks.csv")
     assert len(checks) == sum(len(read_claim(name).checks) for name in NAMES)
@@ -334,6 +336,6 @@ def test_the_files_have_every_claim_and_comparison(everything: Collected, tmp_pa
 
 def test_a_family_shares_its_correction(everything: Collected) -> None:
     own = check(judged(everything, "C4"), "seen")
-    p, adjusted = [each.estimate.p for each in own.results], [each.p_holm for each in own.results]
+    p, adjusted = [each.p for each in own.comparisons], [each.p_holm for each in own.comparisons]
     assert min(adjusted) == pytest.approx(min(1.0, len(p) * min(p)))
     assert all(after >= before for before, after in zip(p, adjusted, strict=True))

@@ -15,19 +15,21 @@ from pydantic import Field
 
 from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
-from ddcl.plan import suite as grid
 from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
-from ddcl.schema import recipes
+from ddcl.schema import places
 from ddcl.schema.recipes import (
     Recipe,
     build_recipe,
+    load_recipe,
     read_dataset,
     read_evaluation,
     read_ops,
     read_perturbations,
-    read_variant,
 )
+from ddcl.schema.registry import METHODS
+from ddcl.schema.tables import read_table
+from ddcl.schema.variants import read_variant, variant_names
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
@@ -38,8 +40,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of config/ that a test may change."""
     folder = tmp_path / "config"
     shutil.copytree(CONFIG, folder)
-    monkeypatch.setattr(recipes, "CONFIG_DIR", folder)
-    monkeypatch.setattr(grid, "CONFIG_DIR", folder)
+    monkeypatch.setattr(places, "CONFIG_DIR", folder)
     return folder
 
 
@@ -208,7 +209,10 @@ def test_every_suite_is_valid(path: Path) -> None:
     ]
     assert len(cells) == len(set(cells)) == suite.n_cells()
     assert len({cell[:4] for cell in cells}) == len(suite.recipes)
-    assert Plan.model_validate_json(plan.text) == plan
+    again = Plan.model_validate_json(plan.text)
+    assert again == plan
+    for name in ("evaluations", "tables", "figures", "claims", "labels"):  # in the order of the suite
+        assert list(getattr(again, name)) == list(getattr(plan, name))
     for kind in ("dataset", "variant", "augmentation"):
         assert {getattr(run, kind) for run in plan.runs} <= set(plan.labels[kind])
     assert set(plan.evaluations) <= set(plan.labels["evaluation"])
@@ -220,7 +224,7 @@ def test_every_file_is_valid_whether_a_suite_names_it_or_not() -> None:
         read_dataset(name)
     for scale in ("small", "cifar", "imagenet"):
         dataset = DIGITS.model_copy(update={"scale": scale})
-        for name in {*names(f"variants/{scale}"), *names("variants/any")} - {"common"}:  # what the others start from
+        for name in set(variant_names(scale)) - {"common"}:  # what the others start from
             read_variant(dataset, name, {})
     for name in names("augmentations"):
         assert read_ops("augmentations", name, {})[1]
@@ -229,17 +233,19 @@ def test_every_file_is_valid_whether_a_suite_names_it_or_not() -> None:
     for name in names("evaluations"):
         read_evaluation(name)
     for name in names("tables"):
-        grid.read_table(name)
+        read_table(name)
 
 
 def test_labels_are_unique_within_a_kind() -> None:
     """Two rows of a table with one name could not be told apart."""
-    for folder in ("datasets", "augmentations", "perturbations", "variants/small", "variants/cifar", "variants/any"):
+    for folder in ("datasets", "augmentations", "perturbations", "variants/small", "variants/cifar"):
         labels = [
             read_yaml(CONFIG / folder / f"{name}.yaml").get("label") for name in names(folder) if name != "common"
         ]
         assert None not in labels
         assert len(labels) == len(set(labels)), folder
+    labels = [entry["label"] for entry in read_yaml(CONFIG / "variants/any.yaml").values()]
+    assert len(labels) == len(set(labels)) == 20
 
 
 # --- suites: names and blocks
@@ -483,11 +489,13 @@ def test_digest_ignores_labels_and_other_words(config: Path) -> None:
     assert build_recipe(NAMES, 0, {}).digest == before
 
 
-def other(value: Any) -> Any:
-    """Return another valid value in place of a number of a recipe."""
+def other(value: Any, name: Any) -> Any:
+    """Return another valid value in place of the number `name` of a recipe."""
     if isinstance(value, bool):
         return not value
-    return value + 1 if isinstance(value, int) else value * 0.5 + 0.01
+    if name == "projector_layers":
+        return 5 - value  # two or three
+    return value + 1 if isinstance(value, int) else value * 0.9 + 0.001
 
 
 def changed(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -499,7 +507,7 @@ def changed(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
                 copy[key] = new
                 yield where, copy
     elif isinstance(value, int | float):
-        yield path, other(value)
+        yield path, other(value, path[-1])
 
 
 def test_digest_changes_with_each_number() -> None:
@@ -512,8 +520,9 @@ def test_digest_changes_with_each_number() -> None:
 
 
 @pytest.mark.parametrize("field", ["method", "dataset", "variant", "augmentation"])
-def test_digest_changes_with_each_name(field: str) -> None:
+def test_digest_changes_with_each_name(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = build_recipe(NAMES, 0, {})
+    monkeypatch.setitem(METHODS, "another", METHODS[recipe.method])
     assert recipe.model_copy(update={field: "another"}).digest != recipe.digest
 
 
@@ -548,7 +557,7 @@ def test_recipe_survives_json(tmp_path: Path) -> None:
     from ddcl.base.files import write_json
 
     write_json(tmp_path / "config.json", recipe.model_dump())
-    again = recipes.load_recipe(tmp_path / "config.json")
+    again = load_recipe(tmp_path / "config.json")
     assert again == recipe
     assert again.digest == recipe.digest
 

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ddcl.plan.suite import Suite, read_table
+from ddcl.plan.suite import Suite
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.printing import layout, to_latex, to_markdown
-from ddcl.schema.tables import TableSpec
+from ddcl.schema.tables import TableSpec, read_table
 from tests.unit import synthetic
 
 BLOCK = {"datasets": ["digits"], "variants": ["ddcl", "simsiam"], "augmentations": ["caug"], "seeds": [0, 1]}

@@ -17,7 +17,7 @@ from ddcl.core import distributed
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining
 from ddcl.core.seeds import generator
-from ddcl.data.loader import epoch_asks
+from ddcl.data.loader import epoch_requests
 from ddcl.schema.recipes import build_recipe
 from ddcl.schema.training import TrainingConfig
 from tests.contract.test_methods import OVERRIDES, TRAINED, ToyLoader, no_monitor, recipe_of
@@ -133,12 +133,12 @@ def test_what_one_process_knows_all_know(two: list[dict[str, Any]]) -> None:
 
 
 def test_the_shares_of_a_batch_make_up_the_batch_with_the_same_draws() -> None:
-    for ask in epoch_asks(100, 12, ("d", 0), (3, 3), n_views=2):
-        shares = [ask.share(rank, 3) for rank in range(3)]
-        assert torch.equal(torch.cat([own.index for own in shares]), ask.index)
+    for request in epoch_requests(100, 12, ("d", 0), (3, 3), n_views=2):
+        shares = [request.share(rank, 3) for rank in range(3)]
+        assert torch.equal(torch.cat([own.index for own in shares]), request.index)
         for view in range(2):
             drawn = torch.cat([own.draws[view].uniform("op", 4) for own in shares])
-            assert torch.equal(drawn, ask.draws[view].uniform("op", 4))
+            assert torch.equal(drawn, request.draws[view].uniform("op", 4))
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused() -> None:

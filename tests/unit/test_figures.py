@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddcl.plan.plan import Plan
+from ddcl.report.claims.judge import judge_claims
+from ddcl.report.claims.judged import write_judged
 from ddcl.report.collected import Collected
 from ddcl.report.figures import registry
 from ddcl.report.figures.layout import write_figure
@@ -187,7 +189,9 @@ def test_suite_without_linear_or_parts() -> None:
 
 def test_forest_plot_of_claims(tmp_path: Path) -> None:
     plan = planted.suite(["C2", "C4", "C7"], ["ddcl", "simsiam"], 3)
-    axes = registry.draw("claims", planted.results(plan, tmp_path, planted.plus(2.0))).axes[0]
+    found = planted.results(plan, tmp_path, planted.plus(2.0))
+    write_judged(judge_claims(found), found)
+    axes = registry.draw("claims", found).axes[0]
     rows = [text.get_text() for text in axes.get_yticklabels()]
     assert rows[:4] == ["C2: supported", "linear, 3 seeds", "DDCL − SimSiam, BAug", "DDCL − SimSiam, CAug"]
     assert {"C7: not run", "R1 seen, 3 seeds", "R2 unseen, 3 seeds"} <= set(rows)

@@ -75,6 +75,17 @@ def test_lines_are_means_at_the_place_of_the_number() -> None:
     assert list(weight.lines[1].get_ydata()) == pytest.approx([59, 58, 49])
 
 
+def test_series_of_one_place_are_told_apart_by_their_variants() -> None:
+    others = [
+        run.model_copy(update={"variant": f"{run.variant}_long", "epochs": 2 * run.epochs})
+        for run in PLAN.runs
+        if run.method == "ddcl" and run.augmentation == "caug"
+    ]
+    labels = PLAN.labels | {"variant": PLAN.labels["variant"] | {"ddcl_long": "DDCL, long"}}
+    both = axes_of("ablation_share", records(), PLAN.changed(runs=[*PLAN.runs, *others], labels=labels))
+    assert [axes.get_title(loc="left") for axes in both[:3]] == ["BAug", "CAug · DDCL", "CAug · DDCL, long"]
+
+
 def test_what_is_missing_or_collapsed_shows() -> None:
     frame = records()
     lost = (frame["variant"] == "ddcl_f50") & (frame["augmentation"] == "baug") & (frame["seed"] == 0)

@@ -137,8 +137,8 @@ def test_cosines_have_a_row_per_part() -> None:
 
 
 def test_clean_images_are_strength_zero_unless_the_family_has_one() -> None:
-    records = whole().records
-    rotation, elastic = under(records, "rotation"), under(records, "elastic_strength")
+    found = whole()
+    rotation, elastic = under(found, "rotation"), under(found, "elastic_strength")
     assert "none" not in set(rotation["perturbation"])
     assert sorted(set(rotation["strength"])) == list(range(-180, 181, 30))
     assert sorted(set(elastic["strength"])) == [0, 1, 2, 4, 7, 10]

@@ -17,7 +17,7 @@ from ddcl.evaluate.geometry import (
     spread,
     uniformity,
 )
-from ddcl.evaluate.readout import Known, balanced_accuracy, r2, read_classes, read_numbers
+from ddcl.evaluate.readout import FactorData, balanced_accuracy, r2, read_classes, read_numbers
 from ddcl.schema.evaluations import LinearSettings
 
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0, 10.0], holdout_frac=0.2, max_iterations=200)
@@ -35,12 +35,12 @@ def orthogonal(d: int) -> Tensor:
 # --- readout
 
 
-def planted(n: int, seed: int) -> Known:
+def planted(n: int, seed: int) -> FactorData:
     """Columns 0 … 7 are noise, 8 … 11 a mixture of sine and cosine of an angle, with a little noise."""
     angle = torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 * torch.pi
     factor = torch.stack((angle.sin(), angle.cos()), dim=1)
     mixed = factor @ normal(2, 4, seed=5) + 0.1 * normal(n, 4, seed=seed + 50)
-    return Known(torch.cat((normal(n, 8, seed=seed + 100), mixed), dim=1).float(), factor)
+    return FactorData(torch.cat((normal(n, 8, seed=seed + 100), mixed), dim=1).float(), factor)
 
 
 def test_a_planted_factor_is_read_where_it_is() -> None:
@@ -75,10 +75,10 @@ def test_a_readout_is_scikit_learns_ridge_with_the_penalty_that_is_best_on_what_
 
 
 def test_classes_are_read_as_balanced_accuracy() -> None:
-    def known(n: int, seed: int) -> Known:
+    def known(n: int, seed: int) -> FactorData:
         flipped = (normal(n, 1, seed=seed) > 0.8).double()  # a fifth
         telling = 4 * flipped + normal(n, 1, seed=seed + 5)
-        return Known(torch.cat((normal(n, 3, seed=seed + 9), telling), 1).float(), flipped)
+        return FactorData(torch.cat((normal(n, 3, seed=seed + 9), telling), 1).float(), flipped)
 
     sets = {"dir": [np.arange(3)], "dvr": [np.array([3])]}
     found = read_classes(known(600, 0), known(400, 1), sets, SETTINGS, 0)

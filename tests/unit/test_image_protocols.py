@@ -24,13 +24,15 @@ from ddcl.data.source import Request
 from ddcl.evaluate import finetune, linear, online
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.sgd import ImageTask, SgdTraining
-from ddcl.evaluate.store import CLEAN_DRAW, Features, FeatureTask
+from ddcl.evaluate.store import Features, FeatureTask
 from ddcl.schema.evaluations import FinetuneSettings, LinearSettings, OnlineSettings
+from ddcl.schema.feature_index import CLEAN_DRAW
 from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, TOP1, TOP1_BEST_TEST
+from ddcl.schema.suites import NormalisationConfig
 from tests.contract.test_methods import no_monitor
 
-NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}
+NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
 STILL = {"crop_scale": [1.0, 1.0], "flip": False}  # nothing is drawn but the order
 
 

@@ -20,7 +20,7 @@ from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws
 from ddcl.data.batches import views
 from ddcl.data.files import FileImages
-from ddcl.data.images import ArrayImages, Ask, Images, chunks
+from ddcl.data.images import ArrayImages, BatchRequest, Images, chunks
 from ddcl.data.ops import resized_crop
 from ddcl.data.views import CROP, Pipeline
 from ddcl.schema.ops import ResizedCropSettings, build_settings
@@ -48,9 +48,9 @@ def files(root: Path, workers: int = 0) -> FileImages:
     return FileImages(root, names, sizes, torch.arange(len(SIZES)), SIDE, 36, workers)
 
 
-def ask(*index: int, views: int = 0) -> Ask:
+def request(*index: int, views: int = 0) -> BatchRequest:
     chosen = torch.tensor(index)
-    return Ask(chosen, tuple(Draws(7, chosen, 3, view) for view in range(views)))
+    return BatchRequest(chosen, tuple(Draws(7, chosen, 3, view) for view in range(views)))
 
 
 def pil(root: Path, i: int) -> Image.Image:
@@ -62,14 +62,14 @@ def pixels(image: Image.Image) -> Tensor:
 
 
 def test_evaluation_sees_the_resized_central_square(folder: Path) -> None:
-    ((loaded,),) = list(files(folder).load([ask(0, 4, 1)], None))
+    ((loaded,),) = list(files(folder).load([request(0, 4, 1)], None))
     for row, i in zip(loaded, (0, 4, 1), strict=True):
         expected = tv.center_crop(tv.resize(pil(folder, i), [36], antialias=True), [SIDE, SIDE])
         assert torch.equal(row, pixels(expected))
 
 
 def test_random_crops_are_torchvisions_on_the_same_box(folder: Path) -> None:
-    (loaded,) = list(files(folder).load([ask(0, 1, 2, 3, views=2)], CROPPING))
+    (loaded,) = list(files(folder).load([request(0, 1, 2, 3, views=2)], CROPPING))
     assert len(loaded) == 2
     for view, images in enumerate(loaded):
         for i, found in enumerate(images):
@@ -81,12 +81,12 @@ def test_random_crops_are_torchvisions_on_the_same_box(folder: Path) -> None:
 
 
 def test_nothing_depends_on_the_number_of_workers_or_on_the_batch(folder: Path) -> None:
-    asks = [ask(0, 1, views=2), ask(2, 3, views=2), ask(4, 0, views=2)]
-    alone = list(files(folder).load(asks, CROPPING))
+    requests = [request(0, 1, views=2), request(2, 3, views=2), request(4, 0, views=2)]
+    alone = list(files(folder).load(requests, CROPPING))
     for workers in (1, 2):
-        together = list(files(folder, workers).load(asks, CROPPING))
+        together = list(files(folder, workers).load(requests, CROPPING))
         assert all(torch.equal(a, b) for x, y in zip(alone, together, strict=True) for a, b in zip(x, y, strict=True))
-    ((one, _),) = list(files(folder).load([ask(1, views=2)], CROPPING))
+    ((one, _),) = list(files(folder).load([request(1, views=2)], CROPPING))
     assert torch.equal(one[0], alone[0][0][1])
 
 
@@ -94,8 +94,8 @@ def test_nothing_depends_on_the_number_of_workers_or_on_the_batch(folder: Path) 
 def test_workers_that_make_the_views_make_the_same_ones(first: str, folder: Path) -> None:
     ops = [(name, build_settings(name, {}, "test")) for name in (first, "color_jitter", "gaussian_blur")]
     pipeline = Pipeline(ops, SIDE, [0.4] * 3, [0.2] * 3)
-    asks = [ask(0, 1, views=2), ask(2, 3, 4, views=2)]
-    alone, together = (list(views(files(folder, workers), asks, pipeline, "cpu")) for workers in (0, 2))
+    requests = [request(0, 1, views=2), request(2, 3, 4, views=2)]
+    alone, together = (list(views(files(folder, workers), requests, pipeline, "cpu")) for workers in (0, 2))
     assert [x.shape[0] for x, _ in together] == [2, 3]
     assert all(torch.equal(a, b) for x, y in zip(alone, together, strict=True) for a, b in zip(x, y, strict=True))
 
@@ -106,7 +106,7 @@ def test_a_large_jpeg_is_decoded_no_larger_than_its_crops_need(tmp_path: Path, m
     coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     coarse.resize((420, 300), Image.Resampling.BICUBIC).save(tmp_path / "0.jpg", quality=95)
     images = FileImages(tmp_path, ["0.jpg"], [(tmp_path / "0.jpg").stat().st_size], torch.zeros(1), SIDE, 36)
-    asked = [ask(0, views=2)]
+    requested = [request(0, views=2)]
     sizes = []
     convert = Image.Image.convert
     monkeypatch.setattr(
@@ -118,7 +118,7 @@ def test_a_large_jpeg_is_decoded_no_larger_than_its_crops_need(tmp_path: Path, m
     for share in (1.0, 0.3):
         crop = ResizedCropSettings(scale=[share, share], ratio=[0.99, 1.01])
         for exact in (False, True):
-            (found[share, exact],) = list(replace(images, exact=exact).load(asked, crop))
+            (found[share, exact],) = list(replace(images, exact=exact).load(requested, crop))
     assert sizes == [(105, 75), (420, 300), (210, 150), (420, 300)]
     for share in (1.0, 0.3):
         for reduced, whole in zip(found[share, False], found[share, True], strict=True):
@@ -135,13 +135,13 @@ def test_views_are_the_pipelines_with_the_crop_done_where_the_pixels_are(source:
     images: Images = own
     index = torch.arange(4)
     if source == "array":
-        (clean,) = next(own.load([Ask(index)], None))
+        (clean,) = next(own.load([BatchRequest(index)], None))
         images = ArrayImages(clean, index, SIDE)
-    asked = Ask(index, (Draws(1, index), Draws(1, index, 0, 1)))
-    ((x1, x2),) = list(views(images, [asked], pipeline, "cpu"))
+    requested = BatchRequest(index, (Draws(1, index), Draws(1, index, 0, 1)))
+    ((x1, x2),) = list(views(images, [requested], pipeline, "cpu"))
     assert x1.shape == x2.shape == (4, 3, SIDE, SIDE)
     grey = [bool((row[0] == row[1]).all()) for row in x1]
-    params = pipeline.sample(asked.draws[0], SIDE, SIDE)[1]
+    params = pipeline.sample(requested.draws[0], SIDE, SIDE)[1]
     assert grey == params["applied"].tolist()
 
 
@@ -170,21 +170,21 @@ def test_a_damaged_a_changed_and_a_missing_file_name_themselves(folder: Path, tm
     data = (copy / "2.jpg").read_bytes()
     (copy / "2.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match=r"2\.jpg: \d+ bytes, \d+ when it was prepared"):
-        next(images.load([ask(2)], None))
+        next(images.load([request(2)], None))
     (copy / "2.jpg").write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
     (copy / "1.jpg").write_bytes(b"x" * images.sizes_bytes[1])
     with pytest.raises(UserError, match=r"1\.jpg: cannot be read as an image"):
-        next(images.load([ask(1)], None))
+        next(images.load([request(1)], None))
     (copy / "0.jpg").unlink()
     with pytest.raises(UserError, match=r"0\.jpg: cannot be read as an image"):
-        next(images.load([ask(0)], None))
+        next(images.load([request(0)], None))
 
 
 def test_workers_outlive_the_first_signal_and_not_the_second(folder: Path) -> None:
     """Slurm signals all processes of a job; without its workers the training could not finish its step."""
-    asks = [ask(0, 1, views=1) for _ in range(40)]
-    expected = list(files(folder).load(asks, CROPPING))
-    loading = files(folder, workers=2).load(asks, CROPPING)
+    requests = [request(0, 1, views=1) for _ in range(40)]
+    expected = list(files(folder).load(requests, CROPPING))
+    loading = files(folder, workers=2).load(requests, CROPPING)
     found = [next(loading), next(loading)]  # one of each: both have begun
     workers = multiprocessing.active_children()
     assert len(workers) == 2
@@ -193,7 +193,7 @@ def test_workers_outlive_the_first_signal_and_not_the_second(folder: Path) -> No
     found += list(loading)
     assert all(torch.equal(a[0], b[0]) for a, b in zip(found, expected, strict=True))
 
-    loading = files(folder, workers=1).load(asks, CROPPING)
+    loading = files(folder, workers=1).load(requests, CROPPING)
     next(loading)
     (worker,) = (each for each in multiprocessing.active_children() if each not in workers)
 

@@ -9,7 +9,7 @@ import pytest
 from ddcl.plan.needs import Needs, evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
 from ddcl.plan.networks import network_of
 from ddcl.plan.suite import Suite
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.places import CONFIG_DIR
 
 DIGITS = Suite.load(CONFIG_DIR / "config.yaml")
 PAPER = Suite.load(CONFIG_DIR / "suites" / "paper.yaml")

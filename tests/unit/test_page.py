@@ -12,14 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
 from ddcl.plan.plan import Plan
+from ddcl.plan.rules import CLAIMS
 from ddcl.plan.suite import Suite, read_table
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.page.facts import attention
 from ddcl.report.page.write import write_page
-from ddcl.schema.recipes import CONFIG_DIR, build_recipe
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import build_recipe
 from tests.unit import pages, synthetic
 from tests.unit.synthetic import record_of
 
@@ -230,26 +233,42 @@ def test_page_is_the_same_every_time(found: Collected) -> None:
 
 
 def test_claims_come_first_with_their_verdicts_and_comparisons(found: Collected) -> None:
-    pages.write_claims(found.results)
-    html = render(found)
+    html = render(pages.with_claims(found))
     check(html)
     assert html.index('id="claims"') < html.index('id="run"')
     assert "1 supported, 1 contradicted, 1 inconclusive, 1 not run, 1 protocol differs" in html
     assert '<span class="verdict contradicted"><span aria-hidden="true">▼</span> contradicted</span>' in html
     assert "DDCL is better &amp; cheaper" in html
-    assert "+0.31 (−0.20 to +0.82) points<small>2 seeds, 450 images, 8 comparisons</small>" in html
+    assert "+0.31 (−0.20 to +0.82) points<small>2 seeds, 450 images, 2 comparisons</small>" in html
     assert "matters of 0.3 points needs 40 seeds per arm.</p>" in html
     assert '<a class="to-card" href="#card-digits-simsiam-caug">SimSiam &amp; co_</a>' in html
-    assert '<a class="to-card" href="#card-digits-ddcl-caug">DDCL (CAug)</a>' in html
-    assert '<a class="to-card" href="#card-digits-ddcl-baug">DDCL (dvr)</a>' in html
+    assert '<a class="to-card" href="#card-digits-ddcl-caug">DDCL (full, CAug)</a>' in html
+    assert '<a class="to-card" href="#card-digits-ddcl-baug">DDCL (dvr, BAug)</a>' in html
     assert 'href="../tables/claim_comparisons.csv"' in html
     assert html.count('<span class="effect">–<small></small></span>') == 2  # nothing was run; no zeros are listed
-    assert "macros.tex" not in html  # was not written
+    assert all(f'href="../tables/{name}"' in html for name in ("claims.json", "macros.tex"))
+
+
+def test_a_suite_without_claims_shows_and_links_none_whatever_lies_there(found: Collected) -> None:
+    pages.with_claims(found)  # of another suite
+    for name in ("claims.csv", "macros.tex"):
+        (found.results / "tables" / name).write_text("those of another suite")
+    html = render(found)
+    assert 'id="claims"' not in html
+    assert not any(f"../tables/{name}" in html for name in CLAIMS)
+
+
+def test_the_page_of_a_suite_with_claims_needs_its_own_verdicts(found: Collected) -> None:
+    own = pages.with_claims(found)
+    with pytest.raises(UserError, match=r"claims\.json: verdicts on suite synthetic, plan .*; run `ddcl claims` again"):
+        render(replace(own, plan=own.plan.changed(title="another")))
+    (found.results / "tables/claims.json").unlink()
+    with pytest.raises(UserError, match=r"claims\.json: missing verdicts on the claims \(`ddcl claims` makes them\)$"):
+        render(own)
 
 
 def test_effects_of_claims_lead_to_the_values_that_they_are_differences_of(found: Collected) -> None:
-    pages.write_claims(found.results)
-    html = render(found)
+    html = render(pages.with_claims(found))
     rows = dict(re.findall(r'<tr id="(r\d+)">(.*?)</tr>', html))
     claims = html[html.index('id="claims"') : html.index('id="run"')]
     linked = re.findall(r'<a class="from" href="#(\w+)" data-from="\1 (\w+)">([^<]+)</a>', claims)

@@ -3,38 +3,57 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from math import inf, nan
 
 import numpy as np
 import pandas as pd
 
 from ddcl.report.page.cards import value_text
 from ddcl.report.page.citation import bibtex
-from ddcl.report.page.claim_lines import effect_text, number, read_claims
+from ddcl.report.page.claim_lines import claim_lines, effect_text, n_text, number, power_text
 from ddcl.report.page.curves import curves
-from ddcl.report.page.deviations import paper_digest, settings
+from ddcl.report.page.deviations import settings
 from ddcl.report.tables.html import to_html, with_code
 from ddcl.report.tables.printing import Cell, Printed
+from ddcl.schema.paper import paper_recipe
 from ddcl.schema.recipes import build_recipe
-from tests.unit import synthetic
-
-
-def test_claims_without_comparisons_and_a_verdict_that_nobody_knows(tmp_path: Path) -> None:
-    assert read_claims(tmp_path, synthetic.suite(), {}) == []
-    (tmp_path / "claims.csv").write_text("claim,verdict,statement\nC9,perhaps,So it is\n")
-    (claim,) = read_claims(tmp_path, synthetic.suite(), {})
-    assert (claim.verdict.word, claim.verdict.symbol, claim.effect, claim.comparisons) == ("perhaps", "?", "–", [])
+from tests.unit import pages, synthetic
 
 
 def test_numbers_of_claims_have_three_digits() -> None:
-    assert number("-0.012345") == "−0.0123"
-    assert number("0.006", "+") == "+0.01"
-    assert number("-0.001234", "+") == "0.00"
-    assert number("0", "+") == "0"
-    assert number("12345.6", "+") == "+12,346"
-    assert number("2.0") == "2"
-    assert number("about 3") == "about 3"
-    assert effect_text({"effect": "1.5", "ci_low": "", "unit": "epochs"}) == "+1.50 epochs"
+    assert number(-0.012345) == "−0.0123"
+    assert number(0.006, "+") == "+0.01"
+    assert number(-0.001234, "+") == "0.00"
+    assert number(0, "+") == "0"
+    assert number(12345.6, "+") == "+12,346"
+    assert number(2.0) == "2"
+    assert effect_text(1.5, (nan, nan), "epochs") == "+1.50 epochs"
+    assert effect_text(1.5, (-1.0, 4.0), "points") == "+1.50 (−1.00 to +4.00) points"
+    assert effect_text(nan, (nan, nan), "points") == "–"
+    assert n_text({"seeds": 1, "images": 0, "comparisons": 1200}) == "1 seed, 1,200 comparisons"
+
+
+def test_what_an_undecided_claim_would_need() -> None:
+    check = pages.judged("C1", "inconclusive", "", "", minimum_detectable_effect=1.25, seeds_needed=inf).headline
+    assert power_text(check) == (
+        "an effect of 1.25 points or more would probably have been found; "
+        "the smallest effect that matters of 0.3 points needs more test images"
+    )
+    assert power_text(check.model_copy(update={"minimum_detectable_effect": nan, "seeds_needed": nan})) == ""
+
+
+def test_arms_are_named_by_their_fields_and_lead_to_their_cards() -> None:
+    plan = synthetic.suite()
+    (line,) = claim_lines(
+        pages.judged_claims()[3:4], plan, {"digits/ddcl/baug": "card-b", "digits/ddcl/caug": "card-c"}
+    )
+    assert [row.arms for row in line.comparisons] == [
+        [("DDCL", "card-c"), ("SimSiam & co_", "")],
+        [("DDCL (dvr, BAug)", "card-b"), ("DDCL (full, CAug)", "card-c")],
+    ]
+    assert line.comparisons[0].conditions == "own, Digits, CAug, linear, color + rotate, full, top1"
+    assert line.comparisons[0].p == "p = 0.12 (Holm 0.24)"
+    assert line.comparisons[1].n == "2 seeds, 450 images"
 
 
 def test_emphasis_and_marks_of_cells() -> None:
@@ -73,13 +92,15 @@ def test_curves_have_a_line_per_seed_and_few_points() -> None:
 
 
 def test_differences_from_the_paper_are_those_of_the_recipe() -> None:
-    own = {setting.name: setting for setting in settings(build_recipe(("digits", "ddcl_f50", "caug"), 0, {}))}
+    paper = paper_recipe("ddcl", "caug")
+    recipe = build_recipe(("digits", "ddcl_f50", "caug"), 0, {})
+    own = {setting.name: setting for setting in settings(recipe, paper)}
     assert own["method.dir_frac"][1:] == ("0.5", "0.8", True)
     assert own["training.epochs"][1:] == ("24", "500", True)
     assert own["training.monitor.every_epochs"][1:] == ("4", "10", False)
     authors = build_recipe(("imagenet100", "ddcl", "caug"), 3, {}, authors=True)
-    assert [setting for setting in settings(authors) if setting.differs] == []
-    assert paper_digest({("ddcl", "caug")}) != paper_digest({("ddcl", "baug")})
+    assert [setting for setting in settings(authors, paper) if setting.differs] == []
+    assert not any(setting.differs or setting.paper for setting in settings(recipe, None))
 
 
 def test_bibtex_names_the_paper_and_the_suite() -> None:

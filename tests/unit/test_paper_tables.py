@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 
 from ddcl.plan.plan import Plan
-from ddcl.plan.suite import Suite, read_table
+from ddcl.plan.suite import Suite
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.printing import layout, to_markdown
-from ddcl.report.tables.published import differences, read_published
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.report.tables.published import differences
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.published import read_published
+from ddcl.schema.tables import read_table
 
 BLOCK = {"datasets": ["imagenet100"], "variants": ["ddcl", "simsiam"], "augmentations": ["baug"], "seeds": [0, 1]}
 SUITE = {
@@ -45,7 +47,7 @@ def records(plan: Plan) -> pd.DataFrame:
         "metric",
     ]
     cells = expected_cells(none.reindex(columns=[*none.columns, *keys]).astype({"seed": int}), plan)
-    kinds = list(dict.fromkeys(name for name in cells["perturbation"] if "." in name))
+    kinds = list(plan["families"])
     place = cells["perturbation"].map({name: 0.01 * i for i, name in enumerate(kinds)}).fillna(0)
     value = 0.80 + 0.02 * cells["seed"] + 0.01 * (cells["metric"] != "top1") - 0.1 * (cells["perturbation"] == "color")
     value -= place
@@ -129,12 +131,10 @@ def test_published_number_measured_value_and_difference_by_hand() -> None:
         & (frame["evaluation"] == "linear_online")
         & (frame["perturbation"] == "none")
     ].set_index("metric")
-    number = read_published().query(
-        "source == 'DDCL official README' and dataset == 'imagenet100' and variant == 'simsiam'"
-        " and augmentation == 'baug' and perturbation == 'none'"
-        " and evaluation_kind == 'linear' and eval_dataset == 'imagenet100'"
-    )
-    value = float(number["value_percent"].iloc[0])
+    wanted = {"source": "DDCL official README", "dataset": "imagenet100", "variant": "simsiam", "augmentation": "baug"}
+    wanted |= {"perturbation": "none", "evaluation_kind": "linear", "eval_dataset": "imagenet100"}
+    (number,) = (number for number in read_published() if number.model_dump().items() >= wanted.items())
+    value = float(number.value_percent)
     assert chosen.loc["published", "mean"] == value
     assert chosen.loc["top1", "mean"] == pytest.approx(80.0)
     assert chosen.loc["top1_best_test_epoch", "mean"] == pytest.approx(81.0)
@@ -150,16 +150,17 @@ def test_what_differs_is_said() -> None:
     assert by_evaluation["linear"] == {
         "extra warm-up 0, published 30; protocol, published linear probe on frozen backbone"
     }
-    number = read_published().query("variant == 'simsiam'").iloc[0].to_dict() | {
+    changes = {
         "source": "a blog",
         "backbone": "ResNet-18",
-        "epochs": "800",
-        "batch_size": "512",
+        "epochs": 800,
+        "batch_size": 512,
         "augmentation": "",
         "same_as": "",
         "protocol": "by hand (at night)",
         "selection": "max-over-epochs",
     }
+    number = read_published()[0].model_copy(update=changes)
     values = {"backbone": "ResNet-50", "epochs": 500, "batch_size": 256, "extra_warmup_epochs": 0}
     run = PLAN.runs[0].model_copy(update=values)
     assert differences(number, run, "linear") == (

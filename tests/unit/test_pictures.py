@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from ddcl.report.illustrations import described
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -30,9 +29,11 @@ from ddcl.plan.needs import picture_needs
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
+from ddcl.report.page.write import described
 from ddcl.schema import pictures as catalogue
 from ddcl.schema.pictures import DRAWINGS, NeighboursSettings, ViewsSettings, read_picture
-from ddcl.schema.recipes import CONFIG_DIR, Recipe
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import Recipe
 
 NAMES = [path.stem for path in sorted((CONFIG_DIR / "pictures").glob("*.yaml"))]
 FEW = {"shown_queries": 2, "shown_neighbours": 3, "random_draws": 2}
@@ -138,7 +139,7 @@ def test_a_picture_needs_little_and_more_for_a_large_network() -> None:
 def test_the_page_describes_pictures_after_figures() -> None:
     found = described(suite(figures=["parts"]).plan)
     assert list(found) == ["parts", "views_digits", "neighbours_digits"]
-    assert found["views_digits"][1].startswith("Contact sheet")
+    assert found["views_digits"].alt.startswith("Contact sheet")
 
 
 # --- what is shown

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.places import CONFIG_DIR
 
 PATH = CONFIG_DIR / "published.csv"
 COLUMNS = [

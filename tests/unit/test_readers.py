@@ -33,7 +33,8 @@ from ddcl.data.prepare import prepare
 from ddcl.data.readers import arrays, files
 from ddcl.data.source import ArraySplit, FileSplit, Request
 from ddcl.plan.datasets import is_there
-from ddcl.schema.recipes import CONFIG_DIR, read_dataset, reader_settings
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import read_dataset, reader_settings
 from ddcl.schema.registry import READERS
 from tests.unit import archives
 from tests.unit.archives import BUILDERS, Built

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.suites import suite_schema
 
 

@@ -12,8 +12,9 @@ import torch
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_json
 from ddcl.data.subsets import draw_subset, read_subset
-from ddcl.schema import subsets
-from ddcl.schema.recipes import CONFIG_DIR, read_dataset, read_evaluation
+from ddcl.schema import places
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import read_dataset, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
 
 LISTS = sorted((CONFIG_DIR / "subsets").glob("*.json"))
@@ -42,13 +43,14 @@ def test_every_semi_supervised_evaluation_has_its_lists() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(subsets, "CONFIG_DIR", tmp_path)
+    monkeypatch.setattr(places, "CONFIG_DIR", tmp_path)
     (tmp_path / "subsets").mkdir()
     return tmp_path / "subsets"
 
 
 def write(folder: Path, positions: list[list[int]]) -> None:
-    write_json(folder / "toys_1pct.json", {"dataset": "toys", "positions": positions})
+    values = {"dataset": "toys", "seed": 0, "n_available": 3, "per_class": len(positions[0]), "positions": positions}
+    write_json(folder / "toys_1pct.json", values)
 
 
 def test_positions_count_the_images_of_each_class_in_order(folder: Path) -> None:
@@ -75,7 +77,7 @@ def test_a_list_that_does_not_fit_is_refused(
 
 def test_a_list_that_is_not_there_names_the_command(folder: Path) -> None:
     write(folder, [[0]])
-    with pytest.raises(UserError, match=r"toys_10pct\.json: no such list.*toys_1pct.*ddcl subset"):
+    with pytest.raises(UserError, match=r"toys_10pct\.json: no such file in .*toys_1pct.*ddcl subset"):
         read_subset("toys", "10pct", torch.tensor([0]))
 
 

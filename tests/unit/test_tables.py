@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddcl.plan.suite import read_table
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.tables.build import COLUMNS, build_table
 from ddcl.report.tables.convergence import AGAINST, curve_metrics
@@ -20,7 +19,7 @@ from ddcl.report.tables.latex import tex_escape, to_latex
 from ddcl.report.tables.printing import NOTHING, UNSEEN, cell_text, layout, to_markdown, write_table
 from ddcl.report.tables.statistics import aggregate, paired_status, status_of
 from ddcl.schema.figures import WORDS
-from ddcl.schema.tables import RUN, TableSpec
+from ddcl.schema.tables import RUN, TableSpec, read_table
 from tests.unit import synthetic
 
 PLAN = synthetic.suite()

@@ -104,6 +104,7 @@ rule claims:
 rule figure:
     input:
         COLLECTED,
+        RULES.figure_input,
     output:
         report(
             "results/figures/{figure}.png",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ import numpy as np
 from ddcl.base.errors import UserError
 from ddcl.data.readers.fetch import Archive, alone, check_md5, damaged_is_named, missing, obtain
 from ddcl.data.source import FileSplit, Request
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.readers import read_class_list
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 INCOMPLETE = "complete the copy, or unpack it again"
@@ -125,15 +124,7 @@ def _class_list(request: Request) -> list[str] | None:
     """Return the sorted classes of the shipped list, checked against its checksum; None: all."""
     if request.settings.classes is None:
         return None
-    path = CONFIG_DIR / "datasets" / request.settings.classes
-    if not path.exists():
-        raise UserError(f"{path}: missing; the data set {request.dataset} names it as its list of classes")
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if request.settings.classes_sha256 not in (None, found):
-        raise UserError(f"{path}: sha256 {found}, expected {request.settings.classes_sha256}")
-    lines = (line.split("#")[0].strip() for line in content.decode().splitlines())
-    return sorted(line for line in lines if line)
+    return read_class_list(request.dataset, request.settings.classes, request.settings.classes_sha256)
 
 
 def read_imagenette(request: Request) -> dict[str, FileSplit]:

@@ -1,4 +1,4 @@
-"""Claims as files: one row per claim, per check and per comparison.
+"""The judged claims as CSV, Markdown and LaTeX: one row per claim, per check and per comparison.
 
 The frames have a column of sources (`ddcl.report.sources`), the files do not. The sources of a comparison give its
 effect, interval, p and n. Its p after Holm's correction, and with it its verdict, rest on the other comparisons of its
@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ddcl.base.files import write_text
-from ddcl.report.claims.judge import CheckResult, ClaimResult
+from ddcl.report.claims.contrasts import Address
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
 from ddcl.report.claims.verdicts import INCONCLUSIVE, NOT_RUN
 from ddcl.report.sources import SOURCES, joined
 from ddcl.report.tables.latex import tex_escape
@@ -26,119 +27,104 @@ CHECKS = ["claim", "check", "decides", *CLAIMS[1:-1], "ci_method", "p", "note"]
 COMPARISONS = ["claim", "comparison", "dataset", "augmentation", "treatment", "control", "evaluation", "perturbation"]
 COMPARISONS += ["part", "metric", "effect", "ci_low", "ci_high", "ci_method", "p", "p_holm", "n_seeds", "n_images"]
 COMPARISONS += ["verdict", "note", "check", "eval_dataset", "unit"]
+SHARED = ["verdict", "statement", "effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images", "smallest_effect"]
+SHARED += ["minimum_detectable_effect", "seeds_needed", "note"]
+FOUND = ["effect", "ci_low", "ci_high", "ci_method", "p", "p_holm", "n_seeds", "n_images", "verdict", "note"]
 HEADERS = ["claim", "", "verdict", "effect (95 % CI)", "seeds", "detectable", "seeds needed", "note"]
 MORE_IMAGES = "more test images"
-NAMING = ("part", "augmentation", "metric")
 DIGITS = 6  # significant ones, in the CSV
 
 
-def claim_frame(claims: list[ClaimResult]) -> pd.DataFrame:
+def claim_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
     """Return one row per claim; its numbers are those of the check that its verdict rests on."""
     rows = []
     for claim in claims:
-        deciding = [check for check in claim.checks if check.spec.decides]
-        notes = [_said(check) for check in deciding] if len(deciding) > 1 else []
         row = {"claim": claim.name} | check_row(claim.headline)
-        row |= {"verdict": claim.verdict, "statement": claim.spec.statement.strip(), "source": claim.spec.source}
-        row[SOURCES] = joined(_sources(check) for check in claim.checks)
-        rows.append(row | {"note": "; ".join([*notes, *filter(None, [claim.headline.note])])})
+        row |= {"verdict": claim.verdict, "statement": claim.statement, "source": claim.source, "note": claim.note}
+        rows.append(row | {SOURCES: joined(_sources(check) for check in claim.checks)})
     return pd.DataFrame(rows, columns=[*CLAIMS, SOURCES])
 
 
-def _sources(check: CheckResult) -> tuple[str, ...]:
-    return joined(each.comparison.sources for each in check.results)
+def _sources(check: JudgedCheck) -> tuple[str, ...]:
+    return joined(tuple(each.sources) for each in check.comparisons)
 
 
-def check_frame(claims: list[ClaimResult]) -> pd.DataFrame:
+def check_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
     """Return one row per check of each claim, with its pooled effect."""
     rows = [
-        {"claim": claim.name, "check": check.spec.name, "decides": check.spec.decides}
-        | {"source": claim.spec.source, "ci_method": check.estimate.method, "p": check.estimate.p}
+        {"claim": claim.name, "check": check.name, "decides": check.decides}
+        | {"source": claim.source, "ci_method": check.ci_method, "p": check.p}
         | check_row(check)
-        | {SOURCES: joined(_sources(other) for other in claim.checks if other.spec.family == check.spec.family)}
+        | {SOURCES: joined(_sources(other) for other in claim.checks if other.family == check.family)}
         for claim in claims
         for check in claim.checks
     ]
     return pd.DataFrame(rows, columns=[*CHECKS, SOURCES])
 
 
-def check_row(check: CheckResult) -> dict[str, Any]:
-    """Return the numbers of a check, effects positive in favour of the claim."""
-    estimate = check.estimate
-    numbers = {"effect": estimate.effect, "ci_low": estimate.low, "ci_high": estimate.high, "unit": check.spec.unit}
-    numbers |= {"n_seeds": check.n_seeds, "n_images": check.n_images, "n_comparisons": len(check.results)}
-    numbers |= {"smallest_effect": check.spec.smallest_effect, "minimum_detectable_effect": check.detectable}
-    numbers |= {"seeds_needed": check.seeds_needed, "verdict": check.verdict, "note": check.note}
-    return numbers | {"statement": check.spec.statement.strip()}
+def check_row(check: JudgedCheck) -> dict[str, Any]:
+    """Return what claims and checks both have a column of."""
+    return {name: getattr(check, name) for name in SHARED} | {"n_comparisons": len(check.comparisons)}
 
 
-def _said(check: CheckResult) -> str:
-    """Return a check's verdict in few words: ``seen: supported (+0.41)``."""
-    effect = "" if np.isnan(check.estimate.effect) else f" ({check.estimate.effect:+.2f})"
-    return f"{check.spec.name}: {check.verdict}{effect}"
-
-
-def comparison_frame(claims: list[ClaimResult]) -> pd.DataFrame:
+def comparison_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
     """Return one row per comparison of each check."""
     rows = []
     for claim in claims:
         for check in claim.checks:
-            for number, each in enumerate(check.results):
-                own, other = each.comparison.treatment, each.comparison.control
-                row: dict[str, Any] = {"claim": claim.name, "comparison": f"{check.spec.name}.{number}"}
-                row |= own._asdict() | {"treatment": _named(own, other), "control": _named(other, own)}
-                row |= {"effect": each.estimate.effect, "ci_low": each.estimate.low, "ci_high": each.estimate.high}
-                row |= {"ci_method": each.estimate.method, "p": each.estimate.p, "p_holm": each.p_holm}
-                row |= {"n_seeds": len(each.comparison.seeds), "n_images": each.n_images, "verdict": each.verdict}
-                row |= {"note": each.note, "check": check.spec.name, "unit": check.spec.unit}
-                rows.append(row | {SOURCES: each.comparison.sources})
+            for number, each in enumerate(check.comparisons):
+                row: dict[str, Any] = {"claim": claim.name, "comparison": f"{check.name}.{number}"}
+                row |= each.treatment._asdict() | {name: getattr(each, name) for name in FOUND}
+                row |= {"treatment": _named(each, each.treatment), "control": _named(each, each.control)}
+                row |= {"check": check.name, "unit": check.unit, SOURCES: tuple(each.sources)}
+                rows.append(row)
     return pd.DataFrame(rows, columns=[*COMPARISONS, SOURCES])
 
 
 FRAMES = {"claims": claim_frame, "claim_checks": check_frame, "claim_comparisons": comparison_frame}
 
 
-def _named(own: Any, other: Any) -> str:
+def _named(comparison: JudgedComparison, arm: Address) -> str:
     """Return a variant, with the part, augmentation or metric where the arms differ in it: ``ddcl (dvr)``."""
-    differing = [getattr(own, key) for key in NAMING if getattr(own, key) != getattr(other, key)]
-    return f"{own.variant} ({', '.join(differing)})" if differing else str(own.variant)
+    differing = [getattr(arm, key) for key in comparison.differing]
+    return f"{arm.variant} ({', '.join(differing)})" if differing else arm.variant
 
 
-def effect_text(check: CheckResult) -> str:
+def effect_text(check: JudgedCheck) -> str:
     """Return ``+0.41 (−0.10 to +0.92) points``; a dash where nothing was measured."""
-    if np.isnan(check.estimate.effect):
+    if np.isnan(check.effect):
         return "–"
     interval = ""
-    if not np.isnan(check.estimate.low):
-        interval = f" ({check.estimate.low:+.2f} to {check.estimate.high:+.2f})"
-    return f"{check.estimate.effect:+.2f}{interval}".replace("-", "−") + f" {check.spec.unit}"
+    if not np.isnan(check.ci_low):
+        interval = f" ({check.ci_low:+.2f} to {check.ci_high:+.2f})"
+    return f"{check.effect:+.2f}{interval}".replace("-", "−") + f" {check.unit}"
 
 
-def seeds_text(check: CheckResult) -> str:
+def seeds_text(check: JudgedCheck) -> str:
     """Return how many seeds would find the smallest effect that matters; nothing where the check is decided."""
     if check.verdict != INCONCLUSIVE or np.isnan(check.seeds_needed):
         return ""
     return MORE_IMAGES if np.isinf(check.seeds_needed) else f"{check.seeds_needed:.0f}"
 
 
-def _check_line(check: CheckResult) -> list[str]:
-    known = check.verdict == INCONCLUSIVE and not np.isnan(check.detectable)
+def _check_line(check: JudgedCheck) -> list[str]:
+    known = check.verdict == INCONCLUSIVE and not np.isnan(check.minimum_detectable_effect)
     return [
-        f"{check.spec.statement.strip()}{'' if check.spec.decides else ' (reported only)'}",
+        f"{check.statement}{'' if check.decides else ' (reported only)'}",
         check.verdict,
         effect_text(check),
         "" if check.verdict == NOT_RUN else str(check.n_seeds),
-        f"{check.detectable:.2f}" if known else "",
+        f"{check.minimum_detectable_effect:.2f}" if known else "",
         seeds_text(check),
         check.note,
     ]
 
 
-def _lines(claims: list[ClaimResult]) -> list[list[str]]:
+def _lines(claims: list[JudgedClaim]) -> list[list[str]]:
     """Return the printed rows: each claim with its verdict, and below it its checks."""
     lines: list[list[str]] = []
     for claim in claims:
-        lines.append([claim.name, claim.spec.statement.strip(), claim.verdict, "", "", "", "", ""])
+        lines.append([claim.name, claim.statement, claim.verdict, "", "", "", "", ""])
         for check in claim.checks:
             lines.append(["", *_check_line(check)])
     return lines
@@ -151,7 +137,7 @@ CAPTION = (
 )
 
 
-def to_markdown(claims: list[ClaimResult]) -> str:
+def to_markdown(claims: list[JudgedClaim]) -> str:
     """Return a GitHub table of claims and checks."""
     rows = [HEADERS, ["---"] * len(HEADERS), *_lines(claims)]
     rows = [
@@ -165,12 +151,12 @@ def to_markdown(claims: list[ClaimResult]) -> str:
     return "\n".join(["# Claims of the paper", "", CAPTION, "", *table, ""])
 
 
-def to_latex(claims: list[ClaimResult]) -> str:
+def to_latex(claims: list[JudgedClaim]) -> str:
     """Return a floating table in booktabs style: one row per claim, with the numbers of the check that decides it."""
     body = []
     for claim in claims:
         _, _, *numbers, _ = _check_line(claim.headline)
-        cells = [claim.name, claim.spec.statement.strip(), claim.verdict, *numbers]
+        cells = [claim.name, claim.statement, claim.verdict, *numbers]
         body.append("  " + " & ".join(map(tex_escape, cells)) + r" \\")
     widths = (r"p{0.23\textwidth}", r"p{0.14\textwidth}", r"p{0.17\textwidth}")
     ragged = "".join(r">{\raggedright\arraybackslash}" + width for width in widths)
@@ -195,7 +181,7 @@ def to_latex(claims: list[ClaimResult]) -> str:
     )
 
 
-def write_claims(claims: list[ClaimResult], folder: Path) -> None:
+def write_claims(claims: list[JudgedClaim], folder: Path) -> None:
     """Write claims.{csv,md,tex}, claim_checks.csv and claim_comparisons.csv to `folder`."""
     for name, frame_of in FRAMES.items():
         frame = frame_of(claims).drop(columns=SOURCES)

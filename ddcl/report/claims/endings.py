@@ -18,7 +18,6 @@ from ddcl.report.claims.power import detectable_rate, pairs_needed
 from ddcl.report.collected import Collected
 from ddcl.report.sources import summary_of
 from ddcl.schema.claims import CheckSpec, StatisticsSpec
-from ddcl.schema.tables import RUN
 
 BAD = ("collapsed", "diverged")
 ENDED = ("ok", *BAD)
@@ -46,7 +45,7 @@ def ended_comparisons(check: CheckSpec, found: Collected) -> list[tuple[Comparis
     planned: dict[tuple[str, str, str], dict[int, PlannedRun]] = {}
     for run in found.plan.runs:
         planned.setdefault(run.arm, {})[run.seed] = run
-    status = {tuple(run[name] for name in RUN): str(run["status"]) for run in found.runs}
+    status = {tuple(each.run.model_dump().values()): each.status for each in found.runs}
     augmentations = dict.fromkeys(name for keys in check.over for name in keys.get("augmentation", []))
     results = []
     for dataset, pair, augmentation in product(dict.fromkeys(key[0] for key in planned), check.pairs, augmentations):

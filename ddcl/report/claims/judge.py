@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ddcl.report.claims.contrasts import Cells, comparisons
 from ddcl.report.claims.correctness import Correctness
 from ddcl.report.claims.endings import ended_outlook
 from ddcl.report.claims.inference import Estimate, holm
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
 from ddcl.report.claims.pooling import Evidence, Pool, Result, ended_pool_of, pool
 from ddcl.report.claims.verdicts import (
     CONTRADICTED,
@@ -25,6 +26,7 @@ from ddcl.report.claims.verdicts import (
     NOT_RUN,
     SUPPORTED,
     UNDECIDED,
+    Verdict,
     by_sign,
     of_claim,
     of_pool,
@@ -34,40 +36,7 @@ from ddcl.report.collected import Collected
 from ddcl.schema.claims import CheckSpec, ClaimSpec, StatisticsSpec
 
 
-class CheckResult(NamedTuple):
-    """A check: its verdict, its effect pooled over comparisons, and what an undecided one would have needed.
-
-    n_seeds: of the data set with the fewest. n_images: of all test sets together.
-    """
-
-    spec: CheckSpec
-    verdict: str
-    estimate: Estimate
-    results: tuple[Result, ...]
-    n_seeds: int
-    n_images: int
-    detectable: float
-    seeds_needed: float
-    note: str
-
-
-class ClaimResult(NamedTuple):
-    """A claim and its verdict."""
-
-    name: str
-    spec: ClaimSpec
-    verdict: str
-    checks: tuple[CheckResult, ...]
-
-    @property
-    def headline(self) -> CheckResult:
-        """The first deciding check with the claim's verdict, else the first that was run, else the first."""
-        deciding = [check for check in self.checks if check.spec.decides]
-        run = [check for check in deciding if check.verdict not in UNDECIDED]
-        return next((check for check in run if check.verdict == self.verdict), [*run, *deciding][0])
-
-
-def judge_claims(found: Collected) -> list[ClaimResult]:
+def judge_claims(found: Collected) -> list[JudgedClaim]:
     """Return every claim of the suite with its verdict; a suite without claims has none."""
     specs, rules = found.plan.claims, found.plan.statistics
     if not specs:
@@ -84,7 +53,7 @@ def judge_claims(found: Collected) -> list[ClaimResult]:
     return [judge(name, spec, evidence) for name, spec in specs.items()]
 
 
-def judge(name: str, spec: ClaimSpec, evidence: Evidence) -> ClaimResult:
+def judge(name: str, spec: ClaimSpec, evidence: Evidence) -> JudgedClaim:
     """Return one claim with its verdict."""
     pools = [
         ended_pool_of(check, evidence) if check.kind == "ended" else pool(name, check, evidence)
@@ -95,15 +64,22 @@ def judge(name: str, spec: ClaimSpec, evidence: Evidence) -> ClaimResult:
     for check, own in zip(spec.checks, pools, strict=True):
         family = [each for other, each in zip(spec.checks, pools, strict=True) if other.family == check.family]
         checks.append(_judged_check(check, own, family, evidence))
-    deciding = [(each.verdict, each.estimate.effect, each.estimate.p) for each in checks if each.spec.decides]
-    return ClaimResult(name, spec, of_claim(deciding, spec.decided_by, level), tuple(checks))
+    deciding = [(each.verdict, each.effect, each.p) for each in checks if each.decides]
+    return JudgedClaim(
+        name=name,
+        statement=spec.statement.strip(),
+        source=spec.source,
+        verdict=of_claim(deciding, spec.decided_by, level),
+        checks=checks,
+    )
 
 
-def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence: Evidence) -> CheckResult:
+def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence: Evidence) -> JudgedCheck:
     results = _judged(own.results, [each for pool in family for each in pool.results], evidence.rules)
     verdicts = [each.verdict for each in results]
-    verdict, outlooks = INCONCLUSIVE, (np.nan, np.nan)
+    outlooks = (np.nan, np.nan)
     note = own.note
+    verdict: Verdict = INCONCLUSIVE
     if not any(name not in UNDECIDED for name in verdicts):
         verdict = DIFFERS if DIFFERS in verdicts else NOT_RUN
         note = note or ("no comparison has a seed in which both arms have values" if verdict == NOT_RUN else "")
@@ -118,7 +94,48 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
         )
     images = {each.comparison.treatment.eval_dataset: each.n_images for each in results}
     text = "; ".join(part for part in (note, _size(own.estimate, check.smallest_effect), _counted(results)) if part)
-    return CheckResult(check, verdict, own.estimate, tuple(results), own.n_seeds, sum(images.values()), *outlooks, text)
+    return JudgedCheck(
+        name=check.name,
+        label=check.label,
+        statement=check.statement.strip(),
+        decides=check.decides,
+        family=check.family,
+        unit=check.unit,
+        smallest_effect=check.smallest_effect,
+        minimum_detectable_effect=float(outlooks[0]),
+        seeds_needed=float(outlooks[1]),
+        n_seeds=own.n_seeds,
+        n_images=sum(images.values()),
+        verdict=verdict,
+        note=text,
+        comparisons=[_comparison(each) for each in results],
+        **_numbers(own.estimate),
+    )
+
+
+def _numbers(estimate: Estimate) -> dict[str, Any]:
+    """Return the fields of a finding that come from its estimate."""
+    ends = {"effect": estimate.effect, "ci_low": estimate.low, "ci_high": estimate.high, "p": estimate.p}
+    return {name: float(value) for name, value in ends.items()} | {"ci_method": estimate.method}
+
+
+def _comparison(result: Result) -> JudgedComparison:
+    """Return a comparison with its verdict, and the cells that are taken off its arms: those of the other sign."""
+    own = result.comparison
+    minus = {term.sign: term.address for term in own.terms[2:]}
+    return JudgedComparison(
+        treatment=own.treatment,
+        control=own.control,
+        treatment_minus=minus.get(-1),
+        control_minus=minus.get(1),
+        seeds=list(own.seeds),
+        n_images=result.n_images,
+        p_holm=float(result.p_holm),
+        verdict=result.verdict,
+        note=result.note,
+        sources=list(own.sources),
+        **_numbers(result.estimate),
+    )
 
 
 def _size(estimate: Estimate, smallest: float) -> str:
@@ -146,7 +163,7 @@ def _tested_p(result: Result) -> float:
 
 def _counted(results: Sequence[Result]) -> str:
     """Return how many comparisons say what, and in how many seeds were lost."""
-    counts = Counter(each.verdict for each in results)
+    counts: Counter[str] = Counter(each.verdict for each in results)
     lines = [f"of {len(results)} comparisons {counts[SUPPORTED]} supported, {counts[CONTRADICTED]} contradicted"]
     lines = lines if results else []
     lines += [f"{counts[name]} {name}" for name in UNDECIDED if counts[name]]

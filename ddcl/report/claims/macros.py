@@ -14,7 +14,7 @@ from scipy import stats
 from ddcl.base.errors import UserError
 from ddcl.plan.plan import Cell, Plan
 from ddcl.report.claims.inference import seed_estimate
-from ddcl.report.claims.judge import ClaimResult
+from ddcl.report.claims.judged import JudgedClaim
 from ddcl.report.collected import Collected
 from ddcl.report.sources import source_of
 from ddcl.report.tables.latex import tex_escape
@@ -43,7 +43,7 @@ def command_name(*words: str) -> str:
     )
 
 
-def macros(found: Collected, claims: list[ClaimResult]) -> str:
+def macros(found: Collected, claims: list[JudgedClaim]) -> str:
     """Return the file; `UserError` where two numbers would have one name."""
     rules = found.plan.statistics
     commands: dict[str, tuple[str, str]] = {}
@@ -100,16 +100,15 @@ def _text(number: str, interval: tuple[float, float], form: str, n: str, rules: 
     return rf"{number} ({100 * rules.confidence:.0f}\,\% CI {low} to {high}, {n})"
 
 
-def _effects(claims: list[ClaimResult], rules: StatisticsSpec) -> Iterator[tuple[str, str, str]]:
+def _effects(claims: list[JudgedClaim], rules: StatisticsSpec) -> Iterator[tuple[str, str, str]]:
     """Yield name, text and row of each claim's verdict, and of each check's effect."""
     check_rows = count(1)
     for claim_row, claim in enumerate(claims, 1):
         yield command_name("claim", claim.name, "verdict"), claim.verdict, f"tables/claims.csv, row {claim_row}"
         for check in claim.checks:
-            estimate: Any = check.estimate
             row = next(check_rows)
-            if not np.isnan(estimate.effect):
-                number = f"${estimate.effect:+.2f}$ {tex_escape(check.spec.unit)}"
+            if not np.isnan(check.effect):
+                number = f"${check.effect:+.2f}$ {tex_escape(check.unit)}"
                 n = f"$n={check.n_seeds}$"
-                text = _text(number, (estimate.low, estimate.high), "+.2f", n, rules)
-                yield command_name("claim", claim.name, check.spec.name), text, f"tables/claim_checks.csv, row {row}"
+                text = _text(number, (check.ci_low, check.ci_high), "+.2f", n, rules)
+                yield command_name("claim", claim.name, check.name), text, f"tables/claim_checks.csv, row {row}"

@@ -11,7 +11,7 @@ from ddcl.report.claims.contrasts import Cells, Comparison, missing_arms
 from ddcl.report.claims.correctness import Correctness, differences, single_pair
 from ddcl.report.claims.endings import ended_comparisons, ended_pool
 from ddcl.report.claims.inference import Array, Estimate, image_estimate, mcnemar, pooled_estimate
-from ddcl.report.claims.verdicts import DIFFERS, INCONCLUSIVE, NOT_RUN
+from ddcl.report.claims.verdicts import DIFFERS, INCONCLUSIVE, NOT_RUN, Verdict
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import CheckSpec, StatisticsSpec
 
@@ -26,7 +26,7 @@ class Result:
     estimate: Estimate
     n_images: int
     note: str
-    verdict: str = INCONCLUSIVE
+    verdict: Verdict = INCONCLUSIVE
     p_holm: float = np.nan
 
 
@@ -64,7 +64,7 @@ def pool(claim: str, check: CheckSpec, evidence: Evidence) -> Pool:
         matrix, missing = differences(each, evidence.cells.measured, evidence.correctness)
         matrix = matrix * np.float32(check.scale * (1 if check.direction == "higher" else -1))
         images = matrix.shape[1] if matrix.shape[1] > 1 else 0
-        verdict = DIFFERS if each.differs else INCONCLUSIVE
+        verdict: Verdict = DIFFERS if each.differs else INCONCLUSIVE
         results.append(Result(each, _estimate(each, matrix, evidence), images, _note(each, missing), verdict))
         if id(each) in chosen:
             key = (each.treatment.dataset, each.treatment.eval_dataset if images else "")

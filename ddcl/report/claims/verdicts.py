@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, Literal
 
 import numpy as np
 
@@ -10,27 +11,30 @@ from ddcl.report.claims.inference import Estimate, combined, holm
 from ddcl.report.claims.power import detectable_effect, seeds_needed, with_seeds
 from ddcl.schema.claims import StatisticsSpec
 
-SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
-NOT_RUN, DIFFERS = "not run", "protocol differs"
-VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_RUN, DIFFERS)
+Verdict = Literal["supported", "contradicted", "inconclusive", "not run", "protocol differs"]
+SUPPORTED: Final = "supported"
+CONTRADICTED: Final = "contradicted"
+INCONCLUSIVE: Final = "inconclusive"
+NOT_RUN: Final = "not run"
+DIFFERS: Final = "protocol differs"
 UNDECIDED = (NOT_RUN, DIFFERS)
 
 
-def by_sign(effect: float, p: float, level: float) -> str:
+def by_sign(effect: float, p: float, level: float) -> Verdict:
     """Return the verdict of an effect (positive: for the claim) by its p, at a level such as 0.05."""
     if np.isnan(p) or p >= level or effect == 0:
         return INCONCLUSIVE
     return SUPPORTED if effect > 0 else CONTRADICTED
 
 
-def of_pool(estimate: Estimate, comparisons: Sequence[str], level: float) -> str:
+def of_pool(estimate: Estimate, comparisons: Sequence[str], level: float) -> Verdict:
     """Return the verdict of a check: that of its pooled effect, unless one of its comparisons says the opposite."""
     verdict = by_sign(estimate.effect, estimate.p, level)
     opposite = {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED}.get(verdict)
     return INCONCLUSIVE if opposite in comparisons else verdict
 
 
-def of_claim(checks: Sequence[tuple[str, float, float]], decided_by: str, level: float) -> str:
+def of_claim(checks: Sequence[tuple[str, float, float]], decided_by: str, level: float) -> Verdict:
     """Return the verdict of a claim from its deciding checks' (verdict, effect, p).
 
     `all`: supported if every check that was run is, contradicted if one is: no conjunction holds without each part.

@@ -23,8 +23,8 @@ from ddcl.report.exchange.archive import CHECKSUMS
 PLAN = "suite.json"
 # What is taken over: the files of the runs. All else is made from them, here as there.
 RUN_FILE = re.compile(
-    r"runs/(?P<run>[^/]+/[^/]+/[^/]+/seed\d+)/"
-    r"(config\.json|run\.json|history\.csv|checkpoint\.pt|on/[^/]+/[^/]+(\.json|_predictions\.npz))"
+    r"runs/[^/]+/[^/]+/[^/]+/seed\d+/"
+    r"(config\.json|run\.json|history\.csv|checkpoint\.pt|on/[^/]+/[^/]+/[^/]+(\.json|_predictions\.npz))"
 )
 CHUNK = 1 << 20
 
@@ -106,9 +106,9 @@ def _other_recipes(archive: ZipFile, names: list[str], results: Path) -> list[st
     lines = []
     for name in names:
         if name.endswith("/run.json"):
-            run, digest = name[len("runs/") : -len("/run.json")], json.loads(archive.read(name))["recipe_digest"]
+            run, digest = name.removesuffix("/run.json"), json.loads(archive.read(name))["recipe_digest"]
             if own.get(run, digest) != digest:
-                lines.append(f"runs/{run}: recipe {own[run]} in the plan here, {digest} in the archive")
+                lines.append(f"{run}: recipe {own[run]} in the plan here, {digest} in the archive")
     return lines
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json
 from ddcl.plan.plan import Plan
 from ddcl.report.collect import gather
 from ddcl.report.collected import Collected
@@ -18,9 +17,10 @@ from ddcl.report.exchange.traced import traced
 from ddcl.report.page.commands import command
 from ddcl.report.sources import HISTORY, SOURCES, SUMMARY, summary_of
 from ddcl.report.tables.csv_files import FLOATS, read_csv
-from ddcl.report.tables.published import read_published
-
-PUBLISHED = "config/published.csv"
+from ddcl.schema import record, run_summary
+from ddcl.schema.published import PublishedNumber, read_published
+from ddcl.schema.record import Cell, Record
+from ddcl.schema.run_summary import RunSummary
 
 
 class Tracer:
@@ -53,7 +53,8 @@ class Tracer:
 
     def again(self, row: pd.Series, sources: Sequence[str]) -> pd.Series:
         """Return the row as the files of its sources, and no others, give it."""
-        files = frozenset(text.partition("#")[0] for text in sources if not text.startswith(PUBLISHED))
+        published = _published_numbers()
+        files = frozenset(text.partition("#")[0] for text in sources if text not in published)
         if sources and not files:  # a published number alone
             return _published(row, sources)
         if files not in self._made:
@@ -83,31 +84,31 @@ class Tracer:
 
     def _sources(self, sources: Sequence[str]) -> Iterator[str]:
         """Yield what there is to say of each source, file by file."""
-        published = read_published().set_index("line") if any(text.startswith(PUBLISHED) for text in sources) else None
+        published = _published_numbers()
         by_file: dict[str, list[str]] = {}
         for text in sources:
             by_file.setdefault(text.partition("#")[0], []).append(text)
         for file, own in by_file.items():
-            if file.startswith(PUBLISHED):
-                assert published is not None
-                number = published.loc[int(file.rpartition(":")[2])]
-                yield f"  {file}: {number['value_percent']} %, {number['source']}, {number['locator']}"
+            if file in published:
+                number = published[file]
+                yield f"  {file}: {number.value_percent} %, {number.source}, {number.locator}"
                 continue
             if file.endswith((HISTORY, SUMMARY)):
                 yield f"  {file}: {_states(_read(self.results / Path(file).with_name('run.json')))}"
             else:
-                record = _read(self.results / file)
-                yield from (f"  {_cell(text, record)}; {_states(record)}" for text in own)
+                read = _read(self.results / file)
+                cells = read.cells if isinstance(read, Record) else ()
+                yield from (f"  {_cell(text, cells)}; {_states(read)}" for text in own)
             yield f"    again: {command(self.found.plan, file)}"
 
 
-def _cell(source: str, record: dict[str, Any]) -> str:
+def _cell(source: str, cells: Sequence[Cell]) -> str:
     """Return file, address and value of a cell."""
     file, _, address = source.partition("#")
     part, perturbation, metric = address.split("/")
-    wanted = {"part": part, "perturbation": perturbation, "metric": metric}
-    cells = [cell for cell in record.get("cells", []) if wanted.items() <= cell.items()]
-    values = ", ".join(f"{cell['value']} (n = {cell['n']}, {cell['n_draws']} draws)" for cell in cells)
+    wanted = (part, perturbation, metric)
+    chosen = [cell for cell in cells if (cell.part, cell.perturbation, cell.metric) == wanted]
+    values = ", ".join(f"{cell.value} (n = {cell.n}, {cell.n_draws} draws)" for cell in chosen)
     return f"{file} part {part}, perturbation {perturbation}, metric {metric}: {values or 'no cell'}"
 
 
@@ -125,31 +126,35 @@ def restricted(plan: Plan, files: Collection[str]) -> Plan:
     return plan.changed(runs=runs)
 
 
+def _published_numbers() -> dict[str, PublishedNumber]:
+    """Return the published numbers by their place."""
+    return {number.place: number for number in read_published()}
+
+
 def _published(row: pd.Series, sources: Sequence[str]) -> pd.Series:
     """Return the row of a published number as config/published.csv has it."""
     (source,) = sources
-    number = read_published().set_index("line").loc[int(source.rpartition(":")[2])].to_dict()
-    texts: dict[Any, Any] = {name: number[name] for name in ("source", "locator", "note")}
-    return pd.Series(row.to_dict() | texts | {"mean": float(number["value_percent"])})
+    number = _published_numbers()[source]
+    texts: dict[Any, Any] = number.model_dump(include={"source", "locator", "note"})
+    return pd.Series(row.to_dict() | texts | {"mean": float(number.value_percent)})
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the record or summary, or an empty one where there is none."""
+def _read(path: Path) -> Record | RunSummary | None:
+    """Return the record or summary; None where there is none that can be used."""
     try:
-        content: dict[str, Any] = read_json(path, "record or summary")
+        return run_summary.load(path) if path.name == run_summary.FILE else record.load(path)
     except UserError:
-        return {}
-    return content
+        return None
 
 
-def _states(content: dict[str, Any]) -> str:
-    """Return status, digests and commit of a record or a summary."""
-    if not content:
+def _states(read: Record | RunSummary | None) -> str:
+    """Return status, digests and commit of a record or a summary, and whether other code made it."""
+    if read is None:
         return "missing"
-    told = content.get("provenance", content)
-    digests = [f"{kind} {told.get(f'{kind}_digest')}" for kind in ("recipe", "checkpoint", "code")]
-    commit = f"commit {told.get('git_commit')}{' with uncommitted changes' if told.get('git_dirty') else ''}"
-    return ", ".join([content["status"], *digests, commit])
+    made = read.provenance
+    digests = {"recipe": made.recipe_digest, "checkpoint": read.checkpoint_digest, "code": made.code_digest}
+    commit = f"commit {made.git_commit}{' with uncommitted changes' if made.git_dirty else ''}"
+    return ", ".join([read.status, *(f"{kind} {digest}" for kind, digest in digests.items()), commit])
 
 
 def _numbers(row: pd.Series) -> str:

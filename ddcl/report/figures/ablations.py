@@ -36,7 +36,7 @@ def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> F
     x = {run.names: values.index(run.settings[setting]) for runs in groups for run in runs}
     frame = frame[frame["part"].isin(list(PARTS))]
     frame = frame.assign(x=[x.get(key, np.nan) for key in frame[RUN].itertuples(index=False, name=None)])
-    panels = [_panel(style, frame, runs, len(groups)) for runs in groups] or [Panel("", frame.iloc[:0], [])]
+    panels = [_panel(style, frame, runs, groups) for runs in groups] or [Panel("", frame.iloc[:0], [])]
     paint = partial(_paint, ticks=[f"{value * unit:g}" for value in values], style=style)
     names = {part: part if part == FULL else part.upper() for part in PARTS}
     lines = [Line2D([], [], color=PARTS[part], marker=MARKER[part], label=name) for part, name in names.items()]
@@ -56,14 +56,17 @@ def series(runs: Iterable[PlannedRun], setting: str) -> list[list[PlannedRun]]:
     return [own for own in groups.values() if len({run.settings[setting] for run in own}) > 1]
 
 
-def _panel(style: FigureStyle, frame: pd.DataFrame, runs: list[PlannedRun], groups: int) -> Panel:
-    """Return the panel of one series and of the untrained encoders of its data set."""
+def _panel(style: FigureStyle, frame: pd.DataFrame, runs: list[PlannedRun], groups: list[list[PlannedRun]]) -> Panel:
+    """Return the panel of one series and of the untrained encoders of its data set.
+
+    Its title names the variant where another series has the same data set and augmentation.
+    """
     dataset, augmentation = runs[0].dataset, runs[0].augmentation
     title = [style.label("dataset", dataset)] * (len(style.datasets) > 1) + [style.label("augmentation", augmentation)]
-    first = style.label("variant", runs[0].variant)
     keys = [run.names for run in style.runs if not run.trains and run.dataset == dataset]
     keys += [run.names for run in runs]
-    title += [first] * (groups > 1 and first.split(",")[0] != "DDCL")
+    alike = [own for own in groups if (own[0].dataset, own[0].augmentation) == (dataset, augmentation)]
+    title += [style.label("variant", runs[0].variant)] * (len(alike) > 1)
     return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)
 
 

@@ -13,9 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddcl.report.claims.contrasts import Address
-from ddcl.report.claims.inference import Estimate
-from ddcl.report.claims.judge import CheckResult, ClaimResult, judge_claims
-from ddcl.report.claims.pooling import Result
+from ddcl.report.claims.judged import Finding, JudgedCheck, JudgedClaim, JudgedComparison, read_judged
 from ddcl.report.claims.verdicts import CONTRADICTED, DIFFERS, INCONCLUSIVE, NOT_RUN, SUPPORTED, UNDECIDED
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import INK, NOTE, WIDTH, FigureStyle
@@ -33,12 +31,12 @@ MOST_ROWS = 90  # a taller figure fits no page: then checks only, the comparison
 
 
 class Row(NamedTuple):
-    """A line of the plot; `scale`: the smallest effect that matters, NaN estimates are words only."""
+    """A line of the plot; `scale`: the smallest effect that matters; without a finding, or an effect, words only."""
 
     label: str
     kind: str  # claim, check or comparison
     verdict: str = ""
-    estimate: Estimate = Estimate(np.nan)
+    finding: Finding | None = None
     scale: float = 1.0
     hollow: bool = False
     remark: str = ""
@@ -46,7 +44,7 @@ class Row(NamedTuple):
 
 def claims(found: Collected) -> Figure:
     """Draw all claims of the suite, with their comparisons where there is room."""
-    judged, look = judge_claims(found), FigureStyle(found.plan)
+    judged, look = read_judged(found), FigureStyle(found.plan)
     rows = list(_rows(judged, look, comparisons=True))
     if len(rows) > MOST_ROWS:
         rows = list(_rows(judged, look, comparisons=False))
@@ -70,37 +68,36 @@ def claims(found: Collected) -> Figure:
     return figure
 
 
-def _rows(judged: list[ClaimResult], look: FigureStyle, comparisons: bool) -> Iterator[Row]:
+def _rows(judged: list[JudgedClaim], look: FigureStyle, comparisons: bool) -> Iterator[Row]:
     for claim in judged:
         yield Row(f"{claim.name}: {claim.verdict}", "claim", claim.verdict)
         for check in claim.checks:
             yield _check_row(check)
-            if comparisons and check.spec.decides and len(check.results) > 1:
-                yield from (_comparison_row(each, check, look) for each in check.results)
+            if comparisons and check.decides and len(check.comparisons) > 1:
+                yield from (_comparison_row(each, check, look) for each in check.comparisons)
 
 
-def _check_row(check: CheckResult) -> Row:
+def _check_row(check: JudgedCheck) -> Row:
     seeds = f", {check.n_seeds} seed{'s' * (check.n_seeds > 1)}" if check.n_seeds else ""
-    label = f"{check.spec.label}{seeds}"
-    remark = check.verdict if np.isnan(check.estimate.effect) else f"{check.estimate.effect:+.2f} {check.spec.unit}"
-    scale, hollow = check.spec.smallest_effect, not check.spec.decides
-    return Row(label, "check", check.verdict, check.estimate, scale, hollow, remark.replace("-", "−"))
+    label = f"{check.label}{seeds}"
+    remark = check.verdict if np.isnan(check.effect) else f"{check.effect:+.2f} {check.unit}"
+    scale, hollow = check.smallest_effect, not check.decides
+    return Row(label, "check", check.verdict, check, scale, hollow, remark.replace("-", "−"))
 
 
-def _comparison_row(result: Result, check: CheckResult, look: FigureStyle) -> Row:
-    own, other = result.comparison.treatment, result.comparison.control
+def _comparison_row(result: JudgedComparison, check: JudgedCheck, look: FigureStyle) -> Row:
+    own, other = result.treatment, result.control
     names = [look.label("variant", each.variant) for each in (own, other)]
-    for key in ("part", "metric"):
-        if getattr(own, key) != getattr(other, key):
-            words = (str(getattr(each, key)).replace("_", " ") for each in (own, other))
-            names = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
+    for key in (key for key in result.differing if key != "augmentation"):  # that is among the conditions
+        words = (str(getattr(each, key)).replace("_", " ") for each in (own, other))
+        names = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
     label = ", ".join([" − ".join(names), *_conditions(own, look, check)])
-    return Row(label, "comparison", result.verdict, result.estimate, check.spec.smallest_effect)
+    return Row(label, "comparison", result.verdict, result, check.smallest_effect)
 
 
-def _conditions(own: Address, look: FigureStyle, check: CheckResult) -> Iterator[str]:
+def _conditions(own: Address, look: FigureStyle, check: JudgedCheck) -> Iterator[str]:
     """Yield what tells a comparison from the others of its check."""
-    addresses = [each.comparison.treatment for each in check.results]
+    addresses = [each.treatment for each in check.comparisons]
     for key in ("dataset", "eval_dataset", "augmentation", "perturbation", "metric"):
         if len({getattr(each, key) for each in addresses}) > 1:
             yield look.label(key, getattr(own, key)).removeprefix("readout_")
@@ -115,9 +112,10 @@ def _draw(axes: Axes, place: int, row: Row) -> None:
     large = row.kind == "check"
     if row.remark:
         axes.annotate(row.remark, (1.01, place), xycoords=("axes fraction", "data"), va="center", size=5.5, color=NOTE)
-    if np.isnan(row.estimate.effect):
+    found = row.finding
+    if found is None or np.isnan(found.effect):
         return
-    effect, low, high = (value / row.scale for value in (row.estimate.effect, row.estimate.low, row.estimate.high))
+    effect, low, high = (value / row.scale for value in (found.effect, found.ci_low, found.ci_high))
     if not np.isnan(low):
         ends = np.clip([low, high], -REACH, REACH)
         axes.plot(ends, [place, place], color=colour, linewidth=1.6 if large else 0.7, solid_capstyle="butt", zorder=2)

@@ -30,7 +30,7 @@ DEGREES_STEP = 90
 def response(found: Collected, family: str) -> Figure:
     """Accuracy (above) and drift (below) of each part against the strength, one column per augmentation."""
     style = FigureStyle(found.plan)
-    frame = under(found.records, family)
+    frame = under(found, family)
     evaluation = chosen_evaluation(found, frame)
     accuracy = frame[(frame["metric"] == TOP1) & (frame["evaluation"] == evaluation)]
     measures = {f"{style.label('evaluation', evaluation)} top-1 (%)": accuracy.assign(value=accuracy["value"] * 100)}
@@ -62,17 +62,16 @@ def same_scale(panels: list[Axes]) -> None:
             axes.set_ylim(panels[0].get_ylim())
 
 
-def under(records: pd.DataFrame, family: str) -> pd.DataFrame:
+def under(found: Collected, family: str) -> pd.DataFrame:
     """Return the rows on the data set of training under the members of a family, with their `strength`.
 
     Clean images are those of strength 0, unless the family has a member for it.
     """
-    name = records["perturbation"]
-    own = records[
-        (records["eval_dataset"] == records["dataset"]) & ((name == CLEAN) | name.str.startswith(f"{family}."))
-    ]
-    values = own["perturbation"].str.partition(".")[2].str.partition("_")[0]
-    own = own.assign(strength=pd.to_numeric(values, errors="coerce").fillna(0.0))
+    records, strengths = found.records, {CLEAN: 0.0}
+    members = (name for name, own in found.plan.families.items() if own == family)
+    strengths |= {name: found.plan.strengths[name] for name in members}
+    own = records[(records["eval_dataset"] == records["dataset"]) & records["perturbation"].isin(list(strengths))]
+    own = own.assign(strength=own["perturbation"].map(strengths))
     member = own["perturbation"] != CLEAN
     return own[member] if (own.loc[member, "strength"] == 0).any() else own
 

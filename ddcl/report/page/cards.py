@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from ddcl.base.errors import UserError
 from ddcl.plan.plan import Plan, PlannedRun
-from ddcl.report.collect import ABSENT
+from ddcl.report.collect import OTHER_CODE, CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.commands import commands
 from ddcl.report.page.curves import curves
@@ -22,7 +22,8 @@ from ddcl.report.page.deviations import Setting, settings
 from ddcl.report.sources import SOURCES, histories_of
 from ddcl.report.tables.printing import NOTHING
 from ddcl.schema.metrics import Metric
-from ddcl.schema.recipes import Recipe, load_recipe, run_name
+from ddcl.schema.recipes import Recipe, load_recipe
+from ddcl.schema.run_summary import RunSummary
 from ddcl.schema.tables import RUN
 
 ARM = RUN[:3]
@@ -107,12 +108,12 @@ def build_cards(found: Collected, cells: pd.DataFrame) -> Cards:
     arms: dict[tuple[str, ...], list[PlannedRun]] = {}
     for run in found.plan.runs:
         arms.setdefault(run.arm, []).append(run)
-    summaries = {run_name(summary): summary for summary in found.runs}
+    ended = {each.run.name: each for each in found.runs}
     by_arm = dict(iter(cells.groupby(ARM, sort=False)))
     by_run = {} if found.histories.empty else dict(iter(found.histories.sort_values("epoch").groupby(RUN, sort=False)))
     all_cards = Cards()
     for arm, runs in arms.items():
-        own = [summaries.get(run.name, {"status": "missing", "message": "not collected"}) for run in runs]
+        own = [ended[run.name] for run in runs]
         histories = {run.seed: by_run.get(run.names, pd.DataFrame()) for run in runs}
         curve_anchor = f"h{len(all_cards.cards)}"
         all_cards.anchors |= dict.fromkeys(histories_of(runs), curve_anchor)
@@ -121,7 +122,7 @@ def build_cards(found: Collected, cells: pd.DataFrame) -> Cards:
             name="/".join(arm),
             title=", ".join([labels[1], labels[2], labels[0]]),
             runs=runs,
-            statuses=[summary["status"] for summary in own],
+            statuses=[each.status for each in own],
             facts=_facts(own, list(histories.values())),
             recipe=_recipe(found, runs[0]),
             curve=curves(histories),
@@ -133,38 +134,39 @@ def build_cards(found: Collected, cells: pd.DataFrame) -> Cards:
     return all_cards
 
 
-def _facts(summaries: list[dict[str, Any]], histories: list[pd.DataFrame]) -> list[Fact]:
+def _facts(ended: list[CollectedRun], histories: list[pd.DataFrame]) -> list[Fact]:
     """Return status, health, environment and digests of the runs of an arm."""
 
-    def column(read: Callable[[dict[str, Any]], str]) -> list[str]:
-        return [NOTHING if summary["status"] in ABSENT else read(summary) for summary in summaries]
+    def column(read: Callable[[RunSummary], str]) -> list[str]:
+        return [read(each.summary) if each.summary else NOTHING for each in ended]
 
-    def versions(summary: dict[str, Any]) -> str:
-        return " · ".join(f"{name} {number}" for name, number in summary["versions"].items() if number)
+    def versions(summary: RunSummary) -> str:
+        return " · ".join(f"{name} {number}" for name, number in summary.provenance.versions.items() if number)
 
     facts = [
-        Fact("status", [": ".join(filter(None, (item["status"], item["message"]))) for item in summaries]),
-        Fact("epochs", column(lambda item: str(item["epochs"]))),
+        Fact("status", [": ".join(filter(None, (each.status, each.message))) for each in ended]),
+        Fact("epochs", column(lambda summary: str(summary.epochs))),
         *_ends(histories),
-        Fact("training (s)", column(lambda item: f"{item['seconds']:.1f}")),
-        Fact("parameters", column(lambda item: f"{item['n_parameters']:,}")),
-        Fact("precision", column(lambda item: item["precision"])),
-        Fact("device", column(lambda item: item["device"])),
-        Fact("host", column(lambda item: item["host"])),
-        Fact("Slurm job", column(lambda item: item.get("slurm_job_id") or NOTHING)),
+        Fact("training (s)", column(lambda summary: f"{summary.seconds:.1f}")),
+        Fact("parameters", column(lambda summary: f"{summary.n_parameters:,}")),
+        Fact("precision", column(lambda summary: summary.precision)),
+        Fact("device", column(lambda summary: summary.provenance.device)),
+        Fact("host", column(lambda summary: summary.provenance.host)),
+        Fact("Slurm job", column(lambda summary: summary.provenance.slurm_job_id or NOTHING)),
         Fact("versions", column(versions)),
         Fact("commit", column(commit_text)),
-        Fact("digest of recipe", column(lambda item: item["recipe_digest"]), code=True),
-        Fact("digest of code", column(lambda item: item["code_digest"]), code=True),
-        Fact("digest of checkpoint", column(lambda item: item["checkpoint_digest"]), code=True),
+        Fact("code", [OTHER_CODE if each.other_code else "of this checkout" for each in ended]),
+        Fact("digest of recipe", column(lambda summary: summary.provenance.recipe_digest), code=True),
+        Fact("digest of code", column(lambda summary: summary.provenance.code_digest), code=True),
+        Fact("digest of checkpoint", column(lambda summary: summary.checkpoint_digest), code=True),
     ]
     return [fact._replace(texts=fact.texts[:1]) if len(set(fact.texts)) == 1 else fact for fact in facts]
 
 
-def commit_text(summary: dict[str, Any]) -> str:
+def commit_text(summary: RunSummary) -> str:
     """Return the commit that a run was made with, and whether the tree was clean."""
-    commit = summary["git_commit"] or "not in a git checkout"
-    return f"{commit}, with uncommitted changes" if summary["git_dirty"] else str(commit)
+    commit = summary.provenance.git_commit or "not in a git checkout"
+    return f"{commit}, with uncommitted changes" if summary.provenance.git_dirty else commit
 
 
 def _ends(histories: list[pd.DataFrame]) -> list[Fact]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddcl.base.yaml_files import read_yaml
-from ddcl.schema.recipes import CONFIG_DIR
-
-CITATION = CONFIG_DIR.parent / "CITATION.cff"
+from ddcl.schema.paper import read_citation
 
 
 def bibtex() -> str:
     """Return one entry for each work that CITATION.cff names: the references (the paper), then the suite itself."""
-    suite = read_yaml(CITATION)
+    suite = read_citation()
     works = [*suite["references"], suite]
     return "\n\n".join(_entry(work) for work in works) + "\n"
 

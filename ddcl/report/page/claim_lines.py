@@ -1,49 +1,45 @@
-"""The claims and their verdicts as the page shows them, from results/tables/claims.csv and claim_comparisons.csv."""
+"""The claims and their verdicts as the page shows them, from the judged claims (`ddcl.report.claims.judged`)."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-import pandas as pd
+from math import isinf, isnan
 
 from ddcl.plan.plan import Cell, Plan
+from ddcl.report.claims.contrasts import Address
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
+from ddcl.report.claims.verdicts import CONTRADICTED, DIFFERS, INCONCLUSIVE, NOT_RUN, SUPPORTED
+from ddcl.report.claims.verdicts import Verdict as Word
 from ddcl.report.sources import histories_of, source_of
 from ddcl.schema.claims import MONITOR
-from ddcl.schema.registry import RANDOM_PARTS, SPLIT_PARTS
-from ddcl.schema.tables import RUN
 
 # verdict -> a symbol that stands out without its colour, and the name of its style
-LOOKS = {
-    "supported": ("▲", "supported"),
-    "contradicted": ("▼", "contradicted"),
-    "inconclusive": ("◆", "inconclusive"),
-    "not run": ("○", "absent"),
-    "protocol differs": ("≠", "absent"),
+LOOKS: dict[Word, tuple[str, str]] = {
+    SUPPORTED: ("▲", "supported"),
+    CONTRADICTED: ("▼", "contradicted"),
+    INCONCLUSIVE: ("◆", "inconclusive"),
+    NOT_RUN: ("○", "absent"),
+    DIFFERS: ("≠", "absent"),
 }
-OTHER = ("?", "absent")
-CELL = ("dataset", "augmentation", "evaluation", "eval_dataset", "part", "perturbation", "metric")
-PARTS = (*SPLIT_PARTS, *RANDOM_PARTS)
-CONDITIONS = ("check", "dataset", "augmentation", "evaluation", "perturbation", "part", "metric")
+CONDITIONS = ("dataset", "augmentation", "evaluation", "perturbation", "part", "metric")
 
 
 @dataclass(frozen=True)
 class Verdict:
     """A verdict: its word, symbol and style."""
 
-    word: str
+    word: Word
 
     @property
     def symbol(self) -> str:
         """The symbol beside the word."""
-        return LOOKS.get(self.word, OTHER)[0]
+        return LOOKS[self.word][0]
 
     @property
     def style(self) -> str:
         """The class of its element."""
-        return LOOKS.get(self.word, OTHER)[1]
+        return LOOKS[self.word][1]
 
 
 @dataclass(frozen=True)
@@ -78,135 +74,101 @@ class Claim:
     comparisons: list[Comparison]
 
 
-def read_claims(tables: Path, plan: Plan, anchors: Mapping[str, str]) -> list[Claim]:
-    """Return the claims in the folder `tables`; none if there is no claims.csv.
+def claim_lines(judged: list[JudgedClaim], plan: Plan, anchors: Mapping[str, str]) -> list[Claim]:
+    """Return the claims as they are shown.
 
     anchors: dataset/variant/augmentation -> the anchor of the card; source -> that of its values (`cards.Cards`).
     """
-    claims, comparisons = tables / "claims.csv", tables / "claim_comparisons.csv"
-    if not claims.exists():
-        return []
-    rows = _rows(comparisons) if comparisons.exists() else []
-    return [
-        _claim(row, [_comparison(own, plan, anchors) for own in rows if own["claim"] == row["claim"]])
-        for row in _rows(claims)
-    ]
+    return [_claim(claim, plan, anchors) for claim in judged]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV as they stand there; a column that is not there is empty."""
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return [defaultdict(str, {str(key): value for key, value in row.items()}) for row in frame.to_dict("records")]
-
-
-def _claim(row: dict[str, str], comparisons: list[Comparison]) -> Claim:
+def _claim(claim: JudgedClaim, plan: Plan, anchors: Mapping[str, str]) -> Claim:
+    headline = claim.headline
     return Claim(
-        name=row["claim"],
-        statement=row["statement"],
-        source=row["source"],
-        verdict=Verdict(row["verdict"]),
-        effect=effect_text(row),
-        n=n_text(row),
-        power=power_text(row),
-        note=row["note"],
-        comparisons=comparisons,
+        name=claim.name,
+        statement=claim.statement,
+        source=claim.source,
+        verdict=Verdict(claim.verdict),
+        effect=effect_text(headline.effect, (headline.ci_low, headline.ci_high), headline.unit),
+        n=n_text({"seeds": headline.n_seeds, "images": headline.n_images, "comparisons": len(headline.comparisons)}),
+        power=power_text(headline) if claim.verdict == INCONCLUSIVE else "",
+        note=claim.note,
+        comparisons=[_comparison(each, check, plan, anchors) for check in claim.checks for each in check.comparisons],
     )
 
 
-def power_text(row: Mapping[str, str]) -> str:
-    """Return what an inconclusive claim would need; empty for any other."""
-    if row["verdict"] != "inconclusive":
-        return ""
+def power_text(check: JudgedCheck) -> str:
+    """Return what would have decided a check."""
     found = []
-    if row["minimum_detectable_effect"]:
-        least = f"{number(row['minimum_detectable_effect'])} {row['unit']}".strip()
+    if not isnan(check.minimum_detectable_effect):
+        least = f"{number(check.minimum_detectable_effect)} {check.unit}".strip()
         found.append(f"an effect of {least} or more would probably have been found")
-    if row["seeds_needed"]:
-        smallest = f" of {number(row['smallest_effect'])} {row['unit']}" if row["smallest_effect"] else ""
-        needs = "more test images" if row["seeds_needed"] == "inf" else f"{number(row['seeds_needed'])} seeds per arm"
-        found.append(f"the smallest effect that matters{smallest} needs {needs}")
+    if not isnan(check.seeds_needed):
+        needs = "more test images" if isinf(check.seeds_needed) else f"{number(check.seeds_needed)} seeds per arm"
+        found.append(f"the smallest effect that matters of {number(check.smallest_effect)} {check.unit} needs {needs}")
     return "; ".join(found)
 
 
-def _comparison(row: dict[str, str], plan: Plan, anchors: Mapping[str, str]) -> Comparison:
-    labels = plan.labels
-    names = [name for name in dict.fromkeys((row["treatment"], row["control"])) if name]
-    cells = [_cell(name, row, labels["augmentation"]) for name in names]
-    cards = [anchors.get("/".join(cell[key] for key in RUN[:3]), "") for cell in cells]
+def _comparison(each: JudgedComparison, check: JudgedCheck, plan: Plan, anchors: Mapping[str, str]) -> Comparison:
+    differing = each.differing
+    cells = (each.treatment, each.control)
+    arms = [(_label(cell, differing, plan), anchors.get("/".join(cell[:3]), "")) for cell in cells]
     places = [_place(cell, plan, anchors) for cell in cells]
-    texts = [labels.get(key, {}).get(row[key], row[key]) for key in CONDITIONS]
-    found = f"p = {number(row['p'])}" if row["p"] else ""
-    if row["p_holm"]:
-        found += f" (Holm {number(row['p_holm'])})"
+    conditions = [plan.label(key, getattr(each.treatment, key)) for key in CONDITIONS]
     return Comparison(
-        arms=[(_label(name, labels), card) for name, card in zip(names, cards, strict=True)],
+        arms=list(dict.fromkeys(arms)),
         places=[place for place in dict.fromkeys(places) if place],
-        conditions=", ".join(filter(None, texts)),
-        effect=effect_text(row),
-        p=found.strip(),
-        n=n_text(row),
-        verdict=Verdict(row["verdict"]),
-        note=row["note"],
+        conditions=", ".join(filter(None, [check.name, *conditions])),
+        effect=effect_text(each.effect, (each.ci_low, each.ci_high), check.unit),
+        p=p_text(each),
+        n=n_text({"seeds": each.n_seeds, "images": each.n_images}),
+        verdict=Verdict(each.verdict),
+        note=each.note,
     )
 
 
-def _cell(name: str, row: Mapping[str, str], augmentations: Collection[str]) -> dict[str, str]:
-    """Return the cell, without its seed, of an arm named ``ddcl``, or ``ddcl (dvr)`` where arms differ in their part.
-
-    They may also differ in augmentation or metric: ``ddcl (caug)``.
-    """
-    variant, words = _split(name)
-    kinds = {word: "augmentation" if word in augmentations else "part" if word in PARTS else "metric" for word in words}
-    return {key: row[key] for key in CELL} | {"variant": variant} | {kind: word for word, kind in kinds.items()}
+def _label(cell: Address, differing: list[str], plan: Plan) -> str:
+    """Return how an arm is printed: its variant, and what it differs in from the other: ``DDCL (CAug)``."""
+    variant, words = plan.label("variant", cell.variant), [plan.label(key, getattr(cell, key)) for key in differing]
+    return f"{variant} ({', '.join(words)})" if words else variant
 
 
-def _split(name: str) -> tuple[str, list[str]]:
-    """Return variant and words in parentheses."""
-    variant, _, detail = name.removesuffix(")").partition(" (")
-    return variant, [word for word in detail.split(", ") if word]
-
-
-def _label(name: str, labels: Mapping[str, dict[str, str]]) -> str:
-    variant, words = _split(name)
-    shown = ", ".join(labels["augmentation"].get(word, word) for word in words)
-    return f"{labels['variant'].get(variant, variant)}{f' ({shown})' if shown else ''}"
-
-
-def _place(cell: dict[str, str], plan: Plan, anchors: Mapping[str, str]) -> str:
+def _place(cell: Address, plan: Plan, anchors: Mapping[str, str]) -> str:
     """Return the anchor of an arm's values in its card, or of its curves; empty where there is none."""
-    arm = tuple(cell[key] for key in RUN[:3])
-    run = next((run for run in plan.runs if run.arm == arm), None)
+    run = next((run for run in plan.runs if run.arm == cell[:3]), None)
     if run is None:
         return ""
-    if cell["evaluation"] == MONITOR:
+    if cell.evaluation == MONITOR:
         return anchors.get(histories_of([run])[0], "")
-    record = plan.record(run.names, cell["eval_dataset"], cell["evaluation"])
-    own = Cell(cell["part"], cell["perturbation"], cell["metric"])
-    return anchors.get(source_of(record, own), "") if record else ""
+    record = plan.record(run.names, cell.eval_dataset, cell.evaluation)
+    return anchors.get(source_of(record, Cell(cell.part, cell.perturbation, cell.metric)), "") if record else ""
 
 
-def effect_text(row: Mapping[str, str]) -> str:
+def effect_text(effect: float, interval: tuple[float, float], unit: str) -> str:
     """Return ``+0.31 (−0.20 to +0.82) points``; a dash where nothing was measured."""
-    if not row["effect"]:
+    if isnan(effect):
         return "–"
-    interval = f" ({number(row['ci_low'], '+')} to {number(row['ci_high'], '+')})" if row["ci_low"] else ""
-    return f"{number(row['effect'], '+')}{interval} {row['unit']}".strip()
+    low, high = (number(end, "+") for end in interval)
+    between = "" if isnan(interval[0]) else f" ({low} to {high})"
+    return f"{number(effect, '+')}{between} {unit}".strip()
 
 
-def n_text(row: Mapping[str, str]) -> str:
+def p_text(comparison: JudgedComparison) -> str:
+    """Return ``p = 0.012 (Holm 0.024)``, as far as there is any."""
+    found = "" if isnan(comparison.p) else f"p = {number(comparison.p)}"
+    return found if isnan(comparison.p_holm) else f"{found} (Holm {number(comparison.p_holm)})".strip()
+
+
+def n_text(counts: Mapping[str, int]) -> str:
     """Return how many seeds, images and comparisons an effect rests on; what there is none of is left out."""
-    names = {"n_seeds": "seeds", "n_images": "images", "n_comparisons": "comparisons"}
-    found = [f"{number(row[key])} {name}" for key, name in names.items() if row[key] not in ("", "0")]
-    return ", ".join(text.removesuffix("s") if text.startswith("1 ") else text for text in found)
+    return ", ".join(f"{number(n)} {name.removesuffix('s') if n == 1 else name}" for name, n in counts.items() if n)
 
 
-def number(text: str, sign: str = "") -> str:
-    """Return a number of a CSV with three digits, or with a sign and two decimals; as it stands if it is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    if abs(value) >= 100 or (value.is_integer() and not sign) or value == 0:
+def number(value: float, sign: str = "") -> str:
+    """Return a number with three digits, or with a sign and two decimals."""
+    if isnan(value):
+        return "–"
+    if abs(value) >= 100 or (float(value).is_integer() and not sign) or value == 0:
         form = f"{sign if value else ''},.0f"
     elif sign:
         form = "+.2f" if round(value, 2) else "z.2f"  # no sign before 0.00

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
-from ddcl.base.yaml_files import read_yaml
 from ddcl.plan.plan import Plan, PlannedRun
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.report.collect import CollectedRun
+from ddcl.schema.suites import suite_file
 
 
-def commands(plan: Plan, runs: list[PlannedRun], summaries: Sequence[dict[str, Any]]) -> str:
+def commands(plan: Plan, runs: list[PlannedRun], ended: Sequence[CollectedRun]) -> str:
     """Return the commands for a checkout in which nothing was run: by Snakemake, then the training alone by `ddcl`.
 
-    runs: of the plan, one per seed. summaries: what runs.json says of them.
+    runs: of the plan, one per seed. ended: what runs.json says of them.
     """
     file = suite_file(plan.suite)
-    commits = {item["git_commit"] for item in summaries if item.get("git_commit")}
+    commits = {each.summary.provenance.git_commit for each in ended if each.summary} - {None}
     lines = [f"git checkout {commit}" for commit in commits] if len(commits) == 1 else []
     given = f" --configfile {file}" if file else ""
     for run in runs:
@@ -32,12 +30,3 @@ def command(plan: Plan, file: str) -> str:
     """Return the command that makes one file of the results folder again."""
     given = suite_file(plan.suite) or f"FILE_OF_{plan.suite}"
     return f"snakemake --cores all --configfile {given} --force results/{file}"
-
-
-@cache
-def suite_file(suite: str) -> str:
-    """Return the file of a suite that comes with the project, as typed in its root; empty for any other."""
-    for path in (CONFIG_DIR / "config.yaml", CONFIG_DIR / "suites" / f"{suite}.yaml"):
-        if path.exists() and read_yaml(path).get("suite") == suite:
-            return str(path.relative_to(CONFIG_DIR.parent))
-    return ""

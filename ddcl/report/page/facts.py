@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
 
 from ddcl.plan.plan import Plan
-from ddcl.report.collect import ABSENT
+from ddcl.report.collect import OTHER_CODE, CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import anchor_of, commit_text
-from ddcl.schema.recipes import run_name
+from ddcl.schema.run_summary import FILE, RunSummary
 from ddcl.schema.tables import RUN
 
 OUT_OF_DATE = "out of date"  # what is missing because another recipe, code or checkpoint made the file that is there
@@ -18,10 +18,10 @@ OUT_OF_DATE = "out of date"  # what is missing because another recipe, code or c
 def facts(found: Collected) -> dict[str, str]:
     """Return what was run, as named lines of text."""
     plan, records = found.plan, found.records
-    done = [run for run in found.runs if run["status"] not in ABSENT]
+    done = [each.summary for each in found.runs if each.summary]
     trained = [run for run in plan.runs if run.trains]
     names = {run.name for run in trained}
-    n_trained = sum(run_name(run) in names for run in done)
+    n_trained = sum(summary.run.name in names for summary in done)
     seeds = sorted({run.seed for run in plan.runs})
     images = sorted({int(n) for n in records["n"] if n})
     lines = {
@@ -34,11 +34,12 @@ def facts(found: Collected) -> dict[str, str]:
         "Perturbations": _labels(plan, "perturbation", plan.perturbations),
         "Cells": f"{int((records['status'] == 'ok').sum())} of {len(records)} measured and healthy",
         "Test images": "; ".join(f"{n:,}" for n in images),
-        "Training time": f"{sum(run['seconds'] for run in done) / 60:.1f} minutes, summed over runs",
-        "Device": _distinct(f"{run['device']}, {run['precision']}" for run in done),
-        "Host": _distinct(run["host"] for run in done),
-        "Versions": _distinct(" · ".join(f"{name} {v}" for name, v in run["versions"].items() if v) for run in done),
-        "Commit": _distinct(commit_text(run) for run in done),
+        "Training time": f"{sum(summary.seconds for summary in done) / 60:.1f} minutes, summed over runs",
+        "Device": _distinct(f"{summary.provenance.device}, {summary.precision}" for summary in done),
+        "Host": _distinct(summary.provenance.host for summary in done),
+        "Versions": _distinct(map(versions_text, done)),
+        "Commit": _distinct(map(commit_text, done)),
+        "Code": code_text(found),
     }
     return {name: text for name, text in lines.items() if text}
 
@@ -51,10 +52,22 @@ def _distinct(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 
-def run_status(run: dict[str, Any]) -> str:
-    """Return the status of a run of runs.json; `OUT_OF_DATE` if it is missing because another recipe trained it."""
-    stale = run["status"] == "missing" and ": stale, " in run["message"]
-    return OUT_OF_DATE if stale else str(run["status"])
+def versions_text(summary: RunSummary) -> str:
+    """Return the versions of the packages that a run was made with."""
+    return " · ".join(f"{name} {number}" for name, number in summary.provenance.versions.items() if number)
+
+
+def code_text(found: Collected) -> str:
+    """Return how many runs and cells were made by other code than this checkout's; nothing where none was."""
+    runs, cells = sum(each.other_code for each in found.runs), int((found.records["code"] != "").sum())
+    if not runs and not cells:
+        return ""
+    return f"{runs} of {len(found.runs)} runs and {cells} of {len(found.records)} cells were {OTHER_CODE}"
+
+
+def run_status(each: CollectedRun, folder: Path) -> str:
+    """Return the status of a run; `OUT_OF_DATE` if it is missing although its files are there."""
+    return OUT_OF_DATE if each.status == "missing" and (folder / FILE).exists() else each.status
 
 
 def attention(found: Collected) -> list[tuple[str, str, list[str]]]:
@@ -63,19 +76,20 @@ def attention(found: Collected) -> list[tuple[str, str, list[str]]]:
     Cells with the status of their run are not named again.
     """
     listed = []
-    planned = found.plan.by_name
-    for run in found.runs:
-        problems = [] if run["status"] == "ok" else [f"{run_status(run)}: {run['message']}"]
-        own = found.records[(found.records[RUN] == [run[key] for key in RUN]).all(axis=1)]
-        bad = own[~own["status"].isin(["ok", run["status"]])]
-        for (evaluation, dataset), cells in bad.groupby(["evaluation", "eval_dataset"], sort=False):
-            statuses = cells["status"]
-            record = found.plan.record(planned[run_name(run)].names, str(dataset), str(evaluation))
+    for each in found.runs:
+        run = found.plan.run(each.run.name)
+        status = run_status(each, found.results / run.folder)
+        problems = [] if status == "ok" else [f"{status}: {each.message}"]
+        cells = found.records[(found.records[RUN] == list(run.names)).all(axis=1)]
+        bad = cells[~cells["status"].isin(["ok", each.status])]
+        for (evaluation, dataset), group in bad.groupby(["evaluation", "eval_dataset"], sort=False):
+            statuses = group["status"]
+            record = found.plan.record(run.names, str(dataset), str(evaluation))
             if record and (found.results / record).exists():
                 statuses = statuses.replace("missing", OUT_OF_DATE)
-            where = evaluation if dataset == run["dataset"] else f"{evaluation} on {dataset}"
+            where = evaluation if dataset == run.dataset else f"{evaluation} on {dataset}"
             counts = statuses.value_counts().sort_index()
             problems.append(f"{where}: " + ", ".join(f"{n} of its cells {status}" for status, n in counts.items()))
         if problems:
-            listed.append((run_name(run), anchor_of(run_name(run)), problems))
+            listed.append((run.name, anchor_of(run.name), problems))
     return listed

@@ -11,22 +11,23 @@ from markupsafe import Markup
 
 from ddcl.base.files import write_text
 from ddcl.plan.plan import Plan, PlannedFigure, PlannedPicture
+from ddcl.report.claims.judged import read_judged
+from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import anchor_of, build_cards
 from ddcl.report.page.citation import bibtex
-from ddcl.report.page.claim_lines import LOOKS, Claim, read_claims
+from ddcl.report.page.claim_lines import LOOKS, Claim, claim_lines
 from ddcl.report.page.facts import attention, facts, run_status
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.html import template, to_html, with_code
 from ddcl.report.tables.printing import Printed, layout
-from ddcl.report.tables.published import read_published
-from ddcl.schema.recipes import run_name
+from ddcl.schema.claims import FILES, MACROS
+from ddcl.schema.published import PublishedNumber
 from ddcl.schema.tables import TableSpec
 
 TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
 FIGURE_FORMATS = {"PDF": "pdf", "PNG": "png"}
-PUBLISHED = "config/published.csv:"  # the sources that are lines of it
 
 
 def write_page(found: Collected, out: Path) -> None:
@@ -39,9 +40,9 @@ def write_page(found: Collected, out: Path) -> None:
         for name, spec in specs.items()
     }
     cards = build_cards(found, cells)
-    published = _published(printed)
-    anchors = cards.anchors | {f"{PUBLISHED}{row['line']}": f"p{row['line']}" for row in published}
-    claims = read_claims(found.results / "tables", plan, anchors | {card.name: card.anchor for card in cards.cards})
+    published = _published(plan, printed)
+    anchors = cards.anchors | {number.place: f"p{number.line}" for number in published}
+    claims = claim_lines(read_judged(found), plan, anchors | {card.name: card.anchor for card in cards.cards})
     page = template("page.html.j2").render(
         suite=plan,
         labels=plan.labels,
@@ -51,14 +52,20 @@ def write_page(found: Collected, out: Path) -> None:
         attention=attention(found),
         tables=[_table(name, specs[name], printed[name], anchors) for name in specs],
         emphasis=any(cell.emphasis for table in printed.values() for _, cells in table.rows for cell in cells),
-        figures=[_figure(name, words, found.results / "figures") for name, words in _figures(plan).items()],
-        runs=[(run, anchor_of(run_name(run)), run_status(run)) for run in found.runs],
+        figures=[_figure(name, words, found.results / "figures") for name, words in described(plan).items()],
+        runs=[_run_line(each, found) for each in found.runs],
         cards=cards.cards,
         published=published,
         downloads=_downloads(found, specs),
         bibtex=bibtex(),
     )
     write_text(out, page)
+
+
+def _run_line(each: CollectedRun, found: Collected) -> tuple[CollectedRun, str, str]:
+    """Return a run, the anchor of its column and its status."""
+    name = each.run.name
+    return each, anchor_of(name), run_status(each, found.results / found.plan.run(name).folder)
 
 
 def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]) -> dict[str, Any]:
@@ -72,8 +79,8 @@ def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]
     }
 
 
-def _figures(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
-    """Return the suite's figures, then its pictures, by name."""
+def described(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
+    """Return caption and alternative text of the suite's figures, then of its pictures, by name."""
     return {**plan.figures, **{picture.name: picture for picture in plan.pictures}}
 
 
@@ -94,32 +101,25 @@ def _links(folder: str, name: str, formats: dict[str, str]) -> list[tuple[str, s
     return [(label, f"../{folder}/{name}.{end}") for label, end in formats.items()]
 
 
-def _published(printed: dict[str, Printed]) -> list[dict[str, Any]]:
+def _published(plan: Plan, printed: dict[str, Printed]) -> list[PublishedNumber]:
     """Return the rows of config/published.csv that numbers of the tables come from."""
     cells = (cell for table in printed.values() for _, row in table.rows for cell in row)
-    used = {source.removeprefix(PUBLISHED) for cell in cells for source in cell.sources if source.startswith(PUBLISHED)}
-    if not used:
-        return []
-    frame = read_published()
-    rows = frame[frame["line"].astype(str).isin(used)].to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    used = {source for cell in cells for source in cell.sources}
+    return [number for number in plan.published if number.place in used]
 
 
 def _tally(claims: list[Claim]) -> str:
     """Return how many claims have which verdict: ``1 supported, 7 inconclusive``."""
     counts = Counter(claim.verdict.word for claim in claims)
-    return ", ".join(f"{counts[word]} {word}" for word in dict.fromkeys((*LOOKS, *counts)) if counts[word])
+    return ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
 
 
 def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return named groups of links to the files beside the page; those of the claims where they were made."""
+    """Return named groups of links to the files beside the page; those of the claims where the suite has any."""
     listed = [(spec.title, _links("tables", name, TABLE_FORMATS)) for name, spec in specs.items()]
-    for title, names in {
-        "Claims": ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv"),
-        "Numbers as LaTeX commands": ("macros.tex",),
-    }.items():
-        there = [(name, f"../tables/{name}") for name in names if (found.results / "tables" / name).exists()]
-        listed += [(title, there)] if there else []
-    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in _figures(found.plan)]
+    if found.plan.claims:
+        for title, names in (("Claims", FILES), ("Numbers as LaTeX commands", (MACROS,))):
+            listed.append((title, [(name, f"../tables/{name}") for name in names]))
+    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in described(found.plan)]
     files = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
     return [*listed, ("Everything that the page is made of", [(name, f"../{name}") for name in files])]

@@ -17,7 +17,8 @@ def expected_cells(records: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Return the row of every cell that the suite expects; `missing` where `records` has no row or no value.
 
     The plan, not what happens to be in `records`, says how many seeds a mean should have. `seen`: whether the
-    augmentation of pretraining has the operations of the perturbation (`ddcl.plan.suite.Suite.seen`).
+    augmentation of pretraining has the operations of the perturbation (`ddcl.plan.suite.Suite.seen`). `family`: of the
+    perturbation, which is its own where it is a member of none.
     """
     rows = []
     for run in plan.runs:
@@ -35,7 +36,8 @@ def expected_cells(records: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     found = cells.merge(records[columns], on=CELL, how="left", validate="one_to_one")
     unmeasured = found["value"].isna() & (found["status"].isna() | (found["status"] == "ok"))
     counts = {name: found[name].fillna(0).astype(int) for name in ("n", "n_draws")}
-    return found.assign(**counts, status=found["status"].mask(unmeasured, "missing"))
+    family = found["perturbation"].map(lambda name: plan.families.get(name, name))
+    return found.assign(**counts, family=family, status=found["status"].mask(unmeasured, "missing"))
 
 
 def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
@@ -44,12 +46,12 @@ def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
     if spec.select.tested_on != "all":
         chosen = chosen[(chosen["dataset"] == chosen["eval_dataset"]) == (spec.select.tested_on == "own")]
     if spec.select.perturbation is None:
-        chosen = chosen[~chosen["perturbation"].str.contains(".", regex=False)]
+        chosen = chosen[chosen["family"] == chosen["perturbation"]]
     for key in KEYS:
         names = getattr(spec.select, key, None)
         if names is not None:
             wanted = chosen[key].isin(names)
-            chosen = chosen[wanted | families(chosen).isin(names)] if key == "perturbation" else chosen[wanted]
+            chosen = chosen[wanted | chosen["family"].isin(names)] if key == "perturbation" else chosen[wanted]
     for key in spec.mean_over:
         chosen = mean_over(chosen, key)
     added = [relative_drop(chosen, cells)] if "relative_drop" in spec.derive else []
@@ -60,11 +62,6 @@ def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
     return pd.concat([chosen, *added], ignore_index=True)
 
 
-def families(cells: pd.DataFrame) -> pd.Series:
-    """Return the family of each cell's perturbation, or the perturbation itself where it belongs to none."""
-    return cells["perturbation"].map({name: name.split(".")[0] for name in cells["perturbation"].unique()})
-
-
 def mean_over(cells: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return the mean of each run's cells over perturbations, which become one.
 
@@ -72,7 +69,7 @@ def mean_over(cells: pd.DataFrame, key: str) -> pd.DataFrame:
     pretraining has seen and over those that it has not, named so; clean images stay apart.
     A mean that lacks a cell has no value.
     """
-    names = cells["seen"].mask(cells["perturbation"] == CLEAN, CLEAN) if key == "seen" else families(cells)
+    names = cells["seen"].mask(cells["perturbation"] == CLEAN, CLEAN) if key == "seen" else cells["family"]
     groups = cells.assign(perturbation=names).groupby([*RUN, *KEYS[3:], "seen", "selection", "metric"], sort=False)
     found = groups.agg(
         value=("value", "sum"),
@@ -88,7 +85,7 @@ def mean_over(cells: pd.DataFrame, key: str) -> pd.DataFrame:
     for place, status, source in zip(groups.ngroup().tolist(), cells["status"].tolist(), cells[SOURCES], strict=True):
         sources[place].append(source)
         statuses[place] = status if statuses[place] == "ok" else statuses[place]
-    found["status"] = statuses
+    found["status"], found["family"] = statuses, found["perturbation"]
     found[SOURCES] = [joined(own) for own in sources]
     return found.drop(columns=["measured", "expected"])
 

@@ -122,7 +122,7 @@ def _orders(plan: Plan, spec: TableSpec) -> dict[str, list[str]]:
     targets = [target for run in plan.runs for target in run.targets]
     orders["part"] = list(dict.fromkeys(part for target in targets for part in target.parts))
     orders["eval_dataset"] = list(dict.fromkeys(target.eval_dataset for target in targets))
-    families = [plan.family(name) for name in plan.perturbations]
+    families = plan.families.values()
     return orders | {
         "evaluation": list(plan.evaluations),
         "perturbation": [*plan.perturbations, *families, "seen", "unseen"],

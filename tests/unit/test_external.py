@@ -11,7 +11,7 @@ import pytest
 
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
-from ddcl.evaluate.foreign import diagnose
+from ddcl.evaluate.external import diagnose
 from ddcl.schema.evaluations import LinearSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ddcl.base.errors import UserError
 from ddcl.core.streams import derive
 from ddcl.evaluate.geometry import geometry
-from ddcl.evaluate.readout import Known, read_classes, read_numbers
+from ddcl.evaluate.readout import FactorData, read_classes, read_numbers
 from ddcl.evaluate.store import ColumnSets, column_sets
 from ddcl.schema.evaluations import LinearSettings
 
@@ -35,7 +35,7 @@ MIN_ROWS = 4  # to be fitted to, and to be scored on
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ExternalFeatures:
     """The content of a file of features, checked."""
 
     features: NDArray[np.float32]
@@ -51,30 +51,32 @@ def diagnose(path: Path, settings: LinearSettings, draws: int, seed: int) -> pd.
     draws: random column sets, each as wide as a part, as its control: parts random_<name>. seed: of all draws.
     Columns: part, metric, value, sd_draws (over random column sets), n_draws, n (rows).
     """
-    found = read(path, seed)
-    sets, test = _column_sets(found, draws, seed), ~found.train
+    file = read(path, seed)
+    sets, test = _column_sets(file, draws, seed), ~file.train
     values: dict[tuple[str, str], NDArray[np.float64]] = {}
-    for name, factor in found.factors.items():
+    for name, factor in file.factors.items():
         numbers = np.issubdtype(factor.dtype, np.floating)
         target = _sine_and_cosine(factor) if numbers and name.endswith("_deg") else factor[:, None]
-        both = [Known(torch.from_numpy(found.features[rows]), torch.from_numpy(target[rows])) for rows in (~test, test)]
+        both = [
+            FactorData(torch.from_numpy(file.features[rows]), torch.from_numpy(target[rows])) for rows in (~test, test)
+        ]
         read_one = read_numbers if numbers else read_classes
         for suffix, (train, held) in {"": both, "_shuffled": [known.shuffled(seed) for known in both]}.items():
             for part, reading in read_one(train, held, sets, settings, seed).items():
                 values[part, f"readout_{name}{suffix}"] = reading.scores
-    views = None if found.views is None else torch.from_numpy(found.views[:, test])
-    values |= geometry(torch.from_numpy(found.features[test]), views, [{}, {}], sets)
+    views = None if file.views is None else torch.from_numpy(file.views[:, test])
+    values |= geometry(torch.from_numpy(file.features[test]), views, [{}, {}], sets)
     rows = [
-        {"part": part, "metric": metric, "value": own.mean(), "n_draws": len(own), "n": int(test.sum())}
-        | {"sd_draws": own.std(ddof=1) if len(own) > 1 else np.nan}
+        {"part": part, "metric": metric, "value": scores.mean(), "n_draws": len(scores), "n": int(test.sum())}
+        | {"sd_draws": scores.std(ddof=1) if len(scores) > 1 else np.nan}
         for part in sets
-        for (of, metric), own in values.items()
+        for (of, metric), scores in values.items()
         if of == part
     ]
     return pd.DataFrame(rows, columns=["part", "metric", "value", "sd_draws", "n_draws", "n"])
 
 
-def read(path: Path, seed: int) -> Foreign:
+def read(path: Path, seed: int) -> ExternalFeatures:
     """Read a file of features; `UserError` for whatever is not as this module says."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -92,13 +94,15 @@ def read(path: Path, seed: int) -> Foreign:
     views = _floats(path, "views", arrays["views"], 3) if "views" in arrays else None
     if views is not None and (len(views) < 2 or views.shape[1:] != features.shape):
         raise UserError(f"{path}: views: expected [2 or more, {n}, {width}], found {list(views.shape)}")
-    return Foreign(
+    return ExternalFeatures(
         features=features,
         views=views,
         parts={
-            _part(path, name): _range(path, name, own, width) for name, own in arrays.items() if name[:5] == "part_"
+            _part(path, name): _range(path, name, array, width) for name, array in arrays.items() if name[:5] == "part_"
         },
-        factors={name[7:]: _factor(path, name, own, n) for name, own in arrays.items() if name.startswith("factor_")},
+        factors={
+            name[7:]: _factor(path, name, array, n) for name, array in arrays.items() if name.startswith("factor_")
+        },
         train=_train(path, arrays.get("train"), n, seed),
     )
 
@@ -154,8 +158,8 @@ def _sine_and_cosine(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack((np.sin(angle), np.cos(angle)), axis=1)
 
 
-def _column_sets(found: Foreign, draws: int, seed: int) -> ColumnSets:
+def _column_sets(file: ExternalFeatures, draws: int, seed: int) -> ColumnSets:
     """Return all columns, those of each part, and `draws` random sets that are as wide as the part."""
-    parts = {"full": (0, found.features.shape[1])} | found.parts
-    controls = {f"random_{name}": own for name, own in found.parts.items()} if draws else {}
+    parts = {"full": (0, file.features.shape[1])} | file.parts
+    controls = {f"random_{name}": columns for name, columns in file.parts.items()} if draws else {}
     return column_sets(parts, controls, seed, draws)

@@ -1,0 +1,72 @@
+"""Where an evaluation finds its features, and where its record goes. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ddcl.base.errors import UserError
+from ddcl.plan.addresses import features_folder, record_digest, record_path
+from ddcl.plan.cells import cell_groups
+from ddcl.schema import feature_index
+from ddcl.schema.feature_index import FeatureIndex
+from ddcl.schema.recipes import EvaluationRecipe, Recipe, data_recipe, read_perturbation
+from ddcl.schema.registry import EVALUATIONS, METHODS, part_names
+from ddcl.schema.subsets import read_subset_config
+from ddcl.schema.suites import RandomSubsetsConfig
+
+
+def find_features(run: Path, dataset: str, perturbations: Sequence[str], given: Path | None) -> Path:
+    """Return the folder of a run's features on a data set, under these perturbations.
+
+    given: the folder, where the user named it. `UserError` where there is none, or several and none was named.
+    """
+    if given is not None:
+        return given
+    pattern = f"on/{dataset}/features-*/arrays"
+    having = [folder for folder in sorted(run.glob(pattern)) if _has(folder, perturbations)]
+    if len(having) == 1:
+        return having[0]
+    names = ", ".join(map(str, having)) or f"none in {run / pattern}"
+    asked = f"features of {dataset} under {', '.join(perturbations)}"
+    hint = "name one with --features" if having else "run `ddcl extract` first"
+    raise UserError(f"{run}: asked for {asked}; found {names}; {hint}")
+
+
+def _has(folder: Path, perturbations: Sequence[str]) -> bool:
+    index = feature_index.load(folder)
+    return index.status == "diverged" or set(perturbations) <= {draw.perturbation for draw in index.draws()}
+
+
+def find_record(
+    run: Path,
+    names: tuple[Recipe, EvaluationRecipe, str],
+    perturbations: Sequence[str],
+    subsets: RandomSubsetsConfig | None,
+    index: FeatureIndex | None,
+) -> tuple[Path, str]:
+    """Return the file of a record and its digest (`ddcl.plan.addresses`).
+
+    names: recipes of run and evaluation, and the data set. index: of the features that it is made from, if it is.
+    """
+    recipe, evaluation, dataset = names
+    entry = EVALUATIONS[evaluation.protocol]
+    draws = {name: index.n_draws(name) if index else 1 for name in perturbations}
+    parts = part_names(METHODS[recipe.method], entry, subsets is not None)
+    listed = entry.settings.model_validate(evaluation.settings).train_list
+    groups = cell_groups(parts, tuple(perturbations), entry.metrics_of(evaluation.settings))
+    digest = record_digest(
+        evaluation,
+        [read_perturbation(name, draws[name]) for name in perturbations],
+        subsets,
+        data_recipe(dataset),
+        index.digest if index else None,
+        [cell for group in groups for cell in group],
+        read_subset_config(dataset, listed).positions if listed else None,
+    )
+    return Path(record_path(str(run), dataset, evaluation.evaluation, digest)), digest
+
+
+def new_features(run: Path, dataset: str, digest: str) -> Path:
+    """Return the folder that a run's features on a data set are written to."""
+    return Path(features_folder(str(run), dataset, digest))

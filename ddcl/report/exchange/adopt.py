@@ -1,0 +1,86 @@
+"""`ddcl adopt`: results that were copied, or came from an archive, checked and told to Snakemake as finished.
+
+Snakemake compares times, and a copy has those of its copying: all would be made again. What belongs together gets one
+time, so nothing is newer than what was made from it. What does not is named, and left as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ddcl.base.errors import UserError
+from ddcl.evaluate.verify import verify_run
+from ddcl.plan.addresses import DIGITS, check_address, data_folder
+from ddcl.schema import manifest
+from ddcl.schema.recipes import load_recipe
+
+
+@dataclass
+class Adopted:
+    """What was found: numbers of data sets and runs that are whole, and a line for everything that is not."""
+
+    datasets: int = 0
+    runs: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def adopt(results: Path) -> Adopted:
+    """Check every prepared data set and finished run below `results`, and give those that are whole one time.
+
+    The time is the oldest that any file of the results has, so that tables and figures which are newer stay so. A run
+    that was not finished is left alone.
+    """
+    adopted, whole = Adopted(), list[Path]()
+    manifests: dict[str, Path] = {}
+    for path in sorted(results.glob("data/*/manifest.json")):
+        problems = _data_problems(path)
+        if not problems:
+            manifests[path.parent.name] = path
+            whole.append(path.parent)
+        adopted.problems += problems
+    adopted.datasets = len(whole)
+    finished = sorted(results.glob("runs/*/*/*/seed*/run.json"))
+    for path in tqdm(finished, unit="run", desc="check", disable=None):
+        problems = _run_problems(path.parent, manifests)
+        adopted.runs += not problems
+        adopted.problems += problems
+        whole += [] if problems else [path.parent]
+    _give_one_time(results, whole)
+    return adopted
+
+
+def _data_problems(path: Path) -> list[str]:
+    """Return what is wrong with a prepared data set; its arrays are checked by whatever reads them."""
+    try:
+        read = manifest.load(path)
+    except UserError as error:
+        return [str(error)]
+    folder = Path(data_folder(read.dataset, read.data)).name
+    return [] if path.parent.name == folder else [f"{path}: is {folder}, its address says {path.parent.name}"]
+
+
+def _run_problems(folder: Path, manifests: dict[str, Path]) -> list[str]:
+    """Return what is wrong with the run in `folder`: its address, and the chain from its recipe to its records."""
+    try:
+        check_address(folder, load_recipe(folder / "config.json"))
+    except UserError as error:
+        return [str(error)]
+    by_name = {name[: -DIGITS - 1]: path for name, path in manifests.items()}
+    return verify_run(folder, by_name)
+
+
+def _give_one_time(results: Path, folders: list[Path]) -> None:
+    """Give all that lies in `folders` the time of the oldest file below `results`."""
+    files = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    oldest = min((path.stat().st_mtime for path in _files(results)), default=0.0)
+    for path in files:
+        os.utime(path, (oldest, oldest))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())

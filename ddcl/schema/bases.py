@@ -1,0 +1,36 @@
+"""`base`: YAML that stands on other YAML of its kind, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ddcl.base.errors import UserError
+from ddcl.base.yaml_files import merge
+
+NOT_INHERITED = ("published_as",)  # keys that are said of one name alone
+
+
+class Named(NamedTuple):
+    """What YAML says of a name, and where it stands, for messages."""
+
+    where: str
+    values: dict[str, Any]
+
+
+def on_its_base(name: str, find: Callable[[str], Named], chain: tuple[str, ...] = ()) -> Named:
+    """Return what YAML says of `name` on top of its `base`, recursively; mappings are merged key by key.
+
+    find: gives what the YAML of a name says by itself. `UserError` for a circle, with its chain.
+    """
+    where, own = find(name)
+    if name in chain:
+        raise UserError(f"{where}: circular base: {' -> '.join((*chain, name))}")
+    values = dict(own)
+    base = values.pop("base", None)
+    if base is None:
+        return Named(where, values)
+    if not isinstance(base, str):
+        raise UserError(f"{where}: base: expected a name, found {base!r}")
+    below = on_its_base(base, find, (*chain, name)).values
+    return Named(where, merge({key: value for key, value in below.items() if key not in NOT_INHERITED}, values))

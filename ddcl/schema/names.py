@@ -1,0 +1,3 @@
+"""Names that several stages agree on."""
+
+CLEAN = "none"  # the perturbation that leaves test images as they are

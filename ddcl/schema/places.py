@@ -1,0 +1,58 @@
+"""Where configuration lies: folders that are searched in order, those of ``DDCL_CONFIG`` first, the project's last.
+
+Every reader of config/ asks here. A file of an own folder takes the place of the project's of the same name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ddcl.base.errors import UserError, did_you_mean
+
+VARIABLE = "DDCL_CONFIG"
+CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"  # the project's
+
+
+def config_folders() -> list[Path]:
+    """Return the folders that are searched, in order; `UserError` if one that ``DDCL_CONFIG`` names is not there."""
+    named = [text for text in os.environ.get(VARIABLE, "").split(os.pathsep) if text]
+    for text in named:
+        if not Path(text).is_dir():
+            raise UserError(
+                f"{VARIABLE}: no such folder: {text}; expected folders like config/, with {os.pathsep!r} between"
+            )
+    return list(dict.fromkeys([*(Path(text).absolute() for text in named), CONFIG_DIR]))
+
+
+def existing_files(relative: str) -> list[Path]:
+    """Return the files config/`relative` that there are, in the order of the search."""
+    return [path for folder in config_folders() if (path := folder / relative).exists()]
+
+
+def config_path(kind: str, name: str, suffix: str = ".yaml", hint: str = "") -> Path:
+    """Return the first file config/`kind`/`name`.yaml that there is; else a `UserError` that says where it was sought.
+
+    kind: folder below config/, empty for config/ itself. hint: what to do where there is none, for the message.
+    """
+    relative = f"{kind}/{name}{suffix}".lstrip("/")
+    for path in existing_files(relative):
+        return path
+    raise UserError(f"{no_such_file(relative)}{did_you_mean(name, config_names(kind, suffix))}{hint}")
+
+
+def no_such_file(relative: str) -> str:
+    """Return the beginning of the message that config/`relative` is in none of the folders."""
+    return f"{relative}: no such file in {' or '.join(map(str, config_folders()))}"
+
+
+def config_names(kind: str, suffix: str = ".yaml") -> list[str]:
+    """Return the sorted names of the files in config/`kind`, of all folders."""
+    files = (path for folder in config_folders() for path in (folder / kind).glob(f"*{suffix}"))
+    return sorted({path.name.removesuffix(suffix) for path in files})
+
+
+def shown_path(path: Path) -> str:
+    """Return a file as typed in the project's root; in full where it lies elsewhere."""
+    root = CONFIG_DIR.parent
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)

@@ -1,0 +1,74 @@
+"""Variants: which there are, and their numbers on top of those that they are based on. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ddcl.base.errors import UserError, check_name, did_you_mean
+from ddcl.base.yaml_files import merge, parse, read_yaml
+from ddcl.schema.bases import Named, on_its_base
+from ddcl.schema.places import config_folders, config_names, existing_files, no_such_file
+from ddcl.schema.registry import METHODS
+from ddcl.schema.suites import AnyScaleVariant, DatasetConfig, VariantConfig
+
+FOLDER = "variants"
+ANY_SCALE = f"{FOLDER}/any.yaml"  # the variants that change something at every scale
+
+
+def authors_name(name: str) -> str:
+    """Return the name of the runs of a variant with the quirks of the official code."""
+    return f"{name}_authors"
+
+
+def scales() -> list[str]:
+    """Return the folders of variants."""
+    entries = (entry for folder in config_folders() for entry in (folder / FOLDER).glob("*"))
+    return sorted({entry.name for entry in entries if entry.is_dir()})
+
+
+def variant_names(scale: str) -> list[str]:
+    """Return the names of all variants that a scale has, its own and those of any scale."""
+    return sorted({*config_names(f"{FOLDER}/{scale}"), *_of_any_scale()})
+
+
+def _of_any_scale() -> dict[str, Named]:
+    """Return what config/variants/any.yaml says of each variant; of equal names, that of the folder searched first."""
+    found: dict[str, Named] = {}
+    for path in existing_files(ANY_SCALE):
+        for name, values in read_yaml(path).items():
+            found.setdefault(name, Named(f"{path}: {name}", values))
+    return found
+
+
+def _find(scale: str, name: str) -> Named:
+    """Return what a variant's YAML says: of the scale, else of any scale."""
+    relative = f"{FOLDER}/{scale}/{name}.yaml"
+    for path in existing_files(relative):
+        return Named(str(path), read_yaml(path))
+    common = _of_any_scale()
+    if name not in common:
+        known = did_you_mean(name, variant_names(scale))
+        raise UserError(f"{no_such_file(relative)}, and no {name!r} in {ANY_SCALE}{known}")
+    where, values = common[name]
+    parse(AnyScaleVariant, values, where)
+    return common[name]
+
+
+def read_variant(dataset: DatasetConfig, name: str, overrides: dict[str, Any], authors: bool = False) -> VariantConfig:
+    """Read and check the variant `name` of the data set's scale.
+
+    On top of the variant's own numbers come, in this order, what the data set needs otherwise, the variant's `authors`
+    section if `authors` is asked for, and a block's `overrides` of the training settings.
+    """
+    check_name("scale", dataset.scale, scales(), " or ".join(str(folder / FOLDER) for folder in config_folders()))
+    where, values = on_its_base(name, lambda own: _find(dataset.scale, own))
+    values["training"] = merge(values.get("training") or {}, dataset.training_overrides)
+    if authors:
+        if not values.get("authors"):
+            raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
+        values = merge(values, values["authors"]) | {"label": f"{values.get('label')} (as published)"}
+    values["training"] = merge(values["training"], overrides)
+    variant = parse(VariantConfig, values, where if not overrides else f"{where} with the block's overrides")
+    check_name("method", variant.method, METHODS, where)
+    parse(METHODS[variant.method].settings, variant.settings, f"{where}: settings")
+    return variant
