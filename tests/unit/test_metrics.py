@@ -11,6 +11,7 @@ import pytest
 
 from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite, read_table
+from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import build_cards
 from ddcl.report.tables.build import build_table
@@ -20,6 +21,7 @@ from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.metrics import ACCURACY, CKA, DERIVED, DRIFT, FACTORS, READOUTS, Metric, knn_accuracy
 from ddcl.schema.places import VARIABLE, config_names
 from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS, EvaluationEntry, has_cell
+from ddcl.schema.run_key import RunKey
 from ddcl.schema.tables import TableSpec
 
 CALIBRATION = Metric(name="calibration_error", label="calibration", unit="%", decimals=1, better="lower")
@@ -74,7 +76,9 @@ def test_a_new_metric_is_printed_and_compared_as_its_entry_says(made_up: Plan) -
 
 
 def test_a_new_metric_stands_on_the_page(made_up: Plan, tmp_path: Path) -> None:
-    found = Collected(made_up, records_of(made_up), pd.DataFrame(), [], tmp_path)
+    absent = {"status": "missing", "message": "", "summary": None, "other_code": False}
+    runs = [CollectedRun.model_validate({"run": RunKey.model_validate(run.key)} | absent) for run in made_up.runs]
+    found = Collected(made_up, records_of(made_up), pd.DataFrame(), runs, tmp_path)
     card, _ = build_cards(found, expected_cells(found.records, made_up)).cards
     rows = {row.labels: row.texts for row in card.values}
     assert rows["calibration, calibration", "full", "clean"] == ["10.00", "11.00", "12.00"]
