@@ -32,7 +32,14 @@ def target(evaluation: str, parts: list[str], **changes: Any) -> Target:
     group = CellGroup(parts=parts, perturbations=values["perturbations"], metrics=values["metrics"])
     place = (values["eval_dataset"], evaluation)
     features = digest("features", values["eval_dataset"])
-    return Target(eval_dataset=place[0], evaluation=evaluation, digest=digest(*place), features=features, cells=[group])
+    return Target(
+        eval_dataset=place[0],
+        evaluation=evaluation,
+        digest=digest(*place),
+        features=features,
+        features_ops=[],
+        cells=[group],
+    )
 
 
 def targets(parts: list[str], **changes: Any) -> list[Target]:
@@ -45,6 +52,7 @@ def run(variant: str, augmentation: str, seed: int, parts: list[str], **changes:
     values: dict[str, Any] = {"dataset": "digits", "variant": variant, "augmentation": augmentation, "seed": seed}
     values |= {"arm_digest": digest(variant, augmentation), "recipe_digest": f"{variant}{augmentation}{seed}"}
     values |= {"data_digest": digest("digits"), "method": METHODS.get(variant, "ddcl"), "parts": parts}
+    values |= {"ops": [], "published_as": variant}
     values |= FIELDS | {"trains": True, "authors": False, "targets": targets(parts)}
     return PlannedRun(**values | changes)
 

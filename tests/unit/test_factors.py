@@ -68,7 +68,7 @@ def test_each_factor_is_read_from_the_part_that_carries_it() -> None:
     found = factors.evaluate(task(), COLUMNS, SETTINGS)
     read = {(part, metric): own[:, 0] for (_, part, metric), own in found.values.items()}
     assert found.n == SIZES["test"]
-    assert {metric for _, metric in read} == set(EVALUATIONS["factors"].metrics)
+    assert {metric for _, metric in read} == {metric.name for metric in EVALUATIONS["factors"].metrics}
     assert read["dir", "factor_hue"] > 0.9
     assert read["dvr", "factor_grey"] > 0.9
     assert min(read["dvr", f"factor_{name}"] for name in ("x", "y")) > 0.3  # the shapes' own centres differ, too

@@ -284,4 +284,4 @@ def test_rates_of_the_sources() -> None:
     assert (found["linear_lars"]["lr_classifier"], found["linear_lars"]["batch_size"]) == (0.1, 4096)
     assert found["linear_lars"]["lars"]
     assert found["finetune_b256"]["lr_backbone"] < found["finetune_b256"]["lr_classifier"]
-    assert set(EVALUATIONS["online"].metrics) == {"top1", "top1_best_test_epoch"}
+    assert {metric.name for metric in EVALUATIONS["online"].metrics} == {"top1", "top1_best_test_epoch"}

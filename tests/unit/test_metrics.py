@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,17 @@ import pytest
 
 from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite, read_table
+from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import build_cards
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.printing import layout, to_markdown
-from ddcl.schema import recipes
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.metrics import ACCURACY, CKA, DERIVED, DRIFT, FACTORS, READOUTS, Metric, knn_accuracy
-from ddcl.schema.recipes import CONFIG_DIR
+from ddcl.schema.places import VARIABLE, config_names
 from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS, EvaluationEntry, has_cell
+from ddcl.schema.run_key import RunKey
 from ddcl.schema.tables import TableSpec
 
 CALIBRATION = Metric(name="calibration_error", label="calibration", unit="%", decimals=1, better="lower")
@@ -54,10 +54,10 @@ def records_of(plan: Plan) -> pd.DataFrame:
 @pytest.fixture
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """A suite with a new protocol: its YAML, and its registry entry with its metric."""
-    shutil.copytree(CONFIG_DIR, tmp_path / "config")
+    (tmp_path / "config" / "evaluations").mkdir(parents=True)
     text = "label: calibration\nprotocol: calibrated\nselection: fixed\nsettings: {}\n"
     (tmp_path / "config" / "evaluations" / "calibration.yaml").write_text(text)
-    monkeypatch.setattr(recipes, "CONFIG_DIR", tmp_path / "config")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "config"))
     entry = EvaluationEntry("ddcl.evaluate.calibrated:evaluate", EvaluationSettings, metrics=(CALIBRATION,))
     monkeypatch.setitem(EVALUATIONS, "calibrated", entry)
     return plan_of("knn", "calibration")
@@ -76,7 +76,9 @@ def test_a_new_metric_is_printed_and_compared_as_its_entry_says(made_up: Plan) -
 
 
 def test_a_new_metric_stands_on_the_page(made_up: Plan, tmp_path: Path) -> None:
-    found = Collected(made_up, records_of(made_up), pd.DataFrame(), [], tmp_path)
+    absent = {"status": "missing", "message": "", "summary": None, "other_code": False}
+    runs = [CollectedRun.model_validate({"run": RunKey.model_validate(run.key)} | absent) for run in made_up.runs]
+    found = Collected(made_up, records_of(made_up), pd.DataFrame(), runs, tmp_path)
     card, _ = build_cards(found, expected_cells(found.records, made_up)).cards
     rows = {row.labels: row.texts for row in card.values}
     assert rows["calibration, calibration", "full", "clean"] == ["10.00", "11.00", "12.00"]
@@ -111,8 +113,8 @@ def test_a_name_is_of_one_metric() -> None:
 def test_every_metric_that_a_table_prints_is_known() -> None:
     reported = [metric.name for entry in EVALUATIONS.values() for metric in entry.metrics]
     known = {*reported, *(metric.name for metric in DERIVED), *(knn_accuracy(k).name for k in (1, 5, 20, 200))}
-    for path in sorted((CONFIG_DIR / "tables").glob("*.yaml")):
-        assert set(read_table(path.stem).print) <= known, path
+    for name in config_names("tables"):
+        assert set(read_table(name).print) <= known, name
 
 
 def test_which_parts_have_a_metric_under_what() -> None:

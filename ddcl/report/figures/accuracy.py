@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import CLEAN, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
+from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
 
@@ -46,7 +47,7 @@ def augmentation(found: Collected) -> Figure:
     rows = []
     for dataset in style.datasets:
         targets = [each for run in style.runs if run.dataset == dataset for each in run.targets]
-        own = {each.evaluation for each in targets if each.eval_dataset == dataset and "top1" in each.metrics}
+        own = {each.evaluation for each in targets if each.eval_dataset == dataset and TOP1 in each.metrics}
         evaluations = style.labels("evaluation", [name for name in found.plan.evaluations if name in own])
         rows.append(
             [style.panel(frame[frame["evaluation"] == name], dataset, [label]) for name, label in evaluations.items()]

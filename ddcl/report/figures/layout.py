@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 
 from ddcl.base.files import write_atomic
 from ddcl.plan.plan import Plan
+from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
 CLEAN, FULL = "none", "full"
@@ -117,7 +118,7 @@ def write_figure(figure: Figure, stem: Path) -> None:
 
 def select(records: pd.DataFrame, **keys: str) -> pd.DataFrame:
     """Return the top-1 rows with these values, tested on the dataset that they were trained on; values in percent."""
-    chosen = records[(records["metric"] == "top1") & (records["eval_dataset"] == records["dataset"])]
+    chosen = records[(records["metric"] == TOP1) & (records["eval_dataset"] == records["dataset"])]
     for key, name in keys.items():
         chosen = chosen[chosen[key] == name]
     return chosen.assign(value=chosen["value"] * 100)
