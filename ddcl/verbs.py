@@ -266,9 +266,8 @@ def adopt(args: Namespace) -> None:
     adopted = adopt(args.results)
     for problem in adopted.problems:
         print(f"ddcl: {problem}", file=sys.stderr)
-    print(
-        f"{args.results}: {adopted.datasets} data sets and {adopted.runs} runs are whole, {len(adopted.problems)} problems"
-    )
+    whole = f"{adopted.datasets} data sets and {adopted.runs} runs are whole"
+    print(f"{args.results}: {whole}, {len(adopted.problems)} problems")
 
 
 def clean(args: Namespace) -> None:
