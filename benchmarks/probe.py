@@ -33,9 +33,11 @@ from ddcl.data.stored import read_images
 from ddcl.evaluate.features import Target, extract, load_frozen
 from ddcl.evaluate.protocols import Job
 from ddcl.evaluate.record import evaluate_run
-from ddcl.evaluate.store import CLEAN_DRAW, FOLDER, TRAIN, evaluation_folder, read_features, read_index
+from ddcl.evaluate.store import FOLDER, evaluation_folder, read_test, read_train
 from ddcl.plan.datasets import data_root
 from ddcl.plan.digests import pretrain_digest
+from ddcl.schema import feature_index
+from ddcl.schema.feature_index import CLEAN_DRAW
 from ddcl.schema.recipes import Recipe, build_recipe, read_evaluation, read_perturbation
 from ddcl.training import Options, pretrain
 
@@ -54,7 +56,7 @@ class Stored:
         self.recipe: Recipe = build_recipe((DATASET, "ddcl", "baug"), 0, {"epochs": 3})
         self.run = folder / "run"
         pretrain(self.recipe, self.manifest_path, self.run, pretrain_digest("ddcl"), Options())
-        self.manifest = read_manifest(self.manifest_path, DATASET, self.recipe.data.model_dump())
+        self.manifest = read_manifest(self.manifest_path, DATASET, self.recipe.data)
         evaluation = read_evaluation("linear")[1]
         self.evaluation = evaluation.model_copy(update={"settings": evaluation.settings | {"l2_weights": L2_WEIGHTS}})
         self.perturbations = [read_perturbation(name, DRAWS) for name in PERTURBATIONS]
@@ -136,15 +138,15 @@ def peer_seconds(stored: Stored) -> dict[str, float]:
 
 def sgd_accuracies(stored: Stored, chosen: dict[str, float]) -> dict[str, float]:
     """Return the clean test accuracy of each part after 200 epochs of SGD on the stored, standardised features."""
-    index = read_index(stored.features)
-    train, test = (read_features(stored.features, index, name) for name in (TRAIN, CLEAN_DRAW))
+    index = feature_index.load(stored.features)
+    train, test = read_train(stored.features, index), read_test(stored.features, index, CLEAN_DRAW)
     x, x_test = (torch.from_numpy(split.features.astype(np.float32)) for split in (train, test))
     mean, std = x.mean(dim=0), x.std(dim=0).clamp(min=1e-6)
     x, x_test, y = (x - mean) / std, (x_test - mean) / std, torch.from_numpy(train.labels)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the matrices are small
     found = {}
-    for part, (start, stop) in index["parts"].items():
+    for part, (start, stop) in index.parts.items():
         fits = [_sgd(x[:, start:stop].contiguous(), y, lr, chosen[part]) for lr in SGD_RATES]
         head = min(fits, key=lambda fit: fit[0])[1]  # of the training objective: the test split is only reported
         right = head(x_test[:, start:stop]).argmax(dim=1).numpy() == test.labels
@@ -193,8 +195,8 @@ def measure(repeats: int) -> list[Ratio]:
         record = evaluate_run(
             Job(stored.recipe, stored.evaluation, DATASET, ["none"], stored.run, (stored.manifest_path,) * 2)
         )
-        chosen = {part: own[0]["l2_weight"] for part, own in record["chosen"].items()}
-        solved = {cell["part"]: 100 * cell["value"] for cell in record["cells"]}
+        chosen = {part: own[0]["l2_weight"] for part, own in record.chosen.items()}
+        solved = {cell.part: 100 * (cell.value or 0.0) for cell in record.cells}
         for part, accuracy in sgd_accuracies(stored, chosen).items():
             what = f"accuracy of the probe, {part}, against 200 epochs of SGD on the same features"
             rows.append(Ratio(what, "%", [solved[part]], [accuracy], "within 0.3 points"))

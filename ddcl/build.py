@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -14,6 +13,7 @@ from ddcl.data.views import Pipeline
 from ddcl.schema.ops import build_settings
 from ddcl.schema.recipes import OpRecipe, Recipe
 from ddcl.schema.registry import METHODS
+from ddcl.schema.suites import NormalisationConfig
 
 
 def build_method(recipe: Recipe) -> Method:
@@ -33,7 +33,7 @@ def build_method(recipe: Recipe) -> Method:
     return method
 
 
-def build_pipeline(ops: Sequence[OpRecipe], side_px: int, manifest: dict[str, Any]) -> Pipeline:
+def build_pipeline(ops: Sequence[OpRecipe], side_px: int, normalisation: NormalisationConfig) -> Pipeline:
     """Return the pipeline of a recipe's operations with the data set's normalisation."""
     settings = [(item.op, build_settings(item.op, item.settings, "recipe")) for item in ops]
-    return Pipeline(settings, side_px, mean=manifest["mean"], std=manifest["std"])
+    return Pipeline(settings, side_px, mean=normalisation.mean, std=normalisation.std)

@@ -27,13 +27,14 @@ from ddcl.data.images import ArrayImages, Images, on_device
 from ddcl.data.loader import TwoViewLoader, epoch_requests
 from ddcl.schema.recipes import Recipe, read_dataset
 from ddcl.schema.registry import keeps_files
+from ddcl.schema.suites import NormalisationConfig
 
 SECONDS = 5.0  # that each stage is measured for, at least
 BATCHES = 4  # of made-up images
 CPU_BATCH_PIXELS = 2**21  # a batch for large images and a GPU needs more memory than most machines have
 JPEG_SIZE = (500, 375)  # the median of ImageNet
 T = TypeVar("T")
-NORMALISATION = {"mean": [0.45] * 3, "std": [0.25] * 3}
+NORMALISATION = NormalisationConfig(mean=[0.45] * 3, std=[0.25] * 3)
 
 
 ADVICE = {

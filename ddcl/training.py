@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import canonical_json, digest_text, read_json, write_atomic, write_json, write_text
+from ddcl.base.files import file_sha256, write_atomic
 from ddcl.base.interrupt import MINUTES
 from ddcl.base.lock import locked
 from ddcl.base.progress import FILE as PROGRESS
@@ -22,20 +20,23 @@ from ddcl.base.progress import Progress
 from ddcl.base.provenance import provenance
 from ddcl.build import build_method, build_pipeline
 from ddcl.core import distributed
-from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
+from ddcl.core.checkpoint import save_checkpoint
 from ddcl.core.devices import device_name
-from ddcl.core.pretrain import Pretraining, Row
+from ddcl.core.pretrain import Pretraining
 from ddcl.data.images import on_device
 from ddcl.data.loader import TwoViewLoader
 from ddcl.data.manifest import read_manifest
 from ddcl.data.stored import read_images
 from ddcl.evaluate.monitor import Monitor
+from ddcl.schema import history, run_summary
+from ddcl.schema.history import History
+from ddcl.schema.manifest import Manifest
 from ddcl.schema.recipes import Recipe
+from ddcl.schema.run_summary import RunSummary
 
-FIRST_COLUMNS = ("epoch", "seconds", "loss", "lr", "knn_top1")
-OUTPUTS = ("history.csv", "checkpoint.pt", "run.json")
+CHECKPOINT = "checkpoint.pt"
+OUTPUTS = (history.FILE, CHECKPOINT, run_summary.FILE)  # the last one says what the others must be
 FINISHED = "finished"  # folder below work
-IDENTITY = "identity.json"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Options:
     checkpoint_minutes: float = MINUTES
 
 
-def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str, options: Options) -> dict[str, Any]:
+def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str, options: Options) -> RunSummary:
     """Train the run, write history.csv, checkpoint.pt and run.json below `folder`, and return what run.json says.
 
     The state for resuming lies in `folder`/work, and after the end the outputs lie there too (as links): Snakemake
@@ -65,17 +66,15 @@ def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str
             return _pretrain(recipe, manifest_path, folder, code_digest, options)
 
 
-def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str, options: Options) -> dict[str, Any]:
+def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str, options: Options) -> RunSummary:
     work = folder / "work"
-    manifest = read_manifest(manifest_path, recipe.dataset, recipe.data.model_dump())
-    identity = [recipe.digest, code_digest, digest_text(canonical_json(manifest["splits"]))]
+    manifest = read_manifest(manifest_path, recipe.dataset, recipe.data)
+    identity = [recipe.digest, code_digest, manifest.seal]
     summary = distributed.from_first(lambda: _finished(work / FINISHED, identity))
     if summary is None:
         training = _training(recipe, (manifest_path, manifest), identity, options)
         training.run(work, options.checkpoint_minutes, _progress(training, recipe, work))
-        summary = _summary(training, recipe, code_digest)
-        if distributed.rank() == 0:
-            _write(training, summary, recipe.name, work / FINISHED)
+        summary = distributed.from_first(lambda: _write(training, recipe, work / FINISHED))
     if distributed.rank() == 0:
         for name in OUTPUTS:
             write_atomic(folder / name, partial(_link, work / FINISHED / name))
@@ -84,7 +83,7 @@ def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: st
     return summary
 
 
-def _training(recipe: Recipe, data: tuple[Path, dict[str, Any]], identity: list[str], options: Options) -> Pretraining:
+def _training(recipe: Recipe, data: tuple[Path, Manifest], identity: list[str], options: Options) -> Pretraining:
     """Return the training that a recipe describes, at its beginning. data: the manifest's path and content."""
     device, workers = options.device, options.workers
     manifest_path, manifest = data
@@ -93,10 +92,10 @@ def _training(recipe: Recipe, data: tuple[Path, dict[str, Any]], identity: list[
     loader = None
     if method.trains:
         images = read_images(manifest_path, manifest, "pretrain", side_px, workers, exact=recipe.authors)
-        pipeline = build_pipeline(recipe.ops, side_px, manifest)
+        pipeline = build_pipeline(recipe.ops, side_px, manifest.normalisation)
         loader = TwoViewLoader(on_device(images, device), pipeline, recipe.training.batch_size, names, device)
     labelled = read_images(manifest_path, manifest, "train", side_px, workers)
-    monitor = Monitor(labelled, build_pipeline([], side_px, manifest), recipe.training.monitor, names)
+    monitor = Monitor(labelled, build_pipeline([], side_px, manifest.normalisation), recipe.training.monitor, names)
     return Pretraining(method, loader, monitor, recipe.training, identity, recipe.seed)
 
 
@@ -108,42 +107,47 @@ def _progress(training: Pretraining, recipe: Recipe, work: Path) -> Callable[[in
     return Progress(work, training.epochs, steps * recipe.training.batch_size)
 
 
-def _summary(training: Pretraining, recipe: Recipe, code_digest: str) -> dict[str, Any]:
-    """Return what run.json says, but for the checkpoint's digest."""
-    return {name: getattr(recipe, name) for name in ("dataset", "variant", "augmentation", "seed")} | {
-        "schema": 1,
+def _write(training: Pretraining, recipe: Recipe, finished: Path) -> RunSummary:
+    """Write the three outputs of a finished run to the folder `finished`, run.json at last; return what it says."""
+    (finished / run_summary.FILE).unlink(missing_ok=True)
+    recipe_digest, code_digest, manifest_seal = training.identity
+    content = {
+        "recipe_digest": recipe_digest,
+        "code_digest": code_digest,
         "status": training.status,
         "message": training.message,
         "epochs": training.epoch,
-        "precision": training.precision,
-        "n_parameters": sum(p.numel() for p in training.method.parameters()),
-        "recipe_digest": recipe.digest,
-        "code_digest": code_digest,
-        "seconds": training.history[-1]["seconds"],
-        **provenance(device_name(training.device.type)),
-    }
-
-
-def _write(training: Pretraining, summary: dict[str, Any], run: str, finished: Path) -> None:
-    """Write the three outputs of a finished run to the folder `finished`, and at last what they belong to."""
-    (finished / IDENTITY).unlink(missing_ok=True)
-    content = {name: summary[name] for name in ("recipe_digest", "code_digest", "status", "message", "epochs")} | {
-        "run": run,
+        "run": recipe.name,
         "method": {name: value.cpu() for name, value in training.method.state_dict().items()},
     }
-    write_text(finished / "history.csv", history_csv(training.history))
-    digest = save_checkpoint(finished / "checkpoint.pt", content)
-    write_json(finished / "run.json", summary | {"checkpoint_digest": digest})
-    write_json(finished / IDENTITY, [*training.identity, digest])
+    history.write(finished / history.FILE, History.of(training.history))
+    checkpoint_digest = save_checkpoint(finished / CHECKPOINT, content)
+    summary = RunSummary(
+        run=recipe.key,
+        status=training.status,
+        message=training.message,
+        epochs=training.epoch,
+        precision=training.precision,
+        n_parameters=sum(p.numel() for p in training.method.parameters()),
+        seconds=training.history[-1]["seconds"],
+        history_sha256=file_sha256(finished / history.FILE),
+        checkpoint_sha256=file_sha256(finished / CHECKPOINT),
+        checkpoint_digest=checkpoint_digest,
+        manifest_seal=manifest_seal,
+        provenance=provenance(device_name(training.device.type), recipe_digest, code_digest),
+    )
+    sealed.write(finished / run_summary.FILE, summary)
+    return summary
 
 
-def _finished(finished: Path, identity: list[str]) -> dict[str, Any] | None:
+def _finished(finished: Path, identity: list[str]) -> RunSummary | None:
     """Return what run.json says of the run in the folder `finished`, if it is whole and belongs to `identity`."""
     try:
-        found = read_json(finished / IDENTITY, "identity")
-        if found != [*identity, load_checkpoint(finished / "checkpoint.pt")[1]]:
+        summary = run_summary.load(finished / run_summary.FILE)
+        digests = [summary.provenance.recipe_digest, summary.provenance.code_digest, summary.manifest_seal]
+        written = [summary.history_sha256, summary.checkpoint_sha256]
+        if digests != identity or written != [file_sha256(finished / name) for name in (history.FILE, CHECKPOINT)]:
             return None
-        summary: dict[str, Any] = read_json(finished / "run.json", "summary")
     except UserError:
         return None
     print(f"{finished}: this run was finished before; delete the folder to train it again")
@@ -157,13 +161,3 @@ def _link(source: Path, target: Path) -> None:
     except OSError:
         shutil.copyfile(source, target)
     os.utime(target)
-
-
-def history_csv(history: list[Row]) -> str:
-    """Return the history as CSV; a quantity that was not measured in an epoch is an empty field."""
-    names = dict.fromkeys((*FIRST_COLUMNS, *(name for row in history for name in row)))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return buffer.getvalue()

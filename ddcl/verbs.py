@@ -18,8 +18,8 @@ def prepare(args: Namespace) -> None:
 
     folder = args.output or args.results / "data" / args.dataset
     manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
-    counts = ", ".join(f"{name} {split['n']}" for name, split in manifest["splits"].items())
-    print(f"{folder / 'manifest.json'}: {counts} images, {manifest['kind']}")
+    counts = ", ".join(f"{name} {split.n}" for name, split in manifest.splits.items())
+    print(f"{folder / 'manifest.json'}: {counts} images, {manifest.kind}")
 
 
 def resolve(args: Namespace) -> None:
@@ -100,7 +100,7 @@ def pretrain(args: Namespace) -> None:
     options = Options(device, _workers(args), args.checkpoint_minutes)
     digest = pretrain_digest(recipe.method)
     summary = pretrain(recipe, _manifest(args, recipe.dataset), args.run, digest, options)
-    print(f"{recipe.name}: {summary['status']} after {summary['epochs']} epochs {summary['message']}".rstrip())
+    print(f"{recipe.name}: {summary.status} after {summary.epochs} epochs {summary.message}".rstrip())
 
 
 def extract(args: Namespace) -> None:
@@ -115,10 +115,10 @@ def extract(args: Namespace) -> None:
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
     recipe = load_recipe(args.run / "config.json")
     dataset = args.eval_dataset or recipe.dataset
-    own = read_manifest(_manifest(args, recipe.dataset), recipe.dataset, recipe.data.model_dump())
+    trained_on = read_manifest(_manifest(args, recipe.dataset), recipe.dataset, recipe.data)
     target = Target(dataset, _manifest(args, dataset), evaluation_folder(args.run, dataset) / FOLDER)
     with locked(target.folder.with_name(f".{FOLDER}.lock"), f"{recipe.name}, features on {dataset}"):
-        extract(recipe, args.run, own, target, perturbations, (device, _workers(args)))
+        extract(recipe, args.run, trained_on, target, perturbations, (device, _workers(args)))
 
 
 def evaluate(args: Namespace) -> None:
@@ -146,10 +146,10 @@ def evaluate(args: Namespace) -> None:
     )
     with locked(job.folder / f".{args.evaluation}.lock", f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
-    for cell in record["cells"]:
-        number, share = cell["value"], cell["metric"].startswith(TOP1)
-        value = record["status"] if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
-        print(f"{recipe.name} {args.evaluation} {cell['part']} {cell['perturbation']} {cell['metric']}: {value}")
+    for cell in record.cells:
+        number, share = cell.value, cell.metric.startswith(TOP1)
+        value = record.status if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
+        print(f"{recipe.name} {args.evaluation} {cell.part} {cell.perturbation} {cell.metric}: {value}")
 
 
 def diagnose(args: Namespace) -> None:

@@ -105,7 +105,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write one valid JSON object (no NaN), with sorted keys, atomically."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return the text of a JSON file: the same for equal values."""
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
@@ -174,6 +179,17 @@ def read_json(path: Path, what: str) -> Any:
         raise UserError(f"{path}: {what} is not valid JSON ({error}); delete it and run again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot read {what} ({error.strerror})") from None
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file; `UserError` if it cannot be read."""
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def digest_text(text: str) -> str:

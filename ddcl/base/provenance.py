@@ -11,7 +11,8 @@ import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from ddcl.base.yaml_files import Model
 
 PLACE = ("host", "slurm_job_id")  # who computed it: not compared when records of two runs are
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pandas", "snakemake")
@@ -39,14 +40,34 @@ def slurm_job_id() -> str | None:
     return os.environ.get("SLURM_JOB_ID")
 
 
-def provenance(device: str) -> dict[str, Any]:
-    """Return versions, git commit (None outside a checkout), whether the tree was dirty, device, host and Slurm job."""
+class Provenance(Model):
+    """What made a number.
+
+    recipe_digest: of the run. code_digest: of the code of the stage that wrote it. versions: of Python and packages,
+    None where one is not there. git_commit, git_dirty: None outside a checkout; dirty: files differ from the commit.
+    """
+
+    recipe_digest: str
+    code_digest: str
+    versions: dict[str, str | None]
+    git_commit: str | None
+    git_dirty: bool | None
+    device: str
+    host: str
+    slurm_job_id: str | None
+
+
+def provenance(device: str, recipe_digest: str, code_digest: str) -> Provenance:
+    """Return the provenance of what this process writes."""
     status = _git("status", "--porcelain", "--untracked-files=no")
-    return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": None if status is None else bool(status),
-        "device": device,
-        "host": platform.node(),
-        "slurm_job_id": slurm_job_id(),
-    }
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    return Provenance(
+        recipe_digest=recipe_digest,
+        code_digest=code_digest,
+        versions=versions | {name: _version(name) for name in PACKAGES},
+        git_commit=_git("rev-parse", "HEAD"),
+        git_dirty=None if status is None else bool(status),
+        device=device,
+        host=platform.node(),
+        slurm_job_id=slurm_job_id(),
+    )

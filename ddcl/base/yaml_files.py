@@ -41,8 +41,12 @@ def parse(model: type[M], values: Any, where: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(model, dict(item)) for item in error.errors(include_url=False)]
-        raise UserError(f"{where}: " + "; ".join(lines)) from None
+        raise UserError(f"{where}: {explain(model, error)}") from None
+
+
+def explain(model: type[BaseModel], error: ValidationError) -> str:
+    """Return in one line what is wrong with a model's values: each wrong key with its path, and what is allowed."""
+    return "; ".join(_explain(model, dict(item)) for item in error.errors(include_url=False))
 
 
 def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:

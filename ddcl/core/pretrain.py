@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from ddcl.core.method import Batch, Method, Step
 from ddcl.core.optim import build_optimizer, lr_factor, set_lr, set_warmup_lr
 from ddcl.core.resume import SavedStates
 from ddcl.core.seeds import derive
-from ddcl.schema.training import TrainingConfig
+from ddcl.schema.training import Status, TrainingConfig
 
 Row = dict[str, float]
 
@@ -71,13 +71,14 @@ class Pretraining:
         self.epoch = self.step = 0  # done: epochs, and steps of the next one
         self.sums: dict[str, Tensor] = {}  # of the loss and terms of these steps
         self.seconds = 0.0  # that these steps took
-        self.status, self.message = "ok", ""
+        self.status: Status = "ok"
+        self.message = ""
         self.history: list[Row] = []
         self.device = next(method.parameters()).device
         self.optimizer = self._new_optimizer() if loader else None
         self.method_step = distributed.data_parallel(method) if loader else method.step
         native = config.precision == "auto" and native_bf16(self.device.type)
-        self.precision = "bf16" if native or config.precision == "bf16" else "fp32"
+        self.precision: Literal["bf16", "fp32"] = "bf16" if native or config.precision == "bf16" else "fp32"
         if config.compile:
             method.encoder.compile()  # in place: names of weights stay
 
@@ -103,10 +104,15 @@ class Pretraining:
             self._train(saved, progress)
         self._judge()
 
+    @property
+    def diverged(self) -> bool:
+        """Whether loss or weights became infinite or nan."""
+        return self.status == "diverged"
+
     def _train(self, saved: SavedStates, progress: Callable[[int], None]) -> None:
         bar = tqdm(range(self.epoch, self.epochs), initial=self.epoch, total=self.epochs, unit="epoch", disable=None)
         for epoch in bar:
-            if self.status == "diverged":
+            if self.diverged:
                 break
             row = self._train_epoch(epoch, saved)
             self.history.append(row)
@@ -115,7 +121,7 @@ class Pretraining:
             bar.set_postfix(loss=f"{row['loss']:.4f}")
             if "knn_top1" in row:
                 tqdm.write(f"epoch {self.epoch}/{self.epochs}  loss {row['loss']:.4f}  kNN {row['knn_top1']:.4f}")
-            if self.epoch < self.epochs and self.status != "diverged":
+            if self.epoch < self.epochs and not self.diverged:
                 saved.pause(self._state, due=self.epoch % self.config.checkpoint_epochs == 0)
 
     def _train_epoch(self, epoch: int, saved: SavedStates) -> Row:
@@ -161,7 +167,7 @@ class Pretraining:
             self.status, self.message = "diverged", f"the loss became {loss} in epoch {epoch + 1}"
         elif not all(torch.isfinite(value).all() for value in self.method.state_dict().values()):
             self.status, self.message = "diverged", f"weights became infinite or nan in epoch {epoch + 1}"
-        if self.status == "diverged":
+        if self.diverged:
             return {}
         row: Row = {}
         for name, z in step.embeddings.items():
@@ -203,7 +209,7 @@ class Pretraining:
 
     def _judge(self) -> None:
         """Call the run collapsed if its last spread or effective rank is below the limits. DVR may be anything."""
-        if self.status == "diverged" or not self.epochs:
+        if self.diverged or not self.epochs:
             return
         last, limits = self.history[-1], self.config.collapse
         for name, value in last.items():

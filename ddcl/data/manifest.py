@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json
+from ddcl.schema.manifest import Manifest, load
+from ddcl.schema.recipes import DataRecipe
 
-SCHEMA = 2
 FOLDER = "splits"  # below the prepared data set's folder
 HASH_CHUNK_BYTES = 2**26
 
@@ -40,17 +40,16 @@ def files_sha256(names: Any, sizes: Any) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def read_manifest(path: Path, dataset: str, data: dict[str, Any]) -> dict[str, Any]:
+def read_manifest(path: Path, dataset: str, data: DataRecipe) -> Manifest:
     """Read manifest.json; `UserError` unless it is that of `dataset`, prepared as the recipe `data` says."""
-    manifest: dict[str, Any] = read_json(path, "manifest; `ddcl prepare` makes it")
-    if manifest.get("schema") != SCHEMA:
-        raise UserError(
-            f"{path}: manifest schema {manifest.get('schema')!r}, expected {SCHEMA}; run `ddcl prepare` again"
-        )
-    found = {"dataset": manifest["dataset"], **manifest["data"]}
-    for key, value in {"dataset": dataset, **data}.items():
-        if found.get(key) != value:
+    manifest = load(path)
+    prepared, wanted = (
+        {"dataset": name, **recipe.model_dump(mode="json")}
+        for name, recipe in ((manifest.dataset, manifest.data), (dataset, data))
+    )
+    for key, value in wanted.items():
+        if prepared[key] != value:
             raise UserError(
-                f"{path}: the manifest has {key} {found.get(key)!r}, the run needs {value!r}; run `ddcl prepare` again"
+                f"{path}: the manifest has {key} {prepared[key]!r}, the run needs {value!r}; run `ddcl prepare` again"
             )
     return manifest

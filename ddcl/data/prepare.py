@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_array, write_json, write_text
-from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, SCHEMA, array_sha256, files_sha256, split_path
+from ddcl.base.files import write_array, write_text
+from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, array_sha256, files_sha256, split_path
 from ddcl.data.source import NO_LABEL, ArraySplit, FileSplit, Request
+from ddcl.schema.manifest import Manifest, SplitEntry
 from ddcl.schema.recipes import data_recipe, read_dataset, reader_settings
 from ddcl.schema.registry import READERS
-from ddcl.schema.suites import DatasetConfig
+from ddcl.schema.suites import DatasetConfig, NormalisationConfig
 
 
-def prepare(name: str, folder: Path, root: Path, download: bool = True) -> dict[str, Any]:
+def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manifest:
     """Read data set `name` below `root`, write its splits and manifest.json below `folder`; return the manifest.
 
     download: fetch it where that is possible and it is not there.
@@ -41,16 +43,14 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> dict[
     _check_counts(name, config, splits)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     entries = {split: _write_split(folder, split, content, root) for split, content in splits.items()}
-    normalisation = config.normalisation.model_dump() if config.normalisation else _moments(name, splits["train"])
-    manifest = {
-        "schema": SCHEMA,
-        "dataset": name,
-        "data": recipe.model_dump(),
-        "kind": "files" if isinstance(splits["train"], FileSplit) else "arrays",
-        "splits": entries,
-        **normalisation,
-    }
-    write_json(folder / "manifest.json", manifest)
+    manifest = Manifest(
+        dataset=name,
+        data=recipe,
+        kind="files" if isinstance(splits["train"], FileSplit) else "arrays",
+        splits=entries,
+        normalisation=config.normalisation or _moments(name, splits["train"]),
+    )
+    sealed.write(folder / "manifest.json", manifest)
     return manifest
 
 
@@ -65,8 +65,8 @@ def _check_counts(name: str, config: DatasetConfig, splits: dict[str, Any]) -> N
             )
         if not np.array_equal(classes, np.arange(config.n_classes)):
             missing = sorted(set(range(config.n_classes)) - set(classes.tolist()))
-            found = f"{len(classes)} classes, {missing[:5]} missing" if missing else f"labels up to {classes[-1]}"
-            raise UserError(f"data set {name}: split {split} has {found}; config/datasets says {config.n_classes}")
+            seen = f"{len(classes)} classes, {missing[:5]} missing" if missing else f"labels up to {classes[-1]}"
+            raise UserError(f"data set {name}: split {split} has {seen}; config/datasets says {config.n_classes}")
         wanted = config.n_images.get(split)
         if wanted is not None and wanted != len(content.labels):
             raise UserError(
@@ -75,22 +75,23 @@ def _check_counts(name: str, config: DatasetConfig, splits: dict[str, Any]) -> N
             )
 
 
-def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, root: Path) -> dict[str, Any]:
+def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, root: Path) -> SplitEntry:
     """Write one split; return its entry in the manifest."""
     labels = np.asarray(content.labels, dtype=np.int64)
     write_array(split_path(folder, split, "labels"), labels)
-    entry: dict[str, Any] = {
-        "n": len(labels),
-        "n_per_class": np.bincount(labels[labels != NO_LABEL]).tolist(),
-        "labels_sha256": array_sha256(labels),
-    }
+    entry = SplitEntry(
+        n=len(labels),
+        n_per_class=tuple(np.bincount(labels[labels != NO_LABEL]).tolist()),
+        labels_sha256=array_sha256(labels),
+    )
     if isinstance(content, ArraySplit):
         write_array(split_path(folder, split, "images"), content.images)
-        return entry | {"images_sha256": array_sha256(content.images)} | _write_factors(folder, split, content)
+        factors = _write_factors(folder, split, content)
+        return entry.model_copy(update={"images_sha256": array_sha256(content.images)} | factors)
     sizes = _verify_files(root, content, split)
     text = "".join(f"{size}\t{name}\n" for name, size in zip(content.names, sizes, strict=True))
     write_text(split_path(folder, split, "files"), text)
-    return entry | {"files_sha256": files_sha256(content.names, sizes)}
+    return entry.model_copy(update={"files_sha256": files_sha256(content.names, sizes)})
 
 
 def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, Any]:
@@ -99,19 +100,19 @@ def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, A
         return {}
     factors = np.stack(list(content.factors.values()), axis=1)  # [N, factors]
     write_array(split_path(folder, split, "factors"), factors)
-    return {"factors": list(content.factors), "factors_sha256": array_sha256(factors)}
+    return {"factors": tuple(content.factors), "factors_sha256": array_sha256(factors)}
 
 
 def _verify_files(root: Path, content: FileSplit, split: str) -> list[int]:
     """Return the size of each file after decoding it coarsely; all damaged ones stand in one `UserError`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         checks = pool.map(lambda name: _check_file(root / name), content.names, chunksize=64)
-        found = list(tqdm(checks, total=len(content.names), unit="file", desc=f"check {split}", disable=None))
-    bad = [problem for _, problem in found if problem]
+        checked = list(tqdm(checks, total=len(content.names), unit="file", desc=f"check {split}", disable=None))
+    bad = [problem for _, problem in checked if problem]
     if bad:
         more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise UserError(f"{len(bad)} damaged images in split {split}: {'; '.join(bad[:5])}{more}; get them again")
-    return [size for size, _ in found]
+    return [size for size, _ in checked]
 
 
 def _check_file(path: Path) -> tuple[int, str]:
@@ -127,7 +128,7 @@ def _check_file(path: Path) -> tuple[int, str]:
         return 0, f"{path} ({str(error).replace(str(path), '').strip()})"
 
 
-def _moments(name: str, content: ArraySplit | FileSplit) -> dict[str, list[float]]:
+def _moments(name: str, content: ArraySplit | FileSplit) -> NormalisationConfig:
     """Return mean and std per channel of the training images, in [0, 1], from exact integer sums."""
     if isinstance(content, FileSplit):
         raise UserError(f"data set {name}: images kept as files need `normalisation` in config/datasets/{name}.yaml")
@@ -138,4 +139,4 @@ def _moments(name: str, content: ArraySplit | FileSplit) -> dict[str, list[float
         squares += (pixels**2).sum(axis=(0, 2, 3))
     mean = total / n
     std = np.sqrt(squares / n - mean**2)
-    return {"mean": (mean / 255).tolist(), "std": (std / 255).tolist()}
+    return NormalisationConfig(mean=(mean / 255).tolist(), std=(std / 255).tolist())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,67 +14,71 @@ from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Images
 from ddcl.data.manifest import array_sha256, files_sha256, split_path
 from ddcl.plan.datasets import data_root
+from ddcl.schema.manifest import Manifest
 
 
 def read_images(
-    path: Path, manifest: dict[str, Any], split: str, side_px: int, workers: int = 0, exact: bool = False
+    path: Path, manifest: Manifest, split: str, side_px: int, workers: int = 0, exact: bool = False
 ) -> Images:
     """Return the images of a split, as an encoder of `side_px` sees them.
 
     path: of manifest.json. `pretrain` is `train` where the data set has no images of its own for it.
     workers: processes that decode files. exact: never at a reduced resolution.
     """
-    if split == "pretrain" and split not in manifest["splits"]:
+    if split == "pretrain" and split not in manifest.splits:
         split = "train"
-    if split not in manifest["splits"]:
-        raise UserError(f"{path}: no split {split!r}; there are {', '.join(manifest['splits'])}")
+    if split not in manifest.splits:
+        raise UserError(f"{path}: no split {split!r}; there are {', '.join(manifest.splits)}")
     labels = torch.from_numpy(_read_array(path, manifest, split, "labels"))
-    if manifest["kind"] == "arrays":
+    if manifest.kind == "arrays":
         return ArrayImages(torch.from_numpy(_read_array(path, manifest, split, "images")), labels, side_px)
     names, sizes = _read_files(path, manifest, split)
-    data = manifest["data"]
+    data = manifest.data
     # the share of the shorter side that the central crop keeps stays that of the data set's YAML
-    resize_px = round((data["resize_px"] or data["image_side_px"]) * side_px / data["image_side_px"])
+    resize_px = round((data.resize_px or data.image_side_px) * side_px / data.image_side_px)
     return FileImages(data_root(), names, sizes, labels, side_px, resize_px, workers, exact)
 
 
-def read_factors(path: Path, manifest: dict[str, Any], split: str) -> dict[str, NDArray[np.float64]]:
+def read_factors(path: Path, manifest: Manifest, split: str) -> dict[str, NDArray[np.float64]]:
     """Return the true factors [N] of a split's images by name; none, where they are not known.
 
     path: of manifest.json.
     """
-    names = manifest["splits"][split].get("factors", [])
+    names = manifest.splits[split].factors
     return dict(zip(names, _read_array(path, manifest, split, "factors").T, strict=True)) if names else {}
 
 
-def _read_array(path: Path, manifest: dict[str, Any], split: str, kind: str) -> NDArray[Any]:
+def _read_array(
+    path: Path, manifest: Manifest, split: str, kind: Literal["images", "labels", "factors"]
+) -> NDArray[Any]:
     """Return an array of a split, memory-mapped (changes stay in memory), checked against the manifest."""
-    entry, file = manifest["splits"][split], split_path(path.parent, split, kind)
+    entry, file = manifest.splits[split], split_path(path.parent, split, kind)
     try:
         array: NDArray[Any] = np.load(file, mmap_mode="c")
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file}: damaged array ({error}); run `ddcl prepare` again") from None
-    found = array_sha256(array)
-    if len(array) != entry["n"] or found != entry[f"{kind}_sha256"]:
+    except Exception as error:  # of a damaged header, numpy raises nearly anything: TokenError, MemoryError …
+        raise UserError(f"{file}: damaged array ({' '.join(str(error).split())}); run `ddcl prepare` again") from None
+    digest = array_sha256(array)
+    expected = {"images": entry.images_sha256, "labels": entry.labels_sha256, "factors": entry.factors_sha256}[kind]
+    if len(array) != entry.n or digest != expected:
         raise UserError(
-            f"{file}: does not match {path.name} ({len(array)} items, {entry['n']} expected; sha256 "
-            f"{found[:12]}…, {entry[f'{kind}_sha256'][:12]}… expected); run `ddcl prepare` again"
+            f"{file}: does not match {path.name} ({len(array)} items, {entry.n} expected; sha256 "
+            f"{digest[:12]}…, {(expected or 'none')[:12]}… expected); run `ddcl prepare` again"
         )
     return array
 
 
-def _read_files(path: Path, manifest: dict[str, Any], split: str) -> tuple[list[str], list[int]]:
+def _read_files(path: Path, manifest: Manifest, split: str) -> tuple[list[str], list[int]]:
     """Return names and sizes of a split's files, checked against the manifest; each file is checked when it is read."""
     file = split_path(path.parent, split, "files")
     try:
-        lines = [line.split("\t", 1) for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [line.split("\t", 1) for line in file.read_bytes().decode("utf-8").split("\n")[:-1]]
         sizes, names = [int(line[0]) for line in lines], [line[1] for line in lines]
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
     except (OSError, ValueError, IndexError) as error:
         raise UserError(f"{file}: damaged list of files ({error}); run `ddcl prepare` again") from None
-    if files_sha256(names, sizes) != manifest["splits"][split]["files_sha256"]:
+    if files_sha256(names, sizes) != manifest.splits[split].files_sha256:
         raise UserError(f"{file}: does not match {path.name}; run `ddcl prepare` again")
     return names, sizes

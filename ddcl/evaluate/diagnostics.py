@@ -25,8 +25,9 @@ from ddcl.evaluate.encode import Job, encode_chunks
 from ddcl.evaluate.geometry import cosines, geometry, pairs
 from ddcl.evaluate.readout import FactorData, ReadoutResult, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
-from ddcl.evaluate.store import CLEAN, Address, ColumnSets, Measured
+from ddcl.evaluate.store import Address, ColumnSets, Measured
 from ddcl.schema.evaluations import DiagnosticsSettings
+from ddcl.schema.names import CLEAN
 
 SPLITS = ("train", "test")
 

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import NoSettings
-from ddcl.evaluate.store import CLEAN_DRAW, Address, FeatureTask, Measured
+from ddcl.evaluate.store import Address, FeatureTask, Measured
+from ddcl.schema.feature_index import CLEAN_DRAW
+from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import DRIFT
 
 
@@ -17,16 +19,16 @@ def evaluate(task: FeatureTask, settings: NoSettings) -> Measured:
     Needs no training images and fits nothing.
     """
     if CLEAN_DRAW not in task.tests:
-        found = ", ".join(task.tests)
-        raise UserError(f"drift: needs the clean test images, found {found}: add none to --perturbations")
+        names = ", ".join(dict.fromkeys(draw.perturbation for draw in task.tests))
+        raise UserError(f"drift: needs the clean test images, found {names}: add {CLEAN} to --perturbations")
     clean = task.tests[CLEAN_DRAW].features.astype(np.float32)
     draws: dict[Address, list[list[float]]] = {}
-    for name in task.tests:
-        moved = task.tests[name].features.astype(np.float32)
+    for draw in task.tests:
+        moved = task.tests[draw].features.astype(np.float32)
         for part, columns in task.sets.items():
-            own = [drift(clean[:, each], moved[:, each]) for each in columns]
-            draws.setdefault((name.rpartition("-")[0], part, DRIFT), []).append(own)
-    return Measured({address: np.array(own).T for address, own in draws.items()}, len(clean))
+            drifts = [drift(clean[:, each], moved[:, each]) for each in columns]
+            draws.setdefault((draw.perturbation, part, DRIFT), []).append(drifts)
+    return Measured({address: np.array(drifts).T for address, drifts in draws.items()}, len(clean))
 
 
 def drift(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -19,8 +19,9 @@ from ddcl.core.seeds import derive
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.readout import FactorData, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
-from ddcl.evaluate.store import CLEAN, Address, ColumnSets, Measured
+from ddcl.evaluate.store import Address, ColumnSets, Measured
 from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.names import CLEAN
 
 CLASSES = ("shape", "texture")  # balanced accuracy of a linear probe; of all others R² of ridge regression
 CIRCLE = "hue"  # in turns: read as sine and cosine

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import ArrayWriter, write_array, write_json
+from ddcl.base.files import ArrayWriter, file_sha256, write_array
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import load_checkpoint, weights_digest
 from ddcl.core.method import Method
@@ -20,8 +21,11 @@ from ddcl.data.images import Images, on_device
 from ddcl.data.manifest import read_manifest
 from ddcl.data.stored import read_images
 from ddcl.evaluate.encode import Job, encode_chunks
-from ddcl.evaluate.store import INDEX, SCHEMA, TRAIN, array_path, drawn, file_digest, labels_path
+from ddcl.schema import feature_index, run_summary
+from ddcl.schema.feature_index import Draw, DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
+from ddcl.schema.manifest import Manifest
 from ddcl.schema.recipes import PerturbationRecipe, Recipe, data_recipe
+from ddcl.schema.suites import NormalisationConfig
 
 
 def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, dict[str, Any], str]:
@@ -32,9 +36,23 @@ def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, dict[s
             f"{path}: checkpoint of recipe {content['recipe_digest']}, but the run {recipe.name} has {recipe.digest}; "
             "run `ddcl pretrain` again"
         )
+    _check_summary(path, digest)
     method = build_method(recipe)
     method.load_state_dict(content.pop("method"), strict=True)
     return method.to(device).requires_grad_(False), content, digest
+
+
+def _check_summary(path: Path, digest: str) -> None:
+    """Raise `UserError` if the run.json beside the checkpoint is of another one; a checkpoint may lie alone."""
+    summary_path = path.with_name(run_summary.FILE)
+    if not summary_path.exists():
+        return
+    summary = run_summary.load(summary_path)
+    if (summary.checkpoint_digest, summary.checkpoint_sha256) != (digest, file_sha256(path)):
+        raise UserError(
+            f"{path}: not the checkpoint that {run_summary.FILE} beside it is of (content {digest}, expected "
+            f"{summary.checkpoint_digest}); run `ddcl pretrain` again"
+        )
 
 
 @dataclass(frozen=True)
@@ -49,72 +67,98 @@ class Target:
 def extract(
     recipe: Recipe,
     run: Path,
-    normalisation: dict[str, Any],
+    trained_on: Manifest,
     target: Target,
     perturbations: Sequence[PerturbationRecipe],
     options: tuple[str, int],
 ) -> None:
     """Write the features of the run in folder `run` on `target`. A diverged run has none; the index says so.
 
-    normalisation: the manifest of the data set that the run was trained on: the encoder sees its mean and std.
+    trained_on: the manifest of the data set that the run was trained on: the encoder sees its normalisation.
     options: device, and processes that decode images.
     """
     device, workers = options
     method, content, digest = load_frozen(run / "checkpoint.pt", recipe, device)
-    index: dict[str, Any] = {
-        "schema": SCHEMA,
-        "run": recipe.name,
-        "eval_dataset": target.dataset,
-        "recipe_digest": recipe.digest,
-        "checkpoint_digest": digest,
-        "status": content["status"],
-        "parts": method.parts(),
-        "arrays": [],
-        "sha256": {},
-    }
+    manifest = read_manifest(target.manifest_path, target.dataset, data_recipe(target.dataset))
+    index = FeatureIndex(
+        run=recipe.key,
+        eval_dataset=target.dataset,
+        status=content["status"],
+        parts=method.parts(),
+        recipe_digest=recipe.digest,
+        checkpoint_digest=digest,
+        encoder_digest=None,
+        trained_on_seal=trained_on.seal,
+        evaluated_on_seal=manifest.seal,
+        train=None,
+        test=None,
+    )
     target.folder.mkdir(parents=True, exist_ok=True)
-    (target.folder / INDEX).unlink(missing_ok=True)  # it says that the features are whole
+    (target.folder / feature_index.FILE).unlink(missing_ok=True)  # it says that the features are whole
     if content["status"] != "diverged":
-        manifest = read_manifest(target.manifest_path, target.dataset, data_recipe(target.dataset).model_dump())
         before = weights_digest(method)
-        for split, jobs in extraction_jobs(recipe, normalisation, target.dataset, perturbations).items():
-            images = read_images(target.manifest_path, manifest, split, recipe.data.image_side_px, workers)
-            labels = labels_path(target.folder, split)
-            write_array(labels, images.labels.numpy())
-            paths = {name: array_path(target.folder, name) for name in jobs}
-            digests = _write_features(method, on_device(images, device), jobs, paths)
-            index["sha256"] |= {path.name: digest for path, digest in zip(paths.values(), digests, strict=True)}
-            index["sha256"][labels.name] = file_digest(labels)
-            index["arrays"] += jobs
+        train, test = (
+            read_images(target.manifest_path, manifest, split, recipe.data.image_side_px, workers)
+            for split in ("train", "test")
+        )
+        jobs = extraction_jobs(recipe, trained_on.normalisation, target.dataset, perturbations)
+        clean = build_pipeline([], recipe.data.image_side_px, trained_on.normalisation)
+        stored_train = _write_train(method, train, (clean, 0, 0), target.folder, device)
+        stored_test = _write_test(method, test, jobs, target.folder, device)
         if weights_digest(method) != before:
             raise RuntimeError(f"{recipe.name}: the frozen encoder changed during extraction (weights or BatchNorm)")
-        index["encoder_digest"] = before
-    write_json(target.folder / INDEX, index)
+        index = index.model_copy(update={"encoder_digest": before, "train": stored_train, "test": stored_test})
+    sealed.write(target.folder / feature_index.FILE, index)
 
 
-def _write_features(method: Method, images: Images, jobs: dict[str, Job], paths: dict[str, Path]) -> list[str]:
+def _write_train(method: Method, images: Images, job: Job, folder: Path, device: str) -> SplitFiles:
+    """Write features and labels of the clean training images."""
+    labels, features = _write_labels(images, folder, "train"), "train.npy"
+    (digest,) = _write_features(method, on_device(images, device), {folder / features: job})
+    return SplitFiles(features=StoredFile(file=features, sha256=digest), labels=labels)
+
+
+def _write_test(method: Method, images: Images, jobs: dict[Draw, Job], folder: Path, device: str) -> DrawnFiles:
+    """Write features under each draw, and labels, of the test images."""
+    labels = _write_labels(images, folder, "test")
+    names = {draw: f"test_{draw.perturbation}-{draw.draw}.npy" for draw in jobs}
+    digests = _write_features(method, on_device(images, device), {folder / names[draw]: jobs[draw] for draw in jobs})
+    features = [
+        DrawFile(perturbation=draw.perturbation, draw=draw.draw, file=name, sha256=digest)
+        for (draw, name), digest in zip(names.items(), digests, strict=True)
+    ]
+    return DrawnFiles(features=tuple(features), labels=labels)
+
+
+def _write_labels(images: Images, folder: Path, split: str) -> StoredFile:
+    path = folder / f"{split}_labels.npy"
+    write_array(path, images.labels.numpy())
+    return StoredFile(file=path.name, sha256=file_sha256(path))
+
+
+def _write_features(method: Method, images: Images, jobs: dict[Path, Job]) -> list[str]:
     """Write the features of all images under each job, float16, chunk by chunk; return the files' digests."""
     width = method.parts()["full"][1]
     with ExitStack() as stack:
-        writers = [stack.enter_context(ArrayWriter(path, (len(images), width), "float16")) for path in paths.values()]
+        writers = [stack.enter_context(ArrayWriter(path, (len(images), width), "float16")) for path in jobs]
         for chunk in encode_chunks(method, images, list(jobs.values())):
-            for (name, path), writer, features in zip(paths.items(), writers, chunk, strict=True):
+            for path, writer, features in zip(jobs, writers, chunk, strict=True):
                 rows = features.half()
                 if not torch.isfinite(rows).all():
-                    raise UserError(f"{path}: features under {name!r} are not finite in float16")
+                    raise UserError(f"{path}: the features are not finite in float16")
                 writer.write(rows.cpu().numpy())
     return [writer.digest for writer in writers]
 
 
 def extraction_jobs(
-    recipe: Recipe, normalisation: dict[str, Any], dataset: str, perturbations: Sequence[PerturbationRecipe]
-) -> dict[str, dict[str, Job]]:
-    """Return, per split, what to encode its images with, by the name of the features."""
+    recipe: Recipe, normalisation: NormalisationConfig, dataset: str, perturbations: Sequence[PerturbationRecipe]
+) -> dict[Draw, Job]:
+    """Return what to encode the test images with, by draw."""
     side_px = recipe.data.image_side_px
-    jobs: dict[str, dict[str, Job]] = {TRAIN: {TRAIN: (build_pipeline([], side_px, normalisation), 0, 0)}, "test": {}}
+    jobs: dict[Draw, Job] = {}
     for item in perturbations:
         pipeline = build_pipeline(item.ops, side_px, normalisation)
         # not the method and not the augmentation: every method sees the same perturbed images
         stream = derive(dataset, recipe.seed, "perturb", item.perturbation)
-        jobs["test"] |= {drawn(item.perturbation, draw): (pipeline, stream, draw) for draw in range(item.draws)}
+        jobs |= {Draw(item.perturbation, draw): (pipeline, stream, draw) for draw in range(item.draws)}
     return jobs

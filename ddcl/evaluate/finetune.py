@@ -16,8 +16,9 @@ from ddcl.data.images import chunks
 from ddcl.data.subsets import read_subset
 from ddcl.evaluate.encode import CHUNK_IMAGES
 from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
-from ddcl.evaluate.store import CLEAN_DRAW, Outcome
+from ddcl.evaluate.store import Outcome
 from ddcl.schema.evaluations import FinetuneSettings
+from ddcl.schema.feature_index import CLEAN_DRAW
 from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 
 
@@ -47,12 +48,12 @@ def evaluate(task: ImageTask, settings: FinetuneSettings) -> Outcome:
     def predict() -> Tensor:
         network.eval()
         requests = chunks(len(task.test), CHUNK_IMAGES)
-        found = [
+        classes = [
             network(pipeline(x.to(task.device), Draws(0, request.index))).argmax(dim=1).cpu()
             for request, (x,) in zip(requests, task.test.load(requests, None), strict=True)
         ]
         network.train()
-        return torch.cat(found)
+        return torch.cat(classes)
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
         return cross_entropy(network(x), y)

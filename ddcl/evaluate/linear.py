@@ -101,13 +101,13 @@ def fit(task: FeatureTask, settings: LinearSettings) -> Probes:
 
 
 def evaluate(task: FeatureTask, settings: LinearSettings) -> dict[str, list[Outcome]]:
-    """Predict the class of every test image, by name of the draw, with the probe of each column set."""
+    """Predict the class of every test image, by draw, with the probe of each column set."""
     probes = fit(task, settings)
 
     def predictions(features: NDArray[np.floating], numbers: list[int]) -> list[dict[str, NDArray[np.int64]]]:
         return [{TOP1: own} for own in probes.predict(features, numbers).T]
 
-    found = predict_all(task.tests, task.sets, predictions)
+    predicted = predict_all(task.tests, task.sets, predictions)
     numbers = zip(probes.l2_weights, probes.iterations, strict=True)
     chosen = ({"l2_weight": l2_weight, "iterations": float(n)} for l2_weight, n in numbers)
-    return by_part(task.sets, [Outcome(own, own_chosen) for own, own_chosen in zip(found, chosen, strict=True)])
+    return by_part(task.sets, [Outcome(*each) for each in zip(predicted, chosen, strict=True)])

@@ -7,8 +7,6 @@ what the authors report.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from ddcl.core.optim import LARS
 from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
-from ddcl.evaluate.store import ColumnSets, Outcome, TestFeatures, by_part, predict_all
+from ddcl.evaluate.store import ColumnSets, Outcome, Predictions, TestFeatures, by_part, predict_all
 from ddcl.schema.evaluations import OnlineSettings
 from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 
@@ -26,7 +24,7 @@ LARS_TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
 def evaluate(
     task: ImageTask, sets: ColumnSets, tests: TestFeatures, settings: OnlineSettings
 ) -> dict[str, list[Outcome]]:
-    """Return, per part and column set, the predicted class of every test image, by name of the draw.
+    """Return, per part and column set, the predicted class of every test image, by draw.
 
     sets: the columns of the features that each classifier sees. tests: test features; the first are the clean ones.
     """
@@ -34,7 +32,7 @@ def evaluate(
     names = (*task.names, "probe")
     heads = nn.ModuleList(new_classifier(len(own), task.n_classes, (*names, len(own))) for own in columns)
     heads.to(task.device)
-    clean = tests[tests.names[0]]
+    clean = tests[tests.draws[0]]
     clean_features = torch.from_numpy(clean.features).to(task.device).float()
     clean_labels = torch.from_numpy(clean.labels).to(task.device)
 
@@ -52,7 +50,7 @@ def evaluate(
     def scores() -> list[float]:
         return [float((classes(clean_features, i) == clean_labels).float().mean()) for i in range(len(heads))]
 
-    def all_predictions(metric: str) -> list[dict[str, Any]]:
+    def all_predictions(metric: str) -> list[Predictions]:
         def predict(features: NDArray[np.floating], numbers: list[int]) -> list[dict[str, NDArray[np.int64]]]:
             h = torch.from_numpy(features).to(task.device).float()
             return [{metric: classes(h, number).cpu().numpy()} for number in numbers]

@@ -6,9 +6,9 @@ Imports torch only where a protocol needs images.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +18,28 @@ from ddcl.base.files import canonical_json, digest_text
 from ddcl.base.interrupt import MINUTES
 from ddcl.evaluate.store import (
     FOLDER,
-    TRAIN,
     ColumnSets,
     FeatureTask,
     Measured,
     Outcome,
     TestFeatures,
     check_owner,
-    draws_of,
     evaluation_folder,
     random_orders,
-    read_features,
-    read_index,
+    read_train,
 )
 from ddcl.plan.digests import evaluate_digest
+from ddcl.schema import feature_index
+from ddcl.schema.feature_index import Draw, FeatureIndex
+from ddcl.schema.manifest import Manifest
 from ddcl.schema.recipes import EvaluationRecipe, Recipe, data_recipe
 from ddcl.schema.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry, part_names
 from ddcl.schema.suites import RandomSubsetsConfig
+from ddcl.schema.training import Status
+
+if TYPE_CHECKING:
+    from ddcl.core.method import Method
+    from ddcl.evaluate.sgd import ImageTask
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,18 @@ class Job:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What a protocol found: outcomes per part and column set, or measured values; nothing where the run diverged."""
+    """What a protocol gave: outcomes per part and column set, or measured values; nothing where the run diverged.
 
-    status: str
+    Digest and seals are as in the record.
+    """
+
+    status: Status
     checkpoint_digest: str
-    outcomes: dict[str, list[Outcome]] | Measured
-    labels: NDArray[np.int64] | None
+    features_seal: str | None
+    trained_on_seal: str
+    evaluated_on_seal: str
+    outcomes: dict[str, list[Outcome]] | Measured = field(default_factory=dict)
+    labels: NDArray[np.int64] | None = None
 
 
 def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
@@ -105,69 +116,85 @@ def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
 def evaluate_features(job: Job) -> EvaluationResult:
     """Evaluate by a protocol that takes stored features only."""
     index, tests = _stored(job)
-    if index["status"] == "diverged":
-        return EvaluationResult(index["status"], index["checkpoint_digest"], {}, None)
+    result = EvaluationResult(
+        index.status, index.checkpoint_digest, index.seal, index.trained_on_seal, index.evaluated_on_seal
+    )
+    if index.status == "diverged":
+        return result
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
-    train, sets = read_features(job.folder / FOLDER, index, TRAIN), column_sets(index["parts"], job)
+    train, sets = read_train(job.folder / FOLDER, index), column_sets(index.parts, job)
     outcomes = evaluate(FeatureTask(train, tests, sets, job.recipe.seed, job.device), settings)
-    return EvaluationResult(index["status"], index["checkpoint_digest"], outcomes, tests[tests.names[0]].labels)
+    return replace(result, outcomes=outcomes, labels=tests[tests.draws[0]].labels)
 
 
 def evaluate_images(job: Job) -> EvaluationResult:
     """Evaluate by a protocol that takes images itself."""
-    from ddcl.data.images import on_device
     from ddcl.data.manifest import read_manifest
-    from ddcl.data.stored import read_factors, read_images
     from ddcl.evaluate.features import load_frozen
+
+    method, content, digest = load_frozen(job.run / "checkpoint.pt", job.recipe, job.device)
+    trained_on = read_manifest(job.data[0], job.recipe.dataset, job.recipe.data)
+    evaluated_on = read_manifest(job.data[1], job.dataset, data_recipe(job.dataset))
+    result = EvaluationResult(content["status"], digest, None, trained_on.seal, evaluated_on.seal)
+    if result.status == "diverged":
+        return result
+    task = _image_task(job, method, digest, (trained_on, evaluated_on))
+    evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
+    result = replace(result, labels=task.test.labels.numpy())
+    if not job.entry.predicts:
+        return replace(result, outcomes=evaluate(task, column_sets(method.parts(), job), settings))
+    if "features" not in job.entry.inputs:
+        return replace(result, outcomes={"full": [evaluate(task, settings)]})
+    index, tests = _stored(job)
+    if index.checkpoint_digest != digest:
+        raise UserError(f"{job.folder / FOLDER}: features of another checkpoint of this run; run `ddcl extract` again")
+    outcomes = evaluate(task, column_sets(index.parts, job), tests, settings)
+    return replace(result, outcomes=outcomes, features_seal=index.seal)
+
+
+def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest, Manifest]) -> ImageTask:
+    """Return what a protocol on images is given. digest: of the checkpoint. manifests: as `Job.data`."""
+    from ddcl.data.images import on_device
+    from ddcl.data.stored import read_factors, read_images
     from ddcl.evaluate.sgd import ImageTask
 
-    recipe, (own_path, path) = job.recipe, job.data
-    method, content, digest = load_frozen(job.run / "checkpoint.pt", recipe, job.device)
-    if content["status"] == "diverged":
-        return EvaluationResult("diverged", digest, {}, None)
-    normalisation = read_manifest(own_path, recipe.dataset, recipe.data.model_dump())
-    manifest = read_manifest(path, job.dataset, data_recipe(job.dataset).model_dump())
+    recipe, path, (trained_on, evaluated_on) = job.recipe, job.data[1], manifests
     side_px, workers = recipe.data.image_side_px, job.threads if job.threads > 1 else 0
     train, test = (
-        on_device(read_images(path, manifest, split, side_px, workers, recipe.authors), job.device)
+        on_device(read_images(path, evaluated_on, split, side_px, workers, recipe.authors), job.device)
         for split in ("train", "test")
     )
     identity = [digest, evaluate_digest(job.evaluation.protocol), digest_text(canonical_json(job.evaluation.settings))]
-    identity += [canonical_json(manifest["splits"]), job.subsets.model_dump_json() if job.subsets else ""]
-    task = ImageTask(
+    identity += [trained_on.seal, evaluated_on.seal, job.subsets.model_dump_json() if job.subsets else ""]
+    return ImageTask(
         recipe=recipe,
         method=method,
         train=train,
         test=test,
         names=(job.dataset, recipe.seed),
-        n_classes=manifest["data"]["n_classes"],
-        normalisation=normalisation,
+        n_classes=evaluated_on.data.n_classes,
+        normalisation=trained_on.normalisation,
         state=job.work / "state.pt",
         identity=identity,
         checkpoint_minutes=job.checkpoint_minutes,
-        factors={split: read_factors(path, manifest, split) for split in ("train", "test")},
+        factors={split: read_factors(path, evaluated_on, split) for split in ("train", "test")},
     )
-    evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
-    if not job.entry.predicts:
-        found = evaluate(task, column_sets(method.parts(), job), settings)
-        return EvaluationResult(content["status"], digest, found, test.labels.numpy())
-    if "features" not in job.entry.inputs:
-        return EvaluationResult(content["status"], digest, {"full": [evaluate(task, settings)]}, test.labels.numpy())
-    index, tests = _stored(job)
-    outcomes = evaluate(task, column_sets(index["parts"], job), tests, settings)
-    return EvaluationResult(content["status"], digest, outcomes, test.labels.numpy())
 
 
-def _stored(job: Job) -> tuple[dict[str, Any], TestFeatures]:
+def _stored(job: Job) -> tuple[FeatureIndex, TestFeatures]:
     """Return the index of the stored features and those of the test images, the clean ones first."""
     folder = job.folder / FOLDER
-    index = read_index(folder)
-    check_owner(folder, index, job.recipe.name, job.recipe.digest)
-    names = []
+    index = feature_index.load(folder)
+    check_owner(folder, index, job.recipe)
+    if index.eval_dataset != job.dataset:
+        raise UserError(
+            f"{folder}: these are features on {index.eval_dataset}, not on {job.dataset}; run `ddcl extract` again"
+        )
+    draws: list[Draw] = []
     for perturbation in job.perturbations:
-        draws = draws_of(index, perturbation)
-        if not draws and index["status"] != "diverged":
-            known = ", ".join(sorted({name.rpartition("-")[0] for name in index["arrays"]} - {""}))
+        stored = [draw for draw in index.draws() if draw.perturbation == perturbation]
+        if not stored and index.status != "diverged":
+            known = ", ".join(sorted({draw.perturbation for draw in index.draws()}))
             raise UserError(f"{folder}: no features for {perturbation!r}; there are {known}; run `ddcl extract` again")
-        names += draws
-    return index, TestFeatures(folder, index, names)
+        draws += stored
+    return index, TestFeatures(folder, index, draws)

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ddcl.core.seeds import generator
 from ddcl.evaluate import linear
-from ddcl.evaluate.store import CLEAN_DRAW, ColumnSets, Features, FeatureTask
+from ddcl.evaluate.store import ColumnSets, Features, FeatureTask
 from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.feature_index import CLEAN_DRAW
 from ddcl.schema.registry import TOP1
 
 

@@ -3,108 +3,108 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ddcl.base.files import write_atomic, write_json
+from ddcl.base import sealed
+from ddcl.base.files import file_sha256, write_atomic
 from ddcl.base.provenance import provenance
 from ddcl.evaluate.protocols import EvaluationResult, Job, evaluate_features, evaluate_images
 from ddcl.evaluate.store import Address, Measured, Outcome
 from ddcl.plan.digests import evaluate_digest
+from ddcl.schema.feature_index import Draw
+from ddcl.schema.record import Cell, Record, predictions_path
 from ddcl.schema.registry import has_cell
 
-SCHEMA = 2
 
-
-def evaluate_run(job: Job) -> dict[str, Any]:
+def evaluate_run(job: Job) -> Record:
     """Evaluate all parts of a run under all perturbations; write and return the record.
 
     It goes to <run>/on/<data set>/<evaluation>.json, with the per-image predictions beside it. The record of a diverged
     run has its cells without values. BLAS uses `job.threads` threads: their number can move the last bits.
     """
     with threadpool_limits(job.threads):
-        found = (evaluate_images if "images" in job.entry.inputs else evaluate_features)(job)
+        result = (evaluate_images if "images" in job.entry.inputs else evaluate_features)(job)
     out = job.folder / f"{job.evaluation.evaluation}.json"
-    cells, predictions = _cells_of(job, found)
-    record = {
-        "schema": SCHEMA,
-        "run": {name: getattr(job.recipe, name) for name in ("dataset", "variant", "augmentation", "seed")},
-        "evaluation": job.evaluation.model_dump(),
-        "eval_dataset": job.dataset,
-        "status": found.status,
-        "chosen": _chosen(found.outcomes),
-        "cells": cells,
-        "provenance": {
-            "recipe_digest": job.recipe.digest,
-            "checkpoint_digest": found.checkpoint_digest,
-            "code_digest": evaluate_digest(job.evaluation.protocol),
-            **provenance(job.device),
-        },
-    }
+    cells, predictions = _cells_of(job, result)
     write_atomic(predictions_path(out), lambda path: np.savez_compressed(path, allow_pickle=False, **predictions))
-    write_json(out, record)
+    record = Record(
+        run=job.recipe.key,
+        evaluation=job.evaluation,
+        eval_dataset=job.dataset,
+        perturbations=tuple(job.perturbations),
+        subsets=job.subsets,
+        status=result.status,
+        chosen=_chosen(result.outcomes),
+        cells=tuple(cells),
+        checkpoint_digest=result.checkpoint_digest,
+        features_seal=result.features_seal,
+        trained_on_seal=result.trained_on_seal,
+        evaluated_on_seal=result.evaluated_on_seal,
+        predictions_sha256=file_sha256(predictions_path(out)),
+        provenance=provenance(job.device, job.recipe.digest, evaluate_digest(job.evaluation.protocol)),
+    )
+    sealed.write(out, record)
     if "features" not in job.entry.inputs:  # fine-tuning: states of an encoder's size; a probe's are small, and kept
         shutil.rmtree(job.work, ignore_errors=True)
     return record
 
 
-def _chosen(outcomes: dict[str, list[Outcome]] | Measured) -> dict[str, list[dict[str, float]]]:
+def _chosen(outcomes: dict[str, list[Outcome]] | Measured) -> dict[str, tuple[dict[str, float], ...]]:
     """Return the hyperparameters that were chosen for each part and column set."""
     if isinstance(outcomes, Measured):
         return {}
-    return {part: [own.chosen for own in found] for part, found in outcomes.items()}
+    return {part: tuple(outcome.chosen for outcome in of_part) for part, of_part in outcomes.items()}
 
 
-def _cells_of(job: Job, found: EvaluationResult) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
-    """Return the cells of what a protocol found, and the arrays that lie beside the record."""
-    if not isinstance(found.outcomes, Measured):
-        return _cells(job, found.outcomes, found.labels)
-    measured = found.outcomes
+def _cells_of(job: Job, result: EvaluationResult) -> tuple[list[Cell], dict[str, NDArray[Any]]]:
+    """Return the cells of what a protocol gave, and the arrays that lie beside the record."""
+    if not isinstance(result.outcomes, Measured):
+        return _cells(job, result.outcomes, result.labels)
+    measured = result.outcomes
     return [_cell(address, values, measured.n) for address, values in measured.values.items()], measured.arrays
 
 
 def _cells(
     job: Job, outcomes: dict[str, list[Outcome]], labels: NDArray[np.int64] | None
-) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+) -> tuple[list[Cell], dict[str, NDArray[Any]]]:
     """Return the cells and the arrays of per-image predictions [column sets, draws, N]."""
     metrics = job.entry.metrics_of(job.evaluation.settings)
     if labels is None:
         addresses = product(job.perturbations, job.part_names(), metrics)
         return [_cell(address, None, 0) for address in addresses if has_cell(address[1], address[0], address[2])], {}
-    cells: list[dict[str, Any]] = []
+    cells: list[Cell] = []
     arrays: dict[str, NDArray[Any]] = {"labels": labels.astype(np.int32)}
-    for part, own in outcomes.items():
-        for metric in metrics:
-            found = [outcome.predictions[metric] for outcome in own]
-            for name in job.perturbations:
-                if not has_cell(part, name, metric):
-                    continue
-                draws = [key for key in found[0] if key.rpartition("-")[0] == name]
-                predicted = np.stack([[item[key] for key in draws] for item in found])
+    for (part, of_part), metric in product(outcomes.items(), metrics):
+        by_draw = [outcome.predictions[metric] for outcome in of_part]
+        for name in job.perturbations:
+            if has_cell(part, name, metric):
+                predicted = _stacked(by_draw, name)
                 cells.append(_cell((name, part, metric), (predicted == labels).mean(axis=2), len(labels)))
                 arrays[f"{metric}/{part}/{name}"] = predicted.astype(np.int32)
     return cells, arrays
 
 
-def _cell(address: Address, values: NDArray[np.floating] | None, n: int) -> dict[str, Any]:
+def _stacked(by_draw: Sequence[Mapping[Draw, NDArray[np.int64]]], perturbation: str) -> NDArray[np.int64]:
+    """Return the predictions [column sets, draws, N] under a perturbation."""
+    draws = [draw for draw in by_draw[0] if draw.perturbation == perturbation]
+    return np.stack([[predictions[draw] for draw in draws] for predictions in by_draw])
+
+
+def _cell(address: Address, values: NDArray[np.floating] | None, n: int) -> Cell:
     """Return a cell. values: [column sets, draws].
 
     The value is their mean; sd_draws is that of the column sets' means where there are several, else of the draws.
     """
     perturbation, part, metric = address
-    cell = {"perturbation": perturbation, "part": part, "metric": metric, "n": n}
-    if values is None:
-        return cell | {"value": None, "n_draws": 0, "sd_draws": None}
-    drawn = values.mean(axis=1) if len(values) > 1 else values[0]
-    sd = float(drawn.std(ddof=1)) if len(drawn) > 1 else None
-    return cell | {"value": float(values.mean()), "n_draws": len(drawn), "sd_draws": sd}
-
-
-def predictions_path(record: Path) -> Path:
-    """Return where the per-image predictions of a record lie."""
-    return record.with_name(f"{record.stem}_predictions.npz")
+    numbers: dict[str, Any] = {"value": None, "n_draws": 0, "sd_draws": None}
+    if values is not None:
+        drawn = values.mean(axis=1) if len(values) > 1 else values[0]
+        sd = float(drawn.std(ddof=1)) if len(drawn) > 1 else None
+        numbers = {"value": float(values.mean()), "n_draws": len(drawn), "sd_draws": sd}
+    return Cell(perturbation=perturbation, part=part, metric=metric, n=n, **numbers)

@@ -26,6 +26,7 @@ from ddcl.data.images import Images
 from ddcl.data.loader import epoch_requests
 from ddcl.schema.evaluations import SgdSettings
 from ddcl.schema.recipes import OpRecipe, Recipe
+from ddcl.schema.suites import NormalisationConfig
 from ddcl.schema.training import ScheduleConfig
 
 COSINE = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
@@ -49,7 +50,7 @@ class ImageTask:
     test: Images
     names: tuple[str, int]
     n_classes: int
-    normalisation: dict[str, Any]
+    normalisation: NormalisationConfig
     state: Path
     identity: list[str]
     checkpoint_minutes: float = MINUTES
@@ -146,8 +147,8 @@ class SgdTraining:
     def _resume(self, state: dict[str, Any] | None) -> None:
         if state is None:
             return
-        for unit, own in zip(self.units, state["units"], strict=True):
-            unit.load_state_dict(own)
+        for unit, weights in zip(self.units, state["units"], strict=True):
+            unit.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step, self.top, self.best = (state[name] for name in ("epoch", "step", "top", "best"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json
+from ddcl.base.files import file_sha256
 from ddcl.core.streams import derive
+from ddcl.schema import feature_index
+from ddcl.schema.feature_index import Draw, FeatureIndex, StoredFile
+from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import RANDOM_PARTS, has_cell
 
-SCHEMA = 1
 FOLDER = "features"  # below the folder of a run and an evaluation data set
-INDEX = "features.json"
-CLEAN = "none"  # the perturbation that changes nothing
-CLEAN_DRAW = f"{CLEAN}-0"  # the clean test images, as its only draw
-TRAIN = "train"  # clean training images; test images are stored by perturbation
-
 
 ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]  # by part: the columns of the features that it consists of
 
@@ -45,11 +41,11 @@ class Features:
 class Outcome:
     """What an evaluation gives for one part and column set.
 
-    predictions: by metric, predicted classes [N] by name of the draw.
+    predictions: by metric, predicted classes [N] by draw.
     chosen: the hyperparameters that it chose.
     """
 
-    predictions: dict[str, dict[str, NDArray[np.int64]]]
+    predictions: dict[str, dict[Draw, NDArray[np.int64]]]
     chosen: dict[str, float] = field(default_factory=dict)
 
 
@@ -73,40 +69,40 @@ class Measured:
 class FeatureTask:
     """What a protocol on stored features is given.
 
-    train: the clean training images. tests: the test images by name of the draw. seed: of the run.
+    train: the clean training images. tests: the test images by draw. seed: of the run.
     device: where to compute.
     """
 
     train: Features
-    tests: Mapping[str, Features]
+    tests: Mapping[Draw, Features]
     sets: ColumnSets
     seed: int
     device: str = "cpu"
 
 
+Predictions: TypeAlias = dict[str, dict[Draw, NDArray[np.int64]]]  # predicted classes [N] by metric and draw
 Predict: TypeAlias = Callable[[NDArray[np.floating], list[int]], list[dict[str, NDArray[np.int64]]]]
 
 
-def predict_all(tests: Mapping[str, Features], sets: ColumnSets, predict: Predict) -> list[dict[str, Any]]:
-    """Return, for each column set of each part in order, predicted classes by metric and name of the draw.
+def predict_all(tests: Mapping[Draw, Features], sets: ColumnSets, predict: Predict) -> list[Predictions]:
+    """Return, for each column set of each part in order, predicted classes by metric and draw.
 
     predict: (features [N, D], numbers of the column sets) -> for each of them, classes [N] by metric. It is called once
     for each draw, with the column sets that are evaluated on it.
     """
     parts = [part for part, own in sets.items() for _ in own]
-    found: list[dict[str, Any]] = [{} for _ in parts]
-    for name, test in tests.items():
-        numbers = [number for number, part in enumerate(parts) if _is_evaluated(part, name)]
+    predictions: list[Predictions] = [{} for _ in parts]
+    for draw, test in tests.items():
+        numbers = [number for number, part in enumerate(parts) if _is_evaluated(part, draw)]
         for number, predicted in zip(numbers, predict(test.features, numbers), strict=True):
             for metric, classes in predicted.items():
-                found[number].setdefault(metric, {})[name] = classes
-    return found
+                predictions[number].setdefault(metric, {})[draw] = classes
+    return predictions
 
 
-def _is_evaluated(part: str, name: str) -> bool:
+def _is_evaluated(part: str, draw: Draw) -> bool:
     """Return whether a part is evaluated on a draw; random parts, which are drawn themselves, are on the first only."""
-    perturbation, _, draw = name.rpartition("-")
-    return part not in RANDOM_PARTS or (draw == "0" and has_cell(part, perturbation))
+    return part not in RANDOM_PARTS or (draw.draw == 0 and has_cell(part, draw.perturbation))
 
 
 def by_part(sets: ColumnSets, outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
@@ -120,78 +116,58 @@ def evaluation_folder(run: Path, dataset: str) -> Path:
     return run / "on" / dataset
 
 
-def array_path(folder: Path, name: str) -> Path:
-    """Return where the features of `name` (`train`, or a draw of a perturbation: `drawn`) lie."""
-    return folder / f"{TRAIN}.npy" if name == TRAIN else folder / f"test_{name}.npy"
-
-
-def drawn(perturbation: str, draw: int) -> str:
-    """Return the name of a perturbation's draw, such as ``color-0``."""
-    return f"{perturbation}-{draw}"
-
-
-def draws_of(index: dict[str, Any], perturbation: str) -> list[str]:
-    """Return the names of all draws of a perturbation that the index has."""
-    return [name for name in index["arrays"] if name.rpartition("-")[0] == perturbation]
-
-
-def labels_path(folder: Path, split: str) -> Path:
-    """Return where the labels of `train` or `test` lie."""
-    return folder / f"{split}_labels.npy"
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def read_index(folder: Path) -> dict[str, Any]:
-    """Read the index of a feature folder."""
-    index: dict[str, Any] = read_json(folder / INDEX, "features index; `ddcl extract` makes it")
-    if index.get("schema") != SCHEMA:
+def check_owner(folder: Path, index: FeatureIndex, recipe: Recipe) -> None:
+    """Raise `UserError` unless the features are those of the run with this recipe."""
+    if (index.run, index.recipe_digest) != (recipe.key, recipe.digest):
         raise UserError(
-            f"{folder / INDEX}: schema {index.get('schema')!r}, expected {SCHEMA}; run `ddcl extract` again"
-        )
-    return index
-
-
-def check_owner(folder: Path, index: dict[str, Any], name: str, recipe_digest: str) -> None:
-    """Raise `UserError` unless the features are those of the run `name` with this recipe."""
-    if (index["run"], index["recipe_digest"]) != (name, recipe_digest):
-        raise UserError(
-            f"{folder}: these are features of run {index['run']} (recipe {index['recipe_digest']}), not of {name} "
-            f"(recipe {recipe_digest}); run `ddcl extract` again"
+            f"{folder}: these are features of run {index.run.name} (recipe {index.recipe_digest}), not of "
+            f"{recipe.name} (recipe {recipe.digest}); run `ddcl extract` again"
         )
 
 
-class TestFeatures(Mapping[str, Features]):
-    """The features of test images by name of the draw, read from disk when they are asked for."""
+class TestFeatures(Mapping[Draw, Features]):
+    """The features of test images by draw, read from disk when they are asked for."""
 
-    def __init__(self, folder: Path, index: dict[str, Any], names: Sequence[str]) -> None:
-        self.folder, self.index, self.names = folder, index, names
+    def __init__(self, folder: Path, index: FeatureIndex, draws: Sequence[Draw]) -> None:
+        self.folder, self.index, self.draws = folder, index, draws
 
-    def __getitem__(self, name: str) -> Features:
-        return read_features(self.folder, self.index, name)
+    def __getitem__(self, draw: Draw) -> Features:
+        return read_test(self.folder, self.index, draw)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+    def __iter__(self) -> Iterator[Draw]:
+        return iter(self.draws)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.draws)
 
 
-def read_features(folder: Path, index: dict[str, Any], name: str) -> Features:
-    """Return the features of `name`, float16 and memory-mapped, checked against the index."""
-    if name not in index["arrays"]:
-        known = ", ".join(sorted(index["arrays"]))
-        raise UserError(f"{folder}: no features for {name!r}; there are {known}; run `ddcl extract` again")
-    arrays = []
-    for path in (array_path(folder, name), labels_path(folder, TRAIN if name == TRAIN else "test")):
-        try:
-            if file_digest(path) != index["sha256"][path.name]:
-                raise UserError(f"{path}: damaged (its sha256 is not the one in {INDEX}); run `ddcl extract` again")
-            arrays.append(np.load(path, mmap_mode="c"))  # copy on write: torch wants arrays that it may write to
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); run `ddcl extract` again") from None
-    return Features(*arrays)
+def read_train(folder: Path, index: FeatureIndex) -> Features:
+    """Return the features of the clean training images, float16 and memory-mapped, checked against the index."""
+    if index.train is None:
+        raise UserError(f"{folder}: there are no features of a run that {index.status}")
+    return Features(_array(folder, index.train.features), _array(folder, index.train.labels))
+
+
+def read_test(folder: Path, index: FeatureIndex, draw: Draw) -> Features:
+    """Return the features of the test images under a draw, like `read_train`."""
+    draws = index.draws()
+    if index.test is None or draw not in draws:
+        known = ", ".join(f"{name} {number}" for name, number in sorted(draws))
+        raise UserError(
+            f"{folder}: no features for draw {draw.draw} of {draw.perturbation!r}; there are {known or 'none'}; "
+            "run `ddcl extract` again"
+        )
+    return Features(_array(folder, draws[draw]), _array(folder, index.test.labels))
+
+
+def _array(folder: Path, stored: StoredFile) -> NDArray[Any]:
+    path = folder / stored.file
+    try:
+        if file_sha256(path) != stored.sha256:
+            raise UserError(f"{path}: damaged (its sha256 is not the one in {feature_index.FILE})")
+        array: NDArray[Any] = np.load(path, mmap_mode="c")  # copy on write: torch wants arrays that it may write to
+    except UserError as error:
+        raise UserError(f"{error}; run `ddcl extract` again") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error}); run `ddcl extract` again") from None
+    return array

@@ -21,10 +21,12 @@ from ddcl.data.ops import Params
 from ddcl.data.stored import read_images
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.features import load_frozen
+from ddcl.schema.manifest import Manifest
 from ddcl.schema.recipes import Recipe, load_recipe
+from ddcl.schema.suites import NormalisationConfig
 
 CHUNK_IMAGES = 64
-PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std of images that are shown, not encoded
+PLAIN = NormalisationConfig(mean=[0.0] * 3, std=[1.0] * 3)  # of images that are shown, not encoded
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ class Material:
         return [load_recipe(self.results / "runs" / name / "config.json") for name in self.entry["runs"]]
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The manifest of the data set."""
         recipe = self.recipes[0]
-        return read_manifest(self.manifest_path, recipe.dataset, recipe.data.model_dump())
+        return read_manifest(self.manifest_path, recipe.dataset, recipe.data)
 
     @property
     def manifest_path(self) -> Path:
@@ -126,7 +128,10 @@ class Material:
         return Encoder(recipe, label, status, method, self._normalise)
 
     def _normalise(self, x: Tensor) -> Tensor:
-        mean, std = (torch.tensor(self.manifest[key], device=x.device)[:, None, None] for key in ("mean", "std"))
+        normalisation = self.manifest.normalisation
+        mean, std = (
+            torch.tensor(values, device=x.device)[:, None, None] for values in (normalisation.mean, normalisation.std)
+        )
         return (x - mean) / std
 
 
@@ -137,7 +142,7 @@ def load(images: Images) -> Tensor:
 
 def apply(images: Tensor, op: str, settings: BaseModel, params: Params) -> Tensor:
     """Return uint8 images [N, 3, S, S] after one operation with the given parameters, in [0, 1]."""
-    return Pipeline([(op, settings)], images.shape[-1], *PLAIN).apply(images, [params]).clamp_(0, 1)
+    return Pipeline([(op, settings)], images.shape[-1], PLAIN.mean, PLAIN.std).apply(images, [params]).clamp_(0, 1)
 
 
 def rotate(images: Tensor, angle_deg: Tensor) -> Tensor:

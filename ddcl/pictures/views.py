@@ -47,7 +47,7 @@ def first_views(material: Material, recipe: Recipe, n: int) -> tuple[Tensor, Ten
     path, side_px = material.manifest_path, material.side_px
     images = read_images(path, material.manifest, "pretrain", side_px, exact=recipe.authors)
     (request, *_) = epoch_requests(len(images), min(n, len(images)), (recipe.dataset, recipe.seed), (0, 0), n_views=2)
-    pipeline = build_pipeline(recipe.ops, side_px, dict(zip(("mean", "std"), PLAIN, strict=True)))
+    pipeline = build_pipeline(recipe.ops, side_px, PLAIN)
     pairs = next(views(images, [request], pipeline, "cpu"))
     ((original,),) = images.load([BatchRequest(request.index)], None)
     return request.index, images.labels[request.index], original.float() / 255, pairs

@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import Field
 
-from ddcl.base.files import read_json
+from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.plan.datasets import missing_message
 from ddcl.plan.suite import Run, Suite
+from ddcl.schema import manifest, run_summary
 from ddcl.schema.recipes import CONFIG_DIR, Recipe
 from ddcl.schema.registry import METHODS
 
@@ -79,17 +80,22 @@ def network_of(recipe: Recipe) -> Network | None:
 
 
 def measured_rates(results: Path) -> dict[str, tuple[float, str]]:
-    """Return, by data set, the median images/s of finished pretraining runs in `results`, and their device."""
+    """Return, by data set, the median images/s of finished pretraining runs in `results`, and their device.
+
+    Runs whose files cannot be read do not count: `ddcl collect` names them.
+    """
     rates: dict[str, list[float]] = {}
     devices: dict[str, str] = {}
     for path in sorted((results / "runs").glob("*/*/*/seed*/run.json")):
-        run = read_json(path, "summary of a pretraining run")
-        manifest = results / "data" / run["dataset"] / "manifest.json"
-        if run["epochs"] and run["seconds"] and manifest.exists():
-            splits = read_json(manifest, "manifest")["splits"]
-            n = splits.get("pretrain", splits["train"])["n"]
-            rates.setdefault(run["dataset"], []).append(n * run["epochs"] / run["seconds"])
-            devices[run["dataset"]] = run["device"]
+        try:
+            summary = run_summary.load(path)
+            dataset = summary.run.dataset
+            n = manifest.load(results / "data" / dataset / "manifest.json").n_pretrain
+        except UserError:
+            continue
+        if summary.epochs and summary.seconds:
+            rates.setdefault(dataset, []).append(n * summary.epochs / summary.seconds)
+            devices[dataset] = summary.provenance.device
     return {name: (median(values), devices[name]) for name, values in rates.items()}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from ddcl.base.errors import UserError
 from ddcl.base.files import alive, read_json
 from ddcl.base.progress import FILE
+from ddcl.schema import run_summary
 from ddcl.schema.recipes import run_name
 
 SILENCE_SECONDS = 3600  # a job that wrote nothing for so long counts as dead; a training has three epochs if longer
@@ -64,11 +65,14 @@ def run_state(results: Path, name: str, run: dict[str, Any]) -> RunState:
 def training_state(results: Path, name: str, recipe_digest: str) -> RunState:
     """Return how far the training of a run is."""
     folder, log = results / "runs" / name, results / "logs" / name / "pretrain.log"
-    summary = _read(folder / "run.json")
-    if summary and (folder / "checkpoint.pt").exists():
-        if summary["recipe_digest"] != recipe_digest:
+    if (folder / run_summary.FILE).exists() and (folder / "checkpoint.pt").exists():
+        try:
+            summary = run_summary.load(folder / run_summary.FILE)
+        except UserError as error:
+            return RunState(FAILED, str(error))
+        if summary.provenance.recipe_digest != recipe_digest:
             return RunState(WAITING, "trained with another recipe")
-        return RunState(DONE, f"trained ({summary['status']}, {summary['epochs']} epochs)")
+        return RunState(DONE, f"trained ({summary.status}, {summary.epochs} epochs)")
     progress = _read(folder / "work" / FILE)
     if progress and is_alive(progress, folder / "work"):
         return RunState(RUNNING, progress_text(progress))
@@ -127,7 +131,7 @@ def tail(log: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = read_json(path, "summary or progress")
+        content: dict[str, Any] = read_json(path, "progress")
     except UserError:
         return None
     return content

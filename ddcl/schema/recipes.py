@@ -18,6 +18,7 @@ from ddcl.base.files import canonical_json, digest_text, read_json
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
 from ddcl.schema.ops import build_settings
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS
+from ddcl.schema.run_key import RunKey
 from ddcl.schema.suites import DatasetConfig, EvaluationConfig, NormalisationConfig, OpsConfig, VariantConfig
 from ddcl.schema.training import TrainingConfig
 
@@ -72,6 +73,11 @@ class Recipe(Model):
     def authors(self) -> bool:
         """Whether the run reproduces the official code, quirks included."""
         return self.variant.endswith(AUTHORS_SUFFIX)
+
+    @property
+    def key(self) -> RunKey:
+        """What names the run."""
+        return RunKey(dataset=self.dataset, variant=self.variant, augmentation=self.augmentation, seed=self.seed)
 
     @property
     def name(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from ddcl.base.yaml_files import Count, Model
+
+Status: TypeAlias = Literal["ok", "collapsed", "diverged"]  # how a training ended
 
 
 class BackboneConfig(Model):

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from ddcl.base.files import write_json
-from ddcl.plan.cost import Network, costs, describe, jobs, network_name, read_yaml
+from ddcl.base import sealed
+from ddcl.plan.cost import Network, costs, describe, jobs, measured_rates, network_name, read_yaml
 from ddcl.plan.datasets import data_root, is_there, missing_message
 from ddcl.plan.suite import Suite
+from ddcl.schema import manifest, run_summary
 from ddcl.schema.recipes import CONFIG_DIR
+from tests.unit.made_run import N, write_data, write_run
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))
 
@@ -49,13 +51,25 @@ def test_hours_and_bytes_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_finished_runs_replace_the_guess(tmp_path: Path) -> None:
+    """Those that can be read: an older or damaged run.json says nothing."""
+    guess = measured_rates(tmp_path)
+    run = write_run(tmp_path, write_data(tmp_path), seed=1)
+    assert (guess, measured_rates(tmp_path)) == ({}, {"digits": (N / 2.5, "cpu")})  # images of one epoch in 2.5 s
     before = costs(suite(), tmp_path)["cifar10"]
-    summary = {"dataset": "cifar10", "epochs": 200, "seconds": 1000.0, "device": "a card"}
-    write_json(tmp_path / "runs/cifar10/simsiam/baug/seed0/run.json", summary)
-    write_json(tmp_path / "data/cifar10/manifest.json", {"splits": {"train": {"n": 50_000}}})
+    summary, data = run_summary.load(run / "run.json"), manifest.load(tmp_path / "data/digits/manifest.json")
+    changes: dict[str, Any] = {"epochs": 200, "seconds": 1000.0}
+    changes["run"] = summary.run.model_copy(update={"dataset": "cifar10"})
+    changes["provenance"] = summary.provenance.model_copy(update={"device": "a card"})
+    path = tmp_path / "runs/cifar10/simsiam/baug/seed0/run.json"
+    sealed.write(path, summary.model_copy(update=changes))
+    train = data.splits["train"].model_copy(update={"n": 50_000})
+    entries = {"splits": {"train": train, "test": train}, "dataset": "cifar10"}
+    sealed.write(tmp_path / "data/cifar10/manifest.json", data.model_copy(update=entries))
     after = costs(suite(), tmp_path)["cifar10"]
     assert after.pretraining_hours == pytest.approx(2 * 1000 / 3600)
     assert (before.source, after.source) == ("guess", "a card")
+    path.write_text(path.read_text().replace("1000.0", "2000.0"))
+    assert costs(suite(), tmp_path)["cifar10"].source == "guess"
 
 
 def test_the_paper_is_the_union_of_its_suites() -> None:

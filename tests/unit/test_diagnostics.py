@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Features, FeatureTask, Measured
 from ddcl.plan.suite import Suite
 from ddcl.schema.evaluations import DiagnosticsSettings
+from ddcl.schema.feature_index import CLEAN_DRAW, Draw
 from ddcl.schema.recipes import CONFIG_DIR, build_recipe, read_evaluation
 from ddcl.schema.registry import METHODS, RANDOM_PARTS, READOUTS, has_cell
-from ddcl.schema.suites import RandomSubsetsConfig
+from ddcl.schema.suites import NormalisationConfig, RandomSubsetsConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE, N_TRAIN, N_TEST = 16, 800, 500
-NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}
+NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
 SUBSETS = RandomSubsetsConfig(draws=20, dir_frac=0.5)
 SETTINGS = DiagnosticsSettings.model_validate(read_evaluation("diagnostics")[1].settings)
 
@@ -187,18 +189,19 @@ def test_every_method_has_every_cell(name: str) -> None:
     few = SETTINGS.model_copy(update={"max_train_images": 60, "max_test_images": 40})
     task = task_of(job, method, (70, 50))
     found = diagnostics.evaluate(task, column_sets(method.parts(), job), few)
-    cells, arrays = _cells_of(job, EvaluationResult("ok", "d", found, task.test.labels.numpy()))
+    result = EvaluationResult("ok", "d", None, "t", "e", found, task.test.labels.numpy())
+    cells, arrays = _cells_of(job, result)
     expected = product(["none"], job.part_names(), job.entry.metrics_of(job.evaluation.settings))
     wanted = {address for address in expected if has_cell(address[1], address[0], address[2])}
-    assert {(cell["perturbation"], cell["part"], cell["metric"]) for cell in cells} == wanted
-    assert all(np.isfinite(cell["value"]) and cell["n"] == 40 for cell in cells)
-    assert {cell["n_draws"] for cell in cells if cell["part"] in RANDOM_PARTS} == {20}
-    assert all(cell["sd_draws"] is not None for cell in cells if cell["part"] in RANDOM_PARTS)
+    assert {(cell.perturbation, cell.part, cell.metric) for cell in cells} == wanted
+    assert all(np.isfinite(cell.value) and cell.n == 40 for cell in cells)
+    assert {cell.n_draws for cell in cells if cell.part in RANDOM_PARTS} == {20}
+    assert all(cell.sd_draws is not None for cell in cells if cell.part in RANDOM_PARTS)
     assert arrays["true/readout_angle"].shape == (40, 2)
     assert arrays["readout_angle/random_dvr"].shape == (20, 40, 2)
     assert arrays["readout_flip/full"].shape == (1, 40, 1)
     assert arrays["cosine/full"].shape == arrays["images"].shape == (40,)
-    assert len(_cells_of(job, EvaluationResult("diverged", "d", {}, None))[0]) == len(wanted)
+    assert len(_cells_of(job, replace(result, status="diverged", outcomes={}, labels=None))[0]) == len(wanted)
 
 
 @pytest.mark.parametrize(("name", "part"), [("ddcl", "dvr"), ("ddcl_sym", "dvr"), ("simsiam", "full")])
@@ -257,9 +260,12 @@ def test_drift_by_hand() -> None:
     clean = np.array([[1, 0, 1], [0, 2, 1], [0, 0, 1]], np.float16)
     moved = np.array([[0, 1, 1], [0, 1, 1], [0, 0, 0]], np.float16)
     labels = np.zeros(3, np.int64)
-    tests = {name: Features(own, labels) for name, own in (("none-0", clean), ("a.1-0", clean), ("a.2-0", moved))}
+    tests = {
+        draw: Features(own, labels)
+        for draw, own in ((CLEAN_DRAW, clean), (Draw("a.1", 0), clean), (Draw("a.2", 0), moved))
+    }
     sets = {"full": [np.arange(3)], "random_dvr": [np.array([2]), np.array([0, 1])]}
-    found = drift.evaluate(FeatureTask(tests["none-0"], tests, sets, 0), NoSettings())
+    found = drift.evaluate(FeatureTask(tests[CLEAN_DRAW], tests, sets, 0), NoSettings())
     assert isinstance(found, Measured)
     assert found.values["none", "full", "drift"].tolist() == [[0.0]]
     assert found.values["a.1", "random_dvr", "drift"].tolist() == [[0.0], [0.0]]
@@ -267,5 +273,5 @@ def test_drift_by_hand() -> None:
     assert found.values["a.2", "full", "drift"] == pytest.approx(np.mean(angles), abs=1e-6)
     assert found.values["a.2", "random_dvr", "drift"][0] == pytest.approx(1 / 3)
     assert found.values["a.2", "random_dvr", "drift"][1] == pytest.approx(1 / 3)  # turned by 90°, the same, both zero
-    with pytest.raises(UserError, match=r"drift: needs the clean test images, found a\.1-0: add none"):
-        drift.evaluate(FeatureTask(tests["none-0"], {"a.1-0": tests["a.1-0"]}, sets, 0), NoSettings())
+    with pytest.raises(UserError, match=r"drift: needs the clean test images, found a\.1: add none"):
+        drift.evaluate(FeatureTask(tests[CLEAN_DRAW], {Draw("a.1", 0): tests[Draw("a.1", 0)]}, sets, 0), NoSettings())

@@ -21,10 +21,11 @@ from ddcl.plan.suite import Suite
 from ddcl.schema.evaluations import LinearSettings
 from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS
+from ddcl.schema.suites import NormalisationConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE, SIZES = 16, {"train": 900, "test": 400}
-NORMALISATION = {"mean": [0.5] * 3, "std": [0.25] * 3}
+NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
 SETTINGS = LinearSettings.model_validate(read_evaluation("factors")[1].settings)
 COLUMNS: ColumnSets = {"full": [np.arange(8)], "dir": [np.arange(5)], "dvr": [np.arange(5, 8)]}
 COLUMNS |= {"random_dvr": [np.array([5, 6, 7]), np.array([0, 1, 2])]}

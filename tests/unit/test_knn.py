@@ -13,6 +13,7 @@ from ddcl.evaluate import knn, neighbours
 from ddcl.evaluate.neighbours import knn_predict
 from ddcl.evaluate.store import Features, FeatureTask
 from ddcl.schema.evaluations import KnnSettings
+from ddcl.schema.feature_index import Draw
 
 # cosines to the query (1, 0): 1, 0.8, 0, -1; lengths do not matter
 POINTS = torch.tensor([[2.0, 0.0], [0.8, 0.6], [0.0, 5.0], [-0.1, 0.0]])
@@ -128,20 +129,20 @@ def test_columns_that_do_not_count_are_as_if_they_were_not_there() -> None:
 def test_evaluate_predicts_every_perturbation_from_the_training_features() -> None:
     train = Features(POINTS.numpy().astype(np.float16), np.array([0, 1, 2, 3]))
     tests = {
-        "none-0": Features(np.array([[1.0, 0.1], [-1.0, 0.1]], np.float16), np.array([9, 9])),
-        "color-0": Features(np.array([[0.1, 1.0]], np.float16), np.array([9])),
+        Draw("none", 0): Features(np.array([[1.0, 0.1], [-1.0, 0.1]], np.float16), np.array([9, 9])),
+        Draw("color", 0): Features(np.array([[0.1, 1.0]], np.float16), np.array([9])),
     }
     sets = {"full": [np.arange(2)], "random_dvr": [np.array([0]), np.array([1])]}
     settings = KnnSettings(k=1, also_k=[4], temperature=0.1)
     found = knn.evaluate(FeatureTask(train, tests, sets, seed=0), settings)
     (outcome,) = found["full"]
     assert {name: values.tolist() for name, values in outcome.predictions["top1"].items()} == {
-        "none-0": [0, 3],
-        "color-0": [2],
+        Draw("none", 0): [0, 3],
+        Draw("color", 0): [2],
     }
     assert set(outcome.predictions) == {"top1", "top1_k4"}
-    assert outcome.predictions["top1"]["none-0"].dtype == np.int64
+    assert outcome.predictions["top1"][Draw("none", 0)].dtype == np.int64
     assert outcome.chosen == {}
     assert [len(own) for own in found.values()] == [1, 2]
-    assert found["random_dvr"][0].predictions["top1"]["none-0"].tolist()[1] == 3  # by the first column only
-    assert found["random_dvr"][1].predictions["top1"]["none-0"].tolist() != [0, 3]
+    assert found["random_dvr"][0].predictions["top1"][Draw("none", 0)].tolist()[1] == 3  # by the first column only
+    assert found["random_dvr"][1].predictions["top1"][Draw("none", 0)].tolist() != [0, 3]

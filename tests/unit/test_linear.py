@@ -11,6 +11,7 @@ from ddcl.base.errors import UserError
 from ddcl.evaluate import linear
 from ddcl.evaluate.store import ColumnSets, Features, FeatureTask, Outcome
 from ddcl.schema.evaluations import LinearSettings
+from ddcl.schema.feature_index import Draw
 from ddcl.schema.registry import TOP1
 
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0], holdout_frac=0.25, max_iterations=500)
@@ -83,17 +84,17 @@ def test_the_penalty_is_that_of_a_search_written_out(seed: int) -> None:
         for weight in SETTINGS.l2_weights
     }
     best = max(weight for weight in scores if scores[weight] == max(scores.values()))
-    assert probe(train, {"none-0": features(30, 9)}, seed).chosen["l2_weight"] == best
+    assert probe(train, {Draw("none", 0): features(30, 9)}, seed).chosen["l2_weight"] == best
 
 
 def test_the_choice_and_the_probe_never_see_the_test_split() -> None:
     train, clean = features(60, 0), features(30, 1)
-    alone = probe(train, {"none-0": clean})
+    alone = probe(train, {Draw("none", 0): clean})
     wrong = Features(clean.features, (clean.labels + 1) % N_CLASSES)
     far = Features(clean.features * 1000, clean.labels)
-    other = probe(train, {"none-0": wrong, "far-0": far})
+    other = probe(train, {Draw("none", 0): wrong, Draw("far", 0): far})
     assert other.chosen == alone.chosen
-    assert np.array_equal(other.predictions[TOP1]["none-0"], alone.predictions[TOP1]["none-0"])
+    assert np.array_equal(other.predictions[TOP1][Draw("none", 0)], alone.predictions[TOP1][Draw("none", 0)])
 
 
 # --- the probe
@@ -101,10 +102,10 @@ def test_the_choice_and_the_probe_never_see_the_test_split() -> None:
 
 def test_probe_is_fitted_to_standardised_training_features_with_the_chosen_penalty() -> None:
     train, test = features(60, 0), features(3000, 1)
-    outcome = probe(train, {"none-0": test})
+    outcome = probe(train, {Draw("none", 0): test})
     expected = reference(train, outcome.chosen["l2_weight"], np.arange(60))
     classes = expected.predict((test.features - train.features.mean(0)) / train.features.std(0))
-    predicted = outcome.predictions[TOP1]["none-0"]
+    predicted = outcome.predictions[TOP1][Draw("none", 0)]
     assert (predicted == classes).mean() > 0.998  # but for points on a boundary: float32 against float64
     assert predicted.dtype == np.int64
     assert (predicted == test.labels).mean() > 0.5
@@ -113,12 +114,12 @@ def test_probe_is_fitted_to_standardised_training_features_with_the_chosen_penal
 def test_a_part_is_probed_as_if_it_were_all_features() -> None:
     train, test = features(120, 0), features(200, 1)
     sets = {"full": [np.arange(4)], "dir": [np.array([0, 2, 3])], "dvr": [np.array([1])]}
-    found = linear.evaluate(FeatureTask(train, {"none-0": test}, sets, 0), SETTINGS)
+    found = linear.evaluate(FeatureTask(train, {Draw("none", 0): test}, sets, 0), SETTINGS)
     for part, (columns,) in sets.items():
         cut = Features(train.features[:, columns], train.labels), Features(test.features[:, columns], test.labels)
-        alone = probe(cut[0], {"none-0": cut[1]}, sets={part: [np.arange(len(columns))]})
+        alone = probe(cut[0], {Draw("none", 0): cut[1]}, sets={part: [np.arange(len(columns))]})
         assert found[part][0].chosen["l2_weight"] == alone.chosen["l2_weight"]
-        same = found[part][0].predictions[TOP1]["none-0"] == alone.predictions[TOP1]["none-0"]
+        same = found[part][0].predictions[TOP1][Draw("none", 0)] == alone.predictions[TOP1][Draw("none", 0)]
         assert same.mean() > 0.99
 
 
@@ -129,14 +130,14 @@ def test_scale_and_shift_of_features_and_constant_columns_do_not_matter() -> Non
         constant = np.full((len(split.features), 1), 3.0, np.float32)
         return Features(np.concatenate([split.features * 64 + 8, constant], axis=1), split.labels)
 
-    before = probe(train, {"none-0": test})
-    after = probe(changed(train), {"none-0": changed(test)}, sets={"full": [np.arange(D + 1)]})
+    before = probe(train, {Draw("none", 0): test})
+    after = probe(changed(train), {Draw("none", 0): changed(test)}, sets={"full": [np.arange(D + 1)]})
     assert after.chosen["l2_weight"] == before.chosen["l2_weight"]
-    assert np.array_equal(after.predictions[TOP1]["none-0"], before.predictions[TOP1]["none-0"])
+    assert np.array_equal(after.predictions[TOP1][Draw("none", 0)], before.predictions[TOP1][Draw("none", 0)])
 
 
 def test_is_deterministic() -> None:
-    train, tests = features(60, 0), {"none-0": features(30, 1), "color-0": features(30, 2)}
+    train, tests = features(60, 0), {Draw("none", 0): features(30, 1), Draw("color", 0): features(30, 2)}
     first, again = (probe(train, tests, seed=3) for _ in range(2))
     assert first.chosen == again.chosen
     assert all(np.array_equal(first.predictions[TOP1][name], again.predictions[TOP1][name]) for name in tests)
@@ -145,6 +146,6 @@ def test_is_deterministic() -> None:
 def test_classes_keep_their_numbers() -> None:
     """Labels need not start at 0."""
     train, test = features(60, 0), features(30, 1)
-    shifted = probe(Features(train.features, train.labels + 5), {"none-0": test})
-    plain = probe(train, {"none-0": test})
-    assert np.array_equal(shifted.predictions[TOP1]["none-0"], plain.predictions[TOP1]["none-0"] + 5)
+    shifted = probe(Features(train.features, train.labels + 5), {Draw("none", 0): test})
+    plain = probe(train, {Draw("none", 0): test})
+    assert np.array_equal(shifted.predictions[TOP1][Draw("none", 0)], plain.predictions[TOP1][Draw("none", 0)] + 5)

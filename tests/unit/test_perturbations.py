@@ -17,9 +17,10 @@ from ddcl.data.ops import Params
 from ddcl.data.ops_geometry import elastic_field
 from ddcl.evaluate.features import extraction_jobs
 from ddcl.schema.recipes import build_recipe, read_ops, read_perturbation, read_perturbations
+from ddcl.schema.suites import NormalisationConfig
 
 SIDE, N = 32, 24
-NORMALISATION = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
+NORMALISATION = NormalisationConfig(mean=[0.5, 0.4, 0.3], std=[0.2, 0.3, 0.4])
 JITTERS = [tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation, tv.adjust_hue]
 FACTORS = ["brightness_factor", "contrast_factor", "saturation_factor", "hue_turns"]
 # Official only_eval.py, `--test_aug_type` basic, aug1, aug1_2, aug1_4_2: what happens to an image, in order.
@@ -57,7 +58,7 @@ def test_a_perturbation_is_the_official_chain_on_the_same_parameters(name: str) 
     params = pipeline.sample(Draws(3, torch.arange(N)), SIDE, SIDE)
     assert all(bool(own["applied"].all()) for own in params)  # p = 1
     found = pipeline.apply(images(), params)
-    mean, std = (torch.tensor(NORMALISATION[key])[:, None, None] for key in ("mean", "std"))
+    mean, std = (torch.tensor(getattr(NORMALISATION, key))[:, None, None] for key in ("mean", "std"))
     for i, image in enumerate(images()):
         x = image / 255
         for kind, own, (_, settings) in zip(CHAINS[name], params, pipeline.recipe, strict=True):
@@ -115,8 +116,8 @@ def test_draws_differ_and_are_those_of_every_method() -> None:
 
     def drawn(variant: str, augmentation: str, seed: int) -> list[Tensor]:
         recipe = build_recipe(("digits", variant, augmentation), seed, {})
-        jobs = extraction_jobs(recipe, NORMALISATION, "digits", perturbations)["test"]
-        assert list(jobs) == ["color_rotate-0", "color_rotate-1", "color_rotate-2"]
+        jobs = extraction_jobs(recipe, NORMALISATION, "digits", perturbations)
+        assert list(jobs) == [("color_rotate", 0), ("color_rotate", 1), ("color_rotate", 2)]
         return [
             pipeline.sample(Draws(stream, torch.arange(N), draw), 16, 16)[0]["angle_deg"]
             for pipeline, stream, draw in jobs.values()

@@ -17,6 +17,7 @@ from ddcl.data import prepare as stage
 from ddcl.data.manifest import files_sha256, read_manifest
 from ddcl.data.source import ArraySplit, FileSplit
 from ddcl.data.stored import read_images
+from ddcl.schema.manifest import Manifest
 from ddcl.schema.registry import Entry
 from ddcl.schema.suites import DatasetConfig, NormalisationConfig
 
@@ -28,10 +29,10 @@ def arrays(n: int, classes: int = 2) -> ArraySplit:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Manifest]:
     """Prepare made-up splits as the data set `toy`; keywords change its YAML."""
 
-    def run(splits: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    def run(splits: dict[str, Any], **changes: Any) -> Manifest:
         values = {"label": "Toy", "reader": "toy", "scale": "small", "image_side_px": 8, "n_classes": 2} | changes
         config = DatasetConfig.model_validate(values)
         entry = Entry("", NoSettings)
@@ -45,26 +46,26 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
     return run
 
 
-def test_manifest_of_arrays_by_hand(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_manifest_of_arrays_by_hand(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
     splits = {"train": arrays(6), "test": arrays(4), "pretrain": ArraySplit(arrays(9).images, np.full(9, -1))}
     splits["pretrain"].labels[:2] = [0, 1]
     manifest = prepared(splits, n_images={"train": 6, "test": 4, "pretrain": 9})
-    assert manifest["kind"] == "arrays"
-    assert manifest["splits"]["train"]["n_per_class"] == [3, 3]
-    assert manifest["splits"]["pretrain"]["n"] == 9
-    assert manifest["splits"]["pretrain"]["n_per_class"] == [1, 1]
+    assert manifest.kind == "arrays"
+    assert manifest.splits["train"].n_per_class == (3, 3)
+    assert manifest.splits["pretrain"].n == 9
+    assert manifest.splits["pretrain"].n_per_class == (1, 1)
     pixels = splits["train"].images / 255
-    assert manifest["mean"] == pytest.approx(pixels.mean(axis=(0, 2, 3)), rel=1e-12)
-    assert manifest["std"] == pytest.approx(pixels.std(axis=(0, 2, 3)), rel=1e-12)
+    assert manifest.normalisation.mean == pytest.approx(pixels.mean(axis=(0, 2, 3)), rel=1e-12)
+    assert manifest.normalisation.std == pytest.approx(pixels.std(axis=(0, 2, 3)), rel=1e-12)
     path = tmp_path / "out" / "manifest.json"
-    assert read_manifest(path, "toy", manifest["data"]) == manifest
+    assert read_manifest(path, "toy", manifest.data) == manifest
     images = read_images(path, manifest, "pretrain", 8)
     assert len(images) == 9
     assert (images.labels == -1).sum() == 7
 
 
 def test_pretraining_is_on_the_training_images_where_there_are_no_others(
-    prepared: Callable[..., dict[str, Any]], tmp_path: Path
+    prepared: Callable[..., Manifest], tmp_path: Path
 ) -> None:
     manifest = prepared({"train": arrays(6), "test": arrays(4)})
     assert len(read_images(tmp_path / "out/manifest.json", manifest, "pretrain", 8)) == 6
@@ -82,7 +83,7 @@ def test_pretraining_is_on_the_training_images_where_there_are_no_others(
     ],
 )
 def test_wrong_counts_are_refused(
-    train: ArraySplit, changes: dict[str, Any], message: str, prepared: Callable[..., dict[str, Any]]
+    train: ArraySplit, changes: dict[str, Any], message: str, prepared: Callable[..., Manifest]
 ) -> None:
     with pytest.raises(UserError, match=message):
         prepared({"train": train, "test": arrays(4)}, **changes)
@@ -99,22 +100,28 @@ def jpegs(root: Path, n: int = 4) -> FileSplit:
     return FileSplit(names, np.arange(n) % 2)
 
 
-def test_manifest_of_files(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_manifest_of_files(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
     split = jpegs(tmp_path)
     manifest = prepared({"train": split, "test": split}, normalisation=NORMALISATION, resize_px=10)
     sizes = [(tmp_path / name).stat().st_size for name in split.names]
-    assert manifest["splits"]["train"]["files_sha256"] == files_sha256(split.names, sizes)
+    assert manifest.splits["train"].files_sha256 == files_sha256(split.names, sizes)
     assert files_sha256(split.names[::-1], sizes[::-1]) == files_sha256(split.names, sizes)
-    assert (manifest["kind"], manifest["mean"]) == ("files", [0.5] * 3)
+    assert (manifest.kind, manifest.normalisation.mean) == ("files", [0.5] * 3)
     images = read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
     assert len(images) == 4
     table = tmp_path / "out/splits/test_files.tsv"
+    whole = table.read_bytes()
+    for place, byte in enumerate(whole):
+        table.write_bytes(whole[:place] + bytes([byte ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"test_files\.tsv: (does not match manifest|damaged list)"):
+            read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
+    table.write_bytes(whole)
     table.write_text(table.read_text().replace("a/0.jpg", "a/9.jpg"))
     with pytest.raises(UserError, match=r"test_files\.tsv: does not match manifest\.json"):
         read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
 
 
-def test_every_damaged_file_is_named_in_one_message(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_every_damaged_file_is_named_in_one_message(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
     split = jpegs(tmp_path)
     data = (tmp_path / "a/0.jpg").read_bytes()
     (tmp_path / "a/0.jpg").write_bytes(data[: len(data) // 2])
@@ -123,19 +130,19 @@ def test_every_damaged_file_is_named_in_one_message(prepared: Callable[..., dict
         prepared({"train": split, "test": split}, normalisation=NORMALISATION)
 
 
-def test_files_need_a_normalisation(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_files_need_a_normalisation(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
     split = jpegs(tmp_path)
     with pytest.raises(UserError, match="need `normalisation`"):
         prepared({"train": split, "test": split})
 
 
-def test_a_manifest_of_other_settings_is_refused(prepared: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_a_manifest_of_other_settings_is_refused(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
     manifest = prepared({"train": arrays(6), "test": arrays(4)})
     path = tmp_path / "out/manifest.json"
     with pytest.raises(UserError, match="the manifest has n_classes 2, the run needs 3; run `ddcl prepare` again"):
-        read_manifest(path, "toy", manifest["data"] | {"n_classes": 3})
+        read_manifest(path, "toy", manifest.data.model_copy(update={"n_classes": 3}))
     with pytest.raises(UserError, match="the manifest has dataset 'toy', the run needs 'other'"):
-        read_manifest(path, "other", manifest["data"])
-    write_json(path, manifest | {"schema": 1})
-    with pytest.raises(UserError, match="manifest schema 1"):
-        read_manifest(path, "toy", manifest["data"])
+        read_manifest(path, "other", manifest.data)
+    write_json(path, manifest.content() | {"schema": 1})
+    with pytest.raises(UserError, match="manifest of schema 1, this version reads 3; run `ddcl prepare` again"):
+        read_manifest(path, "toy", manifest.data)

@@ -13,7 +13,10 @@ from ddcl.build import build_method
 from ddcl.core.losses import effective_rank
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining, Row
+from ddcl.schema import history
+from ddcl.schema.history import History
 from ddcl.schema.recipes import build_recipe
+from ddcl.training import _finished, _write
 from tests.contract.test_methods import ToyLoader, no_monitor, recipe_of, training
 
 
@@ -90,6 +93,32 @@ def test_monitoring_does_not_change_training(tmp_path: Path) -> None:
     often.run(tmp_path / "a")
     never.run(tmp_path / "b")
     assert all(torch.equal(a, b) for a, b in zip(often.method.parameters(), never.method.parameters(), strict=True))
+
+
+def test_a_finished_run_is_known_by_its_run_json_and_by_whole_files_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = build_recipe(("digits", "simsiam", "caug"), 0, {"precision": "fp32", "epochs": 1})
+    identity = [recipe.digest, "code", "seal of the data"]
+    run = Pretraining(build_method(recipe), ToyLoader(), no_monitor, recipe.training, identity, 0)
+    run.run(tmp_path / "work")
+    finished = tmp_path / "finished"
+    summary = _write(run, recipe, finished)
+    assert (summary.run.name, summary.status, summary.epochs) == (recipe.name, run.status, 1)
+    assert summary.manifest_seal == "seal of the data"
+    assert history.read(finished / "history.csv") == History.of(run.history)
+    assert _finished(finished, identity) == summary
+    assert "was finished before" in capsys.readouterr().out
+    for place, value in enumerate(identity):
+        assert _finished(finished, [*identity[:place], f"another {value}", *identity[place + 1 :]]) is None
+    for name in ("history.csv", "checkpoint.pt", "run.json"):
+        whole = (finished / name).read_bytes()
+        (finished / name).write_bytes(whole[:-1])
+        assert _finished(finished, identity) is None
+        (finished / name).unlink()  # as if it had been killed before it was written
+        assert _finished(finished, identity) is None
+        (finished / name).write_bytes(whole)
+    assert _finished(finished, identity) == summary
 
 
 @pytest.mark.slow

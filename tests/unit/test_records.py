@@ -10,6 +10,7 @@ import pytest
 from ddcl.evaluate.protocols import Job, column_sets
 from ddcl.evaluate.record import _cells
 from ddcl.evaluate.store import Outcome
+from ddcl.schema.feature_index import Draw
 from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 from ddcl.schema.suites import RandomSubsetsConfig
@@ -28,9 +29,9 @@ def job(
 
 
 def outcome(**correct: list[int]) -> Outcome:
-    """Predictions that are right where `correct` has 1, by draw; `color_0` stands for `color-0`."""
+    """Predictions that are right where `correct` has 1, by draw; `color_0` stands for draw 0 of color."""
     predicted = {name.replace("__", "."): np.where(np.array(own), LABELS, 1 - LABELS) for name, own in correct.items()}
-    return Outcome({TOP1: {f"{name[:-2]}-{name[-1]}": own for name, own in predicted.items()}})
+    return Outcome({TOP1: {Draw(name[:-2], int(name[-1])): own for name, own in predicted.items()}})
 
 
 # --- columns
@@ -72,13 +73,13 @@ def test_a_cell_is_the_mean_of_its_draws_with_their_spread() -> None:
     fog = {"common_corruptions_3__fog_3_0": [0, 0, 0, 0]}
     found = outcome(none_0=[1, 1, 1, 1], color_0=[1, 1, 0, 0], color_1=[1, 0, 0, 0], **fog)
     cells, arrays = _cells(job(), {"full": [found]}, LABELS)
-    values = {cell["perturbation"]: (cell["value"], cell["n_draws"], cell["sd_draws"]) for cell in cells}
+    values = {cell.perturbation: (cell.value, cell.n_draws, cell.sd_draws) for cell in cells}
     assert values == {
         "none": (1.0, 1, None),
         "color": (0.375, 2, pytest.approx(0.25 / np.sqrt(2))),
         "common_corruptions_3.fog_3": (0.0, 1, None),
     }
-    assert {cell["n"] for cell in cells} == {4}
+    assert {cell.n for cell in cells} == {4}
     assert arrays["top1/full/color"].shape == (1, 2, 4)  # column sets, draws, images
     assert np.array_equal(arrays["labels"], LABELS)
 
@@ -86,17 +87,17 @@ def test_a_cell_is_the_mean_of_its_draws_with_their_spread() -> None:
 def test_a_random_part_spreads_over_its_columns_and_skips_families() -> None:
     outcomes = [outcome(none_0=own, color_0=own) for own in ([1, 1, 1, 1], [1, 1, 0, 0])]
     cells, arrays = _cells(job(subsets=SUBSETS), {"random_dir": outcomes}, LABELS)
-    assert [cell["perturbation"] for cell in cells] == ["none", "color"]
-    assert all(cell["value"] == 0.75 and cell["n_draws"] == 2 for cell in cells)
-    assert cells[0]["sd_draws"] == pytest.approx(0.5 / np.sqrt(2))
+    assert [cell.perturbation for cell in cells] == ["none", "color"]
+    assert all(cell.value == 0.75 and cell.n_draws == 2 for cell in cells)
+    assert cells[0].sd_draws == pytest.approx(0.5 / np.sqrt(2))
     assert arrays["top1/random_dir/none"].shape == (2, 1, 4)
 
 
 def test_both_metrics_of_the_online_probe_are_cells() -> None:
-    fog = {"common_corruptions_3.fog_3-0": LABELS}
-    last, best = ({"none-0": LABELS, "color-0": own} | fog for own in (1 - LABELS, LABELS))
+    fog = {Draw("common_corruptions_3.fog_3", 0): LABELS}
+    last, best = ({Draw("none", 0): LABELS, Draw("color", 0): own} | fog for own in (1 - LABELS, LABELS))
     cells, _ = _cells(job(evaluation="linear_online"), {"full": [Outcome({TOP1: last, TOP1_BEST_TEST: best})]}, LABELS)
-    found = {(cell["perturbation"], cell["metric"]): cell["value"] for cell in cells}
+    found = {(cell.perturbation, cell.metric): cell.value for cell in cells}
     assert found["color", "top1"] == 0.0
     assert found["color", "top1_best_test_epoch"] == 1.0
 
@@ -104,5 +105,5 @@ def test_both_metrics_of_the_online_probe_are_cells() -> None:
 def test_a_diverged_run_has_its_cells_without_values() -> None:
     cells, arrays = _cells(job(evaluation="linear_online", subsets=SUBSETS), {}, None)
     assert arrays == {}
-    assert {cell["value"] for cell in cells} == {None}
+    assert {cell.value for cell in cells} == {None}
     assert len(cells) == 2 * (3 + 2 + 2)  # metrics · (full under three, random parts under two)

@@ -96,7 +96,8 @@ def test_prepared_with_factors_that_are_checked(tmp_path: Path, monkeypatch: pyt
     np.save(split_path(tmp_path, "test", "factors"), changed)
     with pytest.raises(UserError, match=r"test_factors\.npy: does not match manifest\.json"):
         read_factors(path, manifest, "test")
-    assert read_factors(path, {"splits": {"test": {"n": 30}}}, "test") == {}
+    unknown = manifest.splits["test"].model_copy(update={"factors": ()})
+    assert read_factors(path, manifest.model_copy(update={"splits": {"test": unknown}}), "test") == {}
 
 
 IMAGES_SHA256 = "3d0b978368595683474147fd7bd3f6249339938602afb4b67a1e41cce69234e3"

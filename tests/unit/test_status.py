@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from ddcl.base import sealed
 from ddcl.base.files import read_json, write_json, write_text
 from ddcl.base.progress import Progress
 from ddcl.base.provenance import PLACE, provenance
 from ddcl.plan.status import describe, evaluation_state, run_state, tail, training_state
 from ddcl.report.collect import collect
+from ddcl.schema.run_key import RunKey
+from ddcl.schema.run_summary import RunSummary
 from tests.unit import synthetic
 
 PLAN = synthetic.suite()
@@ -25,7 +28,21 @@ DIGEST = RUN["recipe_digest"]
 
 def trained(results: Path, digest: str = DIGEST) -> None:
     folder = results / "runs" / NAME
-    write_json(folder / "run.json", {"recipe_digest": digest, "status": "ok", "epochs": 24})
+    summary = RunSummary(
+        run=RunKey(dataset="digits", variant="ddcl", augmentation="baug", seed=0),
+        status="ok",
+        message="",
+        epochs=24,
+        precision="fp32",
+        n_parameters=1,
+        seconds=9.0,
+        history_sha256="h",
+        checkpoint_sha256="c",
+        checkpoint_digest="d",
+        manifest_seal="m",
+        provenance=provenance("cpu", digest, "code"),
+    )
+    sealed.write(folder / "run.json", summary)
     write_text(folder / "checkpoint.pt", "")
 
 
@@ -84,6 +101,13 @@ def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
     assert state() == ("waiting", "")
     trained(tmp_path, "another")
     assert state() == ("waiting", "trained with another recipe")
+    run_json = tmp_path / "runs" / NAME / "run.json"
+    run_json.write_text(run_json.read_text().replace("24", "25"))
+    assert state() == (
+        "failed",
+        f"{run_json}: summary of a training is damaged or edited (its sha256 is not that of its content); "
+        "run `ddcl pretrain` again",
+    )
     trained(tmp_path)
     assert state() == ("waiting", "trained (ok, 24 epochs), 0 of 2 evaluations")
     log(tmp_path, "extract_digits.log", "")
@@ -131,9 +155,9 @@ def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> N
 
 def test_records_name_the_place_where_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    here = provenance("cpu")
+    here = vars(provenance("cpu", "r", "c"))
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    there = provenance("cpu")
+    there = vars(provenance("cpu", "r", "c"))
     assert {name for name in here if here[name] != there[name]} == {"slurm_job_id"}
     assert {"host", "slurm_job_id"} == set(PLACE)
     assert (there["host"], there["slurm_job_id"]) == (platform.node(), "17")

@@ -1,0 +1,91 @@
+"""features.json: which features of a run are stored beside it, and what they were computed from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from pydantic import Field
+
+from ddcl.base import sealed
+from ddcl.base.sealed import Sealed
+from ddcl.base.yaml_files import Model
+from ddcl.schema.names import CLEAN
+from ddcl.schema.run_key import RunKey
+from ddcl.schema.training import Status
+
+FILE = "features.json"
+WHAT, MAKER = "index of features", "ddcl extract"
+
+
+class Draw(NamedTuple):
+    """One seeded set of a perturbation's random parameters for all test images."""
+
+    perturbation: str
+    draw: int
+
+
+CLEAN_DRAW = Draw(CLEAN, 0)  # the clean test images, as their only draw
+
+
+class StoredFile(Model):
+    """A file beside the index."""
+
+    file: str
+    sha256: str
+
+
+class DrawFile(StoredFile):
+    """The features of the test images under one draw of a perturbation."""
+
+    perturbation: str
+    draw: int = Field(ge=0)
+
+
+class SplitFiles(Model):
+    """The clean training images: features and labels."""
+
+    features: StoredFile
+    labels: StoredFile
+
+
+class DrawnFiles(Model):
+    """The test images: features under each draw, and labels."""
+
+    features: tuple[DrawFile, ...]
+    labels: StoredFile
+
+
+class FeatureIndex(Sealed):
+    """The stored features of a run on a data set. A diverged run has none: train and test are None.
+
+    parts: the columns [start, stop) of each part. checkpoint_digest: of the content of the run's checkpoint.
+    encoder_digest: of the weights. trained_on_seal, evaluated_on_seal: of the manifests of both data sets.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+    run: RunKey
+    eval_dataset: str
+    status: Status
+    parts: dict[str, tuple[int, int]]
+    recipe_digest: str
+    checkpoint_digest: str
+    encoder_digest: str | None
+    trained_on_seal: str
+    evaluated_on_seal: str
+    train: SplitFiles | None
+    test: DrawnFiles | None
+
+    def draws(self) -> dict[Draw, DrawFile]:
+        """Return the files of the test images by draw."""
+        return {Draw(own.perturbation, own.draw): own for own in self.test.features} if self.test else {}
+
+    def files(self) -> list[StoredFile]:
+        """Return all files."""
+        train = [self.train.features, self.train.labels] if self.train else []
+        return [*train, *([*self.test.features, self.test.labels] if self.test else [])]
+
+
+def load(folder: Path) -> FeatureIndex:
+    """Read the index of a folder of features; `UserError` if it cannot be used."""
+    return sealed.read(folder / FILE, FeatureIndex, WHAT, MAKER)

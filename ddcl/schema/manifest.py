@@ -1,0 +1,53 @@
+"""manifest.json of a prepared data set: what lies beside it, and what images are normalised with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ddcl.base import sealed
+from ddcl.base.sealed import Sealed
+from ddcl.base.yaml_files import Model
+from ddcl.schema.recipes import DataRecipe
+from ddcl.schema.suites import NormalisationConfig
+
+WHAT, MAKER = "manifest", "ddcl prepare"
+
+
+class SplitEntry(Model):
+    """A split: its images, and the sha256 of what is kept of them.
+
+    n_per_class: of the images whose class is known. images_sha256: of images in an array; files_sha256: of the names
+    and sizes of images in files. factors: names of the true factors, where they are known.
+    """
+
+    n: int = Field(ge=0)
+    n_per_class: tuple[int, ...]
+    labels_sha256: str
+    images_sha256: str | None = None
+    files_sha256: str | None = None
+    factors: tuple[str, ...] = ()
+    factors_sha256: str | None = None
+
+
+class Manifest(Sealed):
+    """A prepared data set. data: the recipe that it was prepared by. normalisation: of pixels in [0, 1]."""
+
+    SCHEMA: ClassVar[int] = 3
+    dataset: str
+    data: DataRecipe
+    kind: Literal["arrays", "files"]
+    splits: dict[str, SplitEntry]
+    normalisation: NormalisationConfig
+
+    @property
+    def n_pretrain(self) -> int:
+        """How many images a run trains on: those of `train` where there is no split `pretrain`."""
+        return self.splits["pretrain" if "pretrain" in self.splits else "train"].n
+
+
+def load(path: Path) -> Manifest:
+    """Read a manifest; `UserError` if it cannot be used."""
+    return sealed.read(path, Manifest, WHAT, MAKER)
