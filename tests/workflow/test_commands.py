@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from ddcl.base.files import read_json, write_json
-from ddcl.core.checkpoint import load_checkpoint
+from ddcl.base import sealed
+from ddcl.base.files import write_json
+from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
 from ddcl.core.method import Method
 from ddcl.evaluate import features
+from ddcl.evaluate.verify import verify_run
+from ddcl.schema import manifest, record
 from ddcl.schema.recipes import build_recipe, load_recipe, read_perturbation
 from tests.workflow.commands import ROOT, ddcl
 
@@ -108,9 +111,20 @@ def test_a_run_leaves_all_its_files(trained: Path) -> None:
     records = {"linear.json", "linear_predictions.npz", "knn.json", "knn_predictions.npz"}
     locks = {".features.lock", ".linear.lock", ".knn.lock"}
     assert {path.name for path in own(trained).iterdir()} == records | locks | {"features"}
-    record = read_json(own(trained) / "knn.json", "record")
-    assert {cell["part"] for cell in record["cells"]} == {"full", "dir", "dvr"}
-    assert all(cell["n"] == 450 and 0 <= cell["value"] <= 1 for cell in record["cells"])
+    cells = record.load(own(trained) / "knn.json").cells
+    assert {cell.part for cell in cells} == {"full", "dir", "dvr"}
+    assert all(cell.n == 450 and cell.value is not None and 0 <= cell.value <= 1 for cell in cells)
+    data = trained / "results" / "data" / "digits" / "manifest.json"
+    assert verify_run(run_folder(trained), {"digits": data}) == []
+
+
+def test_a_checkpoint_of_another_training_of_the_same_recipe(copied: Path) -> None:
+    """run.json says which one it is of."""
+    content, _ = load_checkpoint(run_folder(copied) / "checkpoint.pt")
+    save_checkpoint(run_folder(copied) / "checkpoint.pt", content | {"epochs": 2})
+    line = refused(copied, "extract", "--run", str(run_folder(copied)), *PERTURBATIONS)
+    assert "checkpoint.pt: not the checkpoint that run.json beside it is of" in line
+    assert verify_run(run_folder(copied)) != []
 
 
 def test_missing_checkpoint(copied: Path) -> None:
@@ -161,11 +175,11 @@ def test_an_encoder_that_changes_while_frozen_is_an_error(copied: Path, monkeypa
     run = run_folder(copied)
     folder = own(copied) / "features"
     shutil.rmtree(folder)
-    manifest = copied / "results" / "data" / "digits" / "manifest.json"
-    target = features.Target("digits", manifest, folder)
+    path = copied / "results" / "data" / "digits" / "manifest.json"
+    target = features.Target("digits", path, folder)
     recipe, clean = load_recipe(run / "config.json"), [read_perturbation("none")]
     with pytest.raises(RuntimeError, match="frozen encoder changed"):
-        features.extract(recipe, run, read_json(manifest, "manifest"), target, clean, ("cpu", 0))
+        features.extract(recipe, run, manifest.load(path), target, clean, ("cpu", 0))
     assert not (folder / "features.json").exists()
 
 
@@ -201,9 +215,9 @@ def test_dataset_that_does_not_match_its_manifest(copied: Path) -> None:
 
 def test_manifest_of_another_side(copied: Path) -> None:
     path = copied / "results" / "data" / "digits" / "manifest.json"
-    manifest = read_json(path, "manifest")
-    manifest["data"]["image_side_px"] = 32
-    write_json(path, manifest)
+    prepared = manifest.load(path)
+    data = prepared.data.model_copy(update={"image_side_px": 32})
+    sealed.write(path, prepared.model_copy(update={"data": data}))
     line = refused(copied, "pretrain", "--run", str(run_folder(copied)))
     assert "the manifest has image_side_px 32, the run needs 16" in line
 

@@ -14,6 +14,7 @@ import pytest
 
 from ddcl.base.files import write_json
 from ddcl.core.checkpoint import load_checkpoint
+from ddcl.evaluate.verify import verify_run
 from ddcl.schema.recipes import build_recipe
 from tests.workflow.commands import ROOT, ddcl, run
 
@@ -116,6 +117,7 @@ def test_outputs_that_snakemake_deleted_are_not_trained_again(prepared: Path) ->
     done = ddcl("pretrain", "--run", str(folder), cwd=prepared)
     assert "was finished before" in done.stdout
     assert {name: (folder / name).read_bytes() for name in before} == before
+    assert verify_run(folder) == []
     path = folder / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:5000])  # damages the other name of the file too: trained again
     assert ddcl("pretrain", "--run", str(folder), cwd=prepared).returncode == 0
