@@ -27,7 +27,7 @@ from ddcl.evaluate.protocols import Job, _image_task
 from ddcl.evaluate.sgd import ImageTask, SgdTraining
 from ddcl.evaluate.store import Features, FeatureTask
 from ddcl.schema.evaluations import FinetuneSettings, LinearSettings, OnlineSettings
-from ddcl.schema.feature_index import CLEAN_DRAW
+from ddcl.schema.feature_index import CLEAN_DRAW, Draw
 from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, TOP1, TOP1_BEST_TEST
 from ddcl.schema.suites import NormalisationConfig
@@ -38,11 +38,11 @@ NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
 STILL = {"crop_scale": [1.0, 1.0], "flip": False}  # nothing is drawn but the order
 
 
-class Stored(dict[str, Features]):
+class Stored(dict[Draw, Features]):
     """Test features in memory, with the interface of those on disk."""
 
     @property
-    def names(self) -> list[str]:
+    def draws(self) -> list[Draw]:
         return list(self)
 
 
