@@ -100,19 +100,27 @@ def extract(
     target.folder.mkdir(parents=True, exist_ok=True)
     (target.folder / feature_index.FILE).unlink(missing_ok=True)  # it says that the features are whole
     if content["status"] != "diverged":
-        before = weights_digest(method)
+        side_px = recipe.data.image_side_px
         train, test = (
-            read_images(target.manifest_path, manifest, split, recipe.data.image_side_px, workers)
-            for split in ("train", "test")
+            read_images(target.manifest_path, manifest, split, side_px, workers) for split in ("train", "test")
         )
+        clean = (build_pipeline([], side_px, trained_on.normalisation), 0, 0)
         jobs = extraction_jobs(recipe, trained_on.normalisation, target.dataset, perturbations)
-        clean = build_pipeline([], recipe.data.image_side_px, trained_on.normalisation)
-        stored_train = _write_train(method, train, (clean, 0, 0), target.folder, device)
-        stored_test = _write_test(method, test, jobs, target.folder, device)
-        if weights_digest(method) != before:
-            raise RuntimeError(f"{recipe.name}: the frozen encoder changed during extraction (weights or BatchNorm)")
-        index = index.model_copy(update={"encoder_digest": before, "train": stored_train, "test": stored_test})
+        update = _write_all(method, (train, test), (clean, jobs), target.folder, device)
+        index = index.model_copy(update=update)
     sealed.write(target.folder / feature_index.FILE, index)
+
+
+def _write_all(
+    method: Method, images: tuple[Images, Images], jobs: tuple[Job, dict[Draw, Job]], folder: Path, device: str
+) -> dict[str, object]:
+    """Write what is stored of the training and the test images; return what the index says of it."""
+    before = weights_digest(method)
+    train = _write_train(method, images[0], jobs[0], folder, device)
+    test = _write_test(method, images[1], jobs[1], folder, device)
+    if weights_digest(method) != before:
+        raise RuntimeError(f"{folder}: the frozen encoder changed during extraction (weights or BatchNorm)")
+    return {"encoder_digest": before, "train": train, "test": test}
 
 
 def _write_train(method: Method, images: Images, job: Job, folder: Path, device: str) -> SplitFiles:

@@ -45,8 +45,8 @@ def verify_run(folder: Path, manifests: Mapping[str, Path] | None = None, arrays
     history.csv must be. All records below `folder`/on/<data set> are checked, whatever folders they lie in.
     """
     problems: list[str] = []
-    recipe = _try(problems, lambda: load_recipe(folder / "config.json"))
-    summary = _try(problems, lambda: run_summary.load(folder / run_summary.FILE))
+    recipe = _try(problems, partial(load_recipe, folder / "config.json"))
+    summary = _try(problems, partial(run_summary.load, folder / run_summary.FILE))
     read = {name: _try(problems, partial(manifest.load, path)) for name, path in (manifests or {}).items()}
     if recipe is None or summary is None:
         return problems

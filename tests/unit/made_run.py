@@ -28,7 +28,7 @@ PARTS = {"full": (0, 4), "dir": (0, 3), "dvr": (3, 4)}
 
 def write_data(results: Path) -> Manifest:
     """Write the splits and the manifest of the data set."""
-    folder, entries = results / "data" / DATASET, {}
+    folder, entries = results / data_folder(DATASET, data_recipe(DATASET)), {}
     for number, split in enumerate(("train", "test")):
         images = np.random.default_rng(number).integers(0, 256, (N, 3, 16, 16), dtype=np.uint8)
         write_array(split_path(folder, split, "images"), images)

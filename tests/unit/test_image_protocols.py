@@ -23,24 +23,27 @@ from ddcl.data.readers.arrays import read_digits
 from ddcl.data.source import Request
 from ddcl.evaluate import finetune, linear, online
 from ddcl.evaluate.encode import encode
+from ddcl.evaluate.protocols import Job, _image_task
 from ddcl.evaluate.sgd import ImageTask, SgdTraining
 from ddcl.evaluate.store import Features, FeatureTask
+from ddcl.plan.addresses import data_folder
 from ddcl.schema.evaluations import FinetuneSettings, LinearSettings, OnlineSettings
-from ddcl.schema.feature_index import CLEAN_DRAW
+from ddcl.schema.feature_index import CLEAN_DRAW, Draw
 from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, TOP1, TOP1_BEST_TEST
 from ddcl.schema.suites import NormalisationConfig
 from tests.contract.test_methods import no_monitor
+from tests.unit.made_run import write_data
 
 NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
 STILL = {"crop_scale": [1.0, 1.0], "flip": False}  # nothing is drawn but the order
 
 
-class Stored(dict[str, Features]):
+class Stored(dict[Draw, Features]):
     """Test features in memory, with the interface of those on disk."""
 
     @property
-    def names(self) -> list[str]:
+    def draws(self) -> list[Draw]:
         return list(self)
 
 
@@ -285,3 +288,17 @@ def test_rates_of_the_sources() -> None:
     assert found["linear_lars"]["lars"]
     assert found["finetune_b256"]["lr_backbone"] < found["finetune_b256"]["lr_classifier"]
     assert {metric.name for metric in EVALUATIONS["online"].metrics} == {"top1", "top1_best_test_epoch"}
+
+
+def test_a_state_belongs_to_the_data_and_to_what_images_are_normalised_with(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    path = tmp_path / data_folder("digits", data.data) / "manifest.json"
+    changed = data.normalisation.model_copy(update={"std": [0.4, 0.5, 0.7]})
+    other = data.model_copy(update={"normalisation": changed})
+    recipe = build_recipe(("digits", "simsiam", "baug"), 0, {})
+    out = (tmp_path / "linear_online.json", "d")
+    job = Job(recipe, read_evaluation("linear_online")[1], "digits", ["none"], tmp_path, (path, path), out)
+    method = build_method(recipe)
+    tasks = [_image_task(job, method, "digest", both) for both in ((data, data), (other, data), (data, other))]
+    assert len({tuple(task.identity) for task in tasks}) == 3
+    assert [task.normalisation for task in tasks] == [data.normalisation, changed, data.normalisation]

@@ -110,6 +110,12 @@ def test_manifest_of_files(prepared: Callable[..., Manifest], tmp_path: Path) ->
     images = read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
     assert len(images) == 4
     table = tmp_path / "out/splits/test_files.tsv"
+    whole = table.read_bytes()
+    for place, byte in enumerate(whole):
+        table.write_bytes(whole[:place] + bytes([byte ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"test_files\.tsv: (does not match manifest|damaged list)"):
+            read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
+    table.write_bytes(whole)
     table.write_text(table.read_text().replace("a/0.jpg", "a/9.jpg"))
     with pytest.raises(UserError, match=r"test_files\.tsv: does not match manifest\.json"):
         read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
