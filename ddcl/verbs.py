@@ -256,6 +256,8 @@ def import_(args: Namespace) -> None:
     from ddcl.report.exchange.merge import import_archive
 
     merged = import_archive(args.archive, args.results)
+    for problem in merged.problems:
+        print(f"ddcl: {problem}", file=sys.stderr)
     print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
 
 

@@ -17,7 +17,8 @@ from ddcl.base.files import digest_text, remove, write_text
 from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
 from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
-from ddcl.schema.claims import ClaimSpec, StatisticsSpec
+from ddcl.schema.claims import FILES as CLAIM_FILES
+from ddcl.schema.claims import MACROS, ClaimSpec, StatisticsSpec
 from ddcl.schema.metrics import Metric
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
@@ -290,6 +291,14 @@ class Plan(Sealed):
     def changed(self, **fields: Any) -> Plan:
         """Return the same plan with other values of these fields; nothing that was computed from the old is kept."""
         return Plan(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
+
+    def made(self) -> list[str]:
+        """Return what is made from the collected files, below the results folder: tables, figures and the page."""
+        names = [f"tables/{name}.{end}" for name in self.tables for end in ("csv", "md", "tex", "html")]
+        names += [f"figures/{name}.{end}" for name in self.figures for end in ("png", "pdf")]
+        names += [f"figures/{picture.name}.{end}" for picture in self.pictures for end in ("png", "pdf", "csv")]
+        names += [f"tables/{name}" for name in (*CLAIM_FILES, MACROS)] if self.claims else []
+        return [*names, "report/index.html"]
 
     @property
     def data_folders(self) -> list[str]:

@@ -189,10 +189,7 @@ class Rules:
 
     def targets(self) -> list[str]:
         """Return everything that the suite is to make."""
-        names = [f"tables/{name}.{end}" for name in self.plan.tables for end in ("csv", "md", "tex", "html")]
-        names += [f"figures/{name}.{end}" for name in (*self.plan.figures, *self.pictures) for end in ("png", "pdf")]
-        names += [f"tables/{name}" for name in CLAIMS] if self.plan.claims else []
-        return [f"{RESULTS}/{name}" for name in (*names, "report/index.html")]
+        return [f"{RESULTS}/{name}" for name in self.plan.made()]
 
     # --- parameters: what a stage depends on beside its inputs
 

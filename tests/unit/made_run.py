@@ -12,6 +12,7 @@ from ddcl.base.files import file_sha256, write_array, write_atomic, write_json
 from ddcl.base.provenance import provenance
 from ddcl.core.checkpoint import save_checkpoint
 from ddcl.data.manifest import array_sha256, split_path
+from ddcl.plan.addresses import data_folder
 from ddcl.schema import feature_index, history, run_summary
 from ddcl.schema.feature_index import DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
 from ddcl.schema.history import History
