@@ -22,8 +22,8 @@ from ddcl.plan.plan import WHAT, Plan
 from ddcl.report.exchange.adopt import adopt
 from ddcl.report.exchange.archive import CHECKSUMS
 
-# What is taken over: the files of the runs, and the manifests of the data that they were trained and tested on. All else
-# is made from them, here as there.
+# What is taken over: the files of the runs, and the manifests of the data that they were trained and tested on. All
+# else is made from them, here as there.
 TAKEN = re.compile(
     rf"runs/[^/]+/[^/]+/{ADDRESSED}/seed\d+/"
     rf"(config\.json|run\.json|history\.csv|checkpoint\.pt|on/[^/]+/{ADDRESSED}/[^/]+(\.json|_predictions\.npz))"
