@@ -66,7 +66,8 @@ def import_archive(path: Path, results: Path) -> Merged:
         for name in names:
             if name not in here:
                 write_atomic(results / name, partial(_extract, archive, name))
-    return Merged(len(names) - len(here), len(here), tuple(adopt(results).problems))
+    new = len(names) - len(here)
+    return Merged(new, len(here), tuple(adopt(results).problems) if new else ())
 
 
 def checked(archive: ZipFile, path: Path) -> dict[str, str]:
