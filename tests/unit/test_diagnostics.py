@@ -79,7 +79,9 @@ class Planted(Method):
 def job_of(variant: str, augmentation: str = "caug", subsets: RandomSubsetsConfig | None = SUBSETS) -> Job:
     recipe = build_recipe(("digits", variant, augmentation), 0, {"backbone": {"widths": [8, 16, 32]}})
     here = Path()
-    return Job(recipe, read_evaluation("diagnostics")[1], "digits", ["none"], here, (here, here), subsets)
+    return Job(
+        recipe, read_evaluation("diagnostics")[1], "digits", ["none"], here, (here, here), (here, ""), None, subsets
+    )
 
 
 def task_of(job: Job, method: Method, sizes: tuple[int, int] = (N_TRAIN, N_TEST)) -> ImageTask:

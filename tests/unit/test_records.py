@@ -25,7 +25,9 @@ def job(
     recipe = build_recipe(("digits", variant, "baug"), seed, {})
     perturbations = ["none", "color", "common_corruptions_3.fog_3"]
     here = Path()
-    return Job(recipe, read_evaluation(evaluation)[1], "digits", perturbations, here, (here, here), subsets)
+    return Job(
+        recipe, read_evaluation(evaluation)[1], "digits", perturbations, here, (here, here), (here, ""), None, subsets
+    )
 
 
 def outcome(**correct: list[int]) -> Outcome:
