@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from ddcl.base import sealed
-from ddcl.base.errors import check_name
+from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import digest_text, remove, write_text
 from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
@@ -313,10 +314,13 @@ def write_plan(plan: Plan, results: Path) -> None:
     """Write the plan to the results folder. If it is another than the one there, first remove what was made from that.
 
     Tables, figures and the page at `results` are so those of one plan, whatever their times say. An equal plan is not
-    written again. Each plan stays in results/plans, for `ddcl clean`.
+    written again. Each plan stays in results/plans, for `ddcl clean`; the former one, too, which may be imported.
     """
     path = results / FILE
     if text_of(path) != plan.text:
+        with suppress(UserError):
+            former = read_plan(results)
+            write_text(results / "plans" / f"{former.suite}-{former.digest}.json", former.text)
         for name in DERIVED:
             remove(results / name)
         write_text(results / "plans" / f"{plan.suite}-{plan.digest}.json", plan.text)
