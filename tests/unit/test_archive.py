@@ -21,7 +21,7 @@ from ddcl.report.exchange.merge import import_archive
 from ddcl.report.render import render_tables
 from tests.unit import synthetic, written
 
-PLAN = synthetic.with_recipes(synthetic.suite(tables=()))
+PLAN = synthetic.with_recipes(synthetic.suite(tables=("knn",)))
 DDCL = PLAN.run("digits/ddcl/baug/seed0")
 RUN = DDCL.folder
 RECORD = synthetic.record_of(PLAN, "digits/ddcl/baug/seed0", "knn")
