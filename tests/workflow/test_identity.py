@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 from ddcl.base.files import read_json, write_text
+from ddcl.plan.plan import read_plan
 from tests.workflow.commands import copy_project, planned, replace, run, run_of, snakemake, target_of
 from tests.workflow.conftest import Finished
 
@@ -300,6 +301,12 @@ class TestTwoSuites:
         said(snakemake(copy=copy))
         assert title(copy) == "A"
         assert (copy / TABLE).read_bytes() == (known.a / TABLE).read_bytes()
+        # the archive has no images: a new training asks for them, and what is finished stays so
+        said(verb("resolve", "--suite", "b", "--results", "elsewhere", copy=copy))
+        new = read_plan(copy / "elsewhere").run(RUN).folder
+        assert "run `ddcl prepare` again" in said(verb("pretrain", "--run", f"elsewhere/{new}", copy=copy), 2)
+        said(verb("prepare", "digits", copy=copy))
+        assert dry(copy) == {}
 
     def test_a_suite_without_claims_shows_none(self, smoke: Finished, known: Known) -> None:
         """Before it, the same folder held the smoke suite, which has claims and pictures."""
