@@ -50,7 +50,9 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
         splits=entries,
         normalisation=config.normalisation or _moments(name, splits["train"]),
     )
-    sealed.write(folder / "manifest.json", manifest)
+    path = folder / "manifest.json"
+    if not path.is_file() or path.read_bytes() != sealed.text_of(manifest).encode():
+        sealed.write(path, manifest)  # an equal one keeps its time: nothing that was made from it is made again
     return manifest
 
 

@@ -13,7 +13,7 @@ import pytest
 from ddcl.plan.cost import jobs as jobs_of
 from ddcl.plan.plan import read_plan
 from ddcl.plan.suite import Suite
-from tests.workflow.commands import copy_project, planned, replace, snakemake
+from tests.workflow.commands import copy_project, planned, replace, run, snakemake
 from tests.workflow.conftest import Finished
 
 RUN = ("resolve", "pretrain", "extract", "linear", "knn")  # the jobs of one run
@@ -80,6 +80,16 @@ def test_a_plan_longer_than_an_argument_is_written(fresh: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert read_plan(fresh / "results") == suite.plan
     shutil.rmtree(fresh / "results")
+
+
+def test_snakemake_ends_when_its_work_does(tmp_path: Path) -> None:
+    """A rate limit over a long time would keep it alive for as long: its timers are threads that end before it does."""
+    copy = copy_project(tmp_path / "project")
+    start = time.monotonic()
+    done = run("snakemake", "results/suite.json", cwd=copy, code=copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - start < 60
+    assert read_plan(copy / "results") == Suite.load(copy / "config/config.yaml").plan
 
 
 def test_one_table_is_a_target_by_itself(fresh: Path) -> None:

@@ -1,7 +1,7 @@
 """No suite's results are ever shown, replaced or used as another's: after copies, other times, other metadata, imports.
 
 Suite A is a part of the smoke suite, whose trained runs it shares. Suite B has runs of the same names, but trains them
-for one epoch. Most tests are dry runs on a copy of A's finished results.
+for three epochs instead of two. Most tests are dry runs on a copy of A's finished results.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 from ddcl.base.files import read_json, write_text
+from ddcl.plan.plan import read_plan
 from tests.workflow.commands import copy_project, planned, replace, run, run_of, snakemake, target_of
 from tests.workflow.conftest import Finished
 
@@ -50,7 +51,7 @@ OF_B = {"pretrain": 2, "extract": 2, "linear": 2, "knn": 2}
 def add_suites(copy: Path) -> Path:
     """Make A the default suite of a copy of the project, and add B."""
     write_text(copy / "config/config.yaml", SUITE.format(name="A", epochs=2))
-    write_text(copy / "config/suites/b.yaml", SUITE.format(name="B", epochs=1))
+    write_text(copy / "config/suites/b.yaml", SUITE.format(name="B", epochs=3))
     return copy
 
 
@@ -159,7 +160,10 @@ def test_results_of_an_earlier_layout_are_named_and_left_alone(fresh: Path, tmp_
     assert "results/ shows the plan of another version; this is suite A (2 of 2 runs to train)" in output
     assert planned(output)["pretrain"] == 2
     assert tree(copy / "results") == before
-    assert "suite.json: plan of schema 2" in said(verb("collect", copy=copy), 2)
+    for command in ("collect", "claims", "report", "export"):
+        output = said(verb(command, copy=copy), 2)
+        assert "suite.json: plan of schema 2, this version reads" in output
+        assert len(output.splitlines()) == 1
 
 
 @pytest.mark.slow
@@ -205,7 +209,7 @@ class TestTwoSuites:
         assert "1 data sets and 5 runs are whole, 0 problems" in output
         assert not WORK & set(dry(copy))
 
-    @pytest.mark.parametrize("times", ["as they are", "equal", "touched", "metadata of B"])
+    @pytest.mark.parametrize("times", ["as they are", "equal", "touched", "metadata of B", "no plan"])
     @pytest.mark.parametrize("target", [(), (TABLE,)])
     def test_another_suite_is_planned_whatever_times_and_metadata_say(
         self, times: str, target: tuple[str, ...], known: Known, copy: Path
@@ -217,6 +221,8 @@ class TestTwoSuites:
         elif times == "metadata of B":
             shutil.rmtree(copy / ".snakemake")
             duplicate(known.then_b / ".snakemake", copy / ".snakemake")
+        elif times == "no plan":
+            (copy / "results/suite.json").unlink()
         jobs = dry(copy, *target, *B)
         assert {rule: jobs.get(rule, 0) for rule in OF_B} == OF_B
         assert jobs["plan"] == jobs["collect"] == jobs["table"] == 1
@@ -234,6 +240,18 @@ class TestTwoSuites:
         assert len(output.splitlines()) == 1
         config.unlink()
         assert not WORK & set(dry(copy)) - {"resolve"}
+
+    def test_empty_and_foreign_files_are_named_and_their_cells_missing(self, copy: Path) -> None:
+        ddcl, simsiam = (run_of(copy, RUN.replace("ddcl", name)) for name in ("ddcl", "simsiam"))
+        (copy / "results" / simsiam.record(target_of(simsiam, "knn"))).write_text('{"cells": []}')
+        (copy / "results" / ddcl.folder / "run.json").write_bytes(b"")
+        (copy / "results" / simsiam.folder / "history.csv").write_bytes(b"")
+        named = (f"{ddcl.folder}/run.json", f"{simsiam.folder}/history.csv")
+        output = said(verb("collect", copy=copy), 2)
+        assert all(f"results/{name}: " in output for name in named)
+        said(verb("collect", "--partial", copy=copy))
+        assert set(pd.read_parquet(copy / "results/records.parquet")["status"]) == {"missing"}
+        assert "run.json: summary of a training is not valid JSON" in said(verb("status", copy=copy))
 
     def test_code_of_another_day_without_metadata(self, copy: Path) -> None:
         shutil.rmtree(copy / ".snakemake")
@@ -283,6 +301,12 @@ class TestTwoSuites:
         said(snakemake(copy=copy))
         assert title(copy) == "A"
         assert (copy / TABLE).read_bytes() == (known.a / TABLE).read_bytes()
+        # the archive has no images: a new training asks for them, and what is finished stays so
+        said(verb("resolve", "--suite", "b", "--results", "elsewhere", copy=copy))
+        new = read_plan(copy / "elsewhere").run(RUN).folder
+        assert "run `ddcl prepare` again" in said(verb("pretrain", "--run", f"elsewhere/{new}", copy=copy), 2)
+        said(verb("prepare", "digits", copy=copy))
+        assert dry(copy) == {}
 
     def test_a_suite_without_claims_shows_none(self, smoke: Finished, known: Known) -> None:
         """Before it, the same folder held the smoke suite, which has claims and pictures."""

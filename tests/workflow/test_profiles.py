@@ -46,7 +46,7 @@ def test_the_bare_profile_is_the_paper_and_a_configfile_takes_its_place(profile:
     assert {(job["gpu"], job["mem_mb"]) for job in jobs} == {("0", "2100")}
     missing = run("snakemake", "-n", "--profile", profile, target, "--configfile", DIGITS, cwd=copy, code=copy)
     assert missing.returncode != 0
-    assert "is not a run of suite digits" in missing.stdout + missing.stderr
+    assert "No rule to produce" in missing.stdout + missing.stderr
     assert "Traceback" not in missing.stdout + missing.stderr
 
 
