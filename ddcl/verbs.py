@@ -221,7 +221,7 @@ def doctor(args: Namespace) -> None:
 
 def table(args: Namespace) -> None:
     """Write a table as CSV, Markdown and LaTeX; without a name, all tables of the suite."""
-    from ddcl.report.render import render_tables
+    from ddcl.render import render_tables
 
     render_tables(args.names, args.results)
 
@@ -292,7 +292,7 @@ def clean(args: Namespace) -> None:
 
 def claims(args: Namespace) -> None:
     """Judge the suite's claims: claims.json, and from it claims.{csv,md,tex}, checks, comparisons and macros.tex."""
-    from ddcl.report.render import render_claims
+    from ddcl.render import render_claims
 
     for name, verdict in render_claims(args.results).items():
         print(f"{name}: {verdict}")
@@ -300,7 +300,7 @@ def claims(args: Namespace) -> None:
 
 def figure(args: Namespace) -> None:
     """Draw a figure as PNG and PDF; without a name, all figures of the suite."""
-    from ddcl.report.render import render_figure
+    from ddcl.render import render_figure
 
     for name in args.names or _planned(args).figures:
         render_figure(name, args.results)
@@ -318,7 +318,7 @@ def picture(args: Namespace) -> None:
 
 def report(args: Namespace) -> None:
     """Write the report page."""
-    from ddcl.report.render import render_page
+    from ddcl.render import render_page
 
     print(render_page(args.results))
 

@@ -18,7 +18,7 @@ from ddcl.plan.plan import read_plan
 from ddcl.report.collect import collect
 from ddcl.report.exchange.archive import CHECKSUMS, CRATE, export
 from ddcl.report.exchange.merge import import_archive
-from ddcl.report.render import render_tables
+from ddcl.render import render_tables
 from tests.unit import synthetic, written
 
 PLAN = synthetic.suite(tables=())

@@ -20,7 +20,7 @@ from ddcl.core.resume import SavedStates
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
 from ddcl.data.readers.arrays import read_digits
-from ddcl.data.source import Request
+from ddcl.data.readers.source import Request
 from ddcl.evaluate import finetune, linear, online
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.protocols import Job, _image_task

@@ -21,7 +21,7 @@ from ddcl.report.claims.judged import Finding, JudgedClaim, read_judged, write_j
 from ddcl.report.claims.macros import macros
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.render import render_claims
+from ddcl.render import render_claims
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from tests.unit import pages, planted, synthetic
 
