@@ -130,7 +130,8 @@ def extract(args: Namespace) -> None:
     from ddcl.evaluate.features import Target, extract
     from ddcl.evaluate.locate import new_features
     from ddcl.plan.addresses import features_digest
-    from ddcl.schema.recipes import data_recipe, read_perturbation
+    from ddcl.schema.op_recipes import read_perturbation
+    from ddcl.schema.recipes import data_recipe
 
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
     run = _run(args)
@@ -162,6 +163,7 @@ def evaluate(args: Namespace) -> None:
     if "features" in EVALUATIONS[evaluation.protocol].inputs:
         features = find_features(run, dataset, args.perturbations, args.features)
     index = feature_index.load(features) if features else None
+    out, digest, cells = find_record(run, (recipe, evaluation, dataset), args.perturbations, subsets, index)
     job = Job(
         recipe=recipe,
         evaluation=evaluation,
@@ -169,7 +171,8 @@ def evaluate(args: Namespace) -> None:
         perturbations=args.perturbations,
         run=run,
         data=(_manifest(args, recipe.dataset, recipe.data), _manifest(args, dataset)),
-        record=find_record(run, (recipe, evaluation, dataset), args.perturbations, subsets, index),
+        record=(out, digest),
+        cells=cells,
         features=features,
         subsets=subsets,
         device=_device(args),

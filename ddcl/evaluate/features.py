@@ -25,7 +25,8 @@ from ddcl.plan.digests import extract_digest
 from ddcl.schema import feature_index, run_summary
 from ddcl.schema.feature_index import Draw, DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
 from ddcl.schema.manifest import Manifest
-from ddcl.schema.recipes import PerturbationRecipe, Recipe, data_recipe
+from ddcl.schema.op_recipes import PerturbationRecipe
+from ddcl.schema.recipes import Recipe, data_recipe
 from ddcl.schema.suites import NormalisationConfig
 
 

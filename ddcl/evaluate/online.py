@@ -55,7 +55,7 @@ def evaluate(
             h = torch.from_numpy(features).to(task.device).float()
             return [{metric: classes(h, number).cpu().numpy()} for number in numbers]
 
-        return predict_all(tests, sets, predict)
+        return predict_all(tests, sets, predict, task.asked)
 
     task.method.eval()
     training = SgdTraining(list(heads), _optimizer(heads, settings), loss, scores, settings)

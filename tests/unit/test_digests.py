@@ -20,9 +20,10 @@ from ddcl.data.images import ArrayImages
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import CLEAN_DRAW, Features
 from ddcl.plan import digests
+from ddcl.schema.op_recipes import read_ops, read_perturbations
 from ddcl.schema.ops import OPS, GrayscaleSettings, OpEntry
 from ddcl.schema.pictures import DRAWINGS
-from ddcl.schema.recipes import CONFIG_DIR, build_recipe, read_evaluation, read_ops, read_perturbations
+from ddcl.schema.recipes import CONFIG_DIR, build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, SHAPES_FACTORS, MethodEntry
 from tests.unit.test_fingerprint import edit, forget
 

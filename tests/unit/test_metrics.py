@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ddcl.plan.plan import Plan
-from ddcl.plan.suite import Suite, read_table
+from ddcl.plan.suite import Suite
 from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import build_cards
@@ -22,7 +22,7 @@ from ddcl.schema.metrics import ACCURACY, CKA, DERIVED, DRIFT, FACTORS, READOUTS
 from ddcl.schema.places import VARIABLE, config_names
 from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS, EvaluationEntry, has_cell
 from ddcl.schema.run_key import RunKey
-from ddcl.schema.tables import TableSpec
+from ddcl.schema.tables import TableSpec, read_table
 
 CALIBRATION = Metric(name="calibration_error", label="calibration", unit="%", decimals=1, better="lower")
 SPEC = TableSpec.model_validate(

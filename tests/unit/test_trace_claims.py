@@ -11,10 +11,10 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_json
 from ddcl.evaluate.record import predictions_path
 from ddcl.plan.suite import Suite
+from ddcl.render import render_claims
 from ddcl.report.claims.claim_tables import FRAMES
 from ddcl.report.collect import collect
 from ddcl.report.exchange.trace import Tracer
-from ddcl.render import render_claims
 from ddcl.report.sources import HISTORY, SOURCES
 from tests.unit import written
 from tests.unit.synthetic import record_of

@@ -22,7 +22,8 @@ from ddcl.core.method import Method
 from ddcl.evaluate import features
 from ddcl.evaluate.verify import verify_run
 from ddcl.schema import manifest, record
-from ddcl.schema.recipes import build_recipe, load_recipe, read_perturbation
+from ddcl.schema.op_recipes import read_perturbation
+from ddcl.schema.recipes import build_recipe, load_recipe
 from tests.workflow.commands import ROOT, ddcl
 
 PERTURBATIONS = ("--perturbations", "none", "color_rotate")
