@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ddcl.base.errors import UserError
 if TYPE_CHECKING:
     from ddcl.plan.plan import Plan
     from ddcl.schema.recipes import DataRecipe, Recipe
+    from ddcl.schema.record import Record
 
 
 def prepare(args: Namespace) -> None:
@@ -181,11 +183,18 @@ def evaluate(args: Namespace) -> None:
     )
     with locked(job.record[0].with_name(".lock"), f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
-    shares = {metric.name: metric.is_share for metric in job.entry.metrics_of(evaluation.settings)}
+    _print_cells(record, [metric.name for metric in job.entry.metrics_of(evaluation.settings) if metric.is_share])
+
+
+def _print_cells(record: Record, shares: Collection[str]) -> None:
+    """Print the cells of a record, one a line; shares: metrics that are printed as %."""
     for cell in record.cells:
-        number, share = cell.value, shares[cell.metric]
-        value = record.status if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
-        print(f"{recipe.name} {args.evaluation} {cell.part} {cell.perturbation} {cell.metric}: {value}")
+        number = cell.value
+        value = (
+            record.status if number is None else f"{100 * number:.1f} %" if cell.metric in shares else f"{number:.3f}"
+        )
+        place = f"{cell.part} {cell.perturbation} {cell.metric}"
+        print(f"{record.run.name} {record.evaluation.evaluation} {place}: {value}")
 
 
 def diagnose(args: Namespace) -> None:

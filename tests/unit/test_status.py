@@ -15,6 +15,7 @@ from ddcl.base.files import read_json, write_json, write_text
 from ddcl.base.progress import Progress
 from ddcl.base.provenance import PLACE, provenance
 from ddcl.plan.addresses import addressed
+from ddcl.plan.digests import pretrain_digest
 from ddcl.plan.status import describe, evaluation_state, run_state, tail, training_state
 from ddcl.report.collect import collect
 from ddcl.schema.run_key import RunKey
@@ -24,10 +25,11 @@ from tests.unit import synthetic
 PLAN = synthetic.suite()
 RUN = PLAN.run("digits/ddcl/baug/seed0")
 LINEAR, KNN = RUN.targets
+PROTOCOLS = {"linear": "linear", "knn": "knn"}
 EXTRACT, MEASURE = addressed("features", str(KNN.features)), addressed("knn", KNN.digest)  # stages
 
 
-def trained(results: Path, digest: str = RUN.recipe_digest) -> None:
+def trained(results: Path, digest: str = RUN.recipe_digest, code: str = "") -> None:
     summary = RunSummary(
         run=RunKey(dataset="digits", variant="ddcl", augmentation="baug", seed=0),
         status="ok",
@@ -40,7 +42,7 @@ def trained(results: Path, digest: str = RUN.recipe_digest) -> None:
         checkpoint_sha256="c",
         checkpoint_digest="d",
         manifest_seal="m",
-        provenance=provenance("cpu", digest, "code"),
+        provenance=provenance("cpu", digest, code or pretrain_digest(RUN.method, RUN.ops)),
     )
     folder = results / RUN.folder
     sealed.write(folder / "run.json", summary)
@@ -96,7 +98,7 @@ def test_a_training_is_dead_when_its_process_is_or_when_it_was_silent_elsewhere(
 
 def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
     def state() -> tuple[str, str]:
-        found = run_state(tmp_path, RUN)
+        found = run_state(tmp_path, RUN, PROTOCOLS)
         return found.state, found.detail
 
     assert state() == ("waiting", "")
@@ -121,7 +123,7 @@ def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
     log(tmp_path, RUN.log(MEASURE, "digits"), "ddcl: error: the disk is full\n")
     assert state()[0] == "failed"
     assert "1 of 2 evaluations; knn on digits failed" in state()[1]
-    assert evaluation_state(tmp_path, RUN, KNN).tail == ["ddcl: error: the disk is full"]
+    assert evaluation_state(tmp_path, RUN, KNN, "knn").tail == ["ddcl: error: the disk is full"]
     write_json(tmp_path / RUN.record(KNN), {})
     assert state() == ("done", "trained (ok, 24 epochs), 2 of 2 evaluations")
     text = describe(PLAN, tmp_path)

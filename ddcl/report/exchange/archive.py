@@ -17,8 +17,9 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json, write_atomic
+from ddcl.base.files import write_atomic
 from ddcl.plan.plan import Plan, read_plan
+from ddcl.schema import run_summary
 
 CHECKSUMS, CRATE = "checksums.sha256", "ro-crate-metadata.json"
 COLLECTED = ("suite.json", "runs.json", "records.parquet", "histories.parquet")
@@ -80,8 +81,8 @@ def archived(plan: Plan, results: Path, checkpoints: bool) -> list[str]:
 def describe(plan: Plan, results: Path, sums: dict[str, str], packed: Packed) -> dict[str, Any]:
     """Return the RO-Crate: what the archive is, how it was made, and each file with its size and checksum."""
     newest = max((results / name).stat().st_mtime for name in sums)
-    summaries = [read_json(results / name, "summary") for name in sums if name.endswith("/run.json")]
-    commits = sorted({str(each["git_commit"]) for each in summaries if each.get("git_commit")})
+    summaries = [run_summary.load(results / name) for name in sums if name.endswith("/run.json")]
+    commits = sorted({each.provenance.git_commit for each in summaries if each.provenance.git_commit})
     text = f"{plan.description} {packed.records} of {packed.expected} records."
     root: dict[str, Any] = {
         "@id": "./",

@@ -15,15 +15,18 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import canonical_json, read_json, write_atomic
 from ddcl.plan.plan import read_plan
 from ddcl.report.exchange.archive import CHECKSUMS
+from ddcl.schema import run_summary
+from ddcl.schema.run_summary import RunSummary
 
 PLAN = "suite.json"
-# What is taken over: the files of the runs. All else is made from them, here as there.
+# What is taken over: the files of the runs and the manifests that they name. All else is made of them, here as there.
 RUN_FILE = re.compile(
-    r"runs/[^/]+/[^/]+/[^/]+/seed\d+/"
+    r"data/[^/]+/manifest\.json|runs/[^/]+/[^/]+/[^/]+/seed\d+/"
     r"(config\.json|run\.json|history\.csv|checkpoint\.pt|on/[^/]+/[^/]+/[^/]+(\.json|_predictions\.npz))"
 )
 CHUNK = 1 << 20
@@ -106,7 +109,9 @@ def _other_recipes(archive: ZipFile, names: list[str], results: Path) -> list[st
     lines = []
     for name in names:
         if name.endswith("/run.json"):
-            run, digest = name.removesuffix("/run.json"), json.loads(archive.read(name))["recipe_digest"]
+            told = (run_summary.WHAT, run_summary.MAKER)
+            summary = sealed.parse(archive.read(name).decode(), RunSummary, Path(name), told)
+            run, digest = name.removesuffix("/run.json"), summary.provenance.recipe_digest
             if own.get(run, digest) != digest:
                 lines.append(f"{run}: recipe {own[run]} in the plan here, {digest} in the archive")
     return lines
