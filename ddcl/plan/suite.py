@@ -22,10 +22,11 @@ from ddcl.schema.claims import read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.metrics import DERIVED, Metric
+from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import read_ops
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.published import PublishedNumber, read_published
-from ddcl.schema.recipes import NO_AUGMENTATION, Recipe, data_recipe, read_dataset
+from ddcl.schema.recipes import Recipe, data_recipe, read_dataset
 from ddcl.schema.registry import METHODS, part_names
 from ddcl.schema.subsets import read_subset_config
 from ddcl.schema.suites import RandomSubsetsConfig, parse_suite

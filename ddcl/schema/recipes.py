@@ -18,6 +18,7 @@ from ddcl.base.files import canonical_json, digest_text, read_json
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.schema.bases import Named, on_its_base
 from ddcl.schema.identity import completed, identity
+from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import OpRecipe, read_ops
 from ddcl.schema.ops import build_settings
 from ddcl.schema.places import config_path
@@ -26,8 +27,6 @@ from ddcl.schema.run_key import RunKey
 from ddcl.schema.suites import DatasetConfig, EvaluationConfig, NormalisationConfig
 from ddcl.schema.training import TrainingConfig
 from ddcl.schema.variants import authors_name, read_variant
-
-NO_AUGMENTATION = "none"  # the augmentation of runs that do not train
 
 
 class DataRecipe(Model):
