@@ -15,7 +15,7 @@ from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import file_sha256, write_array, write_text
 from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, array_sha256, split_path
-from ddcl.data.source import NO_LABEL, ArraySplit, FileSplit, Request
+from ddcl.data.readers.source import NO_LABEL, ArraySplit, FileSplit, Request
 from ddcl.schema.manifest import Manifest, SplitEntry
 from ddcl.schema.recipes import data_recipe, read_dataset, reader_settings
 from ddcl.schema.registry import READERS

@@ -25,7 +25,8 @@ from ddcl.plan.digests import extract_digest
 from ddcl.schema import feature_index, run_summary
 from ddcl.schema.feature_index import Draw, DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
 from ddcl.schema.manifest import Manifest
-from ddcl.schema.recipes import PerturbationRecipe, Recipe, data_recipe
+from ddcl.schema.op_recipes import PerturbationRecipe
+from ddcl.schema.recipes import Recipe, data_recipe
 from ddcl.schema.suites import NormalisationConfig
 
 
@@ -100,15 +101,17 @@ def extract(
     target.folder.mkdir(parents=True, exist_ok=True)
     (target.folder / feature_index.FILE).unlink(missing_ok=True)  # it says that the features are whole
     if content["status"] != "diverged":
-        side_px = recipe.data.image_side_px
-        train, test = (
-            read_images(target.manifest_path, manifest, split, side_px, workers) for split in ("train", "test")
-        )
-        clean = (build_pipeline([], side_px, trained_on.normalisation), 0, 0)
+        images = _images(target, manifest, recipe.data.image_side_px, workers)
         jobs = extraction_jobs(recipe, trained_on.normalisation, target.dataset, perturbations)
-        update = _write_all(method, (train, test), (clean, jobs), target.folder, device)
-        index = index.model_copy(update=update)
+        clean = (build_pipeline([], recipe.data.image_side_px, trained_on.normalisation), 0, 0)
+        index = index.model_copy(update=_write_all(method, images, (clean, jobs), target.folder, device))
     sealed.write(target.folder / feature_index.FILE, index)
+
+
+def _images(target: Target, manifest: Manifest, side_px: int, workers: int) -> tuple[Images, Images]:
+    """Return the images of both splits: train, test."""
+    train, test = (read_images(target.manifest_path, manifest, split, side_px, workers) for split in ("train", "test"))
+    return train, test
 
 
 def _write_all(

@@ -19,7 +19,6 @@ from ddcl.evaluate.store import Address, Measured, Outcome
 from ddcl.plan.digests import evaluate_digest
 from ddcl.schema.feature_index import Draw
 from ddcl.schema.record import Cell, Record, predictions_path
-from ddcl.schema.registry import has_cell
 
 
 def evaluate_run(job: Job) -> Record:
@@ -78,14 +77,13 @@ def _cells(
     """Return the cells and the arrays of per-image predictions [column sets, draws, N]."""
     metrics = job.entry.metrics_of(job.evaluation.settings)
     if labels is None:
-        places = product(job.perturbations, job.part_names(), metrics)
-        return [_cell((name, part, own.name), None, 0) for name, part, own in places if has_cell(part, name, own)], {}
-    cells: list[Cell] = []
+        return [_cell((cell.perturbation, cell.part, cell.metric), None, 0) for cell in job.cells], {}
+    cells, asked = list[Cell](), set(job.cells)
     arrays: dict[str, NDArray[Any]] = {"labels": labels.astype(np.int32)}
     for (part, of_part), metric in product(outcomes.items(), metrics):
         by_draw = [outcome.predictions[metric.name] for outcome in of_part]
         for name in job.perturbations:
-            if has_cell(part, name, metric):
+            if (part, name, metric.name) in asked:
                 predicted = _stacked(by_draw, name)
                 cells.append(_cell((name, part, metric.name), (predicted == labels).mean(axis=2), len(labels)))
                 arrays[f"{metric.name}/{part}/{name}"] = predicted.astype(np.int32)

@@ -24,8 +24,10 @@ from ddcl.core.seeds import derive, generator
 from ddcl.data.batches import views
 from ddcl.data.images import Images
 from ddcl.data.loader import epoch_requests
+from ddcl.evaluate.store import Asked
 from ddcl.schema.evaluations import SgdSettings
-from ddcl.schema.recipes import OpRecipe, Recipe
+from ddcl.schema.op_recipes import OpRecipe
+from ddcl.schema.recipes import Recipe
 from ddcl.schema.suites import NormalisationConfig
 from ddcl.schema.training import ScheduleConfig
 
@@ -42,6 +44,7 @@ class ImageTask:
     normalisation: mean and std that the encoder was trained with.
     state: file for resuming; identity: what a saved state must belong to; checkpoint_minutes: between saved states, at
         most.
+    asked: as in `ddcl.evaluate.store.FeatureTask`.
     factors: the true factors [N] of the images of `train` and `test` by name, where they are known.
     """
 
@@ -55,6 +58,7 @@ class ImageTask:
     state: Path
     identity: list[str]
     checkpoint_minutes: float = MINUTES
+    asked: Asked | None = None
     factors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
 
     def with_train(self, train: Images) -> ImageTask:

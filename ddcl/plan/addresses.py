@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ddcl.base.errors import UserError
-from ddcl.schema.recipes import DataRecipe, EvaluationRecipe, PerturbationRecipe, Recipe, digest_of
+from ddcl.schema.op_recipes import PerturbationRecipe
+from ddcl.schema.recipes import DataRecipe, EvaluationRecipe, Recipe, digest_of
 from ddcl.schema.suites import RandomSubsetsConfig
 
 DIGITS = 8  # of a digest that stand in an address

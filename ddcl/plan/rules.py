@@ -24,6 +24,7 @@ from ddcl.plan.digests import (
     pretrain_digest,
     report_digest,
 )
+from ddcl.plan.expand import Run
 from ddcl.plan.needs import (
     Needs,
     evaluate_needs,
@@ -34,7 +35,7 @@ from ddcl.plan.needs import (
     pretrain_needs,
 )
 from ddcl.plan.plan import PlannedPicture, PlannedRun
-from ddcl.plan.suite import Run, Suite
+from ddcl.plan.suite import Suite
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from ddcl.schema.figures import WORDS
 from ddcl.schema.pictures import DRAWINGS

@@ -100,13 +100,6 @@ SHAPES_FACTORS = tuple(metric.name.removeprefix("factor_") for metric in FACTORS
 PROBE_OPS = ("resized_crop", "horizontal_flip")  # of `ddcl.evaluate.sgd`
 
 
-def has_cell(part: str, perturbation: str, metric: Metric) -> bool:
-    """Return whether a metric of a part is measured under a perturbation."""
-    if metric.parts is not None and part not in metric.parts:
-        return False
-    return part not in RANDOM_PARTS or "." not in perturbation or metric.random_in_families
-
-
 def part_names(method: MethodEntry, evaluation: EvaluationEntry, random: bool) -> list[str]:
     """Return the parts that an evaluation of a method gives cells for. random: with random columns as controls."""
     parts = (*method.parts, *(RANDOM_PARTS if random else ()))

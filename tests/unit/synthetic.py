@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
-from ddcl.plan.suite import read_table
 from ddcl.schema.claims import read_statistics
 from ddcl.schema.metrics import DERIVED, Metric, knn_accuracy
 from ddcl.schema.recipes import Recipe, build_recipe, data_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
+from ddcl.schema.tables import read_table
 
 VARIANTS = {"ddcl": ["full", "dir", "dvr"], "simsiam": ["full"]}
 PERTURBATIONS = ["none", "color_rotate"]

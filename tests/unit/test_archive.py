@@ -15,10 +15,10 @@ from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_json
 from ddcl.plan.plan import read_plan
+from ddcl.render import render_tables
 from ddcl.report.collect import collect
 from ddcl.report.exchange.archive import CHECKSUMS, CRATE, export
 from ddcl.report.exchange.merge import import_archive
-from ddcl.report.render import render_tables
 from tests.unit import synthetic, written
 
 PLAN = synthetic.with_recipes(synthetic.suite(tables=("knn",)))

@@ -21,10 +21,11 @@ from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Features
 from ddcl.plan import digests
 from ddcl.schema.feature_index import CLEAN_DRAW, Draw
+from ddcl.schema.op_recipes import read_ops, read_perturbations
 from ddcl.schema.ops import OPS, GrayscaleSettings, OpEntry
 from ddcl.schema.pictures import DRAWINGS
 from ddcl.schema.places import CONFIG_DIR
-from ddcl.schema.recipes import build_recipe, read_evaluation, read_ops, read_perturbations
+from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, SHAPES_FACTORS, MethodEntry
 from ddcl.schema.suites import NormalisationConfig
 from tests.unit.test_fingerprint import edit, forget

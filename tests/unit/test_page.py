@@ -16,13 +16,14 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
 from ddcl.plan.plan import Plan
 from ddcl.plan.rules import CLAIMS
-from ddcl.plan.suite import Suite, read_table
+from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.page.facts import attention
 from ddcl.report.page.write import write_page
 from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.recipes import build_recipe
+from ddcl.schema.tables import read_table
 from tests.unit import pages, synthetic
 from tests.unit.synthetic import record_of
 

@@ -13,8 +13,9 @@ from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.plan.suite import Suite
 from ddcl.schema.figures import WORDS
+from ddcl.schema.op_recipes import read_perturbation, read_perturbations
 from ddcl.schema.places import CONFIG_DIR, VARIABLE, config_folders, config_names, config_path
-from ddcl.schema.recipes import read_dataset, read_evaluation, read_perturbation, read_perturbations
+from ddcl.schema.recipes import read_dataset, read_evaluation
 from ddcl.schema.sets import read_sets, with_sets
 from ddcl.schema.subsets import new_subset_path
 from ddcl.schema.suites import suite_file

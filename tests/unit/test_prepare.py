@@ -16,7 +16,7 @@ from ddcl.base.files import write_json
 from ddcl.base.yaml_files import NoSettings
 from ddcl.data import prepare as stage
 from ddcl.data.manifest import read_manifest
-from ddcl.data.source import ArraySplit, FileSplit
+from ddcl.data.readers.source import ArraySplit, FileSplit
 from ddcl.data.stored import read_images
 from ddcl.schema.manifest import Manifest
 from ddcl.schema.registry import Entry

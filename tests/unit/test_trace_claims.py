@@ -10,10 +10,10 @@ import pytest
 from ddcl.base.errors import UserError
 from ddcl.evaluate.record import predictions_path
 from ddcl.plan.suite import Suite
+from ddcl.render import render_claims
 from ddcl.report.claims.claim_tables import FRAMES
 from ddcl.report.collect import collect
 from ddcl.report.exchange.trace import Tracer
-from ddcl.report.render import render_claims
 from ddcl.report.sources import HISTORY, SOURCES
 from tests.unit import written
 from tests.unit.synthetic import record_of

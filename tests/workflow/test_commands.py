@@ -23,7 +23,8 @@ from ddcl.evaluate import features
 from ddcl.evaluate.verify import verify_run
 from ddcl.plan import addresses
 from ddcl.schema import manifest, record
-from ddcl.schema.recipes import build_recipe, data_recipe, load_recipe, read_perturbation
+from ddcl.schema.op_recipes import read_perturbation
+from ddcl.schema.recipes import build_recipe, data_recipe, load_recipe
 from tests.workflow.commands import ROOT, ddcl
 
 PERTURBATIONS = ("--perturbations", "none", "color_rotate")
