@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_array, write_text
-from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, array_sha256, files_sha256, split_path
+from ddcl.base.files import file_sha256, write_array, write_text
+from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, array_sha256, split_path
 from ddcl.data.source import NO_LABEL, ArraySplit, FileSplit, Request
 from ddcl.schema.manifest import Manifest, SplitEntry
 from ddcl.schema.recipes import data_recipe, read_dataset, reader_settings
@@ -26,8 +26,8 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
     """Read data set `name` below `root`, write its splits and manifest.json below `folder`; return the manifest.
 
     download: fetch it where that is possible and it is not there.
-    The manifest holds, per split, n, n per class, and checksums: of the arrays, or of the sorted names and sizes of the
-    files; and mean and standard deviation per channel, in [0, 1], that images are normalised with.
+    The manifest holds, per split, n, n per class, and checksums: of the arrays, or of the list of the files with
+    their sizes; and mean and standard deviation per channel, in [0, 1], that images are normalised with.
     """
     config, recipe = read_dataset(name), data_recipe(name)
     entry = READERS[config.reader]
@@ -92,8 +92,9 @@ def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, root
         return entry.model_copy(update={"images_sha256": array_sha256(content.images)} | factors)
     sizes = _verify_files(root, content, split)
     text = "".join(f"{size}\t{name}\n" for name, size in zip(content.names, sizes, strict=True))
-    write_text(split_path(folder, split, "files"), text)
-    return entry.model_copy(update={"files_sha256": files_sha256(content.names, sizes)})
+    path = split_path(folder, split, "files")
+    write_text(path, text)
+    return entry.model_copy(update={"files_sha256": file_sha256(path)})
 
 
 def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, Any]:

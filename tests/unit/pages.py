@@ -16,7 +16,7 @@ from ddcl.base.provenance import Provenance
 from ddcl.plan.plan import Plan, PlannedRun
 from ddcl.report.claims.contrasts import Address
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, write_judged
-from ddcl.report.collect import CollectedRun, selection
+from ddcl.report.collect import ABSENT, CollectedRun, selection
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import CheckSpec, ClaimSpec, PairSpec
 from ddcl.schema.paper import paper_recipe
@@ -51,6 +51,14 @@ def ended_well(plan: Plan) -> list[CollectedRun]:
     """What runs.json says of runs that all ended well."""
     rest: dict[str, Any] = {"status": "ok", "message": "", "other_code": False}
     return [CollectedRun(run=RunKey(**run.key), summary=summary(run), **rest) for run in plan.runs]
+
+
+def end(found: Collected, place: int, status: str, message: str) -> None:
+    """Let a run have ended so; a missing or failed one has no summary."""
+    each = found.runs[place]
+    ended = each.summary.model_copy(update={"status": status, "message": message}) if each.summary else None
+    values = {"status": status, "message": message, "summary": None if status in ABSENT else ended}
+    found.runs[place] = each.model_copy(update=values)
 
 
 def results(

@@ -13,7 +13,7 @@ import pytest
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
-from ddcl.report.collect import OTHER_CODE, collect
+from ddcl.report.collect import ABSENT, OTHER_CODE, collect
 from ddcl.report.collected import Collected
 from ddcl.schema import manifest, record
 from ddcl.schema.history import FIRST_COLUMNS
@@ -226,7 +226,7 @@ def test_what_does_not_belong_together_is_named_and_gives_no_values(name: str, r
     assert not (results / "records.parquet").exists()
     collect(PLAN, results, partial=True)
     records = pd.read_parquet(results / "records.parquet")
-    bad = records[records["status"] == "missing"]
+    bad = records[records["status"].isin(ABSENT)]
     assert bad["value"].isna().all()
     assert records.drop(bad.index)["value"].notna().all()
     found = set(bad["variant"] + "/" + bad["augmentation"] + "/" + bad["seed"].astype(str) + "/" + bad["evaluation"])
@@ -259,9 +259,9 @@ def of_code(run: str, **changes: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("stage", "evaluations", "note"),
     [
-        ("pretrain", {"knn", "linear"}, "1 of 10 runs were trained, and 12 of 40 cells made, by other code than this"),
-        ("extract", {"knn"}, "0 of 10 runs were trained, and 6 of 40 cells made, by other code than this checkout's"),
-        ("evaluate", {"knn"}, "0 of 10 runs were trained, and 6 of 40 cells made, by other code than this checkout's"),
+        ("pretrain", {"knn", "linear"}, "1 of 10 runs were trained, and 12 of 72 cells made, by other code than this"),
+        ("extract", {"knn"}, "0 of 10 runs were trained, and 6 of 72 cells made, by other code than this checkout's"),
+        ("evaluate", {"knn"}, "0 of 10 runs were trained, and 6 of 72 cells made, by other code than this checkout's"),
     ],
 )
 def test_what_other_code_made_is_no_problem_but_is_told(

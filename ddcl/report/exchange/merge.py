@@ -24,7 +24,7 @@ from ddcl.schema import run_summary
 from ddcl.schema.run_summary import RunSummary
 
 PLAN = "suite.json"
-# What is taken over: the files of the runs, and the manifests that they name. All else is made from them, here as there.
+# What is taken over: the files of the runs and the manifests that they name. All else is made of them, here as there.
 RUN_FILE = re.compile(
     r"data/[^/]+/manifest\.json|runs/[^/]+/[^/]+/[^/]+/seed\d+/"
     r"(config\.json|run\.json|history\.csv|checkpoint\.pt|on/[^/]+/[^/]+/[^/]+(\.json|_predictions\.npz))"
