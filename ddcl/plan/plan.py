@@ -21,6 +21,7 @@ from ddcl.schema.claims import ClaimSpec, StatisticsSpec
 from ddcl.schema.metrics import Metric
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
+from ddcl.schema.run_key import RunKey
 from ddcl.schema.tables import RUN, TableSpec
 
 FILE = "suite.json"  # below the results folder
@@ -85,17 +86,13 @@ class Target(Model):
         return self._union("metrics")
 
 
-class PlannedRun(Model):
+class PlannedRun(RunKey):
     """A run, what it will be evaluated by, and what the report says of it.
 
     arm_digest, recipe_digest: of its recipe without and with the seed. data_digest: of its data set's recipe.
     ops: the image operations of its augmentation.
     """
 
-    dataset: str
-    variant: str
-    augmentation: str
-    seed: int
     arm_digest: str
     recipe_digest: str
     data_digest: str
@@ -126,11 +123,6 @@ class PlannedRun(Model):
     def arm(self) -> tuple[str, str, str]:
         """The keys of a run but its seed."""
         return self.dataset, self.variant, self.augmentation
-
-    @property
-    def name(self) -> str:
-        """``dataset/variant/augmentation/seedN``: how the run is called."""
-        return f"{self.dataset}/{self.variant}/{self.augmentation}/seed{self.seed}"
 
     @property
     def folder(self) -> str:
@@ -225,7 +217,7 @@ class Plan(Sealed):
         return sealed.text_of(self)
 
     @staticmethod
-    def layout(content: dict[str, Any]) -> str:
+    def layout(content: dict[str, object]) -> str:
         """Return one long line: Snakemake makes it at every start. The order is that of tables, figures and page."""
         return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 

@@ -148,9 +148,9 @@ class Rules:
         """Return the manifest of the data set that a run is evaluated on."""
         return self.manifest(wildcards["eval_dataset"])
 
-    def evaluation_input(self, evaluation: str) -> dict[str, Any]:
+    def evaluation_input(self, evaluation: str) -> dict[str, str | Function]:
         """Return what an evaluation takes: features, or the checkpoint and images of both data sets."""
-        inputs, files = self.suite.protocol(evaluation).inputs, dict[str, Any]()
+        inputs, files = self.suite.protocol(evaluation).inputs, dict[str, str | Function]()
         if "features" in inputs:
             files["features"] = lambda wildcards: self._features(wildcards, evaluation)
         if "images" in inputs:

@@ -7,6 +7,7 @@ imported where they are used. A new method has its file, its settings and one en
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,7 +78,7 @@ class EvaluationEntry(Entry):
     needs_factors: bool = False
     ops: tuple[str, ...] = ()
 
-    def metrics_of(self, settings: dict[str, Any]) -> list[Metric]:
+    def metrics_of(self, settings: Mapping[str, object]) -> list[Metric]:
         """Return what it reports of each cell with these settings."""
         return [*self.metrics, *self.settings.model_validate(settings).further_metrics]
 
