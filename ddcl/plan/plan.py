@@ -16,7 +16,7 @@ from ddcl.base.errors import check_name
 from ddcl.base.files import digest_text, remove, write_text
 from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
-from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
+from ddcl.plan.addresses import features_folder, folder_of_data, folder_of_run, log_path, predictions_of, record_path
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec
 from ddcl.schema.metrics import Metric
 from ddcl.schema.published import PublishedNumber
@@ -127,8 +127,7 @@ class PlannedRun(RunKey):
     @property
     def folder(self) -> str:
         """Where its files lie, below the results folder."""
-        arm = addressed(self.augmentation, self.arm_digest)
-        return f"runs/{self.dataset}/{self.variant}/{arm}/seed{self.seed}"
+        return folder_of_run(self, self.arm_digest)
 
     def log(self, stage: str, eval_dataset: str = "") -> str:
         """Return the log of one of its jobs, below the results folder."""
@@ -286,7 +285,7 @@ class Plan(Sealed):
     @property
     def data_folders(self) -> list[str]:
         """The folders of the prepared data sets, below the results folder."""
-        return [f"data/{addressed(name, digest)}" for name, digest in self.data.items()]
+        return [folder_of_data(name, digest) for name, digest in self.data.items()]
 
 
 DERIVED = ("records.parquet", "histories.parquet", "runs.json", "tables", "figures", "report")  # made from the plan

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import remove
+from ddcl.plan.addresses import log_folder
 from ddcl.plan.plan import Plan, read_plan_file
 
 LEVELS = {"data": "data/*", "runs": "runs/*/*/*/seed*", "on": "runs/*/*/*/seed*/on/*/*", "logs": "logs/*/*/*/seed*"}
@@ -47,7 +48,7 @@ def used_folders(plan: Plan) -> set[str]:
     """Return the folders below the results folder that a plan names."""
     used = set(plan.data_folders)
     for run in plan.runs:
-        used |= {run.folder, f"logs/{run.folder.removeprefix('runs/')}"}
+        used |= {run.folder, log_folder(run.folder)}
         for target in run.targets:
             used.add(str(Path(run.record(target)).parent))
             features = run.features(target)
