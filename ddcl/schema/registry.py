@@ -25,7 +25,16 @@ from ddcl.schema.evaluations import (
     OnlineSettings,
 )
 from ddcl.schema.methods import BarlowTwinsSettings, DDCLSettings, DDCLSymmetricSettings, SimSiamBaselineSettings
-from ddcl.schema.metrics import ACCURACY, BEST_TEST_ACCURACY, DRIFT, FACTORS, GEOMETRY, READOUTS, Metric
+from ddcl.schema.metrics import (
+    ACCURACY,
+    BEST_TEST_ACCURACY,
+    DRIFT,
+    FACTORS,
+    FACTORS_OF_SHAPES,
+    GEOMETRY,
+    READOUTS,
+    Metric,
+)
 from ddcl.schema.readers import FashionMnistSettings, ImageFolderSettings, ImageNetSettings, ShapesSettings
 
 TOP1 = ACCURACY.name
@@ -97,7 +106,7 @@ class ReaderEntry(Entry):
 
 SPLIT_PARTS = ("full", "dir", "dvr")
 RANDOM_PARTS = ("random_dir", "random_dvr")  # random columns, as many as DIR and DVR have
-SHAPES_FACTORS = tuple(metric.name.removeprefix("factor_") for metric in FACTORS)
+SHAPES_FACTORS = tuple(FACTORS_OF_SHAPES)
 PROBE_OPS = ("resized_crop", "horizontal_flip")  # of `ddcl.evaluate.sgd`
 
 
