@@ -102,7 +102,8 @@ def subset(args: Namespace) -> None:
 
     path = new_subset_path(args.dataset, args.name)
     n_classes = read_dataset(args.dataset).n_classes
-    write_json(path, draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed))
+    drawn = draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed)
+    write_json(path, drawn.model_dump())
     print(f"{path}: {args.per_class} images of each of {n_classes} classes")
 
 

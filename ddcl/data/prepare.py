@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -39,7 +39,7 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
         download=download,
         obtain=config.obtain,
     )
-    splits: dict[str, Any] = entry.load()(request)
+    splits: dict[str, ArraySplit | FileSplit] = entry.load()(request)
     _check_counts(name, config, splits)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     entries = {split: _write_split(folder, split, content, root) for split, content in splits.items()}
@@ -56,7 +56,7 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
     return manifest
 
 
-def _check_counts(name: str, config: DatasetConfig, splits: dict[str, Any]) -> None:
+def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySplit | FileSplit]) -> None:
     """Raise `UserError` for labels or numbers of images that are not those of the data set's YAML."""
     for split, content in splits.items():
         known = content.labels[content.labels != NO_LABEL]
@@ -97,7 +97,7 @@ def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, root
     return entry.model_copy(update={"files_sha256": file_sha256(path)})
 
 
-def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, Any]:
+def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, object]:
     """Write the true factors of a split, if they are known; return what the manifest says of them."""
     if not content.factors:
         return {}

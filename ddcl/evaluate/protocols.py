@@ -149,10 +149,10 @@ def evaluate_images(job: Job) -> EvaluationResult:
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.features import load_frozen
 
-    method, content, digest = load_frozen(job.run / "checkpoint.pt", job.recipe, job.device)
+    method, status, digest = load_frozen(job.run / "checkpoint.pt", job.recipe, job.device)
     trained_on = read_manifest(job.data[0], job.recipe.dataset, job.recipe.data)
     evaluated_on = read_manifest(job.data[1], job.dataset, data_recipe(job.dataset))
-    result = EvaluationResult(content["status"], digest, None, None, trained_on.seal, evaluated_on.seal)
+    result = EvaluationResult(status, digest, None, None, trained_on.seal, evaluated_on.seal)
     if result.status == "diverged":
         return result
     task = _image_task(job, method, digest, (trained_on, evaluated_on))

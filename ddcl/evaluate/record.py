@@ -102,9 +102,9 @@ def _cell(address: Address, values: NDArray[np.floating] | None, n: int) -> Cell
     The value is their mean; sd_draws is that of the column sets' means where there are several, else of the draws.
     """
     perturbation, part, metric = address
-    numbers: dict[str, Any] = {"value": None, "n_draws": 0, "sd_draws": None}
+    value, n_draws, sd = None, 0, None
     if values is not None:
         drawn = values.mean(axis=1) if len(values) > 1 else values[0]
         sd = float(drawn.std(ddof=1)) if len(drawn) > 1 else None
-        numbers = {"value": float(values.mean()), "n_draws": len(drawn), "sd_draws": sd}
-    return Cell(perturbation=perturbation, part=part, metric=metric, n=n, **numbers)
+        value, n_draws = float(values.mean()), len(drawn)
+    return Cell(perturbation=perturbation, part=part, metric=metric, value=value, n=n, n_draws=n_draws, sd_draws=sd)

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from ddcl.base.interrupt import MINUTES
 from ddcl.build import build_pipeline
+from ddcl.core.checkpoint import State
 from ddcl.core.method import Method
 from ddcl.core.optim import lr_factor
 from ddcl.core.resume import SavedStates
@@ -139,7 +139,7 @@ class SgdTraining:
             if score > self.top[i]:
                 self.top[i], self.best[i] = score, copy.deepcopy(self.units[i].state_dict())
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> State:
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -149,7 +149,7 @@ class SgdTraining:
             "best": self.best,
         }
 
-    def _resume(self, state: dict[str, Any] | None) -> None:
+    def _resume(self, state: State | None) -> None:
         if state is None:
             return
         for unit, weights in zip(self.units, state["units"], strict=True):

@@ -8,12 +8,14 @@ if that holds another plan or is not there, as old as can be if it holds this on
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from pathlib import Path
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
+from ddcl.plan.addresses import ADDRESSED
 from ddcl.plan.plan import FILE, Plan, read_plan, text_of
 
 FOLDER = Path(".snakemake/plans")
@@ -55,7 +57,7 @@ def old_layout(results: Path) -> str:
     old = [
         path.parent
         for path in results.glob("runs/*/*/*/seed*/config.json")
-        if path.parent.parent.name.rpartition("-")[0] == ""
+        if not re.fullmatch(ADDRESSED, path.parent.parent.name)
     ]
     if not old:
         return ""

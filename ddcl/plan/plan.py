@@ -17,12 +17,13 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import digest_text, remove, write_text
 from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
-from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
+from ddcl.plan.addresses import features_folder, folder_of_data, folder_of_run, log_path, predictions_of, record_path
 from ddcl.schema.claims import FILES as CLAIM_FILES
 from ddcl.schema.claims import MACROS, ClaimSpec, StatisticsSpec
 from ddcl.schema.metrics import Metric
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
+from ddcl.schema.run_key import RunKey
 from ddcl.schema.tables import RUN, TableSpec
 
 FILE = "suite.json"  # below the results folder
@@ -87,17 +88,13 @@ class Target(Model):
         return self._union("metrics")
 
 
-class PlannedRun(Model):
+class PlannedRun(RunKey):
     """A run, what it will be evaluated by, and what the report says of it.
 
     arm_digest, recipe_digest: of its recipe without and with the seed. data_digest: of its data set's recipe.
     ops: the image operations of its augmentation.
     """
 
-    dataset: str
-    variant: str
-    augmentation: str
-    seed: int
     arm_digest: str
     recipe_digest: str
     data_digest: str
@@ -130,15 +127,9 @@ class PlannedRun(Model):
         return self.dataset, self.variant, self.augmentation
 
     @property
-    def name(self) -> str:
-        """``dataset/variant/augmentation/seedN``: how the run is called."""
-        return f"{self.dataset}/{self.variant}/{self.augmentation}/seed{self.seed}"
-
-    @property
     def folder(self) -> str:
         """Where its files lie, below the results folder."""
-        arm = addressed(self.augmentation, self.arm_digest)
-        return f"runs/{self.dataset}/{self.variant}/{arm}/seed{self.seed}"
+        return folder_of_run(self, self.arm_digest)
 
     def log(self, stage: str, eval_dataset: str = "") -> str:
         """Return the log of one of its jobs, below the results folder."""
@@ -227,7 +218,7 @@ class Plan(Sealed):
         return sealed.text_of(self)
 
     @staticmethod
-    def layout(content: dict[str, Any]) -> str:
+    def layout(content: dict[str, object]) -> str:
         """Return one long line: Snakemake makes it at every start. The order is that of tables, figures and page."""
         return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
@@ -304,7 +295,7 @@ class Plan(Sealed):
     @property
     def data_folders(self) -> list[str]:
         """The folders of the prepared data sets, below the results folder."""
-        return [f"data/{addressed(name, digest)}" for name, digest in self.data.items()]
+        return [folder_of_data(name, digest) for name, digest in self.data.items()]
 
 
 DERIVED = ("records.parquet", "histories.parquet", "runs.json", "tables", "figures", "report")  # made from the plan

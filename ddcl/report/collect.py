@@ -21,7 +21,7 @@ from ddcl.base.files import file_sha256, write_atomic
 from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
 from ddcl.evaluate.verify import Chain, check_record, check_training
-from ddcl.plan.addresses import DIGITS, addressed, check_address
+from ddcl.plan.addresses import DIGITS, addressed, check_address, folder_of_data
 from ddcl.plan.digests import evaluate_digest, extract_digest, pretrain_digest
 from ddcl.plan.plan import Cell, Plan, PlannedEvaluation, PlannedRun, Target
 from ddcl.plan.status import FAILED, evaluation_state, training_state
@@ -135,7 +135,7 @@ def gather(plan: Plan, results: Path, checkpoints: bool = False) -> Collection:
 def _manifests(plan: Plan, results: Path, problems: list[str]) -> Iterator[tuple[str, Manifest]]:
     """Yield the manifests of the plan's data sets, those that are whole and lie where they should."""
     for name, digest in plan.data.items():
-        path = results / "data" / addressed(name, digest) / "manifest.json"
+        path = results / folder_of_data(name, digest) / "manifest.json"
         try:
             read = manifest.load(path)
             if (read.dataset, read.data.digest[:DIGITS]) != (name, digest[:DIGITS]):

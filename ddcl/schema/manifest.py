@@ -42,11 +42,6 @@ class Manifest(Sealed):
     splits: dict[str, SplitEntry]
     normalisation: NormalisationConfig
 
-    @property
-    def n_pretrain(self) -> int:
-        """How many images a run trains on: those of `train` where there is no split `pretrain`."""
-        return self.splits["pretrain" if "pretrain" in self.splits else "train"].n
-
 
 def load(path: Path) -> Manifest:
     """Read a manifest; `UserError` if it cannot be used."""

@@ -25,7 +25,7 @@ class OpRecipe(Model):
     op: str
     settings: dict[str, Any]
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Return what digests are made of."""
         return {"op": self.op, "settings": identity(build_settings(self.op, self.settings, self.op))}
 
@@ -41,7 +41,7 @@ class PerturbationRecipe(Model):
     family: str | None = Field(default=None, exclude=True)
     strength: float | None = Field(default=None, exclude=True)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Return what digests are made of."""
         return identity(self) | {"ops": [item.identity() for item in self.ops]}
 

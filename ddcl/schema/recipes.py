@@ -6,7 +6,6 @@ nothing. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ class DataRecipe(Model):
     normalisation: NormalisationConfig | None
     resize_px: int | None
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Return what digests are made of."""
         return identity(self) | {"settings": _settings_identity(READERS[self.reader], self.settings)}
 
@@ -49,18 +48,13 @@ class DataRecipe(Model):
         return digest_of(self.identity())
 
 
-def _settings_identity(entry: Entry, values: dict[str, Any]) -> dict[str, Any]:
+def _settings_identity(entry: Entry, values: dict[str, object]) -> dict[str, object]:
     return identity(entry.settings.model_validate(completed(entry.settings, values)))
 
 
 def digest_of(value: Any) -> str:
     """Return the 16 hex digits of a value that JSON can hold."""
     return digest_text(canonical_json(value))
-
-
-def run_name(run: Mapping[str, Any]) -> str:
-    """Return the address of a run below results/runs, from its dataset, variant, augmentation and seed."""
-    return f"{run['dataset']}/{run['variant']}/{run['augmentation']}/seed{run['seed']}"
 
 
 class Recipe(Model):
@@ -97,8 +91,8 @@ class Recipe(Model):
 
     @property
     def name(self) -> str:
-        """``dataset/variant/augmentation/seedN``: the run's address below results/runs."""
-        return run_name(vars(self))
+        """``dataset/variant/augmentation/seedN``: how the run is called."""
+        return self.key.name
 
 
 class EvaluationRecipe(Model):
@@ -110,7 +104,7 @@ class EvaluationRecipe(Model):
     settings: dict[str, Any]
     under: str = Field(default="all", exclude=True)  # which cells there are, not what their numbers are
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Return what digests are made of."""
         return identity(self) | {"settings": _settings_identity(EVALUATIONS[self.protocol], self.settings)}
 

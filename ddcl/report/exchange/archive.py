@@ -13,7 +13,6 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from ddcl.base.errors import UserError
@@ -76,13 +75,13 @@ def archived(plan: Plan, checkpoints: bool) -> list[str]:
     return sorted({*names, *plan.made()})
 
 
-def describe(plan: Plan, results: Path, sums: dict[str, str], packed: Packed) -> dict[str, Any]:
+def describe(plan: Plan, results: Path, sums: dict[str, str], packed: Packed) -> dict[str, object]:
     """Return the RO-Crate: what the archive is, how it was made, and each file with its size and checksum."""
     newest = max((results / name).stat().st_mtime for name in sums)
     summaries = [run_summary.load(results / name) for name in sums if name.endswith("/run.json")]
     commits = sorted({each.provenance.git_commit for each in summaries if each.provenance.git_commit})
     text = f"{plan.description} {packed.records} of {packed.expected} records."
-    root: dict[str, Any] = {
+    root: dict[str, object] = {
         "@id": "./",
         "@type": "Dataset",
         "name": plan.title,
