@@ -65,6 +65,7 @@ def test_what_no_plan_names_is_unused_and_nothing_else(results: Path) -> None:
 
 
 def test_what_only_one_plan_uses_is_unused_without_that_plan(results: Path) -> None:
+    write_plan(PLAN, results)
     (results / "plans" / f"other-{OTHER.digest}.json").unlink()
     found = unused(results)
     assert {OTHERS.folder, f"logs/{OTHERS.folder.removeprefix('runs/')}"} <= set(found.folders)
@@ -82,6 +83,8 @@ def test_without_a_whole_plan_nothing_is_unused(results: Path) -> None:
         unused(results)
     for each in (results / "plans").iterdir():
         each.unlink()
+    assert unused(results).plans == [OTHER]  # what is shown is used
+    (results / "suite.json").unlink()
     with pytest.raises(UserError, match="no plan there; without one everything would look unused"):
         unused(results)
 
