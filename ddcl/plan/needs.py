@@ -1,7 +1,7 @@
 """What a job needs of a machine: cores, a GPU, memory, disk and time. Generous estimates. Imports no torch.
 
 The rules ask for these, and a profile decides what becomes of them. A job that is tried again asks for more
-(workflow/rules/common.smk).
+(`ddcl.plan.rules`).
 """
 
 from __future__ import annotations
