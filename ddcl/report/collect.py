@@ -26,10 +26,11 @@ from ddcl.plan.digests import evaluate_digest, extract_digest, pretrain_digest
 from ddcl.plan.plan import Cell, Plan, PlannedEvaluation, PlannedRun, Target
 from ddcl.plan.status import FAILED, evaluation_state, training_state
 from ddcl.schema import history, manifest, record, run_summary
+from ddcl.schema.identity import completed
 from ddcl.schema.manifest import Manifest
 from ddcl.schema.recipes import load_recipe
 from ddcl.schema.record import Record
-from ddcl.schema.registry import TOP1_BEST_TEST
+from ddcl.schema.registry import EVALUATIONS, TOP1_BEST_TEST
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.run_summary import RunSummary
 from ddcl.schema.tables import RUN
@@ -192,7 +193,8 @@ def _read_record(path: Path, chain: Chain, target: Target, planned: PlannedEvalu
     if read.digest != target.digest:
         problems.append(f"{path}: its digest is {read.digest}, expected {target.digest}")
     settings = {"evaluation": target.evaluation, **planned.model_dump()}
-    if read.evaluation.model_dump() != settings:
+    stored = completed(EVALUATIONS[planned.protocol].settings, read.evaluation.settings)
+    if {**read.evaluation.model_dump(), "settings": stored} != settings:
         problems.append(f"{path}: evaluated with other settings than the plan has")
     if problems:
         raise UserError("\n".join(problems))

@@ -19,7 +19,7 @@ from ddcl.schema.bases import Named, on_its_base
 from ddcl.schema.identity import completed, identity
 from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import OpRecipe, read_ops
-from ddcl.schema.ops import build_settings
+from ddcl.schema.ops import OPS, build_settings
 from ddcl.schema.places import config_path
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
 from ddcl.schema.run_key import RunKey
@@ -110,9 +110,25 @@ class EvaluationRecipe(Model):
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read the recipe that `resolve` wrote."""
-    values = read_json(path, "recipe")
-    return parse(Recipe, completed(Recipe, values) if isinstance(values, dict) else values, str(path))
+    """Read the recipe that `resolve` wrote; later fields that it lacks have the values declared as absent."""
+    values, where = read_json(path, "recipe"), str(path)
+    recipe = parse(Recipe, completed(Recipe, values) if isinstance(values, dict) else values, where)
+    check_name("method", recipe.method, METHODS, where)
+    check_name("reader", recipe.data.reader, READERS, where)
+    for item in recipe.ops:
+        check_name("operation", item.op, OPS, where)
+    data = completed(READERS[recipe.data.reader].settings, recipe.data.settings)
+    return recipe.model_copy(
+        update={
+            "settings": completed(METHODS[recipe.method].settings, recipe.settings),
+            "data": recipe.data.model_copy(update={"settings": data}),
+            "ops": [item.model_copy(update={"settings": _op_settings(item)}) for item in recipe.ops],
+        }
+    )
+
+
+def _op_settings(item: OpRecipe) -> dict[str, object]:
+    return completed(OPS[item.op].settings, item.settings)
 
 
 def read_dataset(name: str) -> DatasetConfig:

@@ -39,8 +39,8 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., M
         entry = Entry("", NoSettings)
         monkeypatch.setattr(Entry, "load", lambda self: lambda request: splits)
         monkeypatch.setitem(stage.READERS, "toy", entry)
-        monkeypatch.setattr("ddcl.schema.recipes.read_dataset", lambda name: config)
-        monkeypatch.setattr(stage, "read_dataset", lambda name: config)
+        write_json(tmp_path / "config/datasets/toy.yaml", config.model_dump(mode="json"))  # JSON is YAML
+        monkeypatch.setenv("DDCL_CONFIG", str(tmp_path / "config"))
         monkeypatch.setenv("DDCL_DATA", str(tmp_path))
         return stage.prepare("toy", tmp_path / "out", tmp_path)
 
@@ -149,5 +149,5 @@ def test_a_manifest_of_other_settings_is_refused(prepared: Callable[..., Manifes
     with pytest.raises(UserError, match="the manifest has dataset 'toy', the run needs 'other'"):
         read_manifest(path, "other", manifest.data)
     write_json(path, manifest.content() | {"schema": 1})
-    with pytest.raises(UserError, match="manifest of schema 1, this version reads 3; run `ddcl prepare` again"):
+    with pytest.raises(UserError, match="manifest of schema 1, this version reads 4; run `ddcl prepare` again"):
         read_manifest(path, "toy", manifest.data)
