@@ -127,7 +127,7 @@ def load_recipe(path: Path) -> Recipe:
     )
 
 
-def _op_settings(item: OpRecipe) -> dict[str, Any]:
+def _op_settings(item: OpRecipe) -> dict[str, object]:
     return completed(OPS[item.op].settings, item.settings)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ddcl.plan.cells import cell_groups
+from ddcl.plan.cells import cells_of, has_cell
 from ddcl.plan.plan import Cell
 from ddcl.plan.suite import Suite
-from ddcl.schema.metrics import ACCURACY
+from ddcl.schema.op_recipes import read_perturbation
 from ddcl.schema.places import CONFIG_DIR
-from ddcl.schema.registry import has_cell
+from ddcl.schema.recipes import read_evaluation
 
 SUITES = [CONFIG_DIR / "config.yaml", *sorted((CONFIG_DIR / "suites").glob("*.yaml"))]
 
@@ -32,7 +32,11 @@ def test_the_plan_has_every_cell_once(path: Path) -> None:
             names = product(
                 suite.parts(run, target.evaluation), run.evaluations[target.eval_dataset][target.evaluation], metrics
             )
-            expected = [Cell(part, name, own.name) for part, name, own in names if has_cell(part, name, own)]
+            expected = [
+                Cell(part, name, own.name)
+                for part, name, own in names
+                if has_cell(part, suite.perturbations[name], own)
+            ]
             found = list(target.expected())
             assert sorted(found) == sorted(expected)
             assert len(set(found)) == len(found) > 0
@@ -40,8 +44,9 @@ def test_the_plan_has_every_cell_once(path: Path) -> None:
 
 
 def test_cells_that_differ_between_parts_are_several_groups() -> None:
-    groups = cell_groups(["full", "random_dir"], ("none", "common_corruptions_3.fog_3"), [ACCURACY])
+    under = [read_perturbation(name) for name in ("none", "common_corruptions_3.fog_3")]
+    groups = cells_of("simsiam", read_evaluation("linear")[1], under, True)
     assert [(group.parts, group.perturbations) for group in groups] == [
         (["full"], ["none", "common_corruptions_3.fog_3"]),
-        (["random_dir"], ["none"]),
+        (["random_dir", "random_dvr"], ["none"]),
     ]
