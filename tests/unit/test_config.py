@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pydantic import Field
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
 from ddcl.plan.plan import Plan
@@ -202,7 +203,7 @@ def test_every_suite_is_valid(path: Path) -> None:
     ]
     assert len(cells) == len(set(cells)) == suite.n_cells()
     assert len({cell[:4] for cell in cells}) == len(suite.recipes)
-    again = Plan.model_validate_json(plan.text)
+    again = sealed.parse(plan.text, Plan, path, ("plan", "ddcl resolve"))
     assert again == plan
     for name in ("evaluations", "tables", "figures", "claims", "labels"):  # in the order of the suite
         assert list(getattr(again, name)) == list(getattr(plan, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json, write_json
+from ddcl.base.files import canonical_json, read_json, write_json
 from ddcl.plan.rules import Rules
 from ddcl.plan.suite import Suite
 from ddcl.render import render_claims
@@ -21,7 +22,7 @@ from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import Finding, JudgedClaim, read_judged, write_judged
 from ddcl.report.claims.macros import macros
 from ddcl.report.collected import Collected
-from ddcl.report.figures.registry import FIGURES
+from ddcl.report.figures.registry import draw
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from tests.unit import pages, planted, synthetic
 
@@ -89,15 +90,15 @@ def test_a_suite_without_claims_has_none_whatever_lies_there(found: Collected) -
     assert [claim.name for claim in read_judged(found)] == ["C1", "C2", "C3", "C4", "C5"]
     other = replace(found, plan=found.plan.changed(claims={}))
     assert read_judged(other) == []
-    axes = FIGURES["claims"].draw(other).axes[0]
+    axes = draw("claims", other).axes[0]
     assert [text.get_text() for text in axes.texts] == ["no claims in the suite: no data"]
 
 
 def test_a_file_that_is_missing(found: Collected) -> None:
     path_of(found).unlink()
-    assert refused(found).endswith("missing verdicts on the claims (`ddcl claims` makes them)")
+    assert refused(found).endswith("missing verdicts on the claims; `ddcl claims` makes it")
     with pytest.raises(UserError, match="missing verdicts"):
-        FIGURES["claims"].draw(found)
+        draw("claims", found)
 
 
 def test_a_file_that_is_cut(found: Collected) -> None:
@@ -119,10 +120,10 @@ def _bare(values: dict[str, Any]) -> None:
 
 DAMAGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (
-        lambda values: values.update(schema_number=0),
+        lambda values: values.update(schema=0),
         "claims of schema 0, this version reads 1; run `ddcl claims` again",
     ),
-    (lambda values: values.pop("schema_number"), "claims of schema None"),
+    (lambda values: values.pop("schema"), "claims of no schema"),
     (_without_p, "missing key 'claims.0.checks.0.p'"),
     (_bare, "missing key 'claims.3.checks.0.comparisons.0.treatment.part'"),
     (lambda values: values["claims"][0].update(verdict="perhaps"), "claims.0.verdict"),
@@ -140,12 +141,18 @@ def test_a_file_that_is_damaged_or_older(
     values = json.loads(path_of(found).read_text())
     damage(values)
     write_json(path_of(found), values)
-    assert said in refused(found)
+    if "schema" in said:
+        assert said in refused(found)
+    else:
+        assert "damaged or edited" in refused(found)
+        del values["sha256"]
+        write_json(path_of(found), values | {"sha256": hashlib.sha256(canonical_json(values).encode()).hexdigest()})
+        assert said in refused(found)
 
 
 def test_a_file_that_is_no_object(found: Collected) -> None:
     write_json(path_of(found), [1])
-    assert "claims of schema None" in refused(found)
+    assert "expected an object, found list" in refused(found)
 
 
 def test_a_file_of_another_plan(found: Collected) -> None:
@@ -154,7 +161,7 @@ def test_a_file_of_another_plan(found: Collected) -> None:
     assert f"verdicts on suite synthetic, plan {found.plan.digest}; " in text
     assert f"the results are of suite another, plan {other.plan.digest}; run `ddcl claims` again" in text
     with pytest.raises(UserError, match="verdicts on suite synthetic"):
-        FIGURES["claims"].draw(other)
+        draw("claims", other)
 
 
 def test_claims_are_judged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +172,7 @@ def test_claims_are_judged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("ddcl.report.claims.judge.judge", nan)  # judging again would fail
     (claim,) = read_judged(results)
     assert claim.verdict == "supported"
-    rows = [text.get_text() for text in FIGURES["claims"].draw(results).axes[0].get_yticklabels()]
+    rows = [text.get_text() for text in draw("claims", results).axes[0].get_yticklabels()]
     assert rows[0] == "C2: supported"
 
 

@@ -284,7 +284,7 @@ def test_a_trained_run_with_one_missing_evaluation_converged() -> None:
 
 
 def cell(metric: str = "top1", **changes: Any) -> str:
-    base = {"mean": 82.25, "sd": 0.31, "n_seeds": 2, "seeds_expected": 2, "status": "ok"}
+    base = {"mean": 82.25, "sd": 0.31, "n_seeds": 2, "seeds_expected": 2, "status": "ok", "code": ""}
     return cell_text(pd.Series(base | changes), PLAN.metrics[metric])
 
 
@@ -294,6 +294,7 @@ def test_cells_print_what_they_are() -> None:
     assert cell(n_seeds=1, sd=np.nan, status="1 of 2 missing") == "82.2 (n=1/2) …"
     assert cell(status="1 of 2 collapsed") == "82.2 ± 0.3 †"
     assert cell(n_seeds=0, mean=np.nan, status="2 of 2 diverged") == "‡"
+    assert cell(code="made by other code") == "82.2 ± 0.3 §"
     assert cell("change", mean=-2.04) == "−2.0 ± 0.3"
     assert cell("change", mean=2.04) == "+2.0 ± 0.3"
     assert cell("readout_angle", mean=0.5) == "0.50 ± 0.31"
