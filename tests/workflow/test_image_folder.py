@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ddcl.base.files import read_json, write_text
+from ddcl.base.files import read_json, write_json, write_text
 from tests.workflow.commands import copy_project, run, run_of, snakemake, target_of
 
 DATASET = """\
@@ -84,7 +84,8 @@ def copy(tmp_path: Path) -> Path:
     for name, text in EVALUATIONS.items():
         write_text(copy / f"config/evaluations/{name}.yaml", text)
     write_text(copy / "config/suites/stripes.yaml", SUITE)
-    write_text(copy / "config/subsets/stripes_few.json", '{"positions": [[0, 3], [1, 2], [5, 7]]}')
+    few = {"dataset": "stripes", "seed": 0, "n_available": 8, "per_class": 2, "positions": [[0, 3], [1, 2], [5, 7]]}
+    write_json(copy / "config/subsets/stripes_few.json", few)
     return copy
 
 
