@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,18 @@ import pytest
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
+from ddcl.plan.addresses import data_folder, run_folder
 from ddcl.plan.cost import costs, describe, encoded_images, jobs, measured_rates, task_size, work_of
 from ddcl.plan.datasets import data_root, is_there, missing_message
 from ddcl.plan.needs import evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
 from ddcl.plan.networks import Network, Throughput
 from ddcl.plan.suite import Suite
-from ddcl.schema import manifest, run_summary
+from ddcl.schema import run_summary
 from ddcl.schema.evaluations import DISTORTED, EvaluationSettings, TaskSize
-from ddcl.schema.places import CONFIG_DIR
-from ddcl.schema.recipes import read_evaluation
+from ddcl.schema.places import CONFIG_DIR, VARIABLE
+from ddcl.schema.recipes import Recipe, data_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
-from tests.unit.made_run import N, write_data, write_run
+from tests.unit.made_run import write_data, write_run
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))
 
@@ -58,21 +58,26 @@ def test_hours_and_bytes_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert cost.source == "by hand"
 
 
+def finished(results: Path, recipe: Recipe, epochs: int, seconds: float) -> Path:
+    """Write the run.json of a run that took `seconds` on a card; return it."""
+    summary = run_summary.load(write_run(results, write_data(results)) / run_summary.FILE)
+    path = results / run_folder(recipe) / run_summary.FILE
+    changes: dict[str, Any] = {"run": recipe.key, "epochs": epochs, "seconds": seconds}
+    changes["provenance"] = summary.provenance.model_copy(update={"device": "a card"})
+    sealed.write(path, summary.model_copy(update=changes))
+    return path
+
+
 def test_finished_runs_replace_the_guess(tmp_path: Path) -> None:
     """Those that can be read: an older or damaged run.json says nothing."""
-    guess = measured_rates(tmp_path)
-    run = write_run(tmp_path, write_data(tmp_path), seed=1)
-    assert (guess, measured_rates(tmp_path)) == ({}, {"digits": (N / 2.5, "cpu")})  # images of one epoch in 2.5 s
+    block = {"datasets": ["digits"], "variants": ["ddcl"], "augmentations": ["caug"], "seeds": [1]}
+    digits = suite(runs=[block])
+    guess = measured_rates(digits, tmp_path)
+    write_run(tmp_path, write_data(tmp_path), seed=1)
+    n = digits.dataset_configs["digits"].n_images["train"]
+    assert (guess, measured_rates(digits, tmp_path)) == ({}, {"digits": (n / 2.5, "cpu")})  # one epoch in 2.5 s
     before = costs(suite(), tmp_path)["cifar10"]
-    summary, data = run_summary.load(run / "run.json"), manifest.load(tmp_path / "data/digits/manifest.json")
-    changes: dict[str, Any] = {"epochs": 200, "seconds": 1000.0}
-    changes["run"] = summary.run.model_copy(update={"dataset": "cifar10"})
-    changes["provenance"] = summary.provenance.model_copy(update={"device": "a card"})
-    path = tmp_path / "runs/cifar10/simsiam/baug/seed0/run.json"
-    sealed.write(path, summary.model_copy(update=changes))
-    train = data.splits["train"].model_copy(update={"n": 50_000})
-    entries = {"splits": {"train": train, "test": train}, "dataset": "cifar10"}
-    sealed.write(tmp_path / "data/cifar10/manifest.json", data.model_copy(update=entries))
+    path = finished(tmp_path, suite().recipes["cifar10/simsiam/baug/seed0"], 200, 1000.0)
     after = costs(suite(), tmp_path)["cifar10"]
     assert after.pretraining_hours == pytest.approx(2 * 1000 / 3600)
     assert (before.source, after.source) == ("guess", "a card")
@@ -172,7 +177,7 @@ def test_images_of_a_list_are_counted_in_its_file() -> None:
     assert work
     assert work.trained == 200 * 500
     unlisted = suite(runs=[{**found.config.runs[0].model_dump(), "datasets": ["stl10"]}], evaluations=["semi_1pct"])
-    with pytest.raises(UserError, match=r"stl10_1pct\.json: no such list"):
+    with pytest.raises(UserError, match=r"subsets/stl10_1pct\.json: no such file"):
         costs(unlisted, Path("none"))
 
 
@@ -183,19 +188,23 @@ def test_images_of_a_list_are_counted_in_its_file() -> None:
 def birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """The data set of class folders as docs/datasets.md has it, which does not say how many images it has."""
     folder = tmp_path / "config"
-    shutil.copytree(CONFIG_DIR, folder)
+    (folder / "datasets").mkdir(parents=True)
     text = (CONFIG_DIR.parent / "docs" / "datasets.md").read_text(encoding="utf-8")
     example = re.search(r"```\n# config/datasets/birds\.yaml\n(.*?)```", text, re.DOTALL)
     assert example
     (folder / "datasets" / "birds.yaml").write_text(example[1])
-    monkeypatch.setattr("ddcl.schema.recipes.CONFIG_DIR", folder)
+    monkeypatch.setenv(VARIABLE, str(folder))
     block = {"datasets": ["birds"], "variants": ["ddcl"], "augmentations": ["caug"], "seeds": [0]}
     return suite(runs=[block], evaluations=["knn", "linear", "linear_online", "finetune_b32"])
 
 
+def manifest_path(results: Path, dataset: str) -> Path:
+    return results / data_folder(dataset, data_recipe(dataset)) / "manifest.json"
+
+
 def write_manifest(results: Path) -> None:
     splits = {"train": {"n": 120_000}, "test": {"n": 6000}}
-    write_json(results / "data/birds/manifest.json", {"splits": splits})
+    write_json(manifest_path(results, "birds"), {"splits": splits})
 
 
 def test_images_that_were_not_counted_make_hours_unknown_and_not_zero(birds: Suite, tmp_path: Path) -> None:
@@ -223,12 +232,12 @@ def test_a_prepared_data_set_is_counted_by_its_manifest(birds: Suite, tmp_path: 
     assert cost.evaluation_hours > 0
     assert cost.source == "guess"
     assert encoded_images(birds.counted(tmp_path), run, "birds") == 120_000 + (1 + 3) * 6000
-    (tmp_path / "data/birds/manifest.json").write_text("{")
+    manifest_path(tmp_path, "birds").write_text("{")
     assert not birds.counted(tmp_path).dataset_configs["birds"].counted
 
 
 def test_yaml_goes_before_the_manifest(tmp_path: Path) -> None:
-    write_json(tmp_path / "data/cifar10/manifest.json", {"splits": {"train": {"n": 1}, "test": {"n": 1}}})
+    write_json(manifest_path(tmp_path, "cifar10"), {"splits": {"train": {"n": 1}, "test": {"n": 1}}})
     assert suite().counted(tmp_path).dataset_configs["cifar10"].n_images == {"train": 50_000, "test": 10_000}
 
 
@@ -246,10 +255,12 @@ def test_jobs_on_images_that_were_not_counted_ask_for_a_day(birds: Suite, tmp_pa
     assert pretrain_needs(counted, run).runtime > 24 * 60 + 20
 
 
-def test_a_run_of_a_data_set_without_a_manifest_has_no_speed(tmp_path: Path) -> None:
-    summary = {"dataset": "cifar10", "epochs": 200, "seconds": 1000.0, "device": "a card"}
-    write_json(tmp_path / "runs/cifar10/simsiam/baug/seed0/run.json", summary)
-    assert measured_rates(tmp_path) == {}
+def test_a_run_of_a_data_set_without_a_manifest_has_no_speed(birds: Suite, tmp_path: Path) -> None:
+    (run,) = birds.runs.values()
+    finished(tmp_path, run.recipe, 200, 1000.0)
+    assert measured_rates(birds.counted(tmp_path), tmp_path) == {}
+    write_manifest(tmp_path)
+    assert measured_rates(birds.counted(tmp_path), tmp_path) == {"birds": (120_000 * 200 / 1000, "a card")}
 
 
 # --- where data sets lie

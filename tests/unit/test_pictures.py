@@ -148,7 +148,7 @@ def test_the_page_describes_pictures_after_figures() -> None:
 def test_views_are_those_of_the_first_epoch(results: Path) -> None:
     found, recipe = material(results, "views"), suite().recipes["digits/simsiam/caug/seed1"]
     _, _, original, pairs = views.first_views(found, recipe, 3)
-    pipeline = build_pipeline(recipe.ops, 16, {"mean": PLAIN[0], "std": PLAIN[1]})
+    pipeline = build_pipeline(recipe.ops, 16, PLAIN)
     loader = TwoViewLoader(found.split("train"), pipeline, 128, ("digits", 1), "cpu")
     batch = next(iter(loader.epoch(0, 0)))
     assert torch.equal(pairs[0], batch.x1[:3])
@@ -222,7 +222,7 @@ def planted(found: Material, settings: NeighboursSettings, informative: bool) ->
 
 def test_planted_parts_are_told_from_each_other_and_from_noise(results: Path) -> None:
     found = material(results, "neighbours")
-    settings = NeighboursSettings.model_validate(found.entry["settings"] | {"n_images": 250})
+    settings = NeighboursSettings.model_validate(found.entry.settings | {"n_images": 250})
     shares = planted(found, settings, informative=True)
     assert shares.loc["dvr", "same_angle"] == 1
     assert shares.loc["dir", "same_class"] == 1
@@ -270,7 +270,7 @@ def test_near_angles_have_near_colours() -> None:
 @pytest.mark.parametrize("name", N_IMAGES)
 def test_a_drawing_declares_the_operations_that_it_uses(name: str, results: Path, used_ops: set[str]) -> None:
     found, drawing = material(results, name, **FEW, n_images=N_IMAGES[name]), DRAWINGS[name]
-    drawing.load()(found, drawing.settings.model_validate(found.entry["settings"]))
+    drawing.load()(found, drawing.settings.model_validate(found.entry.settings))
     shown = set() if drawing.encoders else {item.op for recipe in found.recipes for item in recipe.ops}
     assert used_ops == {*drawing.ops, *shown}
 
@@ -300,11 +300,11 @@ def test_runs_without_an_encoder_are_said(name: str, results: Path, tmp_path: Pa
     shown = replace(found, results=tmp_path)
     (tmp_path / "data").symlink_to(results / "data")
     for recipe, status in zip(found.recipes, ("diverged", "", "collapsed"), strict=True):
-        write_json(tmp_path / "runs" / recipe.name / "config.json", recipe.model_dump())
+        write_json(tmp_path / run_folder(recipe) / "config.json", recipe.model_dump())
         if status:
             save(tmp_path, recipe, status)
     drawing = DRAWINGS[name]
-    figure, frame = drawing.load()(shown, drawing.settings.model_validate(found.entry["settings"]))
+    figure, frame = drawing.load()(shown, drawing.settings.model_validate(found.entry.settings))
     assert "DDCL" in texts(figure)
     assert "diverged" in texts(figure)
     assert "missing" in texts(figure)
@@ -318,10 +318,10 @@ def test_a_picture_of_nothing_says_so(name: str, results: Path, tmp_path: Path) 
     found = material(results, name, **FEW, n_images=N_IMAGES[name])
     (tmp_path / "data").symlink_to(results / "data")
     for recipe in found.recipes:
-        write_json(tmp_path / "runs" / recipe.name / "config.json", recipe.model_dump())
+        write_json(tmp_path / run_folder(recipe) / "config.json", recipe.model_dump())
     drawing = DRAWINGS[name]
     figure, frame = drawing.load()(
-        replace(found, results=tmp_path), drawing.settings.model_validate(found.entry["settings"])
+        replace(found, results=tmp_path), drawing.settings.model_validate(found.entry.settings)
     )
     assert texts(figure).count("missing") >= 1
     assert frame.empty
