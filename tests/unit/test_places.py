@@ -20,7 +20,6 @@ from ddcl.schema.sets import read_sets, with_sets
 from ddcl.schema.subsets import new_subset_path
 from ddcl.schema.suites import suite_file
 from ddcl.schema.variants import read_variant, scales
-from tests.unit.test_fingerprint import ROOT, imports, modules
 
 DIGITS = read_dataset("digits")
 BLOCK: dict[str, Any] = {"datasets": ["digits"], "variants": ["ddcl"], "augmentations": ["baug"], "seeds": [0]}
@@ -225,19 +224,6 @@ def test_what_stands_beside_published_numbers_is_said_of_each_run() -> None:
         ("ddcl_authors", "ddcl", True),
         ("ddcl_e100_authors", "ddcl", True),
     ]
-
-
-def test_nobody_but_plan_and_schema_opens_config() -> None:
-    readers = {"ddcl.base.yaml_files.read_yaml", "ddcl.schema.places.CONFIG_DIR", "ddcl.schema.places.config_path"}
-    wrong = {
-        (module, name)
-        for package in ("ddcl", "baselines")
-        for module, path in modules(package).items()
-        if not module.startswith(("ddcl.schema", "ddcl.plan", "ddcl.base"))
-        for name in imports(path) & {*readers, "ddcl.schema.places"}
-    }
-    assert not wrong
-    assert (ROOT / "config").samefile(CONFIG_DIR)
 
 
 def test_the_project_alone_is_searched_without_the_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
