@@ -32,9 +32,10 @@ from ddcl.base.yaml_files import NoSettings
 from ddcl.data.prepare import prepare
 from ddcl.data.readers import arrays, files
 from ddcl.data.readers.source import ArraySplit, FileSplit, Request
+from ddcl.plan.addresses import data_folder
 from ddcl.plan.datasets import is_there
 from ddcl.schema.places import CONFIG_DIR
-from ddcl.schema.recipes import read_dataset, reader_settings
+from ddcl.schema.recipes import data_recipe, read_dataset, reader_settings
 from ddcl.schema.registry import READERS
 from tests.unit import archives
 from tests.unit.archives import BUILDERS, Built
@@ -222,11 +223,15 @@ def test_imagenet100_is_the_shipped_classes_in_sorted_order(tmp_path: Path) -> N
         assert all(name.startswith(f"imagenet/{place}/") for name in found[split].names)
 
 
-def test_a_class_list_is_sorted_and_a_changed_or_missing_one_is_refused(tmp_path: Path) -> None:
+def test_a_class_list_is_sorted_and_a_changed_or_missing_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archives.class_folders(tmp_path, "imagenet", {"train": "train", "test": "val"}, archives.WNIDS)
-    path = tmp_path / "few.txt"
+    monkeypatch.setenv("DDCL_CONFIG", str(tmp_path / "config"))
+    path = tmp_path / "config/datasets/few.txt"
+    path.parent.mkdir(parents=True)
     path.write_text(f"# a list\n{archives.WNIDS[2]}\n\n{archives.WNIDS[0]}  # a fish\n")
-    given = {"classes": str(path), "classes_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    given = {"classes": path.name, "classes_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     settings = READERS["imagenet"].settings.model_validate(given)
     found = read("imagenet100", tmp_path, settings=settings)["train"]
     assert [Path(name).parent.name for name in found.names] == [archives.WNIDS[0], archives.WNIDS[2]]
@@ -234,7 +239,7 @@ def test_a_class_list_is_sorted_and_a_changed_or_missing_one_is_refused(tmp_path
     with pytest.raises(UserError, match=rf"{path}: sha256 [0-9a-f]+, expected {given['classes_sha256']}"):
         read("imagenet100", tmp_path, settings=settings)
     path.unlink()
-    with pytest.raises(UserError, match=rf"{path}: missing; the data set imagenet100 names it"):
+    with pytest.raises(UserError, match=r"datasets/few.txt: no such file in .*; the data set imagenet100 names it"):
         read("imagenet100", tmp_path, settings=settings)
 
 
@@ -357,7 +362,8 @@ def test_fashion_mnist_is_prepared_from_the_environments_folder(
     tiny = read_dataset("fashion_mnist").model_copy(update={"n_images": {"train": 20, "test": 20}})
     monkeypatch.setattr("ddcl.data.prepare.read_dataset", lambda name: tiny)
     assert main(command) == 0
-    assert np.array_equal(np.load(tmp_path / "results/data/fashion_mnist/splits/test_images.npy"), splits["test"][1])
+    prepared = tmp_path / "results" / data_folder("fashion_mnist", data_recipe("fashion_mnist"))
+    assert np.array_equal(np.load(prepared / "splits/test_images.npy"), splits["test"][1])
 
 
 def test_ten_thousand_means_the_first_of_each_class(tmp_path: Path, built: Callable[[str], Built]) -> None:
