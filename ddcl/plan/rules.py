@@ -76,12 +76,19 @@ class Rules:
     def __init__(self, suite: Suite) -> None:
         self.suite, self.plan = suite, suite.plan
         self.data_root = data_root(suite.config.data_root)
-        self.runs: dict[str, tuple[Run, PlannedRun]] = {
-            run.folder: (suite.runs[run.name], run) for run in self.plan.runs
+        self._by_names: dict[tuple[str, ...], tuple[Run, PlannedRun]] = {
+            (run.dataset, run.variant, run.folder.split("/")[-2], str(run.seed)): (suite.runs[run.name], run)
+            for run in self.plan.runs
         }
         self.data = {addressed(name, digest): name for name, digest in self.plan.data.items()}
         self.pictures = {entry.name: entry for entry in self.plan.pictures}
         self._needs = cache(self._new_needs)
+        self._extract_code = cache(self._new_extract_code)
+        self._stored = {
+            (run.folder, target.eval_dataset, target.evaluation): f"{RESULTS}/{run.features(target)}"
+            for run in self.plan.runs
+            for target in run.targets
+        }
 
     @classmethod
     def load(cls, files: Iterable[Path]) -> Rules:
@@ -117,10 +124,11 @@ class Rules:
         }
 
     def _both(self, wildcards: Wildcards) -> tuple[Run, PlannedRun]:
-        folder = RUN.format(**dict(wildcards.items()))
-        if folder not in self.runs:
-            raise UserError(f"{folder} is not a run of suite {self.plan.suite}")
-        return self.runs[folder]
+        names = (wildcards["dataset"], wildcards["variant"], wildcards["arm"], wildcards["seed"])
+        found = self._by_names.get(names)
+        if found is None:
+            raise UserError(f"runs/{'/'.join(names)} is not a run of suite {self.plan.suite}")
+        return found
 
     def run(self, wildcards: Wildcards) -> Run:
         """Return the suite's run with these wildcards."""
@@ -159,9 +167,7 @@ class Rules:
         return files
 
     def _features(self, wildcards: Wildcards, evaluation: str) -> str:
-        run = self._both(wildcards)[1]
-        targets = {(target.eval_dataset, target.evaluation): target for target in run.targets}
-        return f"{RESULTS}/{run.features(targets[wildcards['eval_dataset'], evaluation])}"
+        return self._stored[self._both(wildcards)[1].folder, wildcards["eval_dataset"], evaluation]
 
     def collected(self, wildcards: Wildcards) -> list[str]:
         """Return every summary, history and record of the suite, and the manifests."""
@@ -209,7 +215,10 @@ class Rules:
 
     def extract_code(self, wildcards: Wildcards) -> str:
         """Return the digest of the code that extracts the features of a run."""
-        return extract_digest(self.run(wildcards).recipe.method, self.suite.ops(self._feature_names(wildcards)))
+        return self._extract_code(self.run(wildcards).recipe.method, tuple(self._feature_names(wildcards)))
+
+    def _new_extract_code(self, method: str, perturbations: tuple[str, ...]) -> str:
+        return extract_digest(method, self.suite.ops(perturbations))
 
     def extract_arguments(self, wildcards: Wildcards) -> str:
         """Return the part of the command that says what to extract."""
