@@ -26,6 +26,7 @@ from ddcl.core.pretrain import Pretraining
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
 from ddcl.schema.recipes import build_recipe
+from ddcl.schema.suites import NormalisationConfig
 
 BATCH, IMAGES = 256, 2048
 
@@ -69,7 +70,7 @@ def ours() -> tuple[Callable[[], object], str]:
     """Return the step of `ddcl pretrain`, and its precision."""
     keep_freed_memory()  # as `ddcl pretrain` does
     recipe = build_recipe(("cifar10", "simsiam", "caug"), 0, {"batch_size": BATCH})
-    normalisation = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    normalisation = NormalisationConfig(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
     images = ArrayImages(natural_like(IMAGES, 32), torch.zeros(IMAGES).long(), 32)
     loader = TwoViewLoader(images, build_pipeline(recipe.ops, 32, normalisation), BATCH, ("bench", 0), "cpu")
     training = Pretraining(build_method(recipe), loader, lambda method: {}, recipe.training, ("", ""), 0)

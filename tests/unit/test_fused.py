@@ -22,6 +22,7 @@ from ddcl.evaluate.encode import encode
 from ddcl.evaluate.neighbours import knn_predict
 from ddcl.schema.ops import build_settings
 from ddcl.schema.recipes import build_recipe
+from ddcl.schema.suites import NormalisationConfig
 
 BAUG = ["resized_crop", "color_jitter", "grayscale", "gaussian_blur", "horizontal_flip"]
 RECIPES = {
@@ -147,7 +148,7 @@ def test_training_ends_equally_well_with_either_backend(tmp_path: Path) -> None:
     labels = torch.from_numpy(loaded.target)
     data, test = ArrayImages(images[:1347], labels[:1347], 16), ArrayImages(images[1347:], labels[1347:], 16)
     accuracy: dict[bool, list[float]] = {True: [], False: []}
-    normalisation = {"mean": [0.3] * 3, "std": [0.35] * 3}
+    normalisation = NormalisationConfig(mean=[0.3] * 3, std=[0.35] * 3)
     for seed, compiled in product(range(3), (True, False)):
         recipe = build_recipe(("digits", "simsiam", "caug"), seed, {"epochs": 4})
         views = build_pipeline(recipe.ops, 16, normalisation)
