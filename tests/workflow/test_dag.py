@@ -216,9 +216,9 @@ class TestAfterARun:
             ("config/perturbations/color_rotate.yaml", "90.0", "45.0", {"extract": 5, "linear": 5}, {"pretrain"}),
             # which cells there are: none of DVR under a perturbation
             (
-                "ddcl/schema/registry.py",
+                "ddcl/plan/cells.py",
                 "not in metric.parts:",
-                'not in metric.parts or (part, perturbation) == ("dvr", "color_rotate"):',
+                'not in metric.parts or (part, perturbation.perturbation) == ("dvr", "color_rotate"):',
                 SHOWN | {"linear": 2, "knn": 2},
                 TRAINING,
             ),
