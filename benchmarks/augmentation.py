@@ -20,7 +20,7 @@ from ddcl.build import build_pipeline
 from ddcl.core.seeds import Draws
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
-from ddcl.schema.recipes import read_ops
+from ddcl.schema.op_recipes import read_ops
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TARGETS = {(32, "baug"): 20, (32, "caug"): 15, (32, "caug_plus"): 25}

@@ -38,7 +38,8 @@ from ddcl.plan.datasets import data_root
 from ddcl.plan.digests import pretrain_digest
 from ddcl.schema import feature_index
 from ddcl.schema.feature_index import CLEAN_DRAW
-from ddcl.schema.recipes import Recipe, build_recipe, read_evaluation, read_perturbation
+from ddcl.schema.op_recipes import read_perturbation
+from ddcl.schema.recipes import Recipe, build_recipe, read_evaluation
 from ddcl.training import Options, pretrain
 
 DATASET, PARTS, EPOCHS, DRAWS, BATCH = "fashion_mnist_10k", 3, 200, 10, 256

@@ -10,8 +10,9 @@ from ddcl.core.encoders import build_encoder
 from ddcl.core.method import Method
 from ddcl.core.seeds import derive
 from ddcl.data.views import Pipeline
+from ddcl.schema.op_recipes import OpRecipe
 from ddcl.schema.ops import build_settings
-from ddcl.schema.recipes import OpRecipe, Recipe
+from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import METHODS
 from ddcl.schema.suites import NormalisationConfig
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ddcl.base.errors import UserError
 if TYPE_CHECKING:
     from ddcl.plan.plan import Plan
     from ddcl.schema.recipes import DataRecipe, Recipe
+    from ddcl.schema.record import Record
 
 
 def prepare(args: Namespace) -> None:
@@ -100,7 +102,8 @@ def subset(args: Namespace) -> None:
 
     path = new_subset_path(args.dataset, args.name)
     n_classes = read_dataset(args.dataset).n_classes
-    write_json(path, draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed))
+    drawn = draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed)
+    write_json(path, drawn.model_dump())
     print(f"{path}: {args.per_class} images of each of {n_classes} classes")
 
 
@@ -130,7 +133,8 @@ def extract(args: Namespace) -> None:
     from ddcl.evaluate.features import Target, extract
     from ddcl.evaluate.locate import new_features
     from ddcl.plan.addresses import features_digest
-    from ddcl.schema.recipes import data_recipe, read_perturbation
+    from ddcl.schema.op_recipes import read_perturbation
+    from ddcl.schema.recipes import data_recipe
 
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
     run = _run(args)
@@ -162,6 +166,7 @@ def evaluate(args: Namespace) -> None:
     if "features" in EVALUATIONS[evaluation.protocol].inputs:
         features = find_features(run, dataset, args.perturbations, args.features)
     index = feature_index.load(features) if features else None
+    out, digest, cells = find_record(run, (recipe, evaluation, dataset), args.perturbations, subsets, index)
     job = Job(
         recipe=recipe,
         evaluation=evaluation,
@@ -169,7 +174,8 @@ def evaluate(args: Namespace) -> None:
         perturbations=args.perturbations,
         run=run,
         data=(_manifest(args, recipe.dataset, recipe.data), _manifest(args, dataset)),
-        record=find_record(run, (recipe, evaluation, dataset), args.perturbations, subsets, index),
+        record=(out, digest),
+        cells=cells,
         features=features,
         subsets=subsets,
         device=_device(args),
@@ -178,11 +184,18 @@ def evaluate(args: Namespace) -> None:
     )
     with locked(job.record[0].with_name(".lock"), f"{recipe.name}, {args.evaluation} on {dataset}"):
         record = evaluate_run(job)
-    shares = {metric.name: metric.is_share for metric in job.entry.metrics_of(evaluation.settings)}
+    _print_cells(record, [metric.name for metric in job.entry.metrics_of(evaluation.settings) if metric.is_share])
+
+
+def _print_cells(record: Record, shares: Collection[str]) -> None:
+    """Print the cells of a record, one a line; shares: metrics that are printed as %."""
     for cell in record.cells:
-        number, share = cell.value, shares[cell.metric]
-        value = record.status if number is None else f"{100 * number:.1f} %" if share else f"{number:.3f}"
-        print(f"{recipe.name} {args.evaluation} {cell.part} {cell.perturbation} {cell.metric}: {value}")
+        number = cell.value
+        value = (
+            record.status if number is None else f"{100 * number:.1f} %" if cell.metric in shares else f"{number:.3f}"
+        )
+        place = f"{cell.part} {cell.perturbation} {cell.metric}"
+        print(f"{record.run.name} {record.evaluation.evaluation} {place}: {value}")
 
 
 def diagnose(args: Namespace) -> None:
@@ -221,7 +234,7 @@ def doctor(args: Namespace) -> None:
 
 def table(args: Namespace) -> None:
     """Write a table as CSV, Markdown and LaTeX; without a name, all tables of the suite."""
-    from ddcl.report.render import render_tables
+    from ddcl.render import render_tables
 
     render_tables(args.names, args.results)
 
@@ -256,6 +269,8 @@ def import_(args: Namespace) -> None:
     from ddcl.report.exchange.merge import import_archive
 
     merged = import_archive(args.archive, args.results)
+    for problem in merged.problems:
+        print(f"ddcl: {problem}", file=sys.stderr)
     print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
 
 
@@ -292,7 +307,7 @@ def clean(args: Namespace) -> None:
 
 def claims(args: Namespace) -> None:
     """Judge the suite's claims: claims.json, and from it claims.{csv,md,tex}, checks, comparisons and macros.tex."""
-    from ddcl.report.render import render_claims
+    from ddcl.render import render_claims
 
     for name, verdict in render_claims(args.results).items():
         print(f"{name}: {verdict}")
@@ -300,7 +315,7 @@ def claims(args: Namespace) -> None:
 
 def figure(args: Namespace) -> None:
     """Draw a figure as PNG and PDF; without a name, all figures of the suite."""
-    from ddcl.report.render import render_figure
+    from ddcl.render import render_figure
 
     for name in args.names or _planned(args).figures:
         render_figure(name, args.results)
@@ -318,7 +333,7 @@ def picture(args: Namespace) -> None:
 
 def report(args: Namespace) -> None:
     """Write the report page."""
-    from ddcl.report.render import render_page
+    from ddcl.render import render_page
 
     print(render_page(args.results))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import ClassVar, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,11 +26,11 @@ class Sealed(Model):
     SCHEMA: ClassVar[int]
 
     @staticmethod
-    def layout(content: dict[str, Any]) -> str:
+    def layout(content: dict[str, object]) -> str:
         """Return the text of a file with this content. A large class may choose one without line breaks."""
         return json_text(content)
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """Return what its file holds, without the seal."""
         return {SCHEMA_KEY: self.SCHEMA, **self.model_dump(mode="json")}
 
@@ -43,7 +43,7 @@ class Sealed(Model):
 S = TypeVar("S", bound=Sealed)
 
 
-def _sha256(content: dict[str, Any]) -> str:
+def _sha256(content: dict[str, object]) -> str:
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
@@ -101,7 +101,7 @@ def _read_text(path: Path, what: str, maker: str) -> str:
         _refuse(path, f"{what} is not valid JSON ({error})", maker)
 
 
-def _is_sealed(model: type[Sealed], text: str, content: dict[str, Any], seal: object) -> bool:
+def _is_sealed(model: type[Sealed], text: str, content: dict[str, object], seal: object) -> bool:
     """Return whether `seal` is that of the content, and the text the one that `write` makes of both."""
     try:
         return seal == _sha256(content) and text == model.layout(content | {SEAL_KEY: seal})

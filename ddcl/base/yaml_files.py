@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from ddcl.base.errors import UserError, did_you_mean
 
@@ -46,10 +47,10 @@ def parse(model: type[M], values: Any, where: str) -> M:
 
 def explain(model: type[BaseModel], error: ValidationError) -> str:
     """Return in one line what is wrong with a model's values: each wrong key with its path, and what is allowed."""
-    return "; ".join(_explain(model, dict(item)) for item in error.errors(include_url=False))
+    return "; ".join(_explain(model, item) for item in error.errors(include_url=False))
 
 
-def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:
+def _explain(model: type[BaseModel], item: ErrorDetails) -> str:
     path = ".".join(str(key) for key in item["loc"]) or "(top level)"
     if item["type"] == "extra_forbidden":
         return f"unknown key {path!r}{did_you_mean(str(item['loc'][-1]), _fields_at(model, item['loc'][:-1]))}"

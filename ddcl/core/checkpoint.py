@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import write_atomic
 
 FORMAT = 1
+State: TypeAlias = dict[str, Any]  # plain values and tensors, in mappings and lists
 
 
 def state_digest(value: Any) -> str:
@@ -47,7 +48,7 @@ def weights_digest(module: nn.Module) -> str:
     return state_digest(dict(module.state_dict()))
 
 
-def save_checkpoint(path: Path, content: dict[str, Any]) -> str:
+def save_checkpoint(path: Path, content: State) -> str:
     """Write `content` (plain values and tensors) with its digest, atomically; return the digest."""
     digest = state_digest(content)
     write_atomic(
@@ -57,7 +58,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> str:
     return digest
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Any], str]:
+def load_checkpoint(path: Path) -> tuple[State, str]:
     """Return content and digest of the checkpoint `path`; `UserError` if it is missing, damaged or of another format.
 
     Tensors arrive on the CPU. Nothing but plain data is unpickled.
@@ -74,7 +75,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], str]:
         raise UserError(f"{path}: damaged checkpoint ({_first_line(error)}); delete it and run again") from None
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not {"digest", "content"} <= stored.keys():
         raise UserError(f"{path}: not a checkpoint of this suite (format {FORMAT})")
-    content: dict[str, Any] = stored["content"]
+    content: State = stored["content"]
     if state_digest(content) != stored["digest"]:
         raise UserError(f"{path}: damaged checkpoint (its digest does not match); delete it and run again")
     return content, stored["digest"]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from ddcl.base.interrupt import MINUTES
 from ddcl.core import distributed
+from ddcl.core.checkpoint import State
 from ddcl.core.devices import native_bf16
 from ddcl.core.losses import effective_rank, squared_norm, std_ratio
 from ddcl.core.method import Batch, Method, Step
@@ -223,7 +224,7 @@ class Pretraining:
                 f"effective rank {rank:.2f} is below {limits.min_effective_rank}",
             )
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> State:
         """Return all that the rest of the training depends on. Nothing random is in it: draws depend on counters."""
         return {
             "epoch": self.epoch,
@@ -235,7 +236,7 @@ class Pretraining:
             "optimizer": self.optimizer.state_dict() if self.optimizer else {},
         }
 
-    def _resume(self, state: dict[str, Any] | None) -> None:
+    def _resume(self, state: State | None) -> None:
         """Go on from `state`, if there is one."""
         if state is None:
             return

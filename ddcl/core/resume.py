@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from tqdm import tqdm
 
@@ -13,7 +13,7 @@ from ddcl.base.errors import TemporaryError, UserError
 from ddcl.base.files import rename
 from ddcl.base.interrupt import Interruption
 from ddcl.core import distributed
-from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
+from ddcl.core.checkpoint import State, load_checkpoint, save_checkpoint
 
 
 class SavedStates:
@@ -38,7 +38,7 @@ class SavedStates:
     def __exit__(self, *_: object) -> None:
         self.interruption.__exit__()
 
-    def pause(self, state: Callable[[], dict[str, Any]], due: bool = False) -> None:
+    def pause(self, state: Callable[[], State], due: bool = False) -> None:
         """Save `state()` if it is due or was not saved for `minutes`; after a signal, save it and end the process.
 
         Call it when a step or an epoch is done. `TemporaryError` is what ends the process.
@@ -52,7 +52,7 @@ class SavedStates:
             by = signalled or "another process"
             raise TemporaryError(f"interrupted by {by}; the state is in {self.path}, and the same command goes on")
 
-    def save(self, state: dict[str, Any]) -> None:
+    def save(self, state: State) -> None:
         """Save `state`. It is whole on disk before anything is renamed, and only a good state becomes the previous."""
         if distributed.rank() == 0:
             save_checkpoint(self.next, {"identity": self.identity, **state})
@@ -62,11 +62,11 @@ class SavedStates:
         self.newest_is_good = True
         self.saved_at = time.monotonic()
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self) -> State | None:
         """Return the newest whole state of this training, or None; say what was found."""
         return distributed.from_first(self._load)
 
-    def _load(self) -> dict[str, Any] | None:
+    def _load(self) -> State | None:
         for path in (self.path, self.previous):
             if not path.exists():
                 continue

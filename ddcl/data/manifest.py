@@ -34,12 +34,6 @@ def array_sha256(array: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def files_sha256(names: Any, sizes: Any) -> str:
-    """Return the sha256 of the sorted names and sizes: the same wherever the files lie and however they are listed."""
-    lines = sorted(f"{name}\t{size}\n" for name, size in zip(names, sizes, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
 def read_manifest(path: Path, dataset: str, data: DataRecipe) -> Manifest:
     """Read manifest.json; `UserError` unless it is that of `dataset`, prepared as the recipe `data` says."""
     manifest = load(path)

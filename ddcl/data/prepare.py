@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_array, write_text
-from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, array_sha256, files_sha256, split_path
-from ddcl.data.source import NO_LABEL, ArraySplit, FileSplit, Request
+from ddcl.base.files import file_sha256, write_array, write_text
+from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, array_sha256, split_path
+from ddcl.data.readers.source import NO_LABEL, ArraySplit, FileSplit, Request
 from ddcl.schema.manifest import Manifest, SplitEntry
 from ddcl.schema.recipes import data_recipe, read_dataset, reader_settings
 from ddcl.schema.registry import READERS
@@ -26,8 +26,8 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
     """Read data set `name` below `root`, write its splits and manifest.json below `folder`; return the manifest.
 
     download: fetch it where that is possible and it is not there.
-    The manifest holds, per split, n, n per class, and checksums: of the arrays, or of the sorted names and sizes of the
-    files; and mean and standard deviation per channel, in [0, 1], that images are normalised with.
+    The manifest holds, per split, n, n per class, and checksums: of the arrays, or of the list of the files with
+    their sizes; and mean and standard deviation per channel, in [0, 1], that images are normalised with.
     """
     config, recipe = read_dataset(name), data_recipe(name)
     entry = READERS[config.reader]
@@ -39,7 +39,7 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
         download=download,
         obtain=config.obtain,
     )
-    splits: dict[str, Any] = entry.load()(request)
+    splits: dict[str, ArraySplit | FileSplit] = entry.load()(request)
     _check_counts(name, config, splits)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     entries = {split: _write_split(folder, split, content, root) for split, content in splits.items()}
@@ -50,11 +50,13 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
         splits=entries,
         normalisation=config.normalisation or _moments(name, splits["train"]),
     )
-    sealed.write(folder / "manifest.json", manifest)
+    path = folder / "manifest.json"
+    if not path.is_file() or path.read_bytes() != sealed.text_of(manifest).encode():
+        sealed.write(path, manifest)  # an equal one keeps its time: nothing that was made from it is made again
     return manifest
 
 
-def _check_counts(name: str, config: DatasetConfig, splits: dict[str, Any]) -> None:
+def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySplit | FileSplit]) -> None:
     """Raise `UserError` for labels or numbers of images that are not those of the data set's YAML."""
     for split, content in splits.items():
         known = content.labels[content.labels != NO_LABEL]
@@ -90,11 +92,12 @@ def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, root
         return entry.model_copy(update={"images_sha256": array_sha256(content.images)} | factors)
     sizes = _verify_files(root, content, split)
     text = "".join(f"{size}\t{name}\n" for name, size in zip(content.names, sizes, strict=True))
-    write_text(split_path(folder, split, "files"), text)
-    return entry.model_copy(update={"files_sha256": files_sha256(content.names, sizes)})
+    path = split_path(folder, split, "files")
+    write_text(path, text)
+    return entry.model_copy(update={"files_sha256": file_sha256(path)})
 
 
-def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, Any]:
+def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, object]:
     """Write the true factors of a split, if they are known; return what the manifest says of them."""
     if not content.factors:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ddcl.base.errors import UserError
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Images
-from ddcl.data.manifest import array_sha256, files_sha256, split_path
+from ddcl.data.manifest import array_sha256, split_path
 from ddcl.plan.datasets import data_root
 from ddcl.schema.manifest import Manifest
 
@@ -73,12 +74,12 @@ def _read_files(path: Path, manifest: Manifest, split: str) -> tuple[list[str], 
     """Return names and sizes of a split's files, checked against the manifest; each file is checked when it is read."""
     file = split_path(path.parent, split, "files")
     try:
-        lines = [line.split("\t", 1) for line in file.read_bytes().decode("utf-8").split("\n")[:-1]]
-        sizes, names = [int(line[0]) for line in lines], [line[1] for line in lines]
+        content = file.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
-    except (OSError, ValueError, IndexError) as error:
-        raise UserError(f"{file}: damaged list of files ({error}); run `ddcl prepare` again") from None
-    if files_sha256(names, sizes) != manifest.splits[split].files_sha256:
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); run `ddcl prepare` again") from None
+    if hashlib.sha256(content).hexdigest() != manifest.splits[split].files_sha256:
         raise UserError(f"{file}: does not match {path.name}; run `ddcl prepare` again")
-    return names, sizes
+    lines = [line.split("\t", 1) for line in content.decode("utf-8").split("\n")[:-1]]
+    return [name for _, name in lines], [int(size) for size, _ in lines]

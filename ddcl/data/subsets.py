@@ -6,28 +6,20 @@ name). So it can be shipped without the images, and means the same ones wherever
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from ddcl.base.errors import UserError
 from ddcl.core.seeds import derive
-from ddcl.schema.subsets import read_subset_config, subset_path
+from ddcl.schema.subsets import SubsetConfig, read_subset_config, subset_path
 
 
-def draw_subset(dataset: str, n_classes: int, n_available: int, per_class: int, seed: int) -> dict[str, Any]:
+def draw_subset(dataset: str, n_classes: int, n_available: int, per_class: int, seed: int) -> SubsetConfig:
     """Return a list of `per_class` positions out of the first `n_available` of each class, drawn from `seed`."""
     rng = np.random.Generator(np.random.PCG64(derive(dataset, "subset", per_class, seed)))
     positions = [sorted(rng.choice(n_available, per_class, replace=False).tolist()) for _ in range(n_classes)]
-    return {
-        "dataset": dataset,
-        "seed": seed,
-        "n_available": n_available,
-        "per_class": per_class,
-        "positions": positions,
-    }
+    return SubsetConfig(dataset=dataset, seed=seed, n_available=n_available, per_class=per_class, positions=positions)
 
 
 def read_subset(dataset: str, name: str, labels: Tensor) -> Tensor:

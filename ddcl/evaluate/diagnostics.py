@@ -90,11 +90,11 @@ def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settin
     jobs: dict[str, Job] = {"clean": (build_pipeline([], side_px, task.normalisation), 0, 0)}
     for name, distortion in known.items():
         jobs[name] = (build_pipeline([distortion.op], side_px, task.normalisation), derive(*names, name), 0)
-    if split == "test":
-        pipeline = build_pipeline(task.recipe.ops or all_in_a_row(settings), side_px, task.normalisation)
-        jobs |= {f"view {view}": (pipeline, derive(*names, "view"), view) for view in range(settings.n_views)}
+    n_views = settings.n_views if split == "test" else 0
+    pipeline = build_pipeline(task.recipe.ops or all_in_a_row(settings), side_px, task.normalisation)
+    jobs |= {f"view {view}": (pipeline, derive(*names, "view"), view) for view in range(n_views)}
     features = _features(task.method, images.subset(index), jobs)
-    views = [features[name] for name in jobs if name.startswith("view ")]
+    views = [features[f"view {view}"] for view in range(n_views)]
     return Encoded(
         distorted={name: features[name] for name in known},
         params={name: _params(*jobs[name][:2], n) for name in known},

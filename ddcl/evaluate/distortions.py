@@ -17,7 +17,7 @@ from torch import Tensor
 from ddcl.data.ops.parameters import Params
 from ddcl.evaluate.sgd import CROP_RATIO
 from ddcl.schema.evaluations import DiagnosticsSettings
-from ddcl.schema.recipes import OpRecipe
+from ddcl.schema.op_recipes import OpRecipe
 
 Target: TypeAlias = Callable[[Params, int], Tensor]  # parameters, side in pixels -> [B, k]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,12 +24,14 @@ from ddcl.plan.digests import extract_digest
 from ddcl.schema import feature_index, run_summary
 from ddcl.schema.feature_index import Draw, DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
 from ddcl.schema.manifest import Manifest
-from ddcl.schema.recipes import PerturbationRecipe, Recipe, data_recipe
+from ddcl.schema.op_recipes import PerturbationRecipe
+from ddcl.schema.recipes import Recipe, data_recipe
 from ddcl.schema.suites import NormalisationConfig
+from ddcl.schema.training import Status
 
 
-def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, dict[str, Any], str]:
-    """Return the run's method with the checkpoint's weights, the checkpoint's content without weights, its digest."""
+def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, Status, str]:
+    """Return the run's method with the checkpoint's weights, how its training ended, and the checkpoint's digest."""
     content, digest = load_checkpoint(path)
     if content["recipe_digest"] != recipe.digest:
         raise UserError(
@@ -40,7 +41,7 @@ def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, dict[s
     _check_summary(path, digest)
     method = build_method(recipe)
     method.load_state_dict(content.pop("method"), strict=True)
-    return method.to(device).requires_grad_(False), content, digest
+    return method.to(device).requires_grad_(False), content["status"], digest
 
 
 def _check_summary(path: Path, digest: str) -> None:
@@ -80,13 +81,13 @@ def extract(
     options: device, and processes that decode images.
     """
     device, workers = options
-    method, content, digest = load_frozen(run / "checkpoint.pt", recipe, device)
+    method, status, digest = load_frozen(run / "checkpoint.pt", recipe, device)
     manifest = read_manifest(target.manifest_path, target.dataset, data_recipe(target.dataset))
     index = FeatureIndex(
         run=recipe.key,
         digest=target.digest,
         eval_dataset=target.dataset,
-        status=content["status"],
+        status=status,
         parts=method.parts(),
         recipe_digest=recipe.digest,
         checkpoint_digest=digest,
@@ -99,16 +100,18 @@ def extract(
     )
     target.folder.mkdir(parents=True, exist_ok=True)
     (target.folder / feature_index.FILE).unlink(missing_ok=True)  # it says that the features are whole
-    if content["status"] != "diverged":
-        side_px = recipe.data.image_side_px
-        train, test = (
-            read_images(target.manifest_path, manifest, split, side_px, workers) for split in ("train", "test")
-        )
-        clean = (build_pipeline([], side_px, trained_on.normalisation), 0, 0)
+    if status != "diverged":
+        images = _images(target, manifest, recipe.data.image_side_px, workers)
         jobs = extraction_jobs(recipe, trained_on.normalisation, target.dataset, perturbations)
-        update = _write_all(method, (train, test), (clean, jobs), target.folder, device)
-        index = index.model_copy(update=update)
+        clean = (build_pipeline([], recipe.data.image_side_px, trained_on.normalisation), 0, 0)
+        index = index.model_copy(update=_write_all(method, images, (clean, jobs), target.folder, device))
     sealed.write(target.folder / feature_index.FILE, index)
+
+
+def _images(target: Target, manifest: Manifest, side_px: int, workers: int) -> tuple[Images, Images]:
+    """Return the images of both splits: train, test."""
+    train, test = (read_images(target.manifest_path, manifest, split, side_px, workers) for split in ("train", "test"))
+    return train, test
 
 
 def _write_all(

@@ -28,4 +28,4 @@ def evaluate(task: FeatureTask, settings: KnnSettings) -> dict[str, list[Outcome
             found.append({metric: classes.cpu().numpy() for metric, classes in zip(ks, predicted, strict=True)})
         return found
 
-    return by_part(task.sets, [Outcome(own) for own in predict_all(task.tests, task.sets, predict)])
+    return by_part(task.sets, [Outcome(own) for own in predict_all(task.tests, task.sets, predict, task.asked)])

@@ -107,7 +107,7 @@ def evaluate(task: FeatureTask, settings: LinearSettings) -> dict[str, list[Outc
     def predictions(features: NDArray[np.floating], numbers: list[int]) -> list[dict[str, NDArray[np.int64]]]:
         return [{TOP1: own} for own in probes.predict(features, numbers).T]
 
-    predicted = predict_all(task.tests, task.sets, predictions)
+    predicted = predict_all(task.tests, task.sets, predictions, task.asked)
     numbers = zip(probes.l2_weights, probes.iterations, strict=True)
     chosen = ({"l2_weight": l2_weight, "iterations": float(n)} for l2_weight, n in numbers)
     return by_part(task.sets, [Outcome(*each) for each in zip(predicted, chosen, strict=True)])

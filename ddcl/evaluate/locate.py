@@ -7,11 +7,13 @@ from pathlib import Path
 
 from ddcl.base.errors import UserError
 from ddcl.plan.addresses import features_folder, record_digest, record_path
-from ddcl.plan.cells import cell_groups
+from ddcl.plan.cells import cells_of
+from ddcl.plan.plan import Cell
 from ddcl.schema import feature_index
 from ddcl.schema.feature_index import FeatureIndex
-from ddcl.schema.recipes import EvaluationRecipe, Recipe, data_recipe, read_perturbation
-from ddcl.schema.registry import EVALUATIONS, METHODS, part_names
+from ddcl.schema.op_recipes import read_perturbation
+from ddcl.schema.recipes import EvaluationRecipe, Recipe, data_recipe
+from ddcl.schema.registry import EVALUATIONS
 from ddcl.schema.subsets import read_subset_config
 from ddcl.schema.suites import RandomSubsetsConfig
 
@@ -44,27 +46,26 @@ def find_record(
     perturbations: Sequence[str],
     subsets: RandomSubsetsConfig | None,
     index: FeatureIndex | None,
-) -> tuple[Path, str]:
-    """Return the file of a record and its digest (`ddcl.plan.addresses`).
+) -> tuple[Path, str, list[Cell]]:
+    """Return the file of a record, its digest (`ddcl.plan.addresses`), and the cells that it is to have.
 
     names: recipes of run and evaluation, and the data set. index: of the features that it is made from, if it is.
     """
     recipe, evaluation, dataset = names
-    entry = EVALUATIONS[evaluation.protocol]
-    draws = {name: index.n_draws(name) if index else 1 for name in perturbations}
-    parts = part_names(METHODS[recipe.method], entry, subsets is not None)
-    listed = entry.settings.model_validate(evaluation.settings).train_list
-    groups = cell_groups(parts, tuple(perturbations), entry.metrics_of(evaluation.settings))
+    settings = EVALUATIONS[evaluation.protocol].settings.model_validate(evaluation.settings)
+    recipes = [read_perturbation(name, index.n_draws(name) if index else 1) for name in perturbations]
+    groups = cells_of(recipe.method, evaluation, recipes, subsets is not None)
+    cells = [cell for group in groups for cell in group]
     digest = record_digest(
         evaluation,
-        [read_perturbation(name, draws[name]) for name in perturbations],
+        recipes,
         subsets,
         data_recipe(dataset),
         index.digest if index else None,
-        [cell for group in groups for cell in group],
-        read_subset_config(dataset, listed).positions if listed else None,
+        cells,
+        read_subset_config(dataset, settings.train_list).positions if settings.train_list else None,
     )
-    return Path(record_path(str(run), dataset, evaluation.evaluation, digest)), digest
+    return Path(record_path(str(run), dataset, evaluation.evaluation, digest)), digest, cells
 
 
 def new_features(run: Path, dataset: str, digest: str) -> Path:

@@ -28,43 +28,57 @@ def evaluate(
 
     sets: the columns of the features that each classifier sees. tests: test features; the first are the clean ones.
     """
-    columns = [torch.from_numpy(own).to(task.device) for part in sets.values() for own in part]
-    names = (*task.names, "probe")
-    heads = nn.ModuleList(new_classifier(len(own), task.n_classes, (*names, len(own))) for own in columns)
-    heads.to(task.device)
-    clean = tests[tests.draws[0]]
-    clean_features = torch.from_numpy(clean.features).to(task.device).float()
-    clean_labels = torch.from_numpy(clean.labels).to(task.device)
-
-    def loss(x: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad():
-            h = task.method.features(x).float()  # [B, D]; evaluation mode, no gradients
-        terms = [cross_entropy(head(h[:, own]), labels) for head, own in zip(heads, columns, strict=True)]
-        return torch.stack(terms).sum()  # of independent parameters: each head gets its own gradient
-
-    @torch.no_grad()
-    def classes(features: Tensor, number: int) -> Tensor:
-        predicted: Tensor = heads[number](features[:, columns[number]]).argmax(dim=1)
-        return predicted
-
-    def scores() -> list[float]:
-        return [float((classes(clean_features, i) == clean_labels).float().mean()) for i in range(len(heads))]
+    probes, clean = Probes(task, sets), tests[tests.draws[0]]
+    features = torch.from_numpy(clean.features).to(task.device).float()
+    labels = torch.from_numpy(clean.labels).to(task.device)
 
     def all_predictions(metric: str) -> list[Predictions]:
         def predict(features: NDArray[np.floating], numbers: list[int]) -> list[dict[str, NDArray[np.int64]]]:
             h = torch.from_numpy(features).to(task.device).float()
-            return [{metric: classes(h, number).cpu().numpy()} for number in numbers]
+            return [{metric: probes.classes(h, number).cpu().numpy()} for number in numbers]
 
-        return predict_all(tests, sets, predict)
+        return predict_all(tests, sets, predict, task.asked)
 
     task.method.eval()
-    training = SgdTraining(list(heads), _optimizer(heads, settings), loss, scores, settings)
+    optimizer = _optimizer(probes.heads, settings)
+    training = SgdTraining(
+        list(probes.heads), optimizer, probes.loss, lambda: probes.accuracies(features, labels), settings
+    )
     training.run(task)
     last = all_predictions(TOP1)
-    for head, state in zip(heads, training.best, strict=True):
+    for head, state in zip(probes.heads, training.best, strict=True):
         head.load_state_dict(state)
     best = all_predictions(TOP1_BEST_TEST)
     return by_part(sets, [Outcome(own | own_best) for own, own_best in zip(last, best, strict=True)])
+
+
+class Probes:
+    """One linear classifier for each column set of each part, in order, on the features of the task's encoder."""
+
+    def __init__(self, task: ImageTask, sets: ColumnSets) -> None:
+        self.encoder = task.method
+        self.columns = [torch.from_numpy(own).to(task.device) for part in sets.values() for own in part]
+        names = (*task.names, "probe")
+        self.heads = nn.ModuleList(
+            new_classifier(len(own), task.n_classes, (*names, len(own))) for own in self.columns
+        ).to(task.device)
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Return the sum of the classifiers' losses on images [B, 3, S, S]: each gets its own gradient."""
+        with torch.no_grad():
+            h = self.encoder.features(x).float()  # [B, D]; evaluation mode, no gradients
+        both = zip(self.heads, self.columns, strict=True)
+        return torch.stack([cross_entropy(head(h[:, own]), labels) for head, own in both]).sum()
+
+    @torch.no_grad()
+    def classes(self, features: Tensor, number: int) -> Tensor:
+        """Return the classes [N] that one classifier predicts from features [N, D]."""
+        predicted: Tensor = self.heads[number](features[:, self.columns[number]]).argmax(dim=1)
+        return predicted
+
+    def accuracies(self, features: Tensor, labels: Tensor) -> list[float]:
+        """Return the accuracy of each classifier."""
+        return [float((self.classes(features, i) == labels).float().mean()) for i in range(len(self.heads))]
 
 
 def _optimizer(heads: nn.Module, settings: OnlineSettings) -> torch.optim.Optimizer:

@@ -18,6 +18,7 @@ from ddcl.base.files import canonical_json, digest_text
 from ddcl.base.interrupt import MINUTES
 from ddcl.evaluate import store
 from ddcl.evaluate.store import (
+    Asked,
     ColumnSets,
     FeatureTask,
     Measured,
@@ -27,11 +28,12 @@ from ddcl.evaluate.store import (
     read_train,
 )
 from ddcl.plan.digests import evaluate_digest
+from ddcl.plan.plan import Cell
 from ddcl.schema import feature_index
 from ddcl.schema.feature_index import Draw, FeatureIndex
 from ddcl.schema.manifest import Manifest
 from ddcl.schema.recipes import EvaluationRecipe, Recipe, data_recipe
-from ddcl.schema.registry import EVALUATIONS, METHODS, RANDOM_PARTS, EvaluationEntry, part_names
+from ddcl.schema.registry import EVALUATIONS, RANDOM_PARTS, EvaluationEntry
 from ddcl.schema.suites import RandomSubsetsConfig
 from ddcl.schema.training import Status
 
@@ -45,7 +47,8 @@ class Job:
     """One evaluation of one run on one data set.
 
     run: the run's folder. data: manifest.json of the data set that it was trained on, and of `dataset`.
-    record: the file to write, and its digest. features: the folder of stored features, where the protocol takes any.
+    record: the file to write, and its digest. cells: those that it is to have.
+    features: the folder of stored features, where the protocol takes any.
     subsets: random columns as the control of width. checkpoint_minutes: as in pretraining.
     """
 
@@ -56,6 +59,7 @@ class Job:
     run: Path
     data: tuple[Path, Path]
     record: tuple[Path, str]
+    cells: Sequence[Cell]
     features: Path | None = None
     subsets: RandomSubsetsConfig | None = None
     device: str = "cpu"
@@ -67,9 +71,15 @@ class Job:
         """The protocol's entry in the registry."""
         return EVALUATIONS[self.evaluation.protocol]
 
-    def part_names(self) -> list[str]:
-        """Return the parts that the record has cells for."""
-        return part_names(METHODS[self.recipe.method], self.entry, self.subsets is not None)
+    @property
+    def parts(self) -> set[str]:
+        """The parts that the record has cells for."""
+        return {cell.part for cell in self.cells}
+
+    @property
+    def asked(self) -> Asked:
+        """The parts that the record has cells for, with the perturbations under which it has them."""
+        return frozenset((cell.part, cell.perturbation) for cell in self.cells)
 
     @property
     def work(self) -> Path:
@@ -102,18 +112,17 @@ class EvaluationResult:
 
 
 def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
-    """Return the columns of each part that the protocol takes, and of random subsets if the job has them.
+    """Return the columns of each part that the job has cells for.
 
-    These are as wide as the method's own DIR and DVR; as `dir_frac` says where there is no split.
+    Random ones are as wide as the method's own DIR and DVR; as `dir_frac` says where there is no split.
     """
-    allowed = job.entry.parts
-    if not job.subsets or allowed is not None:
-        sets = store.column_sets(parts, {}, job.recipe.seed, 0)
-        return {name: own for name, own in sets.items() if allowed is None or name in allowed}
+    own = {name: columns for name, columns in parts.items() if name in job.parts}
+    if not job.subsets or job.parts.isdisjoint(RANDOM_PARTS):
+        return store.column_sets(own, {}, job.recipe.seed, 0)
     width = parts["full"][1]
     dir_width = parts["dir"][1] if "dir" in parts else round(job.subsets.dir_frac * width)
     controls = dict(zip(RANDOM_PARTS, ((0, dir_width), (dir_width, width)), strict=True))
-    return store.column_sets(parts, controls, job.recipe.seed, job.subsets.draws)
+    return store.column_sets(own, controls, job.recipe.seed, job.subsets.draws)
 
 
 def evaluate_features(job: Job) -> EvaluationResult:
@@ -131,7 +140,7 @@ def evaluate_features(job: Job) -> EvaluationResult:
         return result
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
     train, sets = read_train(job.stored, index), column_sets(index.parts, job)
-    outcomes = evaluate(FeatureTask(train, tests, sets, job.recipe.seed, job.device), settings)
+    outcomes = evaluate(FeatureTask(train, tests, sets, job.recipe.seed, job.device, job.asked), settings)
     return replace(result, outcomes=outcomes, labels=tests[tests.draws[0]].labels)
 
 
@@ -140,10 +149,10 @@ def evaluate_images(job: Job) -> EvaluationResult:
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.features import load_frozen
 
-    method, content, digest = load_frozen(job.run / "checkpoint.pt", job.recipe, job.device)
+    method, status, digest = load_frozen(job.run / "checkpoint.pt", job.recipe, job.device)
     trained_on = read_manifest(job.data[0], job.recipe.dataset, job.recipe.data)
     evaluated_on = read_manifest(job.data[1], job.dataset, data_recipe(job.dataset))
-    result = EvaluationResult(content["status"], digest, None, None, trained_on.seal, evaluated_on.seal)
+    result = EvaluationResult(status, digest, None, None, trained_on.seal, evaluated_on.seal)
     if result.status == "diverged":
         return result
     task = _image_task(job, method, digest, (trained_on, evaluated_on))
@@ -185,6 +194,7 @@ def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest
         state=job.work / "state.pt",
         identity=identity,
         checkpoint_minutes=job.checkpoint_minutes,
+        asked=job.asked,
         factors={split: read_factors(path, evaluated_on, split) for split in ("train", "test")},
     )
 

@@ -19,7 +19,6 @@ from ddcl.evaluate.store import Address, Measured, Outcome
 from ddcl.plan.digests import evaluate_digest
 from ddcl.schema.feature_index import Draw
 from ddcl.schema.record import Cell, Record, predictions_path
-from ddcl.schema.registry import has_cell
 
 
 def evaluate_run(job: Job) -> Record:
@@ -78,14 +77,13 @@ def _cells(
     """Return the cells and the arrays of per-image predictions [column sets, draws, N]."""
     metrics = job.entry.metrics_of(job.evaluation.settings)
     if labels is None:
-        places = product(job.perturbations, job.part_names(), metrics)
-        return [_cell((name, part, own.name), None, 0) for name, part, own in places if has_cell(part, name, own)], {}
-    cells: list[Cell] = []
+        return [_cell((cell.perturbation, cell.part, cell.metric), None, 0) for cell in job.cells], {}
+    cells, asked = list[Cell](), set(job.cells)
     arrays: dict[str, NDArray[Any]] = {"labels": labels.astype(np.int32)}
     for (part, of_part), metric in product(outcomes.items(), metrics):
         by_draw = [outcome.predictions[metric.name] for outcome in of_part]
         for name in job.perturbations:
-            if has_cell(part, name, metric):
+            if (part, name, metric.name) in asked:
                 predicted = _stacked(by_draw, name)
                 cells.append(_cell((name, part, metric.name), (predicted == labels).mean(axis=2), len(labels)))
                 arrays[f"{metric.name}/{part}/{name}"] = predicted.astype(np.int32)
@@ -104,9 +102,9 @@ def _cell(address: Address, values: NDArray[np.floating] | None, n: int) -> Cell
     The value is their mean; sd_draws is that of the column sets' means where there are several, else of the draws.
     """
     perturbation, part, metric = address
-    numbers: dict[str, Any] = {"value": None, "n_draws": 0, "sd_draws": None}
+    value, n_draws, sd = None, 0, None
     if values is not None:
         drawn = values.mean(axis=1) if len(values) > 1 else values[0]
         sd = float(drawn.std(ddof=1)) if len(drawn) > 1 else None
-        numbers = {"value": float(values.mean()), "n_draws": len(drawn), "sd_draws": sd}
-    return Cell(perturbation=perturbation, part=part, metric=metric, n=n, **numbers)
+        value, n_draws = float(values.mean()), len(drawn)
+    return Cell(perturbation=perturbation, part=part, metric=metric, value=value, n=n, n_draws=n_draws, sd_draws=sd)

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from ddcl.base.interrupt import MINUTES
 from ddcl.build import build_pipeline
+from ddcl.core.checkpoint import State
 from ddcl.core.method import Method
 from ddcl.core.optim import lr_factor
 from ddcl.core.resume import SavedStates
@@ -24,8 +24,10 @@ from ddcl.core.seeds import derive, generator
 from ddcl.data.batches import views
 from ddcl.data.images import Images
 from ddcl.data.loader import epoch_requests
+from ddcl.evaluate.store import Asked
 from ddcl.schema.evaluations import SgdSettings
-from ddcl.schema.recipes import OpRecipe, Recipe
+from ddcl.schema.op_recipes import OpRecipe
+from ddcl.schema.recipes import Recipe
 from ddcl.schema.suites import NormalisationConfig
 from ddcl.schema.training import ScheduleConfig
 
@@ -42,6 +44,7 @@ class ImageTask:
     normalisation: mean and std that the encoder was trained with.
     state: file for resuming; identity: what a saved state must belong to; checkpoint_minutes: between saved states, at
         most.
+    asked: as in `ddcl.evaluate.store.FeatureTask`.
     factors: the true factors [N] of the images of `train` and `test` by name, where they are known.
     """
 
@@ -55,6 +58,7 @@ class ImageTask:
     state: Path
     identity: list[str]
     checkpoint_minutes: float = MINUTES
+    asked: Asked | None = None
     factors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
 
     def with_train(self, train: Images) -> ImageTask:
@@ -135,7 +139,7 @@ class SgdTraining:
             if score > self.top[i]:
                 self.top[i], self.best[i] = score, copy.deepcopy(self.units[i].state_dict())
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> State:
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -145,7 +149,7 @@ class SgdTraining:
             "best": self.best,
         }
 
-    def _resume(self, state: dict[str, Any] | None) -> None:
+    def _resume(self, state: State | None) -> None:
         if state is None:
             return
         for unit, weights in zip(self.units, state["units"], strict=True):

@@ -15,9 +15,8 @@ from ddcl.base.files import file_sha256
 from ddcl.core.streams import derive
 from ddcl.schema import feature_index
 from ddcl.schema.feature_index import Draw, FeatureIndex, StoredFile
-from ddcl.schema.metrics import ACCURACY
 from ddcl.schema.recipes import Recipe
-from ddcl.schema.registry import RANDOM_PARTS, has_cell
+from ddcl.schema.registry import RANDOM_PARTS
 
 ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]  # by part: the columns of the features that it consists of
 
@@ -35,7 +34,7 @@ def column_sets(
 
     parts: [start, stop] of each, with that of `full`. controls: [start, stop] of each in a random order of all columns.
     """
-    orders = random_orders(seed, parts["full"][1], draws if controls else 0)
+    orders = random_orders(seed, parts["full"][1], draws) if controls else []
     sets = {name: [np.arange(*own)] for name, own in parts.items()}
     return sets | {name: [np.sort(order[slice(*own)]) for order in orders] for name, own in controls.items()}
 
@@ -60,6 +59,7 @@ class Outcome:
     chosen: dict[str, float] = field(default_factory=dict)
 
 
+Asked: TypeAlias = frozenset[tuple[str, str]]  # parts with the perturbations that they are evaluated under
 Address: TypeAlias = tuple[str, str, str]  # of a cell: perturbation, part, metric
 
 
@@ -81,7 +81,7 @@ class FeatureTask:
     """What a protocol on stored features is given.
 
     train: the clean training images. tests: the test images by draw. seed: of the run.
-    device: where to compute.
+    device: where to compute. asked: which parts under which perturbations; None: all.
     """
 
     train: Features
@@ -89,31 +89,34 @@ class FeatureTask:
     sets: ColumnSets
     seed: int
     device: str = "cpu"
+    asked: Asked | None = None
 
 
 Predictions: TypeAlias = dict[str, dict[Draw, NDArray[np.int64]]]  # predicted classes [N] by metric and draw
 Predict: TypeAlias = Callable[[NDArray[np.floating], list[int]], list[dict[str, NDArray[np.int64]]]]
 
 
-def predict_all(tests: Mapping[Draw, Features], sets: ColumnSets, predict: Predict) -> list[Predictions]:
+def predict_all(
+    tests: Mapping[Draw, Features], sets: ColumnSets, predict: Predict, asked: Asked | None = None
+) -> list[Predictions]:
     """Return, for each column set of each part in order, predicted classes by metric and draw.
 
     predict: (features [N, D], numbers of the column sets) -> for each of them, classes [N] by metric. It is called once
-    for each draw, with the column sets that are evaluated on it.
+    for each draw, with the column sets that are evaluated on it. asked: as in `FeatureTask`.
     """
     parts = [part for part, own in sets.items() for _ in own]
     predictions: list[Predictions] = [{} for _ in parts]
     for draw, test in tests.items():
-        numbers = [number for number, part in enumerate(parts) if _is_evaluated(part, draw)]
+        numbers = [number for number, part in enumerate(parts) if _is_evaluated(part, draw, asked)]
         for number, predicted in zip(numbers, predict(test.features, numbers), strict=True):
             for metric, classes in predicted.items():
                 predictions[number].setdefault(metric, {})[draw] = classes
     return predictions
 
 
-def _is_evaluated(part: str, draw: Draw) -> bool:
+def _is_evaluated(part: str, draw: Draw, asked: Asked | None) -> bool:
     """Return whether a part is evaluated on a draw; random parts, which are drawn themselves, are on the first only."""
-    return part not in RANDOM_PARTS or (draw.draw == 0 and has_cell(part, draw.perturbation, ACCURACY))
+    return (asked is None or (part, draw.perturbation) in asked) and (draw.draw == 0 or part not in RANDOM_PARTS)
 
 
 def by_part(sets: ColumnSets, outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:

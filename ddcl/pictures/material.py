@@ -122,16 +122,11 @@ class Material:
         return [self._encoder(*each) for each in zip(self.folders, self.recipes, strict=True)]
 
     def _encoder(self, folder: Path, recipe: Recipe) -> Encoder:
-        label, method = self.plan.label("variant", recipe.variant), None
-        path = folder / "checkpoint.pt"
-        if path.exists():
-            method, content, _ = load_frozen(path, recipe, self.device)
-            status = str(content["status"])
-        else:
-            status = "missing"
-        if method is not None:
-            method = None if status == "diverged" else method.eval()
-        return Encoder(recipe, label, status, method, self._normalise)
+        label, path = self.plan.label("variant", recipe.variant), folder / "checkpoint.pt"
+        if not path.exists():
+            return Encoder(recipe, label, "missing", None, self._normalise)
+        method, status, _ = load_frozen(path, recipe, self.device)
+        return Encoder(recipe, label, status, None if status == "diverged" else method.eval(), self._normalise)
 
     def _normalise(self, x: Tensor) -> Tensor:
         normalisation = self.manifest.normalisation

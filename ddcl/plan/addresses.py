@@ -14,7 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ddcl.base.errors import UserError
-from ddcl.schema.recipes import DataRecipe, EvaluationRecipe, PerturbationRecipe, Recipe, digest_of
+from ddcl.schema.op_recipes import PerturbationRecipe
+from ddcl.schema.recipes import DataRecipe, EvaluationRecipe, Recipe, digest_of
+from ddcl.schema.run_key import RunKey
 from ddcl.schema.suites import RandomSubsetsConfig
 
 DIGITS = 8  # of a digest that stand in an address
@@ -27,19 +29,24 @@ def addressed(name: str, digest: str) -> str:
     return f"{name}-{digest[:DIGITS]}"
 
 
-def arm_of(recipe: Recipe) -> str:
-    """Return the folder of an arm's runs: its augmentation, and the digest of all but the seed."""
-    return addressed(recipe.augmentation, recipe.arm_digest)
-
-
 def run_folder(recipe: Recipe) -> str:
     """Return the folder of a run, below the results folder."""
-    return f"runs/{recipe.dataset}/{recipe.variant}/{arm_of(recipe)}/seed{recipe.seed}"
+    return folder_of_run(recipe.key, recipe.arm_digest)
+
+
+def folder_of_run(run: RunKey, arm_digest: str) -> str:
+    """Return the same, where only the digest of the recipe without its seed is at hand."""
+    return f"runs/{run.dataset}/{run.variant}/{addressed(run.augmentation, arm_digest)}/seed{run.seed}"
 
 
 def data_folder(dataset: str, recipe: DataRecipe) -> str:
     """Return the folder of a prepared data set, below the results folder."""
-    return f"data/{addressed(dataset, recipe.digest)}"
+    return folder_of_data(dataset, recipe.digest)
+
+
+def folder_of_data(dataset: str, digest: str) -> str:
+    """Return the same, where only the recipe's digest is at hand."""
+    return f"data/{addressed(dataset, digest)}"
 
 
 def features_digest(perturbations: Iterable[PerturbationRecipe], data: DataRecipe) -> str:
@@ -77,9 +84,14 @@ def record_path(run: str, dataset: str, evaluation: str, digest: str) -> str:
     return f"{run}/on/{dataset}/{addressed(evaluation, digest)}/{evaluation}.json"
 
 
+def log_folder(run: str) -> str:
+    """Return the folder of the logs of the run in folder `run`."""
+    return f"logs/{run.removeprefix('runs/')}"
+
+
 def log_path(run: str, stage: str, eval_dataset: str = "") -> str:
     """Return the log of a job of the run in folder `run`. stage: with its digest, where it has one."""
-    return f"logs/{run.removeprefix('runs/')}/{'/'.join(filter(None, (eval_dataset, stage)))}.log"
+    return f"{log_folder(run)}/{'/'.join(filter(None, (eval_dataset, stage)))}.log"
 
 
 def predictions_of(record: str) -> str:

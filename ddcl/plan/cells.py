@@ -1,19 +1,36 @@
-"""Which cells a record has: as data, so that digests and plans change with them."""
+"""Which cells a record has: as data, so that digests and plans change with them, and evaluations are told."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 from ddcl.plan.plan import CellGroup
 from ddcl.schema.metrics import Metric
-from ddcl.schema.registry import has_cell
+from ddcl.schema.op_recipes import PerturbationRecipe
+from ddcl.schema.recipes import EvaluationRecipe
+from ddcl.schema.registry import EVALUATIONS, METHODS, RANDOM_PARTS, part_names
 
 
-def cell_groups(parts: list[str], perturbations: tuple[str, ...], metrics: list[Metric]) -> list[CellGroup]:
-    """Return the cells that a record has, as few products of parts, perturbations and metrics."""
+def has_cell(part: str, perturbation: PerturbationRecipe, metric: Metric) -> bool:
+    """Return whether a metric of a part is measured under a perturbation."""
+    if metric.parts is not None and part not in metric.parts:
+        return False
+    return part not in RANDOM_PARTS or perturbation.family is None or metric.random_in_families
+
+
+def cells_of(
+    method: str, evaluation: EvaluationRecipe, perturbations: Sequence[PerturbationRecipe], random: bool
+) -> list[CellGroup]:
+    """Return the cells of a method's record, as few products of parts, perturbations and metrics.
+
+    random: with random columns as controls.
+    """
+    entry = EVALUATIONS[evaluation.protocol]
     by_place: dict[tuple[tuple[str, ...], str], list[str]] = {}  # perturbations and part: metrics
-    for part, metric in product(parts, metrics):
-        under = tuple(name for name in perturbations if has_cell(part, name, metric))
+    parts = part_names(METHODS[method], entry, random)
+    for part, metric in product(parts, entry.metrics_of(evaluation.settings)):
+        under = tuple(recipe.perturbation for recipe in perturbations if has_cell(part, recipe, metric))
         if under:
             by_place.setdefault((under, part), []).append(metric.name)
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}  # perturbations and metrics: parts

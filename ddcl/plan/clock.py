@@ -2,18 +2,20 @@
 
 Snakemake compares times, and what it remembers of former jobs; neither says whose plan results/suite.json is. So the
 only input of the rule `plan` is a file named by the plan's digest, its clock: newer than suite.json and of new content
-if that holds another plan, as old as can be if it holds this one. A dry run leaves nothing else behind.
+if that holds another plan or is not there, as old as can be if it holds this one. A dry run leaves nothing else behind.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from pathlib import Path
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
+from ddcl.plan.addresses import ADDRESSED
 from ddcl.plan.plan import FILE, Plan, read_plan, text_of
 
 FOLDER = Path(".snakemake/plans")
@@ -27,16 +29,16 @@ def clock_path(plan: Plan) -> Path:
 def set_clock(plan: Plan, results: Path) -> str:
     """Make the clock say whether `results` shows this plan; return what to tell the user, if anything."""
     clock, shown = clock_path(plan), results / FILE
-    if not shown.exists() or text_of(shown) == plan.text:
+    if text_of(shown) == plan.text:
         if not clock.exists():
             write_text(clock, "")
-            os.utime(clock, (0, 0))
+        os.utime(clock, (0, 0))
         return ""
     # new content, as Snakemake takes a newer file with the checksum that it knows for unchanged
     write_text(clock, secrets.token_hex(16))
-    newest = max(time.time(), shown.stat().st_mtime + 1)
+    newest = max(time.time(), shown.stat().st_mtime + 1 if shown.exists() else 0)
     os.utime(clock, (newest, newest))
-    return f"{results}/ shows {_shown(results, plan)}; tables and page will be remade"
+    return f"{results}/ shows {_shown(results, plan)}; tables and page will be remade" if shown.exists() else ""
 
 
 def _shown(results: Path, plan: Plan) -> str:
@@ -55,7 +57,7 @@ def old_layout(results: Path) -> str:
     old = [
         path.parent
         for path in results.glob("runs/*/*/*/seed*/config.json")
-        if path.parent.parent.name.rpartition("-")[0] == ""
+        if not re.fullmatch(ADDRESSED, path.parent.parent.name)
     ]
     if not old:
         return ""

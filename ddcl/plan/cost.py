@@ -13,13 +13,15 @@ from pathlib import Path
 from statistics import median
 
 from ddcl.base.errors import UserError
+from ddcl.plan.cells import has_cell
 from ddcl.plan.datasets import missing_message
+from ddcl.plan.expand import Run
 from ddcl.plan.networks import Network, feature_width, network_of, throughput
-from ddcl.plan.suite import Run, Suite
+from ddcl.plan.suite import Suite
 from ddcl.schema import run_summary
 from ddcl.schema.evaluations import TaskSize, Work
 from ddcl.schema.recipes import Recipe
-from ddcl.schema.registry import METHODS, RANDOM_PARTS, has_cell
+from ddcl.schema.registry import METHODS, RANDOM_PARTS
 from ddcl.schema.subsets import n_listed
 
 
@@ -136,8 +138,9 @@ def task_size(suite: Suite, run: Run, dataset: str, evaluation: str) -> TaskSize
     all_parts = suite.parts(run, evaluation)
     parts = [part for part in all_parts if part not in RANDOM_PARTS]
     random = run.subsets.draws if run.subsets and len(all_parts) > len(parts) else 0
-    draws = sum(suite.perturbations[name].draws for name in names[evaluation])
-    once = sum(has_cell(RANDOM_PARTS[0], name, protocol.metrics[0]) for name in names[evaluation])
+    under = [suite.perturbations[name] for name in names[evaluation]]
+    once = sum(has_cell(RANDOM_PARTS[0], recipe, protocol.metrics[0]) for recipe in under)
+    draws = sum(recipe.draws for recipe in under)
     return TaskSize(
         n_train=n_train,
         n_test=images["test"],

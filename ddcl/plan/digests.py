@@ -55,7 +55,7 @@ def collect_digest() -> str:
 
 def report_digest() -> str:
     """Return the digest of the code that turns gathered records into tables, figures and the page."""
-    return code_digest("ddcl.report.render")
+    return code_digest("ddcl.render")
 
 
 def page_digest() -> str:

@@ -10,9 +10,10 @@ import math
 from dataclasses import dataclass
 
 from ddcl.plan.cost import encoded_images, evaluation_seconds, pretraining_images, stored_bytes, task_size
+from ddcl.plan.expand import Run
 from ddcl.plan.networks import needs_gpu, network_of
 from ddcl.plan.plan import PlannedPicture
-from ddcl.plan.suite import Run, Suite
+from ddcl.plan.suite import Suite
 from ddcl.schema.pictures import DRAWINGS
 from ddcl.schema.registry import READERS
 from ddcl.schema.suites import DatasetConfig

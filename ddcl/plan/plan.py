@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -12,15 +13,17 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from ddcl.base import sealed
-from ddcl.base.errors import check_name
+from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import digest_text, remove, write_text
 from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
-from ddcl.plan.addresses import addressed, features_folder, log_path, predictions_of, record_path
-from ddcl.schema.claims import ClaimSpec, StatisticsSpec
+from ddcl.plan.addresses import features_folder, folder_of_data, folder_of_run, log_path, predictions_of, record_path
+from ddcl.schema.claims import FILES as CLAIM_FILES
+from ddcl.schema.claims import MACROS, ClaimSpec, StatisticsSpec
 from ddcl.schema.metrics import Metric
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
+from ddcl.schema.run_key import RunKey
 from ddcl.schema.tables import RUN, TableSpec
 
 FILE = "suite.json"  # below the results folder
@@ -85,17 +88,13 @@ class Target(Model):
         return self._union("metrics")
 
 
-class PlannedRun(Model):
+class PlannedRun(RunKey):
     """A run, what it will be evaluated by, and what the report says of it.
 
     arm_digest, recipe_digest: of its recipe without and with the seed. data_digest: of its data set's recipe.
     ops: the image operations of its augmentation.
     """
 
-    dataset: str
-    variant: str
-    augmentation: str
-    seed: int
     arm_digest: str
     recipe_digest: str
     data_digest: str
@@ -128,15 +127,9 @@ class PlannedRun(Model):
         return self.dataset, self.variant, self.augmentation
 
     @property
-    def name(self) -> str:
-        """``dataset/variant/augmentation/seedN``: how the run is called."""
-        return f"{self.dataset}/{self.variant}/{self.augmentation}/seed{self.seed}"
-
-    @property
     def folder(self) -> str:
         """Where its files lie, below the results folder."""
-        arm = addressed(self.augmentation, self.arm_digest)
-        return f"runs/{self.dataset}/{self.variant}/{arm}/seed{self.seed}"
+        return folder_of_run(self, self.arm_digest)
 
     def log(self, stage: str, eval_dataset: str = "") -> str:
         """Return the log of one of its jobs, below the results folder."""
@@ -225,7 +218,7 @@ class Plan(Sealed):
         return sealed.text_of(self)
 
     @staticmethod
-    def layout(content: dict[str, Any]) -> str:
+    def layout(content: dict[str, object]) -> str:
         """Return one long line: Snakemake makes it at every start. The order is that of tables, figures and page."""
         return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
@@ -291,10 +284,18 @@ class Plan(Sealed):
         """Return the same plan with other values of these fields; nothing that was computed from the old is kept."""
         return Plan(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
 
+    def made(self) -> list[str]:
+        """Return what is made from the collected files, below the results folder: tables, figures and the page."""
+        names = [f"tables/{name}.{end}" for name in self.tables for end in ("csv", "md", "tex", "html")]
+        names += [f"figures/{name}.{end}" for name in self.figures for end in ("png", "pdf")]
+        names += [f"figures/{picture.name}.{end}" for picture in self.pictures for end in ("png", "pdf", "csv")]
+        names += [f"tables/{name}" for name in (*CLAIM_FILES, MACROS)] if self.claims else []
+        return [*names, "report/index.html"]
+
     @property
     def data_folders(self) -> list[str]:
         """The folders of the prepared data sets, below the results folder."""
-        return [f"data/{addressed(name, digest)}" for name, digest in self.data.items()]
+        return [folder_of_data(name, digest) for name, digest in self.data.items()]
 
 
 DERIVED = ("records.parquet", "histories.parquet", "runs.json", "tables", "figures", "report")  # made from the plan
@@ -304,10 +305,13 @@ def write_plan(plan: Plan, results: Path) -> None:
     """Write the plan to the results folder. If it is another than the one there, first remove what was made from that.
 
     Tables, figures and the page at `results` are so those of one plan, whatever their times say. An equal plan is not
-    written again. Each plan stays in results/plans, for `ddcl clean`.
+    written again. Each plan stays in results/plans, for `ddcl clean`; the former one, too, which may be imported.
     """
     path = results / FILE
     if text_of(path) != plan.text:
+        with suppress(UserError):
+            former = read_plan(results)
+            write_text(results / "plans" / f"{former.suite}-{former.digest}.json", former.text)
         for name in DERIVED:
             remove(results / name)
         write_text(results / "plans" / f"{plan.suite}-{plan.digest}.json", plan.text)

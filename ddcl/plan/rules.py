@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ddcl.base.errors import UserError
-from ddcl.plan.addresses import ADDRESSED, addressed
+from ddcl.plan.addresses import ADDRESSED, addressed, folder_of_data, log_folder
 from ddcl.plan.datasets import data_root
 from ddcl.plan.digests import (
     collect_digest,
@@ -24,6 +24,7 @@ from ddcl.plan.digests import (
     pretrain_digest,
     report_digest,
 )
+from ddcl.plan.expand import Run
 from ddcl.plan.needs import (
     Needs,
     evaluate_needs,
@@ -34,7 +35,7 @@ from ddcl.plan.needs import (
     pretrain_needs,
 )
 from ddcl.plan.plan import PlannedPicture, PlannedRun
-from ddcl.plan.suite import Run, Suite
+from ddcl.plan.suite import Suite
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from ddcl.schema.figures import WORDS
 from ddcl.schema.pictures import DRAWINGS
@@ -66,7 +67,7 @@ def log_pattern(stage: str) -> str:
     """Return the pattern of the logs of a stage of runs; {eval_dataset} and {digest} where the stage has them."""
     where = "" if stage == "pretrain" or stage == "resolve" else "{eval_dataset}/"
     digest = "-{digest}" if where else ""
-    return f"logs/{RUN.removeprefix('runs/')}/{where}{stage}{digest}.log"
+    return f"{log_folder(RUN)}/{where}{stage}{digest}.log"
 
 
 class Rules:
@@ -137,7 +138,7 @@ class Rules:
 
     def manifest(self, dataset: str) -> str:
         """Return the manifest of a prepared data set. It holds the checksums of all that lies beside it."""
-        return f"{RESULTS}/data/{addressed(dataset, self.plan.data[dataset])}/manifest.json"
+        return f"{RESULTS}/{folder_of_data(dataset, self.plan.data[dataset])}/manifest.json"
 
     def own_manifest(self, wildcards: Wildcards) -> str:
         """Return the manifest of the data set that a run is trained on."""
@@ -147,9 +148,9 @@ class Rules:
         """Return the manifest of the data set that a run is evaluated on."""
         return self.manifest(wildcards["eval_dataset"])
 
-    def evaluation_input(self, evaluation: str) -> dict[str, Any]:
+    def evaluation_input(self, evaluation: str) -> dict[str, str | Function]:
         """Return what an evaluation takes: features, or the checkpoint and images of both data sets."""
-        inputs, files = self.suite.protocol(evaluation).inputs, dict[str, Any]()
+        inputs, files = self.suite.protocol(evaluation).inputs, dict[str, str | Function]()
         if "features" in inputs:
             files["features"] = lambda wildcards: self._features(wildcards, evaluation)
         if "images" in inputs:
@@ -189,10 +190,7 @@ class Rules:
 
     def targets(self) -> list[str]:
         """Return everything that the suite is to make."""
-        names = [f"tables/{name}.{end}" for name in self.plan.tables for end in ("csv", "md", "tex", "html")]
-        names += [f"figures/{name}.{end}" for name in (*self.plan.figures, *self.pictures) for end in ("png", "pdf")]
-        names += [f"tables/{name}" for name in CLAIMS] if self.plan.claims else []
-        return [f"{RESULTS}/{name}" for name in (*names, "report/index.html")]
+        return [f"{RESULTS}/{name}" for name in self.plan.made()]
 
     # --- parameters: what a stage depends on beside its inputs
 

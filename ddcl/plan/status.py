@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import alive, read_json
-from ddcl.base.progress import FILE
+from ddcl.base.files import alive
+from ddcl.base.progress import ProgressState, read_progress
 from ddcl.plan.addresses import addressed
 from ddcl.plan.digests import evaluate_digest, pretrain_digest
 from ddcl.plan.plan import Plan, PlannedRun, Target
@@ -81,12 +80,12 @@ def training_state(results: Path, run: PlannedRun) -> RunState:
             return RunState(WAITING, "trained with another recipe")
         other = summary.provenance.code_digest != pretrain_digest(run.method, run.ops)
         return RunState(DONE, f"trained ({summary.status}, {summary.epochs} epochs{OTHER_CODE if other else ''})")
-    progress = _read(folder / "work" / FILE)
+    progress = read_progress(folder / "work")
     if progress and is_alive(progress, folder / "work"):
         return RunState(RUNNING, progress_text(progress))
     if not log.exists():
         return RunState(WAITING, "")
-    reached = f" after {progress['epoch']} of {progress['epochs']} epochs" if progress else ""
+    reached = f" after {progress.epoch} of {progress.epochs} epochs" if progress else ""
     return RunState(FAILED, f"training failed or was interrupted{reached}: {log}", tail(log))
 
 
@@ -112,25 +111,25 @@ def evaluation_state(results: Path, run: PlannedRun, target: Target, protocol: s
     return RunState(RUNNING, f"{evaluation} on {dataset} began")
 
 
-def is_alive(progress: dict[str, Any], work: Path) -> bool:
+def is_alive(progress: ProgressState, work: Path) -> bool:
     """Return whether the training that wrote `progress` seems to be at work.
 
     On the host that it ran on, its process says so; elsewhere, a file in `work` that was written recently.
     """
-    if progress["host"] == platform.node():
-        return alive(progress["pid"])
+    if progress.host == platform.node():
+        return alive(progress.pid)
     newest = max((path.stat().st_mtime for path in work.iterdir()), default=0.0)
-    return time.time() - newest < max(SILENCE_SECONDS, 3 * (progress["seconds_per_epoch"] or 0.0))
+    return time.time() - newest < max(SILENCE_SECONDS, 3 * (progress.seconds_per_epoch or 0.0))
 
 
-def progress_text(progress: dict[str, Any]) -> str:
+def progress_text(progress: ProgressState) -> str:
     """Return ``epoch 3 of 24, 1,900 images/s, 0 h 12 min left, on HOST``."""
-    parts = [f"epoch {progress['epoch']} of {progress['epochs']}"]
-    if progress["images_per_s"] is not None:
-        hours, minutes = divmod(round(progress["seconds_left"] / 60), 60)
-        parts += [f"{progress['images_per_s']:,.0f} images/s", f"{hours} h {minutes:02} min left"]
-    job = f" (Slurm job {progress['slurm_job_id']})" if progress["slurm_job_id"] else ""
-    return ", ".join([*parts, f"on {progress['host']}{job}"])
+    parts = [f"epoch {progress.epoch} of {progress.epochs}"]
+    if progress.images_per_s is not None and progress.seconds_left is not None:
+        hours, minutes = divmod(round(progress.seconds_left / 60), 60)
+        parts += [f"{progress.images_per_s:,.0f} images/s", f"{hours} h {minutes:02} min left"]
+    job = f" (Slurm job {progress.slurm_job_id})" if progress.slurm_job_id else ""
+    return ", ".join([*parts, f"on {progress.host}{job}"])
 
 
 def tail(log: Path) -> list[str]:
@@ -140,11 +139,3 @@ def tail(log: Path) -> list[str]:
         text = handle.read().decode("utf-8", errors="replace")
     lines = (line.rsplit("\r", 1)[-1].rstrip() for line in text.split("\n"))
     return [line for line in lines if line][-TAIL_LINES:]
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = read_json(path, "progress")
-    except UserError:
-        return None
-    return content

@@ -1,64 +1,35 @@
-"""A suite's grid: which runs, evaluations and cells there are. Imports no torch: Snakemake reads it at every start."""
+"""A suite that was read: what its runs and evaluations need and give, and its plan.
+
+Imports no torch: Snakemake reads it at every start.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ddcl.base.errors import UserError, check_name
 from ddcl.base.yaml_files import read_yaml
 from ddcl.plan.addresses import data_folder, features_digest, record_digest
-from ddcl.plan.cells import cell_groups
+from ddcl.plan.cells import cells_of
 from ddcl.plan.datasets import prepared_counts
+from ddcl.plan.expand import Expansion, Run
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
-from ddcl.schema.claims import ClaimSpec, read_claim, read_statistics
+from ddcl.schema.claims import read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.metrics import DERIVED, Metric
-from ddcl.schema.names import CLEAN
+from ddcl.schema.names import NO_AUGMENTATION
+from ddcl.schema.op_recipes import read_ops
 from ddcl.schema.paper import paper_recipe
-from ddcl.schema.pictures import read_picture
-from ddcl.schema.places import config_path
 from ddcl.schema.published import PublishedNumber, read_published
-from ddcl.schema.recipes import (
-    NO_AUGMENTATION,
-    EvaluationRecipe,
-    PerturbationRecipe,
-    Recipe,
-    build_recipe,
-    data_recipe,
-    read_dataset,
-    read_evaluation,
-    read_ops,
-    read_perturbations,
-)
-from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, EvaluationEntry, part_names
+from ddcl.schema.recipes import Recipe, data_recipe, read_dataset
+from ddcl.schema.registry import METHODS, part_names
 from ddcl.schema.subsets import read_subset_config
-from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, parse_suite, read_suite
-from ddcl.schema.tables import TableSpec, read_table
-from ddcl.schema.variants import read_variant
-
-
-@dataclass
-class Run:
-    """A run of the suite, and what it is evaluated by: {data set: {evaluation: perturbations}}."""
-
-    recipe: Recipe
-    label: str
-    published_as: str  # variant whose published numbers stand beside the run's
-    subsets: RandomSubsetsConfig | None
-    evaluations: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-
-    def add(self, dataset: str, evaluation: str, perturbations: list[str]) -> None:
-        """Ask for an evaluation on a data set; perturbations of several blocks are united."""
-        known = self.evaluations.setdefault(dataset, {}).setdefault(evaluation, [])
-        known += [name for name in perturbations if name not in known]
+from ddcl.schema.suites import RandomSubsetsConfig, parse_suite
 
 
 class Suite:
@@ -70,20 +41,15 @@ class Suite:
 
     def __init__(self, config: dict[str, Any], where: str) -> None:
         self.config = parse_suite(config, where)
-        self.runs: dict[str, Run] = {}
-        self.evaluations: dict[str, EvaluationRecipe] = {}
-        self.perturbations: dict[str, PerturbationRecipe] = {}
-        self.labels: dict[str, dict[str, str]] = {"evaluation": {}, "perturbation": {}}
-        self.tables: dict[str, TableSpec] = {}
-        self.figures: list[str] = []
-        self.claims: dict[str, ClaimSpec] = {}
-        self.pictures: list[str] = []
+        asked = Expansion(self.config, where)
+        self.runs, self.evaluations, self.perturbations = asked.runs, asked.evaluations, asked.perturbations
+        self.tables, self.figures, self.pictures = asked.tables, asked.figures, asked.pictures
+        self.claims, self.labels, self.protocol = asked.claims, asked.labels, asked.protocol
         self.data = cache(data_recipe)  # by data set; many runs ask for the same
         self.features_digest = cache(self._new_features_digest)
         self._record_digest = cache(self._new_record_digest)
         self._groups = cache(self._new_groups)
         self.data_digest = cache(lambda name: self.data(name).digest)
-        self._add(self.config, where)
         names = (name for run in self.runs.values() for name in (run.recipe.dataset, *run.evaluations))
         self.dataset_configs = {name: read_dataset(name) for name in dict.fromkeys(names)}
 
@@ -114,10 +80,6 @@ class Suite:
                 known.dataset_configs[name] = config.model_copy(update={"n_images": n_images})
         return known
 
-    def protocol(self, evaluation: str) -> EvaluationEntry:
-        """Return the registry's entry of an evaluation of the suite."""
-        return EVALUATIONS[self.evaluations[evaluation].protocol]
-
     def parts(self, run: Run, evaluation: str) -> list[str]:
         """Return the parts of the features that an evaluation of a run gives cells for."""
         return part_names(METHODS[run.recipe.method], self.protocol(evaluation), run.subsets is not None)
@@ -128,86 +90,6 @@ class Suite:
         needed = (names for evaluation, names in wanted if "features" in self.protocol(evaluation).inputs)
         return list(dict.fromkeys(name for names in needed for name in names))
 
-    def _add(self, config: SuiteConfig, where: str, chain: tuple[str, ...] = ()) -> None:
-        """Add the suites that `config` includes, then its own blocks, tables and figures."""
-        for name in config.include:
-            path = config_path("suites", name)
-            if name in chain:
-                raise UserError(f"{path}: circular include: {' -> '.join((*chain, name))}")
-            self._add(read_suite(path), str(path), (*chain, name))
-        for block in config.runs:
-            self._add_block(block, config, where)
-        for figure in config.figures:
-            check_name("figure", figure, WORDS, f"{where}: figures")
-        self.figures += [figure for figure in config.figures if figure not in self.figures]
-        self.tables |= {name: read_table(name) for name in config.tables if name not in self.tables}
-        self.claims |= {name: read_claim(name) for name in config.claims if name not in self.claims}
-        self.pictures += [name for name in config.pictures if read_picture(name) and name not in self.pictures]
-
-    def _add_block(self, block: BlockConfig, config: SuiteConfig, where: str) -> None:
-        evaluations = config.evaluations if block.evaluations is None else block.evaluations
-        named = config.perturbations if block.perturbations is None else block.perturbations
-        perturbations = [member for name in named for member in self._read_perturbations(name, config.draws, where)]
-        wanted = [*product(block.datasets, evaluations)]
-        wanted += [pair for item in block.transfer for pair in product(item.to, item.evaluations)]
-        for dataset, name in wanted:
-            self.labels["evaluation"][name], self.evaluations[name] = read_evaluation(name)
-            self._check_evaluation(dataset, name, config.random_subsets, where)
-        if not evaluations or CLEAN not in perturbations:
-            missing = (
-                f"{CLEAN!r} in perturbations: the clean images are the reference" if evaluations else "evaluations"
-            )
-            raise UserError(f"{where}: runs: a block needs {missing}, its own or the suite's")
-        for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
-            first = build_recipe((dataset, variant, augmentation), block.seeds[0], block.overrides, block.authors)
-            config_of = read_variant(read_dataset(dataset), variant, {}, block.authors)
-            words = (config_of.label, config_of.published_as or variant)
-            for seed in block.seeds:
-                run = self._add_run(first.model_copy(update={"seed": seed}), words, config.random_subsets, where)
-                for evaluation in evaluations:
-                    run.add(dataset, evaluation, self._under(evaluation, perturbations))
-                for item in block.transfer:
-                    for target, evaluation in product(item.to, item.evaluations):
-                        run.add(target, evaluation, [CLEAN])
-
-    def _check_evaluation(self, dataset: str, name: str, asked: RandomSubsetsConfig | None, where: str) -> None:
-        """Raise `UserError` if an evaluation needs what the suite does not ask for, or the data set does not have."""
-        needed = self.protocol(name).min_random_draws
-        if (asked.draws if asked else 0) < needed:
-            found = f"{asked.draws} draws" if asked else "none"
-            raise UserError(f"{where}: random_subsets: evaluation {name} needs {needed} draws, found {found}")
-        if self.protocol(name).needs_factors and not READERS[read_dataset(dataset).reader].factors:
-            known = ", ".join(reader for reader, entry in READERS.items() if entry.factors)
-            raise UserError(
-                f"{where}: evaluation {name} needs images whose true factors are known, data set {dataset} has none; "
-                f"readers that know them: {known}"
-            )
-
-    def _read_perturbations(self, name: str, draws: int, where: str) -> list[str]:
-        members = read_perturbations(name, draws)
-        if len(members) > 1:
-            self.labels["perturbation"][name] = name.replace("_", " ")
-        for member, (label, recipe) in members.items():
-            if self.perturbations.setdefault(member, recipe) != recipe:
-                raise UserError(f"{where}: perturbation {member} stands in two suites with another number of draws")
-            self.labels["perturbation"][member] = label
-        return list(members)
-
-    def _under(self, evaluation: str, perturbations: list[str]) -> list[str]:
-        """Return those of the perturbations that an evaluation is made under."""
-        under = self.evaluations[evaluation].under
-        if under == "clean" or not self.protocol(evaluation).perturbed:
-            return [CLEAN]
-        return [name for name in perturbations if under == "all" or not self.perturbations[name].family]
-
-    def _add_run(self, recipe: Recipe, words: tuple[str, str], subsets: RandomSubsetsConfig | None, where: str) -> Run:
-        run = self.runs.setdefault(recipe.name, Run(recipe, *words, subsets))
-        if run.recipe != recipe:
-            raise UserError(f"{where}: runs: {recipe.name} stands in two blocks with other numbers")
-        if run.subsets != subsets:
-            raise UserError(f"{where}: runs: {recipe.name} stands in two suites with other random_subsets")
-        return run
-
     def n_cells(self) -> int:
         """Return how many numbers the suite is expected to give."""
         return sum(1 for run in self.plan.runs for target in run.targets for _ in target.expected())
@@ -216,7 +98,7 @@ class Suite:
         """Return the record that an evaluation of a run on a data set must give."""
         features = self.features(run, dataset)
         own = self.features_digest(tuple(features), dataset) if self.takes_features(evaluation) else None
-        groups = self._groups(run.recipe.method, run.subsets is not None, evaluation, tuple(perturbations))
+        groups = self._groups(run.recipe.method, evaluation, tuple(perturbations), run.subsets is not None)
         digest = self._record_digest(evaluation, tuple(perturbations), run.subsets, dataset, own, run.recipe.method)
         ops = self.ops(features) if own else []
         return Target(
@@ -244,7 +126,7 @@ class Suite:
         features: str | None,
         method: str,
     ) -> str:
-        groups = self._groups(method, subsets is not None, evaluation, perturbations)
+        groups = self._groups(method, evaluation, perturbations, subsets is not None)
         return record_digest(
             self.evaluations[evaluation],
             [self.perturbations[name] for name in perturbations],
@@ -261,11 +143,10 @@ class Suite:
         return read_subset_config(dataset, listed).positions if listed else None
 
     def _new_groups(
-        self, method: str, random: bool, evaluation: str, perturbations: tuple[str, ...]
+        self, method: str, evaluation: str, perturbations: tuple[str, ...], random: bool
     ) -> list[CellGroup]:
-        entry = self.protocol(evaluation)
-        parts = part_names(METHODS[method], entry, random)
-        return cell_groups(parts, perturbations, entry.metrics_of(self.evaluations[evaluation].settings))
+        under = [self.perturbations[name] for name in perturbations]
+        return cells_of(method, self.evaluations[evaluation], under, random)
 
     @cached_property
     def plan(self) -> Plan:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import remove
-from ddcl.plan.plan import Plan, read_plan_file
+from ddcl.plan.addresses import log_folder
+from ddcl.plan.plan import FILE, Plan, read_plan_file
 
-LEVELS = {"data": "data/*", "runs": "runs/*/*/*/seed*", "on": "runs/*/*/*/seed*/on/*/*", "logs": "logs/*/*/*/seed*"}
+PATTERNS = ("data/*", "runs/*/*/*/seed*", "runs/*/*/*/seed*/on/*/*", "logs/*/*/*/seed*", "benchmarks/runs/*/*/*/seed*")
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,17 @@ class Unused:
 
 
 def unused(results: Path) -> Unused:
-    """Return the folders of data sets, runs, features and records that none of the plans in results/plans names.
+    """Return the folders of data sets, runs, features and records that neither the plan shown nor a former one names.
 
     `UserError` where no plan is left: then everything would look unused.
     """
-    plans = [read_plan_file(path) for path in sorted((results / "plans").glob("*.json"))]
+    files = [*sorted((results / "plans").glob("*.json")), *results.glob(FILE)]
+    plans = list({plan.digest: plan for plan in map(read_plan_file, files)}.values())
     if not plans:
         raise UserError(f"{results / 'plans'}: no plan there; without one everything would look unused")
     used = {folder for plan in plans for folder in used_folders(plan)}
     folders: dict[str, int] = {}
-    for pattern in LEVELS.values():
+    for pattern in PATTERNS:
         for path in sorted(results.glob(pattern)):
             name = path.relative_to(results).as_posix()
             if path.is_dir() and name not in used and not any(name.startswith(f"{other}/") for other in folders):
@@ -47,7 +49,7 @@ def used_folders(plan: Plan) -> set[str]:
     """Return the folders below the results folder that a plan names."""
     used = set(plan.data_folders)
     for run in plan.runs:
-        used |= {run.folder, f"logs/{run.folder.removeprefix('runs/')}"}
+        used |= {run.folder, log_folder(run.folder), f"benchmarks/{run.folder}"}
         for target in run.targets:
             used.add(str(Path(run.record(target)).parent))
             features = run.features(target)

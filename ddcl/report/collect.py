@@ -21,15 +21,16 @@ from ddcl.base.files import file_sha256, write_atomic
 from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
 from ddcl.evaluate.verify import Chain, check_record, check_training
-from ddcl.plan.addresses import DIGITS, addressed, check_address
+from ddcl.plan.addresses import DIGITS, addressed, check_address, folder_of_data
 from ddcl.plan.digests import evaluate_digest, extract_digest, pretrain_digest
 from ddcl.plan.plan import Cell, Plan, PlannedEvaluation, PlannedRun, Target
 from ddcl.plan.status import FAILED, evaluation_state, training_state
 from ddcl.schema import history, manifest, record, run_summary
+from ddcl.schema.identity import completed
 from ddcl.schema.manifest import Manifest
 from ddcl.schema.recipes import load_recipe
 from ddcl.schema.record import Record
-from ddcl.schema.registry import TOP1_BEST_TEST
+from ddcl.schema.registry import EVALUATIONS, TOP1_BEST_TEST
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.run_summary import RunSummary
 from ddcl.schema.tables import RUN
@@ -134,7 +135,7 @@ def gather(plan: Plan, results: Path, checkpoints: bool = False) -> Collection:
 def _manifests(plan: Plan, results: Path, problems: list[str]) -> Iterator[tuple[str, Manifest]]:
     """Yield the manifests of the plan's data sets, those that are whole and lie where they should."""
     for name, digest in plan.data.items():
-        path = results / "data" / addressed(name, digest) / "manifest.json"
+        path = results / folder_of_data(name, digest) / "manifest.json"
         try:
             read = manifest.load(path)
             if (read.dataset, read.data.digest[:DIGITS]) != (name, digest[:DIGITS]):
@@ -192,7 +193,8 @@ def _read_record(path: Path, chain: Chain, target: Target, planned: PlannedEvalu
     if read.digest != target.digest:
         problems.append(f"{path}: its digest is {read.digest}, expected {target.digest}")
     settings = {"evaluation": target.evaluation, **planned.model_dump()}
-    if read.evaluation.model_dump() != settings:
+    stored = completed(EVALUATIONS[planned.protocol].settings, read.evaluation.settings)
+    if {**read.evaluation.model_dump(), "settings": stored} != settings:
         problems.append(f"{path}: evaluated with other settings than the plan has")
     if problems:
         raise UserError("\n".join(problems))

@@ -14,7 +14,7 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import file_sha256
 from ddcl.plan.plan import FILE, Plan, read_plan
 from ddcl.report.collect import FILES, RUNS, CollectedRun, CollectedRuns
-from ddcl.report.sources import HISTORY, SUMMARY
+from ddcl.report.sources import HISTORY, SUMMARY, file_of
 from ddcl.schema.tables import RUN, TableSpec
 
 MAKER = "ddcl collect"
@@ -62,7 +62,7 @@ class Collected:
 
     def is_of_other_code(self, sources: Iterable[str]) -> bool:
         """Return whether other code than this checkout's made any of the sources of a number."""
-        return any(source.partition("#")[0] in self.other_code for source in sources)
+        return any(file_of(source) in self.other_code for source in sources)
 
     def spec(self, table: str) -> TableSpec:
         """Return the specification of a table of the plan."""

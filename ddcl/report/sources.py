@@ -21,6 +21,11 @@ def source_of(record: str, cell: Cell) -> str:
     return f"{record}#{cell.part}/{cell.perturbation}/{cell.metric}"
 
 
+def file_of(source: str) -> str:
+    """Return the file, or the file and line, that a source names."""
+    return source.partition("#")[0]
+
+
 def histories_of(runs: Iterable[PlannedRun]) -> tuple[str, ...]:
     """Return the histories of runs, each once."""
     return tuple(dict.fromkeys(f"{run.folder}{HISTORY}" for run in runs))

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 ABSENT = "absent"  # key of a field's `json_schema_extra`: the value that means the same as having no such field
 
 
-def identity(model: BaseModel) -> dict[str, Any]:
+def identity(model: BaseModel) -> dict[str, object]:
     """Return the values of a model that its digest is made of.
 
     Every field counts, but for those that are excluded from dumps, and for a later field that holds the value that it
@@ -23,15 +23,15 @@ def identity(model: BaseModel) -> dict[str, Any]:
     }
 
 
-def completed(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+def completed(model: type[BaseModel], values: dict[str, object]) -> dict[str, object]:
     """Return stored `values` of a model with the later fields that they lack, at the value declared as absent."""
     filled = dict(values)
     for name, field in model.model_fields.items():
         extra, inner = field.json_schema_extra, field.annotation
         if name not in filled and isinstance(extra, dict) and ABSENT in extra:
             filled[name] = extra[ABSENT]
-        elif isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(filled.get(name), dict):
-            filled[name] = completed(inner, filled[name])
+        elif isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(stored := filled.get(name), dict):
+            filled[name] = completed(inner, stored)
     return filled
 
 

@@ -19,8 +19,8 @@ WHAT, MAKER = "manifest", "ddcl prepare"
 class SplitEntry(Model):
     """A split: its images, and the sha256 of what is kept of them.
 
-    n_per_class: of the images whose class is known. images_sha256: of images in an array; files_sha256: of the names
-    and sizes of images in files. factors: names of the true factors, where they are known.
+    n_per_class: of the images whose class is known. images_sha256: of images in an array; files_sha256: of the list
+    of images in files, their sizes and names in order. factors: names of the true factors, where they are known.
     """
 
     n: int = Field(ge=0)
@@ -35,17 +35,12 @@ class SplitEntry(Model):
 class Manifest(Sealed):
     """A prepared data set. data: the recipe that it was prepared by. normalisation: of pixels in [0, 1]."""
 
-    SCHEMA: ClassVar[int] = 3
+    SCHEMA: ClassVar[int] = 4
     dataset: str
     data: DataRecipe
     kind: Literal["arrays", "files"]
     splits: dict[str, SplitEntry]
     normalisation: NormalisationConfig
-
-    @property
-    def n_pretrain(self) -> int:
-        """How many images a run trains on: those of `train` where there is no split `pretrain`."""
-        return self.splits["pretrain" if "pretrain" in self.splits else "train"].n
 
 
 def load(path: Path) -> Manifest:

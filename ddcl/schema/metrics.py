@@ -55,10 +55,11 @@ def _accuracy(name: str, label: str) -> Metric:
     return Metric(name=name, label=label, unit="%", decimals=1, kind="accuracy", better="higher")
 
 
-def _readout(name: str, label: str, title: str, chance: float = 0.0) -> Metric:
+def _readout(
+    name: str, label: str, title: str, chance: float = 0.0, kind: Literal["readout", "factor"] = "readout"
+) -> Metric:
     """Return a readout's metric: R² on held-out images, or the balanced accuracy where chance is not 0."""
     unit = "balanced accuracy" if chance else "R²"
-    kind: Literal["readout", "factor"] = "factor" if name.startswith("factor_") else "readout"
     return Metric(name=name, label=label, title=title, unit=unit, kind=kind, chance=chance)
 
 
@@ -94,16 +95,17 @@ READOUTS = (  # of the distortion that was applied
     _readout("readout_flip", "flip", "", chance=1 / 2),
     _readout("readout_shuffled", "shuffled", "shuffled angle"),
 )
-FACTORS = (  # of what an image was drawn with
-    _readout("factor_shape", "shape", "shape (the class)", chance=1 / 6),
-    _readout("factor_texture", "texture", "", chance=1 / 4),
-    _readout("factor_hue", "hue", ""),
-    _readout("factor_x", "x", "place, x"),
-    _readout("factor_y", "y", "place, y"),
-    _readout("factor_angle_deg", "angle", ""),
-    _readout("factor_scale", "scale", ""),
-    _readout("factor_grey", "grey", "background"),
-)
+FACTORS_OF_SHAPES = {  # of what an image was drawn with
+    "shape": _readout("factor_shape", "shape", "shape (the class)", chance=1 / 6, kind="factor"),
+    "texture": _readout("factor_texture", "texture", "", chance=1 / 4, kind="factor"),
+    "hue": _readout("factor_hue", "hue", "", kind="factor"),
+    "x": _readout("factor_x", "x", "place, x", kind="factor"),
+    "y": _readout("factor_y", "y", "place, y", kind="factor"),
+    "angle_deg": _readout("factor_angle_deg", "angle", "", kind="factor"),
+    "scale": _readout("factor_scale", "scale", "", kind="factor"),
+    "grey": _readout("factor_grey", "grey", "background", kind="factor"),
+}
+FACTORS = tuple(FACTORS_OF_SHAPES.values())
 CKA = _geometry("cka_dir_dvr", "CKA", parts=["dvr", "random_dvr"])  # of a (random) DVR with the other columns
 GEOMETRY = (
     _geometry("invariance", "within / total"),

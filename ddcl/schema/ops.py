@@ -8,8 +8,9 @@ settings and entry here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -171,7 +172,7 @@ OPS = {
 }
 
 
-def build_settings(op_name: str, values: dict[str, Any], where: str) -> BaseModel:
+def build_settings(op_name: str, values: Mapping[str, object], where: str) -> BaseModel:
     """Return the settings of the operation `op_name` with `values` on top of the defaults.
 
     where: the file that the values come from, for the message.

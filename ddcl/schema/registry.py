@@ -7,6 +7,7 @@ imported where they are used. A new method has its file, its settings and one en
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +25,16 @@ from ddcl.schema.evaluations import (
     OnlineSettings,
 )
 from ddcl.schema.methods import BarlowTwinsSettings, DDCLSettings, DDCLSymmetricSettings, SimSiamBaselineSettings
-from ddcl.schema.metrics import ACCURACY, BEST_TEST_ACCURACY, DRIFT, FACTORS, GEOMETRY, READOUTS, Metric
+from ddcl.schema.metrics import (
+    ACCURACY,
+    BEST_TEST_ACCURACY,
+    DRIFT,
+    FACTORS,
+    FACTORS_OF_SHAPES,
+    GEOMETRY,
+    READOUTS,
+    Metric,
+)
 from ddcl.schema.readers import FashionMnistSettings, ImageFolderSettings, ImageNetSettings, ShapesSettings
 
 TOP1 = ACCURACY.name
@@ -77,7 +87,7 @@ class EvaluationEntry(Entry):
     needs_factors: bool = False
     ops: tuple[str, ...] = ()
 
-    def metrics_of(self, settings: dict[str, Any]) -> list[Metric]:
+    def metrics_of(self, settings: Mapping[str, object]) -> list[Metric]:
         """Return what it reports of each cell with these settings."""
         return [*self.metrics, *self.settings.model_validate(settings).further_metrics]
 
@@ -96,15 +106,8 @@ class ReaderEntry(Entry):
 
 SPLIT_PARTS = ("full", "dir", "dvr")
 RANDOM_PARTS = ("random_dir", "random_dvr")  # random columns, as many as DIR and DVR have
-SHAPES_FACTORS = tuple(metric.name.removeprefix("factor_") for metric in FACTORS)
+SHAPES_FACTORS = tuple(FACTORS_OF_SHAPES)
 PROBE_OPS = ("resized_crop", "horizontal_flip")  # of `ddcl.evaluate.sgd`
-
-
-def has_cell(part: str, perturbation: str, metric: Metric) -> bool:
-    """Return whether a metric of a part is measured under a perturbation."""
-    if metric.parts is not None and part not in metric.parts:
-        return False
-    return part not in RANDOM_PARTS or "." not in perturbation or metric.random_in_families
 
 
 def part_names(method: MethodEntry, evaluation: EvaluationEntry, random: bool) -> list[str]:

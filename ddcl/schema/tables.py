@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ddcl.base.yaml_files import Model, parse, read_yaml
-from ddcl.schema.names import CLEAN as CLEAN
 from ddcl.schema.places import config_path
 
 RUN = ["dataset", "variant", "augmentation", "seed"]  # keys that name a run

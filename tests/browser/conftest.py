@@ -26,7 +26,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     figures = synthetic.figures(["knn_curves", "parts"])
     plan = synthetic.suite(tables=TABLES, figures=figures, title="A suite of five arms")
     found = pages.with_claims(pages.results(tmp_path_factory.mktemp("results"), plan, synthetic.records(plan)))
-    found.runs[0] |= {"status": "collapsed", "message": "effective rank 1.20 is below 2.0"}
+    pages.end(found, 0, "collapsed", "effective rank 1.20 is below 2.0")
     lost = (found.records["variant"] == "simsiam") & (found.records["seed"] == 1)
     found.records.loc[lost, ["value", "status"]] = [np.nan, "missing"]
     for name in plan.figures:
@@ -34,7 +34,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = found.results / "report" / "index.html"
     write_page(found, out)
     spec = found.spec("robustness")
-    frame = build_table(found.records, found.histories, plan, spec)
+    frame = build_table(found.records, found.histories, plan, spec, other_code=found.other_code)
     write_table_page(layout(frame, spec, plan), spec, found.results / "tables" / "robustness.html")
     return out
 

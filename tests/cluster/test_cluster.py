@@ -21,16 +21,23 @@ import pytest
 
 from ddcl.base.files import read_json
 from ddcl.base.provenance import PLACE
+from ddcl.plan.suite import Suite
 from tests.cluster.slurm import call, cluster, jobs, wait_for, why_not
-from tests.workflow.commands import ROOT, copy_project, environment, snakemake
+from tests.workflow.commands import ROOT, copy_project, environment, replace, snakemake
 
 pytestmark = pytest.mark.cluster
 
-SUITE = str(Path(__file__).with_name("suite.yaml"))
-RUN = "results/runs/digits/ddcl/caug/seed0"
-# what a small cluster needs otherwise: a training that asks for a GPU, and a look at the queue every few seconds
-OPTIONS = ("--configfile", SUITE, "--set-resources", "pretrain:gpu=1")
-OPTIONS += ("--slurm-init-seconds-before-status-checks", "7")
+SUITE = Path(__file__).with_name("suite.yaml")
+RUN = f"results/{Suite.load(SUITE).plan.run('digits/ddcl/caug/seed0').folder}"
+LOG = RUN.replace("/runs/", "/logs/", 1)
+TYPED = ("snakemake", "--profile", "slurm", "all")  # the user's own command, and nothing else
+# What a small cluster needs otherwise, in the profile, as a site would: another suite, a training that asks for a GPU,
+# and a look at the queue every few seconds.
+SITE = {
+    "configfile: config/suites/paper.yaml": f"configfile: {SUITE}",
+    "# set-resources:\n#   pretrain: {gpu: 0, gres: \"'gpu:1'\"}": "set-resources:\n  pretrain: {gpu: 1}",
+    "slurm-init-seconds-before-status-checks: 30": "slurm-init-seconds-before-status-checks: 7",
+}
 SECONDS = 420
 
 
@@ -51,7 +58,7 @@ def slurm() -> Iterator[None]:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the suite was run without a cluster."""
     copy = copy_project(tmp_path_factory.mktemp("local") / "project")
-    done = snakemake("all", "--configfile", SUITE, copy=copy)
+    done = snakemake("all", "--configfile", str(SUITE), copy=copy)
     assert done.returncode == 0, done.stdout + done.stderr
     return copy
 
@@ -60,7 +67,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def remote(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the suite was run on the cluster."""
     copy = copy_project(tmp_path_factory.mktemp("remote") / "project")
-    finish(start(copy, "snakemake", "--profile", "slurm", "all", *OPTIONS), copy)
+    for ours, theirs in SITE.items():
+        replace(copy / "slurm/config.yaml", ours, theirs)
+    finish(start(copy, *TYPED), copy)
     return copy
 
 
@@ -72,7 +81,7 @@ def untrained(remote: Path, tmp_path: Path) -> Iterator[Path]:
     for folder in (RUN, "results/tables", "results/figures", "results/report"):
         shutil.rmtree(copy / folder)
     (copy / "results/records.parquet").unlink()
-    (copy / "results/logs/digits/ddcl/caug/seed0/pretrain.log").unlink()
+    (copy / LOG / "pretrain.log").unlink()
     yield copy
     call("scancel", "--me")
     wait_for("the queue to empty", lambda: not jobs())
@@ -109,7 +118,7 @@ def training(process: subprocess.Popen[bytes], copy: Path) -> dict[str, Any]:
 
 def assert_same_results(one: Path, other: Path) -> None:
     """Compare records, predictions, histories and tables of two copies."""
-    names = {path.relative_to(one) for path in (one / "results/runs").rglob("on/*/*.json")}
+    names = {path.relative_to(one) for path in (one / "results/runs").rglob("on/*/*-*/*.json")}
     assert len(names) == 4
     for name in names:
         records = [read_json(copy / name, "record") for copy in (one, other)]
@@ -131,7 +140,7 @@ def test_a_cluster_gives_the_records_of_a_local_run(local: Path, remote: Path) -
     assert_same_results(local, remote)
     jobs_of_records = {
         read_json(path, "record")["provenance"]["slurm_job_id"]
-        for path in (remote / "results/runs").rglob("on/*/*.json")
+        for path in (remote / "results/runs").rglob("on/*/*-*/*.json")
     }
     assert len(jobs_of_records) == 2  # extraction and evaluations of a run are one job
     assert None not in jobs_of_records
@@ -140,30 +149,29 @@ def test_a_cluster_gives_the_records_of_a_local_run(local: Path, remote: Path) -
     assert "Partition=gpu" in asked
     assert "TresPerJob=gres:gpu:1" in asked
     assert "TimeLimit=00:2" in asked
-    again = finish(start(remote, "snakemake", "--profile", "slurm", "all", *OPTIONS), remote)
+    again = finish(start(remote, *TYPED), remote)
     assert "Nothing to be done" in again
 
 
 def test_a_cancelled_training_is_submitted_again_and_goes_on(remote: Path, untrained: Path) -> None:
-    process = start(untrained, "snakemake", "--profile", "slurm", f"{RUN}/checkpoint.pt", *OPTIONS)
+    process = start(untrained, *TYPED[:-1], f"{RUN}/checkpoint.pt")
     job = training(process, untrained)["slurm_job_id"]
     call("scancel", job)
     assert "Trying to restart" in finish(process, untrained)
     summaries = [read_json(copy / RUN / "run.json", "summary") for copy in (remote, untrained)]
     assert summaries[0]["checkpoint_digest"] == summaries[1]["checkpoint_digest"]
     assert summaries[1]["provenance"]["slurm_job_id"] != job
-    assert "resumed" in (untrained / "results/logs/digits/ddcl/caug/seed0/pretrain.log").read_text()
+    assert "resumed" in (untrained / LOG / "pretrain.log").read_text()
 
 
 def test_after_kill_9_of_snakemake_the_documented_commands_finish(local: Path, untrained: Path) -> None:
-    process = start(untrained, "snakemake", "--profile", "slurm", "all", *OPTIONS)
+    process = start(untrained, *TYPED)
     job = training(process, untrained)["slurm_job_id"]
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert job in jobs()
     documented = re.search(r"```\n(squeue .*?)```", (ROOT / "docs/cluster.md").read_text(), re.DOTALL)
     assert documented
-    script = documented[1].replace("snakemake --profile slurm", f"snakemake --profile slurm {' '.join(OPTIONS)}")
-    finish(start(untrained, "bash", "-ec", script), untrained)
+    finish(start(untrained, "bash", "-ec", documented[1]), untrained)
     assert_same_results(local, untrained)
-    assert "resumed" in (untrained / "results/logs/digits/ddcl/caug/seed0/pretrain.log").read_text()
+    assert "resumed" in (untrained / LOG / "pretrain.log").read_text()

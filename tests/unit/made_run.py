@@ -12,6 +12,8 @@ from ddcl.base.files import file_sha256, write_array, write_atomic, write_json
 from ddcl.base.provenance import provenance
 from ddcl.core.checkpoint import save_checkpoint
 from ddcl.data.manifest import array_sha256, split_path
+from ddcl.plan.addresses import data_folder, features_folder, record_path, run_folder
+from ddcl.plan.digests import evaluate_digest, extract_digest, pretrain_digest
 from ddcl.schema import feature_index, history, run_summary
 from ddcl.schema.feature_index import DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
 from ddcl.schema.history import History
@@ -23,6 +25,9 @@ from ddcl.schema.suites import NormalisationConfig
 
 N, WIDTH, DATASET = 6, 4, "digits"
 LABELS = np.arange(N) % 10
+FEATURES, RECORD = "1f" * 8, "2e" * 8  # digests
+ARRAYS = features_folder("", DATASET, FEATURES).lstrip("/")  # below the run's folder
+LINEAR = record_path("", DATASET, "linear", RECORD).lstrip("/")
 PARTS = {"full": (0, 4), "dir": (0, 3), "dvr": (3, 4)}
 
 
@@ -46,14 +51,29 @@ def write_data(results: Path) -> Manifest:
     return manifest
 
 
+def recipe_of(seed: int = 0) -> Recipe:
+    """The recipe of the run."""
+    return build_recipe((DATASET, "ddcl", "caug"), seed, {"epochs": 1})
+
+
+def run_of(results: Path, seed: int = 0) -> Path:
+    """The folder of the run."""
+    return results / run_folder(recipe_of(seed))
+
+
+def manifest_of(results: Path) -> Path:
+    """The manifest of the data set."""
+    return results / data_folder(DATASET, data_recipe(DATASET)) / "manifest.json"
+
+
 def write_run(results: Path, manifest: Manifest, seed: int = 0) -> Path:
     """Write everything that a run of one evaluation leaves; return its folder."""
-    recipe = build_recipe((DATASET, "ddcl", "caug"), seed, {"epochs": 1})
-    folder = results / "runs" / recipe.name
+    recipe = recipe_of(seed)
+    folder = run_of(results, seed)
     write_json(folder / "config.json", recipe.model_dump())
     summary = write_training(folder, recipe, manifest)
-    index = write_features(folder / "on" / DATASET / "features", recipe, summary)
-    write_record(folder / "on" / DATASET / "linear.json", recipe, index)
+    index = write_features(folder / ARRAYS, recipe, summary)
+    write_record(folder / LINEAR, recipe, index)
     return folder
 
 
@@ -79,7 +99,7 @@ def write_training(folder: Path, recipe: Recipe, manifest: Manifest) -> RunSumma
         checkpoint_sha256=file_sha256(folder / "checkpoint.pt"),
         checkpoint_digest=digest,
         manifest_seal=manifest.seal,
-        provenance=provenance("cpu", recipe.digest, "c"),
+        provenance=provenance("cpu", recipe.digest, pretrain_digest(recipe.method, [item.op for item in recipe.ops])),
     )
     sealed.write(folder / run_summary.FILE, summary)
     return summary
@@ -103,6 +123,8 @@ def write_features(folder: Path, recipe: Recipe, summary: RunSummary) -> Feature
         eval_dataset=DATASET,
         status=summary.status,
         parts=PARTS,
+        digest=FEATURES,
+        code_digest=extract_digest(recipe.method, []),
         recipe_digest=recipe.digest,
         checkpoint_digest=summary.checkpoint_digest,
         encoder_digest="e",
@@ -132,6 +154,7 @@ def write_record(path: Path, recipe: Recipe, index: FeatureIndex) -> Record:
         run=recipe.key,
         evaluation=read_evaluation("linear")[1],
         eval_dataset=DATASET,
+        digest=RECORD,
         perturbations=("none",),
         subsets=None,
         status="ok",
@@ -139,10 +162,11 @@ def write_record(path: Path, recipe: Recipe, index: FeatureIndex) -> Record:
         cells=(Cell(perturbation="none", part="full", metric="top1", value=value, n=N, n_draws=1, sd_draws=None),),
         checkpoint_digest=index.checkpoint_digest,
         features_seal=index.seal,
+        features_code=index.code_digest,
         trained_on_seal=index.trained_on_seal,
         evaluated_on_seal=index.evaluated_on_seal,
         predictions_sha256=file_sha256(predictions_path(path)),
-        provenance=provenance("cpu", recipe.digest, "c"),
+        provenance=provenance("cpu", recipe.digest, evaluate_digest("linear")),
     )
     sealed.write(path, record)
     return record

@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 
 from ddcl.base.files import write_json
-from ddcl.plan.plan import Plan
+from ddcl.base.provenance import Provenance
+from ddcl.plan.plan import Plan, PlannedRun
 from ddcl.report.claims.contrasts import Address
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, write_judged
-from ddcl.report.collect import selection
+from ddcl.report.collect import ABSENT, CollectedRun, selection
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import CheckSpec, ClaimSpec, PairSpec
 from ddcl.schema.paper import paper_recipe
-from ddcl.schema.recipes import build_recipe
+from ddcl.schema.run_key import RunKey
+from ddcl.schema.run_summary import RunSummary
 from tests.unit import synthetic
 
 PNG = b"\x89PNG not really"
@@ -30,16 +32,33 @@ WHOLE = Address("digits", "ddcl", "caug", "full", "linear", "digits", "color_rot
 CURVE = WHOLE._replace(evaluation="monitor", perturbation="none", metric="knn_auc")
 
 
-def summaries(plan: Plan) -> list[dict[str, Any]]:
+def provenance(run: PlannedRun, **changes: Any) -> Provenance:
+    """What made a run, on another machine than this."""
+    values: dict[str, Any] = {"recipe_digest": run.recipe_digest, "code_digest": "d" * 16, "device": "A CPU"}
+    values |= {"host": "node", "slurm_job_id": None, "git_commit": "f" * 40, "git_dirty": True}
+    return Provenance(**values | {"versions": {"torch": "2.0", "timm": None}} | changes)
+
+
+def summary(run: PlannedRun, **changes: Any) -> RunSummary:
+    """The summary of a run that ended well."""
+    values: dict[str, Any] = {"status": "ok", "message": "", "epochs": 20, "precision": "bf16", "seconds": 12.3}
+    values |= {"n_parameters": 123456, "manifest_seal": "m", "provenance": provenance(run)}
+    values |= {"history_sha256": "h", "checkpoint_sha256": "s", "checkpoint_digest": "c" * 16}
+    return RunSummary(run=RunKey(**run.key), **values | changes)
+
+
+def ended_well(plan: Plan) -> list[CollectedRun]:
     """What runs.json says of runs that all ended well."""
-    return [
-        run.key
-        | {"status": "ok", "message": "", "epochs": 20, "precision": "bf16", "n_parameters": 123456, "seconds": 12.3}
-        | {"recipe_digest": run.recipe_digest, "code_digest": "d" * 16, "checkpoint_digest": "c" * 16}
-        | {"device": "A CPU", "host": "node", "slurm_job_id": None}
-        | {"versions": {"torch": "2.0", "timm": None}, "git_commit": "f" * 40, "git_dirty": True}
-        for run in plan.runs
-    ]
+    rest: dict[str, Any] = {"status": "ok", "message": "", "other_code": False}
+    return [CollectedRun(run=RunKey(**run.key), summary=summary(run), **rest) for run in plan.runs]
+
+
+def end(found: Collected, place: int, status: str, message: str) -> None:
+    """Let a run have ended so; a missing or failed one has no summary."""
+    each = found.runs[place]
+    ended = each.summary.model_copy(update={"status": status, "message": message}) if each.summary else None
+    values = {"status": status, "message": message, "summary": None if status in ABSENT else ended}
+    found.runs[place] = each.model_copy(update=values)
 
 
 def results(
@@ -50,19 +69,16 @@ def results(
     png: bytes = PNG,
 ) -> Collected:
     """Write real recipes and made-up figures to `folder`, and return what was collected there."""
-    runs = []
+    plan = synthetic.with_recipes(plan)
     for run in plan.runs:
-        recipe = build_recipe(run.arm, run.seed, {})
-        digests = {"arm_digest": recipe.arm_digest, "recipe_digest": recipe.digest}
-        runs.append(run.model_copy(update=digests))
-        write_json(folder / runs[-1].folder / "config.json", recipe.model_dump())
+        write_json(folder / run.folder / "config.json", synthetic.recipe_of(run).model_dump())
     paper = {f"{run.method}/{run.augmentation}": paper_recipe(run.method, run.augmentation) for run in plan.runs}
-    plan = plan.changed(runs=runs, paper={name: recipe for name, recipe in paper.items() if recipe})
+    plan = plan.changed(paper={name: recipe for name, recipe in paper.items() if recipe})
     (folder / "figures").mkdir(parents=True)
     for name in plan.figures:
         (folder / "figures" / f"{name}.png").write_bytes(png)
     curves = synthetic.histories(plan) if histories is None else histories
-    return Collected(plan, records, curves, summaries(plan), folder)
+    return Collected(plan, records, curves, ended_well(plan), folder)
 
 
 def finding(effect: float, low: float, high: float, **values: Any) -> dict[str, Any]:
@@ -151,7 +167,7 @@ def hundred_runs() -> tuple[Plan, pd.DataFrame, pd.DataFrame]:
         run.key
         | {"evaluation": target.evaluation, "eval_dataset": "digits", "part": part, "perturbation": perturbation}
         | {"metric": metric, "selection": selection(metric, "fixed"), "value": draw.uniform(), "n": 450, "status": "ok"}
-        | {"n_draws": 1, "sd_draws": float("nan")}
+        | {"n_draws": 1, "sd_draws": float("nan"), "code": ""}
         for run in plan.runs
         for target in run.targets
         for part, perturbation, metric in target.expected()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
+from tests.unit.pages import ended_well
 
 N = 2000  # test images
 Accuracy = Callable[[dict[str, Any]], float]  # of a cell, from its keys
@@ -66,13 +67,12 @@ def results(plan: Plan, folder: Path, accuracy: Accuracy, predictions: bool = Tr
                 right = correct(cell, accuracy(cell))
                 arrays[f"{metric}/{part}/{perturbation}"] = (~right).astype(np.int32)[None, None]
                 row = cell | {"value": right.mean(), "n": N, "n_draws": 1, "sd_draws": np.nan}
-                rows.append(row | {"status": "ok", "selection": "fixed"})
+                rows.append(row | {"status": "ok", "selection": "fixed", "code": ""})
             if predictions:
                 path = folder / run.predictions(target)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.savez_compressed(path, allow_pickle=False, **arrays)
-    runs = [run.key | {"status": "ok"} for run in plan.runs]
-    return Collected(plan, pd.DataFrame(rows), histories(plan, {}), runs, folder)
+    return Collected(plan, pd.DataFrame(rows), histories(plan, {}), ended_well(plan), folder)
 
 
 def histories(plan: Plan, gain: dict[str, float]) -> pd.DataFrame:

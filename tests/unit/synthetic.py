@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zlib
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
-from ddcl.plan.suite import read_table
 from ddcl.schema.claims import read_statistics
 from ddcl.schema.metrics import DERIVED, Metric, knn_accuracy
-from ddcl.schema.recipes import read_evaluation
+from ddcl.schema.recipes import Recipe, build_recipe, data_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
+from ddcl.schema.tables import read_table
 
 VARIANTS = {"ddcl": ["full", "dir", "dvr"], "simsiam": ["full"]}
 PERTURBATIONS = ["none", "color_rotate"]
@@ -133,6 +134,28 @@ def altered(plan: Plan, values: dict[str, Any], **keys: object) -> Plan:
     return plan.changed(runs=runs)
 
 
+@cache
+def _recipe_of_arm(arm: tuple[str, str, str], authors: bool) -> Recipe:
+    dataset, variant, augmentation = arm
+    return build_recipe((dataset, variant.removesuffix("_authors"), augmentation), 0, {}, authors)
+
+
+def recipe_of(run: PlannedRun) -> Recipe:
+    """The recipe of a run as config/ has it."""
+    return _recipe_of_arm(run.arm, run.authors).model_copy(update={"seed": run.seed})
+
+
+def with_recipes(plan: Plan) -> Plan:
+    """The same plan, with the digests of its runs' and data sets' recipes in config/."""
+    data = {name: data_recipe(name).digest for name in plan.data}
+    runs = []
+    for each in plan.runs:
+        recipe = recipe_of(each)
+        digests = {"arm_digest": recipe.arm_digest, "recipe_digest": recipe.digest}
+        runs.append(each.model_copy(update=digests | {"data_digest": data[each.dataset]}))
+    return plan.changed(runs=runs, data=data)
+
+
 def record_of(plan: Plan, run: str, evaluation: str, eval_dataset: str = "") -> str:
     """The file of a record, below the results folder; on the data set of pretraining unless another is named."""
     own = plan.run(run)
@@ -159,7 +182,7 @@ def records(plan: Plan) -> pd.DataFrame:
             | {"evaluation": evaluation, "eval_dataset": run.dataset, "perturbation": perturbation, "part": part}
             | {"selection": planned.selection, "metric": "top1"}
             | {"value": value(run, perturbation, part), "n": 450, "status": "ok"}
-            | {"n_draws": 1, "sd_draws": float("nan")}
+            | {"n_draws": 1, "sd_draws": float("nan"), "code": ""}
             for run in plan.runs
             for evaluation, planned in plan.evaluations.items()
             for part in run.parts

@@ -51,6 +51,7 @@ def _cell(run: PlannedRun, evaluation: str, metric: str, value: float) -> dict[s
         "value": moved,
         "sd_draws": float("nan"),
         "status": "ok",
+        "code": "",
     }
 
 

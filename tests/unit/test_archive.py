@@ -13,16 +13,17 @@ import pytest
 
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json, write_json, write_text
+from ddcl.base.files import read_json, write_json
 from ddcl.plan.plan import read_plan
+from ddcl.render import render_tables
 from ddcl.report.collect import collect
 from ddcl.report.exchange.archive import CHECKSUMS, CRATE, export
 from ddcl.report.exchange.merge import import_archive
-from ddcl.report.render import render_tables
 from tests.unit import synthetic, written
 
-PLAN = synthetic.suite(tables=())
-RUN = PLAN.run("digits/ddcl/baug/seed0").folder
+PLAN = synthetic.with_recipes(synthetic.suite(tables=("knn",)))
+DDCL = PLAN.run("digits/ddcl/baug/seed0")
+RUN = DDCL.folder
 RECORD = synthetic.record_of(PLAN, "digits/ddcl/baug/seed0", "knn")
 
 
@@ -32,6 +33,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     written.write_results(PLAN, folder / "results", synthetic.value)
     own = [f"{RUN}/{name}" for name in ("checkpoint.pt", "work/resume.pt")]
+    summary = folder / "results" / RUN / "run.json"
+    digest = hashlib.sha256(own[0].encode()).hexdigest()
+    written.change_summary(summary, checkpoint_sha256=digest)
     for name in ("tables/knn.csv", "report/index.html", *own):
         (folder / "results" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "results" / name).write_text(name)
@@ -66,6 +70,7 @@ def test_what_is_in_an_archive(site: Path, tmp_path: Path) -> None:
         names = set(archive.namelist())
         archive.extractall(tmp_path)
     assert {RECORD, RECORD.replace(".json", "_predictions.npz"), f"{RUN}/config.json", f"{RUN}/history.csv"} <= names
+    assert f"{PLAN.data_folders[0]}/manifest.json" in names
     assert {"suite.json", "tables/knn.csv", "report/index.html", CHECKSUMS, CRATE} <= names
     assert not any("checkpoint" in name or "work" in name for name in names)
     done = subprocess.run(["sha256sum", "-c", "--quiet", CHECKSUMS], cwd=tmp_path, capture_output=True, text=True)
@@ -142,7 +147,9 @@ def test_all_conflicts_are_named_and_nothing_is_written(site: Path, other: Path)
     record = read_json(other / RECORD, "record")
     record["cells"][0]["value"] = 0.123
     write_json(other / RECORD, record)
-    write_json(other / RUN / "config.json", {"training": {"epochs": 99}})
+    recipe = read_json(other / RUN / "config.json", "recipe")
+    recipe["training"]["epochs"] = 99
+    write_json(other / RUN / "config.json", recipe)
     (other / RUN / "history.csv").write_text("epoch\n")
     shutil.rmtree(other / "runs/digits/simsiam")
     before = contents(other)
@@ -151,18 +158,16 @@ def test_all_conflicts_are_named_and_nothing_is_written(site: Path, other: Path)
     assert contents(other) == before
     lines = str(error.value).splitlines()[1:]
     assert len(lines) == 3
-    assert lines[0].strip() == f'{RUN}/config.json: training {{"epochs":99}}, in the archive null'
+    assert lines[0].strip() == f"{RUN}/config.json: training.epochs 99, in the archive 24"
     assert lines[1].strip() == f"{RUN}/history.csv: another content"
     assert lines[2].strip() == f"{RECORD}: cells.0.value 0.123, in the archive 0.9"
 
 
-def test_a_run_of_another_recipe_than_planned_here_is_a_conflict(site: Path, tmp_path: Path) -> None:
-    plan = synthetic.altered(PLAN, {"recipe_digest": "another"}, variant="ddcl")
-    write_text(tmp_path / "suite.json", plan.text)
-    with pytest.raises(UserError, match=r"conflicts with .*: 4\n") as error:
-        import_archive(site / "a.zip", tmp_path)
-    assert f"{RUN}: recipe another in the plan here, ddclbaug0 in the archive" in str(error.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
+def test_an_archive_of_an_earlier_version_is_refused(site: Path, tmp_path: Path) -> None:
+    archive = repacked(site / "a.zip", tmp_path / "b.zip", {"runs/digits/ddcl/baug/seed0/config.json": b"{}"})
+    with pytest.raises(UserError, match="archive of an earlier version"):
+        import_archive(archive, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("name", ["../evil.json", "/etc/evil", "runs/../../evil", "a\\b", "C:evil", f"{RUN}/evil.sh"])
@@ -194,9 +199,9 @@ def test_the_verbs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["export", "--results", str(site / "results")]) == 0
-    assert "synthetic.zip: 73 files, 20 of 20 records of the suite" in capsys.readouterr().out
+    assert "synthetic.zip: 74 files, 20 of 20 records of the suite" in capsys.readouterr().out
     assert main(["import", "synthetic.zip"]) == 0
-    assert "71 files new in results, 0 were here already" in capsys.readouterr().out
+    assert "72 files new in results, 0 were here already" in capsys.readouterr().out
     (tmp_path / "results" / RECORD).write_text("{}")
     assert main(["import", "synthetic.zip"]) == 2
     assert "nothing was written; conflicts with results: 1" in capsys.readouterr().err

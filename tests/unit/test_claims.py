@@ -27,7 +27,7 @@ from ddcl.report.claims.verdicts import of_claim
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import read_claim
 from ddcl.schema.places import CONFIG_DIR
-from tests.unit import planted, synthetic
+from tests.unit import pages, planted, synthetic
 
 NAMES = [f"C{number}" for number in range(1, 9)]
 
@@ -259,7 +259,7 @@ def test_diagnostics_are_judged_by_seeds(tmp_path: Path) -> None:
             for metric in metrics:
                 good = (part == "dvr") != (metric == "mean_abs_cosine")
                 noise = 0.01 * np.sin(7 * run.seed + len(part + metric))
-                keys = run.key | {"part": part}
+                keys = run.key | {"part": part, "code": ""}
                 keys |= {"evaluation": "diagnostics", "eval_dataset": "digits", "perturbation": "none"}
                 rows.append(keys | {"metric": metric, "value": 0.2 + 0.5 * good + noise, "n": 9, "status": "ok"})
         path = tmp_path / run.predictions(target)
@@ -278,14 +278,14 @@ def test_collapse_is_counted_over_pairs_of_runs(tmp_path: Path) -> None:
     healthy = judged(found, "C8").headline
     assert (healthy.verdict, healthy.effect) == ("inconclusive", 0.0)
     assert healthy.seeds_needed > 8
-    for run in found.runs:
-        bad = run["seed"] < 5 if run["variant"] == "ddcl" else run["seed"] == 4  # of seed 4, both
-        run["status"] = "collapsed" if bad else "ok"
+    for place, run in enumerate(plan.runs):
+        bad = run.seed < 5 if run.variant == "ddcl" else run.seed == 4  # of seed 4, both
+        pages.end(found, place, "collapsed" if bad else "ok", "")
     claim = judged(found, "C8")
     assert claim.headline.effect == pytest.approx(50.0)
     assert claim.headline.p == pytest.approx(2 * 0.5**8)
     assert claim.verdict == "supported"
-    found.runs[0]["status"] = "missing"
+    pages.end(found, 0, "missing", "")
     assert "missing" in judged(found, "C8").headline.comparisons[0].note
 
 

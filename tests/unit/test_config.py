@@ -18,15 +18,8 @@ from ddcl.base.yaml_files import Model, merge, parse, read_yaml
 from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
 from ddcl.schema import places
-from ddcl.schema.recipes import (
-    Recipe,
-    build_recipe,
-    load_recipe,
-    read_dataset,
-    read_evaluation,
-    read_ops,
-    read_perturbations,
-)
+from ddcl.schema.op_recipes import read_ops, read_perturbations
+from ddcl.schema.recipes import Recipe, build_recipe, load_recipe, read_dataset, read_evaluation
 from ddcl.schema.registry import METHODS
 from ddcl.schema.tables import read_table
 from ddcl.schema.variants import read_variant, variant_names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,15 @@ from ddcl.evaluate.protocols import EvaluationResult, Job, column_sets
 from ddcl.evaluate.record import _cells_of
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Features, FeatureTask, Measured
+from ddcl.plan.cells import cells_of
 from ddcl.plan.suite import Suite
 from ddcl.schema.evaluations import DiagnosticsSettings
 from ddcl.schema.feature_index import CLEAN_DRAW, Draw
 from ddcl.schema.metrics import READOUTS
+from ddcl.schema.op_recipes import read_perturbation
 from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.recipes import build_recipe, read_evaluation
-from ddcl.schema.registry import METHODS, RANDOM_PARTS, has_cell
+from ddcl.schema.registry import METHODS, RANDOM_PARTS
 from ddcl.schema.suites import NormalisationConfig, RandomSubsetsConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,8 +79,10 @@ class Planted(Method):
 
 def job_of(variant: str, augmentation: str = "caug", subsets: RandomSubsetsConfig | None = SUBSETS) -> Job:
     recipe = build_recipe(("digits", variant, augmentation), 0, {"backbone": {"widths": [8, 16, 32]}})
-    here = Path()
-    return Job(recipe, read_evaluation("diagnostics")[1], "digits", ["none"], here, (here, here), subsets)
+    here, evaluation = Path(), read_evaluation("diagnostics")[1]
+    groups = cells_of(recipe.method, evaluation, [read_perturbation("none")], subsets is not None)
+    cells = [cell for group in groups for cell in group]
+    return Job(recipe, evaluation, "digits", ["none"], here, (here, here), (here, ""), cells, None, subsets)
 
 
 def task_of(job: Job, method: Method, sizes: tuple[int, int] = (N_TRAIN, N_TEST)) -> ImageTask:
@@ -191,10 +194,9 @@ def test_every_method_has_every_cell(name: str) -> None:
     few = SETTINGS.model_copy(update={"max_train_images": 60, "max_test_images": 40})
     task = task_of(job, method, (70, 50))
     found = diagnostics.evaluate(task, column_sets(method.parts(), job), few)
-    result = EvaluationResult("ok", "d", None, "t", "e", found, task.test.labels.numpy())
+    result = EvaluationResult("ok", "d", None, None, "t", "e", found, task.test.labels.numpy())
     cells, arrays = _cells_of(job, result)
-    expected = product(["none"], job.part_names(), job.entry.metrics_of(job.evaluation.settings))
-    wanted = {(name, part, metric.name) for name, part, metric in expected if has_cell(part, name, metric)}
+    wanted = {(cell.perturbation, cell.part, cell.metric) for cell in job.cells}
     assert {(cell.perturbation, cell.part, cell.metric) for cell in cells} == wanted
     assert all(np.isfinite(cell.value) and cell.n == 40 for cell in cells)
     assert {cell.n_draws for cell in cells if cell.part in RANDOM_PARTS} == {20}

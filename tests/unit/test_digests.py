@@ -18,12 +18,16 @@ from ddcl.base.yaml_files import NoSettings
 from ddcl.build import build_method
 from ddcl.data.images import ArrayImages
 from ddcl.evaluate.sgd import ImageTask
-from ddcl.evaluate.store import CLEAN_DRAW, Features
+from ddcl.evaluate.store import Features
 from ddcl.plan import digests
+from ddcl.schema.feature_index import CLEAN_DRAW, Draw
+from ddcl.schema.op_recipes import read_ops, read_perturbations
 from ddcl.schema.ops import OPS, GrayscaleSettings, OpEntry
 from ddcl.schema.pictures import DRAWINGS
-from ddcl.schema.recipes import CONFIG_DIR, build_recipe, read_evaluation, read_ops, read_perturbations
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, SHAPES_FACTORS, MethodEntry
+from ddcl.schema.suites import NormalisationConfig
 from tests.unit.test_fingerprint import edit, forget
 
 Digests = dict[tuple[str, str, str], str]  # by stage, what it is of, and augmentation or perturbation
@@ -166,11 +170,11 @@ def test_preparing_data_has_nothing_to_do_with_views() -> None:
 # --- protocols say which operations they use
 
 
-class Stored(dict[str, Features]):
+class Stored(dict[Draw, Features]):
     """Test features in memory, with the interface of those on disk."""
 
     @property
-    def names(self) -> list[str]:
+    def draws(self) -> list[Draw]:
         return list(self)
 
 
@@ -183,7 +187,7 @@ def task(folder: Path) -> ImageTask:
         images.append(ArrayImages(torch.from_numpy(pixels), labels, 16))
         factors[split] = {name: np.arange(40.0) % 4 for name in SHAPES_FACTORS}
     method = build_method(recipe).eval().requires_grad_(False)
-    normalisation = {"mean": [0.5] * 3, "std": [0.25] * 3}
+    normalisation = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
     state = folder / "state.pt"
     return ImageTask(recipe, method, *images, ("digits", 0), 10, normalisation, state, ["a"], factors=factors)
 

@@ -14,7 +14,7 @@ import pytest
 from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import NoSettings
 from ddcl.data.readers.fetch import Archive, fetch, obtain
-from ddcl.data.source import Request
+from ddcl.data.readers.source import Request
 from tests.unit import archives
 
 CONTENT = bytes(range(256)) * 40_000  # 10 MB: several blocks

@@ -28,6 +28,7 @@ SUITE = {
         BLOCK | {"variants": ["random_init"], "augmentations": ["none"]},
     ],
     "perturbations": ["none"],
+    "figures": ["published"],
     "figure_variants": ["ddcl", "simsiam"],
 }
 PLAN = Suite(SUITE, "t.yaml").plan

@@ -1,10 +1,7 @@
-"""Digests of code: blind to layout and words, awake to every statement that is reached. And who may import whom."""
+"""Digests of code: blind to layout and words, awake to every statement that is reached."""
 
 from __future__ import annotations
 
-import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,67 +151,6 @@ def test_unknown_module_is_an_error(mini: Path) -> None:
 # --- the project's own modules
 
 
-def modules(package: str) -> dict[str, Path]:
-    """Return the modules of a package of this project by name."""
-    result = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        result[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return result
-
-
-def imports(path: Path) -> set[str]:
-    """Return every module that a file imports, at any depth; `from a import b` counts as a and a.b."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import, which the digests do not follow"
-            assert node.module
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
-
-
-def below(name: str, *packages: str) -> bool:
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
-
-
-def test_no_relative_imports() -> None:
-    for package in ("ddcl", "baselines"):
-        for path in modules(package).values():
-            imports(path)
-
-
-def test_the_engine_knows_no_method_no_data_and_no_evaluation() -> None:
-    forbidden = (
-        "ddcl.method",
-        "baselines",
-        "ddcl.data",
-        "ddcl.evaluate",
-        "ddcl.report",
-        "ddcl.schema.registry",
-        "ddcl.schema.recipes",
-    )
-    wrong = {
-        (module, name)
-        for module, path in modules("ddcl/core").items()
-        for name in imports(path)
-        if below(name, *forbidden)
-    }
-    assert not wrong
-
-
-@pytest.mark.parametrize("module", [*modules("baselines"), "ddcl.method"])
-def test_methods_import_the_engine_and_their_settings_only(module: str) -> None:
-    path = fingerprint.module_path(module)
-    assert path is not None
-    ours = {name for name in imports(path) if below(name, "ddcl", "baselines")}
-    assert all(below(name, "ddcl.core", "ddcl.schema.methods") for name in ours), ours
-    theirs = {name.split(".")[0] for name in imports(path)} - {"ddcl"}
-    assert theirs <= {"__future__", "torch", "math", "copy", "collections", "typing", "dataclasses"}, theirs
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_pretraining_digest_covers_engine_method_losses_and_draws(name: str) -> None:
     own = METHODS[name].target.split(":")[0]
@@ -249,30 +185,3 @@ def test_stages_have_different_digests_of_the_right_form() -> None:
     assert all(len(text) == 16 and int(text, 16) >= 0 for text in digests)
     # both DDCL forms live in one file, so they share their digests
     assert len(set(digests)) == len(digests) - 4
-
-
-def test_neutral_modules_exist() -> None:
-    """A renamed module must not stay neutral under its old name, nor become so unnoticed under a new one."""
-    assert [name for name in fingerprint.NEUTRAL if fingerprint.module_path(name) is None] == []
-
-
-@pytest.mark.parametrize("package", ["ddcl", "baselines"])
-def test_parent_packages_hold_no_code(package: str) -> None:
-    """`import a.b` runs a/__init__.py, which the digests do not follow: they must be docstrings only."""
-    for path in (ROOT / package).rglob("__init__.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        fingerprint._strip_docstring(tree)
-        assert tree.body == [], path
-
-
-def test_snakemakes_imports_need_no_heavy_library() -> None:
-    """They are imported at every start of Snakemake, in every job."""
-    program = (
-        "import sys, ddcl.plan.suite, ddcl.plan.digests, ddcl.schema.recipes, ddcl.schema.registry, "
-        "ddcl.base.yaml_files, ddcl.__main__\n"
-        "heavy = {'torch', 'torchvision', 'timm', 'sklearn', 'scipy', 'pandas', 'matplotlib', 'seaborn'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.strip() == "[]"

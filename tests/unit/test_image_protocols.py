@@ -20,7 +20,7 @@ from ddcl.core.resume import SavedStates
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
 from ddcl.data.readers.arrays import read_digits
-from ddcl.data.source import Request
+from ddcl.data.readers.source import Request
 from ddcl.evaluate import finetune, linear, online
 from ddcl.evaluate.encode import encode
 from ddcl.evaluate.protocols import Job, _image_task
@@ -297,7 +297,7 @@ def test_a_state_belongs_to_the_data_and_to_what_images_are_normalised_with(tmp_
     other = data.model_copy(update={"normalisation": changed})
     recipe = build_recipe(("digits", "simsiam", "baug"), 0, {})
     out = (tmp_path / "linear_online.json", "d")
-    job = Job(recipe, read_evaluation("linear_online")[1], "digits", ["none"], tmp_path, (path, path), out)
+    job = Job(recipe, read_evaluation("linear_online")[1], "digits", ["none"], tmp_path, (path, path), out, [])
     method = build_method(recipe)
     tasks = [_image_task(job, method, "digest", both) for both in ((data, data), (other, data), (data, other))]
     assert len({tuple(task.identity) for task in tasks}) == 3

@@ -15,13 +15,13 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_json
 from ddcl.plan.rules import Rules
 from ddcl.plan.suite import Suite
+from ddcl.render import render_claims
 from ddcl.report.claims.claim_tables import write_claims
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import Finding, JudgedClaim, read_judged, write_judged
 from ddcl.report.claims.macros import macros
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.render import render_claims
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from tests.unit import pages, planted, synthetic
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -124,6 +125,20 @@ def test_columns_that_do_not_count_are_as_if_they_were_not_there() -> None:
     columns = torch.tensor([1, 4, 5])
     cut = neighbours.nearest(bank[:, columns], queries[:, columns], 5)
     assert torch.equal(neighbours.nearest(bank, queries, 5, columns)[1], cut[1])
+
+
+def test_only_what_is_asked_for_is_predicted_and_random_columns_on_the_first_draw() -> None:
+    train = Features(POINTS.numpy().astype(np.float16), np.array([0, 1, 2, 3]))
+    draws = [Draw("none", 0), Draw("color", 0), Draw("color", 1), Draw("member", 0)]
+    sets = {"full": [np.arange(2)], "random_dvr": [np.array([0])]}
+    asked = frozenset(product(["full"], ["none", "color", "member"])) | {
+        ("random_dvr", "none"),
+        ("random_dvr", "color"),
+    }
+    task = FeatureTask(train, dict.fromkeys(draws, train), sets, seed=0, asked=asked)
+    found = knn.evaluate(task, KnnSettings(k=1, also_k=[], temperature=0.1))
+    assert list(found["full"][0].predictions["top1"]) == draws
+    assert list(found["random_dvr"][0].predictions["top1"]) == draws[:2]
 
 
 def test_evaluate_predicts_every_perturbation_from_the_training_features() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ddcl.render import render_tables
 from ddcl.report.collect import collect
-from ddcl.report.render import render_tables
 from ddcl.report.tables.latex import tex_escape, to_latex
 from ddcl.report.tables.printing import MARKS, Cell, Printed
 from ddcl.schema.tables import TableSpec

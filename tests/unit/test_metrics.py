@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ddcl.plan.cells import has_cell
 from ddcl.plan.plan import Plan
-from ddcl.plan.suite import Suite, read_table
+from ddcl.plan.suite import Suite
 from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import build_cards
@@ -19,10 +20,11 @@ from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.printing import layout, to_markdown
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.metrics import ACCURACY, CKA, DERIVED, DRIFT, FACTORS, READOUTS, Metric, knn_accuracy
+from ddcl.schema.op_recipes import PerturbationRecipe
 from ddcl.schema.places import VARIABLE, config_names
-from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS, EvaluationEntry, has_cell
+from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS, EvaluationEntry
 from ddcl.schema.run_key import RunKey
-from ddcl.schema.tables import TableSpec
+from ddcl.schema.tables import TableSpec, read_table
 
 CALIBRATION = Metric(name="calibration_error", label="calibration", unit="%", decimals=1, better="lower")
 SPEC = TableSpec.model_validate(
@@ -118,14 +120,15 @@ def test_every_metric_that_a_table_prints_is_known() -> None:
 
 
 def test_which_parts_have_a_metric_under_what() -> None:
-    assert has_cell("random_dir", "rotation", ACCURACY)
-    assert not has_cell("random_dir", "rotation.30", ACCURACY)
-    assert has_cell("random_dir", "rotation.30", DRIFT)
-    assert has_cell("dir", "rotation.30", ACCURACY)
-    assert [part for part in ("full", "dir", "dvr", "random_dir", "random_dvr") if has_cell(part, "none", CKA)] == [
-        "dvr",
-        "random_dvr",
-    ]
+    """Whether a perturbation is a member of a family is what its recipe says, not its name."""
+    single = PerturbationRecipe(perturbation="a.b", ops=[])
+    member = PerturbationRecipe(perturbation="ab", ops=[], family="a")
+    assert has_cell("random_dir", single, ACCURACY)
+    assert not has_cell("random_dir", member, ACCURACY)
+    assert has_cell("random_dir", member, DRIFT)
+    assert has_cell("dir", member, ACCURACY)
+    parts = ("full", "dir", "dvr", "random_dir", "random_dvr")
+    assert [part for part in parts if has_cell(part, single, CKA)] == ["dvr", "random_dvr"]
 
 
 def test_units_and_chance() -> None:

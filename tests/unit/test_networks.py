@@ -19,7 +19,8 @@ from ddcl.plan.networks import (
     throughput,
 )
 from ddcl.plan.suite import Suite
-from ddcl.schema.recipes import CONFIG_DIR, Recipe, build_recipe
+from ddcl.schema.places import CONFIG_DIR
+from ddcl.schema.recipes import Recipe, build_recipe
 from ddcl.schema.training import BackboneConfig
 
 CIFAR: dict[str, Any] = {"block": "basic", "blocks": [2, 2, 2, 2], "widths": [64, 128, 256, 512]}

@@ -16,13 +16,14 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
 from ddcl.plan.plan import Plan
 from ddcl.plan.rules import CLAIMS
-from ddcl.plan.suite import Suite, read_table
+from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.page.facts import attention
 from ddcl.report.page.write import write_page
 from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.recipes import build_recipe
+from ddcl.schema.tables import read_table
 from tests.unit import pages, synthetic
 from tests.unit.synthetic import record_of
 
@@ -127,6 +128,7 @@ def test_a_published_number_leads_to_its_place(tmp_path: Path) -> None:
     run = plan.runs[0].key
     cell = {"evaluation": "knn200", "eval_dataset": "cifar10", "part": "full", "perturbation": "none", "metric": "top1"}
     measured = {"selection": "fixed", "value": 0.8, "n": 10000, "n_draws": 1, "sd_draws": np.nan, "status": "ok"}
+    measured |= {"code": ""}
     html = render(pages.results(tmp_path, plan, pd.DataFrame([run | cell | measured]), pd.DataFrame()))
     check(html)
     links = dict(re.findall(r'href="#(p\d+)">([\d.]+)</a>', html))
@@ -176,9 +178,8 @@ def test_another_recipe_is_not_shown_as_that_of_the_run(found: Collected) -> Non
 @pytest.mark.parametrize("status", ["missing", "failed"])
 def test_what_is_wrong_is_named(status: str, found: Collected) -> None:
     records, runs = found.records, found.runs
-    runs[0] |= {"status": "collapsed", "message": "effective rank 1.20 is below 2.0"}
-    runs[1] = {key: runs[1][key] for key in ("dataset", "variant", "augmentation", "seed")}
-    runs[1] |= {"status": status, "message": "run.json: why"}
+    pages.end(found, 0, "collapsed", "effective rank 1.20 is below 2.0")
+    pages.end(found, 1, status, "run.json: why")
     lost = (records["variant"] == "simsiam") & (records["augmentation"] == "caug") & (records["evaluation"] == "knn")
     records.loc[lost & (records["seed"] == 1), ["value", "status"]] = [np.nan, status]
     html = render(found)
@@ -195,16 +196,17 @@ def test_what_is_wrong_is_named(status: str, found: Collected) -> None:
 
 
 def test_what_is_out_of_date_is_told_from_what_was_not_run(found: Collected) -> None:
-    records, runs = found.records, found.runs
+    records = found.records
     own = (records["variant"] == "ddcl") & (records["augmentation"] == "baug") & (records["seed"] == 0)
     records.loc[own, ["value", "status"]] = [np.nan, "missing"]
     write_json(found.results / record_of(found.plan, "digits/ddcl/baug/seed0", "knn"), {})
-    runs[-1] |= {"status": "missing", "message": "run.json: stale, trained with recipe 1"}
+    pages.end(found, -1, "missing", "run.json: its recipe_digest is 1")
+    write_json(found.results / found.plan.runs[-1].folder / "run.json", {})
     assert attention(found) == [
         ("digits/ddcl/baug/seed0", "run-digits-ddcl-baug-seed0",
          ["linear: 6 of its cells missing", "knn: 6 of its cells out of date"]),
         ("digits/random_init/none/seed1", "run-digits-random_init-none-seed1",
-         ["out of date: run.json: stale, trained with recipe 1"]),
+         ["out of date: run.json: its recipe_digest is 1"]),
     ]  # fmt: skip
 
 
@@ -213,7 +215,7 @@ def test_a_run_is_named_once_with_all_that_is_wrong(found: Collected) -> None:
     own = (records["variant"] == "ddcl") & (records["augmentation"] == "baug") & (records["seed"] == 0)
     records.loc[own, "status"] = "collapsed"
     records.loc[own & (records["evaluation"] == "linear"), "status"] = "missing"
-    found.runs[0] |= {"status": "collapsed", "message": "rank"}
+    pages.end(found, 0, "collapsed", "rank")
     assert [(run, problems) for run, _, problems in attention(found)] == [
         ("digits/ddcl/baug/seed0", ["collapsed: rank", "linear: 6 of its cells missing"])
     ]
@@ -263,7 +265,7 @@ def test_the_page_of_a_suite_with_claims_needs_its_own_verdicts(found: Collected
     with pytest.raises(UserError, match=r"claims\.json: verdicts on suite synthetic, plan .*; run `ddcl claims` again"):
         render(replace(own, plan=own.plan.changed(title="another")))
     (found.results / "tables/claims.json").unlink()
-    with pytest.raises(UserError, match=r"claims\.json: missing verdicts on the claims \(`ddcl claims` makes them\)$"):
+    with pytest.raises(UserError, match=r"claims\.json: missing verdicts on the claims; `ddcl claims` makes it$"):
         render(own)
 
 

@@ -28,6 +28,7 @@ SUITE = {
     "perturbations": ["none", "color", "common_corruptions_3"],
     "draws": 10,
     "random_subsets": {"draws": 5, "dir_frac": 0.8},
+    "tables": ["published"],
 }
 PLAN = Suite(SUITE, "t.yaml").plan
 
@@ -47,7 +48,7 @@ def records(plan: Plan) -> pd.DataFrame:
         "metric",
     ]
     cells = expected_cells(none.reindex(columns=[*none.columns, *keys]).astype({"seed": int}), plan)
-    kinds = list(plan["families"])
+    kinds = list(plan.families)
     place = cells["perturbation"].map({name: 0.01 * i for i, name in enumerate(kinds)}).fillna(0)
     value = 0.80 + 0.02 * cells["seed"] + 0.01 * (cells["metric"] != "top1") - 0.1 * (cells["perturbation"] == "color")
     value -= place

@@ -16,7 +16,8 @@ from ddcl.core.streams import derive
 from ddcl.data.ops.elastic import elastic_field
 from ddcl.data.ops.parameters import Params
 from ddcl.evaluate.features import extraction_jobs
-from ddcl.schema.recipes import build_recipe, read_ops, read_perturbation, read_perturbations
+from ddcl.schema.op_recipes import read_ops, read_perturbation, read_perturbations
+from ddcl.schema.recipes import build_recipe
 from ddcl.schema.suites import NormalisationConfig
 
 SIDE, N = 32, 24

@@ -13,8 +13,9 @@ from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.plan.suite import Suite
 from ddcl.schema.figures import WORDS
+from ddcl.schema.op_recipes import read_perturbation, read_perturbations
 from ddcl.schema.places import CONFIG_DIR, VARIABLE, config_folders, config_names, config_path
-from ddcl.schema.recipes import read_dataset, read_evaluation, read_perturbation, read_perturbations
+from ddcl.schema.recipes import read_dataset, read_evaluation
 from ddcl.schema.sets import read_sets, with_sets
 from ddcl.schema.subsets import new_subset_path
 from ddcl.schema.suites import suite_file
@@ -209,16 +210,16 @@ def test_members_know_their_family_and_strength() -> None:
 
 
 def test_the_plan_says_families_and_strengths() -> None:
-    plan = Suite(SUITE | {"perturbations": ["none", "color", "elastic_strength"]}, "t.yaml").plan()
+    plan = Suite(SUITE | {"perturbations": ["none", "color", "elastic_strength"]}, "t.yaml").plan
     names = [f"elastic_strength.{strength}" for strength in (1, 2, 4, 7, 10)]
-    assert plan["families"] == dict.fromkeys(names, "elastic_strength")
-    assert plan["strengths"] == dict(zip(names, (1, 2, 4, 7, 10), strict=True))
+    assert plan.families == dict.fromkeys(names, "elastic_strength")
+    assert plan.strengths == dict(zip(names, (1, 2, 4, 7, 10), strict=True))
 
 
 def test_what_stands_beside_published_numbers_is_said_of_each_run() -> None:
     blocks = [BLOCK | {"datasets": ["imagenet"], "variants": ["ddcl", "ddcl_e100"], "augmentations": ["caug"]}]
-    runs = Suite(SUITE | {"runs": [*blocks, blocks[0] | {"authors": True}]}, "t.yaml").plan()["runs"]
-    assert [(run["variant"], run["published_as"], run["authors"]) for run in runs] == [
+    runs = Suite(SUITE | {"runs": [*blocks, blocks[0] | {"authors": True}]}, "t.yaml").plan.runs
+    assert [(run.variant, run.published_as, run.authors) for run in runs] == [
         ("ddcl", "ddcl", False),
         ("ddcl_e100", "ddcl", False),
         ("ddcl_authors", "ddcl", True),

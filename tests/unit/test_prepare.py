@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
 from ddcl.base.yaml_files import NoSettings
 from ddcl.data import prepare as stage
-from ddcl.data.manifest import files_sha256, read_manifest
-from ddcl.data.source import ArraySplit, FileSplit
+from ddcl.data.manifest import read_manifest
+from ddcl.data.readers.source import ArraySplit, FileSplit
 from ddcl.data.stored import read_images
 from ddcl.schema.manifest import Manifest
 from ddcl.schema.registry import Entry
@@ -38,8 +39,8 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., M
         entry = Entry("", NoSettings)
         monkeypatch.setattr(Entry, "load", lambda self: lambda request: splits)
         monkeypatch.setitem(stage.READERS, "toy", entry)
-        monkeypatch.setattr("ddcl.schema.recipes.read_dataset", lambda name: config)
-        monkeypatch.setattr(stage, "read_dataset", lambda name: config)
+        write_json(tmp_path / "config/datasets/toy.yaml", config.model_dump(mode="json"))  # JSON is YAML
+        monkeypatch.setenv("DDCL_CONFIG", str(tmp_path / "config"))
         monkeypatch.setenv("DDCL_DATA", str(tmp_path))
         return stage.prepare("toy", tmp_path / "out", tmp_path)
 
@@ -103,9 +104,8 @@ def jpegs(root: Path, n: int = 4) -> FileSplit:
 def test_manifest_of_files(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
     split = jpegs(tmp_path)
     manifest = prepared({"train": split, "test": split}, normalisation=NORMALISATION, resize_px=10)
-    sizes = [(tmp_path / name).stat().st_size for name in split.names]
-    assert manifest.splits["train"].files_sha256 == files_sha256(split.names, sizes)
-    assert files_sha256(split.names[::-1], sizes[::-1]) == files_sha256(split.names, sizes)
+    lines = "".join(f"{(tmp_path / name).stat().st_size}\t{name}\n" for name in split.names)
+    assert manifest.splits["train"].files_sha256 == hashlib.sha256(lines.encode()).hexdigest()
     assert (manifest.kind, manifest.normalisation.mean) == ("files", [0.5] * 3)
     images = read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
     assert len(images) == 4
@@ -113,8 +113,13 @@ def test_manifest_of_files(prepared: Callable[..., Manifest], tmp_path: Path) ->
     whole = table.read_bytes()
     for place, byte in enumerate(whole):
         table.write_bytes(whole[:place] + bytes([byte ^ 1]) + whole[place + 1 :])
-        with pytest.raises(UserError, match=r"test_files\.tsv: (does not match manifest|damaged list)"):
+        with pytest.raises(UserError, match=r"test_files\.tsv: does not match manifest\.json"):
             read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
+    table.write_bytes(whole)
+    first, second, *rest = whole.splitlines(keepends=True)
+    table.write_bytes(b"".join([second, first, *rest]))  # labels are in order: these two images would have swapped them
+    with pytest.raises(UserError, match=r"test_files\.tsv: does not match manifest\.json"):
+        read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
     table.write_bytes(whole)
     table.write_text(table.read_text().replace("a/0.jpg", "a/9.jpg"))
     with pytest.raises(UserError, match=r"test_files\.tsv: does not match manifest\.json"):
@@ -144,5 +149,5 @@ def test_a_manifest_of_other_settings_is_refused(prepared: Callable[..., Manifes
     with pytest.raises(UserError, match="the manifest has dataset 'toy', the run needs 'other'"):
         read_manifest(path, "other", manifest.data)
     write_json(path, manifest.content() | {"schema": 1})
-    with pytest.raises(UserError, match="manifest of schema 1, this version reads 3; run `ddcl prepare` again"):
+    with pytest.raises(UserError, match="manifest of schema 1, this version reads 4; run `ddcl prepare` again"):
         read_manifest(path, "toy", manifest.data)

@@ -31,7 +31,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import NoSettings
 from ddcl.data.prepare import prepare
 from ddcl.data.readers import arrays, files
-from ddcl.data.source import ArraySplit, FileSplit, Request
+from ddcl.data.readers.source import ArraySplit, FileSplit, Request
 from ddcl.plan.datasets import is_there
 from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.recipes import read_dataset, reader_settings

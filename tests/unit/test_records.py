@@ -10,7 +10,9 @@ import pytest
 from ddcl.evaluate.protocols import Job, column_sets
 from ddcl.evaluate.record import _cells
 from ddcl.evaluate.store import Outcome
+from ddcl.plan.cells import cells_of
 from ddcl.schema.feature_index import Draw
+from ddcl.schema.op_recipes import read_perturbation
 from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 from ddcl.schema.suites import RandomSubsetsConfig
@@ -24,8 +26,10 @@ def job(
 ) -> Job:
     recipe = build_recipe(("digits", variant, "baug"), seed, {})
     perturbations = ["none", "color", "common_corruptions_3.fog_3"]
-    here = Path()
-    return Job(recipe, read_evaluation(evaluation)[1], "digits", perturbations, here, (here, here), subsets)
+    here, settings = Path(), read_evaluation(evaluation)[1]
+    under = [read_perturbation(name) for name in perturbations]
+    cells = [cell for group in cells_of(recipe.method, settings, under, subsets is not None) for cell in group]
+    return Job(recipe, settings, "digits", perturbations, here, (here, here), (here, ""), cells, None, subsets)
 
 
 def outcome(**correct: list[int]) -> Outcome:
@@ -58,12 +62,12 @@ def test_a_method_with_a_split_has_its_parts_and_random_columns_as_wide() -> Non
     assert np.array_equal(sets["dvr"][0], np.arange(40, 64))
     assert [len(own) for own in sets["random_dir"]] == [40] * 6  # DIR's own width, not dir_frac's
     assert [len(own) for own in sets["random_dvr"]] == [24] * 6
-    assert job("ddcl", subsets=SUBSETS).part_names() == list(sets)
-    assert job("ddcl").part_names() == ["full", "dir", "dvr"]
+    assert job("ddcl", subsets=SUBSETS).parts == set(sets)
+    assert job("ddcl").parts == {"full", "dir", "dvr"}
     assert list(column_sets(parts, job("ddcl"))) == ["full", "dir", "dvr"]
-    assert job("ddcl", "semi_1pct", SUBSETS).part_names() == ["full"]
-    assert job(subsets=SUBSETS).part_names() == ["full", "random_dir", "random_dvr"]
-    assert job().part_names() == ["full"]
+    assert job("ddcl", "semi_1pct", SUBSETS).parts == {"full"}
+    assert job(subsets=SUBSETS).parts == {"full", "random_dir", "random_dvr"}
+    assert job().parts == {"full"}
 
 
 # --- cells

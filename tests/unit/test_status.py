@@ -15,19 +15,22 @@ from ddcl.base.files import read_json, write_json, write_text
 from ddcl.base.progress import Progress
 from ddcl.base.provenance import PLACE, provenance
 from ddcl.plan.addresses import addressed
+from ddcl.plan.digests import pretrain_digest
+from ddcl.plan.plan import Target
 from ddcl.plan.status import describe, evaluation_state, run_state, tail, training_state
 from ddcl.report.collect import collect
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.run_summary import RunSummary
-from tests.unit import synthetic
+from tests.unit import pages, synthetic, written
 
-PLAN = synthetic.suite()
+PLAN = synthetic.with_recipes(synthetic.suite())
 RUN = PLAN.run("digits/ddcl/baug/seed0")
 LINEAR, KNN = RUN.targets
+PROTOCOLS = {"linear": "linear", "knn": "knn"}
 EXTRACT, MEASURE = addressed("features", str(KNN.features)), addressed("knn", KNN.digest)  # stages
 
 
-def trained(results: Path, digest: str = RUN.recipe_digest) -> None:
+def trained(results: Path, digest: str = RUN.recipe_digest, code: str = "") -> None:
     summary = RunSummary(
         run=RunKey(dataset="digits", variant="ddcl", augmentation="baug", seed=0),
         status="ok",
@@ -40,11 +43,17 @@ def trained(results: Path, digest: str = RUN.recipe_digest) -> None:
         checkpoint_sha256="c",
         checkpoint_digest="d",
         manifest_seal="m",
-        provenance=provenance("cpu", digest, "code"),
+        provenance=provenance("cpu", digest, code or pretrain_digest(RUN.method, RUN.ops)),
     )
     folder = results / RUN.folder
     sealed.write(folder / "run.json", summary)
     write_text(folder / "checkpoint.pt", "")
+
+
+def measured(results: Path, target: Target) -> None:
+    """Write a record of the run."""
+    path = results / RUN.record(target)
+    written.write_record(path, (RUN, target), pages.summary(RUN), {"digits": "m"}, synthetic.value, 0)
 
 
 def log(results: Path, path_below: str, text: str, age_seconds: float = 0) -> None:
@@ -96,7 +105,7 @@ def test_a_training_is_dead_when_its_process_is_or_when_it_was_silent_elsewhere(
 
 def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
     def state() -> tuple[str, str]:
-        found = run_state(tmp_path, RUN)
+        found = run_state(tmp_path, RUN, PROTOCOLS)
         return found.state, found.detail
 
     assert state() == ("waiting", "")
@@ -117,13 +126,20 @@ def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
     assert state()[0] == "failed"
     (tmp_path / str(RUN.features(KNN))).mkdir(parents=True)
     assert state()[0] == "waiting"
-    write_json(tmp_path / RUN.record(LINEAR), {})
+    measured(tmp_path, LINEAR)
     log(tmp_path, RUN.log(MEASURE, "digits"), "ddcl: error: the disk is full\n")
     assert state()[0] == "failed"
     assert "1 of 2 evaluations; knn on digits failed" in state()[1]
-    assert evaluation_state(tmp_path, RUN, KNN).tail == ["ddcl: error: the disk is full"]
+    assert evaluation_state(tmp_path, RUN, KNN, "knn").tail == ["ddcl: error: the disk is full"]
     write_json(tmp_path / RUN.record(KNN), {})
+    assert state()[0] == "failed"
+    assert "knn.json: record of no schema" in state()[1]
+    measured(tmp_path, KNN)
     assert state() == ("done", "trained (ok, 24 epochs), 2 of 2 evaluations")
+    written.change_record(tmp_path / RUN.record(KNN), provenance=pages.provenance(RUN, code_digest="other"))
+    trained(tmp_path, code="other")
+    found = "trained (ok, 24 epochs, made by other code), 2 of 2 evaluations, 1 of them, made by other code"
+    assert state() == ("done", found)
     text = describe(PLAN, tmp_path)
     assert text.endswith("suite synthetic: 10 runs: 1 done, 0 running, 0 failed, 9 waiting")
 
@@ -143,11 +159,13 @@ def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> N
     )
     assert by_run.pop(("ddcl", "baug", 0)) == "failed"
     assert set(by_run.values()) == {"missing"}
-    (failed,) = [run for run in found.runs if run["status"] == "failed"]
-    assert failed["message"].startswith("training failed or was interrupted: ")
-    assert failed["message"].endswith("pretrain.log: CUDA out of memory")
-    trained(tmp_path)
-    write_text(tmp_path / RUN.folder / "history.csv", "epoch,seconds,knn_top1\n0,0,0.5\n")
+    (failed,) = [run for run in found.runs if run.status == "failed"]
+    assert failed.run.name == RUN.name
+    assert failed.message.startswith("training failed or was interrupted: ")
+    assert failed.message.endswith("pretrain.log: CUDA out of memory")
+    seal = written.write_manifest(tmp_path / PLAN.data_folders[0], "digits")
+    write_json(tmp_path / RUN.folder / "config.json", synthetic.recipe_of(RUN).model_dump())
+    written.write_training(tmp_path / RUN.folder, RUN, seal, synthetic.value)
     log(tmp_path, RUN.log(MEASURE, "digits"), "MemoryError\n")
     found = collect(PLAN, tmp_path, partial=True)
     frame = found.frames("t")[0]

@@ -25,7 +25,7 @@ def test_a_shipped_list_is_what_its_seed_draws(path: Path) -> None:
     found = read_json(path, "list")
     dataset, name = path.stem.rsplit("_", 1)
     config = read_dataset(dataset)
-    again = draw_subset(dataset, config.n_classes, found["n_available"], found["per_class"], found["seed"])
+    again = draw_subset(dataset, config.n_classes, found["n_available"], found["per_class"], found["seed"]).model_dump()
     assert again == found
     n = found["per_class"] * config.n_classes
     assert n / config.n_images["train"] == pytest.approx(float(name.removesuffix("pct")) / 100, rel=0.04)
@@ -84,7 +84,7 @@ def test_a_list_that_is_not_there_names_the_command(folder: Path) -> None:
 def test_draws_are_uniform_without_repeats() -> None:
     counts = np.zeros(20, dtype=int)
     for seed in range(200):
-        drawn: dict[str, Any] = draw_subset("toys", 3, 20, 5, seed)
+        drawn: dict[str, Any] = draw_subset("toys", 3, 20, 5, seed).model_dump()
         for positions in drawn["positions"]:
             assert positions == sorted(set(positions))
             counts[positions] += 1

@@ -12,7 +12,6 @@ import pytest
 
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json, write_json
 from ddcl.report.collect import collect
 from ddcl.report.collected import Collected
 from ddcl.report.exchange.trace import Tracer, restricted
@@ -23,6 +22,7 @@ from ddcl.report.tables.csv_files import COUNTS, DIGITS, FLOATS, read_csv
 from ddcl.report.tables.html import to_html
 from ddcl.report.tables.latex import tex_escape
 from ddcl.report.tables.printing import Printed, layout, write_table
+from ddcl.schema import record
 from tests.unit import written
 from tests.unit.synthetic import record_of
 
@@ -93,17 +93,15 @@ def test_what_is_said_of_a_source(whole: Path) -> None:
 
 def test_a_record_that_was_changed_since_is_noticed(results: Path) -> None:
     path = results / RECORD
-    record = read_json(path, "record")
-    for cell in record["cells"]:
-        cell["value"] += 0.001
-    write_json(path, record)
+    cells = tuple(each.model_copy(update={"value": (each.value or 0) + 0.001}) for each in record.load(path).cells)
+    written.change_record(path, cells=cells)
     with pytest.raises(UserError, match=r"row 1 says mean .* the files of its sources .*ddcl table robustness"):
         Tracer(results / "tables/robustness.csv").describe(1)
 
 
 def test_a_table_of_other_collected_files_is_noticed(results: Path) -> None:
     records = pd.read_parquet(results / "records.parquet")
-    records.assign(value=records["value"] + 0.001).to_parquet(results / "records.parquet")
+    written.change_frame(results, "records.parquet", records.assign(value=records["value"] + 0.001))
     with pytest.raises(UserError, match=r"row 1 says mean .* what was collected"):
         Tracer(results / "tables/robustness.csv").describe(1)
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json, write_json
 from ddcl.evaluate.record import predictions_path
 from ddcl.plan.suite import Suite
+from ddcl.render import render_claims
 from ddcl.report.claims.claim_tables import FRAMES
 from ddcl.report.collect import collect
 from ddcl.report.exchange.trace import Tracer
-from ddcl.report.render import render_claims
 from ddcl.report.sources import HISTORY, SOURCES
 from tests.unit import written
 from tests.unit.synthetic import record_of
@@ -38,13 +37,20 @@ def folder(run: str) -> str:
     return PLAN.run(f"imagenet100/{run}").folder
 
 
+def end(results: Path, name: str, status: str) -> None:
+    """Let a run have ended so, and its records say so."""
+    run = PLAN.run(name)
+    written.change_summary(results / run.folder / "run.json", status=status)
+    for target in run.targets:
+        written.change_record(results / run.record(target), status=status)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results with their claims, judged; a run collapsed and a record is missing."""
     results = tmp_path_factory.mktemp("whole") / "results"
     written.write_results(PLAN, results, images=40)
-    summary = results / folder("ddcl/baug/seed1") / "run.json"
-    write_json(summary, read_json(summary, "summary") | {"status": "collapsed"})
+    end(results, "imagenet100/ddcl/baug/seed1", "collapsed")
     (results / record_of(PLAN, "imagenet100/simsiam/caug/seed1", "linear_b32", "cub200")).unlink()
     collect(PLAN, results, partial=True)
     render_claims(results)
@@ -120,10 +126,10 @@ def test_a_claim_has_the_sources_of_all_its_checks(whole: Path) -> None:
 
 
 def needed(source: str) -> tuple[str, ...]:
-    """How the names of the files begin that a source is or needs: its run's ending and history, and predictions."""
+    """How the names of the files begin that a source is or needs: predictions, and its run's recipe and summary."""
     run, file = "/".join(source.split("/")[:5]), source.partition("#")[0]
     own = f"{run}/" if file.endswith(HISTORY) else file.removesuffix(".json")
-    return own, f"{run}/run.json", f"{run}/history.csv"
+    return own, *(f"{run}/{name}" for name in ("config.json", "run.json", "history.csv"))
 
 
 @pytest.mark.parametrize("keys", [CURVES, COLLAPSE, LEAD])
@@ -144,10 +150,9 @@ def test_without_any_other_file(keys: dict[str, str], results: Path) -> None:
 def test_predictions_and_endings_that_changed_since_are_noticed(results: Path) -> None:
     tracer = tracer_of(results)
     predictions_path(results / record_of(PLAN, DDCL, "linear")).unlink()
-    with pytest.raises(UserError, match=r"says ci_low .*, the files of its sources .*; `ddcl collect && ddcl claims`"):
+    with pytest.raises(UserError, match=r"says effect .*, the files of its sources .*; `ddcl collect && ddcl claims`"):
         tracer.describe(row_of(tracer, claim="C2", check="linear", augmentation="baug"))
-    summary = results / PLAN.run(DDCL).folder / "run.json"
-    write_json(summary, read_json(summary, "summary") | {"status": "diverged"})
+    end(results, DDCL, "diverged")
     with pytest.raises(UserError, match=r"says effect 50, the files of its sources 100\.0"):
         tracer.describe(row_of(tracer, **COLLAPSE))
 

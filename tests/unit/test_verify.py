@@ -22,7 +22,7 @@ from ddcl.evaluate.verify import verify_run
 from ddcl.schema import feature_index, manifest, record, run_summary
 from ddcl.schema.feature_index import Draw
 from ddcl.schema.recipes import build_recipe
-from tests.unit.made_run import DATASET, LABELS, write_data, write_run
+from tests.unit.made_run import ARRAYS, DATASET, LABELS, LINEAR, manifest_of, run_of, write_data, write_run
 
 MOST_PLACES = 120  # of a file in which a bit is flipped
 
@@ -42,14 +42,6 @@ def results(made: Path, tmp_path: Path) -> Path:
     """A copy of them, to be damaged."""
     shutil.copytree(made, tmp_path / "results")
     return tmp_path / "results"
-
-
-def run_of(results: Path, seed: int = 0) -> Path:
-    return results / f"runs/{DATASET}/ddcl/caug/seed{seed}"
-
-
-def manifest_of(results: Path) -> Path:
-    return results / "data" / DATASET / "manifest.json"
 
 
 def problems(results: Path, seed: int = 0) -> list[str]:
@@ -76,11 +68,12 @@ def test_a_whole_run_has_no_problems(results: Path) -> None:
     assert verify_run(run_of(results)) == []
 
 
-FILES = ["checkpoint.pt", "history.csv", "run.json", "on/digits/linear.json", "on/digits/linear_predictions.npz"]
+PREDICTIONS = LINEAR.replace(".json", "_predictions.npz")
+FILES = ["checkpoint.pt", "history.csv", "run.json", LINEAR, PREDICTIONS]
 FEATURES = ["features.json", "train.npy", "train_labels.npy", "test_labels.npy", "test_color-like-1.npy"]
 
 
-@pytest.mark.parametrize("name", [*FILES, *(f"on/digits/features/{name}" for name in FEATURES)])
+@pytest.mark.parametrize("name", [*FILES, *(f"{ARRAYS}/{name}" for name in FEATURES)])
 def test_every_flipped_bit_of_a_run_is_found(name: str, results: Path) -> None:
     path = run_of(results) / name
     for place in flips(path):
@@ -112,7 +105,7 @@ def test_every_flipped_bit_of_the_splits_is_found_or_changes_nothing(kind: str, 
 
 def test_the_stages_find_what_they_read(results: Path) -> None:
     """Features, labels and checkpoint, by the functions that evaluations call."""
-    folder = run_of(results) / "on/digits/features"
+    folder = run_of(results) / ARRAYS
     index = feature_index.load(folder)
     assert read_test(folder, index, Draw("color-like", 1)).features.shape == (len(LABELS), 4)
     for name, read in (("train.npy", read_train), ("train_labels.npy", read_train)):
@@ -142,12 +135,12 @@ def test_the_stages_find_what_they_read(results: Path) -> None:
         ("history.csv", "history.csv: damaged, edited, or of another run (its sha256 is not the one in run.json)"),
         ("checkpoint.pt", "checkpoint.pt: damaged, edited, or of another run"),
         ("run.json", "run.json: its run is digits/ddcl/caug/seed1, expected digits/ddcl/caug/seed0"),
-        ("on/digits/linear.json", "linear.json: its run is digits/ddcl/caug/seed1, expected digits/ddcl/caug/seed0"),
-        ("on/digits/linear_predictions.npz", "linear_predictions.npz: damaged, edited, or of another run"),
-        ("on/digits/features", "features.json: its run is digits/ddcl/caug/seed1, expected digits/ddcl/caug/seed0"),
+        (LINEAR, "linear.json: its run is digits/ddcl/caug/seed1, expected digits/ddcl/caug/seed0"),
+        (PREDICTIONS, "linear_predictions.npz: damaged, edited, or of another run"),
+        (ARRAYS, "features.json: its run is digits/ddcl/caug/seed1, expected digits/ddcl/caug/seed0"),
         ("on/digits", "features.json: its run is digits/ddcl/caug/seed1, expected digits/ddcl/caug/seed0"),
-        ("on/digits/features/train.npy", "train.npy: damaged, edited, or of another run"),
-        ("on/digits/features/features.json", "features.json: its run is digits/ddcl/caug/seed1, expected"),
+        (f"{ARRAYS}/train.npy", "train.npy: damaged, edited, or of another run"),
+        (f"{ARRAYS}/features.json", "features.json: its run is digits/ddcl/caug/seed1, expected"),
     ],
 )
 def test_what_is_swapped_between_two_seeds_is_named(name: str, named: str, results: Path) -> None:
@@ -173,30 +166,30 @@ def resealed(path: Path, **changes: object) -> None:
         (lambda run: (run / "run.json").unlink(), "run.json: missing summary of a training; `ddcl pretrain` makes it"),
         (lambda run: (run / "history.csv").unlink(), "history.csv: missing"),
         (lambda run: (run / "config.json").unlink(), "config.json: missing recipe"),
-        (lambda run: (run / "on/digits/linear_predictions.npz").unlink(), "linear_predictions.npz: missing"),
-        (lambda run: (run / "on/digits/features/train.npy").unlink(), "train.npy: missing"),
+        (lambda run: (run / PREDICTIONS).unlink(), "linear_predictions.npz: missing"),
+        (lambda run: (run / f"{ARRAYS}/train.npy").unlink(), "train.npy: missing"),
         (
             lambda run: (run / "on/digits").rename(run / "on/cifar10"),
             "linear.json: its eval_dataset is digits, expected",
         ),
         (
-            lambda run: (run / "on/digits/linear.json").rename(run / "on/digits/knn.json"),
+            lambda run: (run / LINEAR).rename((run / LINEAR).with_name("knn.json")),
             "knn.json: its evaluation is linear, expected knn",
         ),
         (
-            lambda run: resealed(run / "on/digits/linear.json", checkpoint_digest="x"),
+            lambda run: resealed(run / LINEAR, checkpoint_digest="x"),
             "linear.json: its checkpoint_digest is x, expected",
         ),
         (
-            lambda run: resealed(run / "on/digits/linear.json", features_seal="x"),
+            lambda run: resealed(run / LINEAR, features_seal="x"),
             "linear.json: was computed from other features than are stored; run `ddcl evaluate` again",
         ),
         (
-            lambda run: resealed(run / "on/digits/linear.json", status="collapsed"),
+            lambda run: resealed(run / LINEAR, status="collapsed"),
             "linear.json: its status is collapsed, expected ok",
         ),
         (
-            lambda run: resealed(run / "on/digits/linear.json", evaluated_on_seal="x"),
+            lambda run: resealed(run / LINEAR, evaluated_on_seal="x"),
             "linear.json: its evaluated_on_seal is x, expected",
         ),
         (
@@ -229,11 +222,11 @@ def test_another_normalisation_of_the_data_is_named(results: Path) -> None:
 
 def test_what_an_archive_leaves_out_is_no_problem(results: Path) -> None:
     (run_of(results) / "checkpoint.pt").unlink()
-    shutil.rmtree(run_of(results) / "on/digits/features")
+    shutil.rmtree(run_of(results) / ARRAYS)
     assert problems(results) == []
 
 
 def test_large_arrays_can_be_left_unread(results: Path) -> None:
-    (run_of(results) / "on/digits/features/train.npy").write_bytes(b"")
+    (run_of(results) / f"{ARRAYS}/train.npy").write_bytes(b"")
     assert problems(results)
     assert verify_run(run_of(results), arrays=False) == []

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from ddcl.plan.plan import PlannedRun, Target, read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("Snakefile", "workflow", "config", "profiles", "slurm", "workstation", "ddcl", "baselines")
@@ -53,3 +56,19 @@ def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, f"{path}: {old!r} stands there {text.count(old)} times"
     path.write_text(text.replace(old, new))
+
+
+def planned(output: str) -> dict[str, int]:
+    """Return the jobs per rule of a dry run."""
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", output, re.MULTILINE) if rule != "total"}
+
+
+def run_of(copy: Path, name: str) -> PlannedRun:
+    """Return a run of the plan in a copy's results, by its name such as digits/ddcl/caug/seed0."""
+    return read_plan(copy / "results").run(name)
+
+
+def target_of(run: PlannedRun, evaluation: str) -> Target:
+    """Return what a run's plan says of an evaluation on the run's own data set."""
+    targets = {(target.eval_dataset, target.evaluation): target for target in run.targets}
+    return targets[run.dataset, evaluation]

@@ -21,8 +21,10 @@ from ddcl.core.checkpoint import load_checkpoint, save_checkpoint
 from ddcl.core.method import Method
 from ddcl.evaluate import features
 from ddcl.evaluate.verify import verify_run
+from ddcl.plan import addresses
 from ddcl.schema import manifest, record
-from ddcl.schema.recipes import build_recipe, load_recipe, read_perturbation
+from ddcl.schema.op_recipes import read_perturbation
+from ddcl.schema.recipes import build_recipe, data_recipe, load_recipe
 from tests.workflow.commands import ROOT, ddcl
 
 PERTURBATIONS = ("--perturbations", "none", "color_rotate")
@@ -38,7 +40,7 @@ def write_recipe(results: Path, variant: str, epochs: int, seed: int = 0) -> Pat
         "precision": "fp32",
     }
     recipe = build_recipe(("digits", variant, "caug"), seed, overrides)
-    folder = results / "runs" / recipe.name
+    folder = results / addresses.run_folder(recipe)
     write_json(folder / "config.json", recipe.model_dump())
     return folder
 
@@ -73,12 +75,25 @@ def copied(trained: Path, tmp_path: Path) -> Path:
 
 
 def run_folder(cwd: Path) -> Path:
-    return cwd / "results" / "runs" / "digits" / "ddcl" / "caug" / "seed0"
+    """The folder of the one run that was trained; a test may have written other recipes beside it."""
+    (path,) = cwd.glob("results/runs/digits/ddcl/*/seed0/run.json")
+    return path.parent
 
 
-def own(cwd: Path) -> Path:
-    """Where features and records on the run's own data set lie."""
-    return run_folder(cwd) / "on" / "digits"
+def data_folder(cwd: Path) -> Path:
+    return cwd / "results" / addresses.data_folder("digits", data_recipe("digits"))
+
+
+def features_of(run: Path) -> Path:
+    """Where the features of a run on its own data set lie."""
+    (folder,) = run.glob("on/digits/features-*/arrays")
+    return folder
+
+
+def record_of(run: Path, evaluation: str) -> Path:
+    """The record of a run on its own data set."""
+    (path,) = run.glob(f"on/digits/{evaluation}-*/{evaluation}.json")
+    return path
 
 
 def refused(cwd: Path, *command: str) -> str:
@@ -108,14 +123,15 @@ def test_a_run_leaves_all_its_files(trained: Path) -> None:
     names = {path.name for path in run_folder(trained).iterdir()}
     assert names == {"config.json", "checkpoint.pt", "history.csv", "run.json", "on", "work", ".pretrain.lock"}
     assert [path.name for path in (run_folder(trained) / "work").iterdir()] == ["finished"]
-    records = {"linear.json", "linear_predictions.npz", "knn.json", "knn_predictions.npz"}
-    locks = {".features.lock", ".linear.lock", ".knn.lock"}
-    assert {path.name for path in own(trained).iterdir()} == records | locks | {"features"}
-    cells = record.load(own(trained) / "knn.json").cells
+    for name in ("linear", "knn"):
+        folder = record_of(run_folder(trained), name).parent
+        assert {path.name for path in folder.iterdir()} == {f"{name}.json", f"{name}_predictions.npz", ".lock"}
+    assert {path.name for path in features_of(run_folder(trained)).parent.iterdir()} == {"arrays", ".lock"}
+    assert len(list((run_folder(trained) / "on/digits").iterdir())) == 3
+    cells = record.load(record_of(run_folder(trained), "knn")).cells
     assert {cell.part for cell in cells} == {"full", "dir", "dvr"}
     assert all(cell.n == 450 and cell.value is not None and 0 <= cell.value <= 1 for cell in cells)
-    data = trained / "results" / "data" / "digits" / "manifest.json"
-    assert verify_run(run_folder(trained), {"digits": data}) == []
+    assert verify_run(run_folder(trained), {"digits": data_folder(trained) / "manifest.json"}) == []
 
 
 def test_a_checkpoint_of_another_training_of_the_same_recipe(copied: Path) -> None:
@@ -141,14 +157,26 @@ def test_truncated_checkpoint(copied: Path) -> None:
 
 
 def test_checkpoint_of_another_recipe(copied: Path) -> None:
-    write_recipe(copied / "results", "ddcl", epochs=2)
-    line = refused(copied, "extract", "--run", str(run_folder(copied)), *PERTURBATIONS)
+    other = write_recipe(copied / "results", "ddcl", epochs=2)
+    assert other != run_folder(copied)
+    shutil.copy(run_folder(copied) / "checkpoint.pt", other)
+    line = refused(copied, "extract", "--run", str(other), *PERTURBATIONS)
     assert "checkpoint of recipe" in line
+
+
+@pytest.mark.parametrize("command", [("pretrain",), ("extract", *PERTURBATIONS), ("evaluate", "knn", *PERTURBATIONS)])
+def test_a_recipe_at_the_address_of_another(command: tuple[str, ...], copied: Path) -> None:
+    run = run_folder(copied)
+    shutil.copy(write_recipe(copied / "results", "ddcl", epochs=2) / "config.json", run)
+    named, found = run.parent.name[-8:], load_recipe(run / "config.json").arm_digest[:8]
+    line = refused(copied, *command, "--run", str(run))
+    assert f"config.json: is recipe {found}, its address says {named}; delete the file and run snakemake again" in line
 
 
 def test_features_of_another_run(copied: Path) -> None:
     other = write_recipe(copied / "results", "ddcl", epochs=1, seed=1)
-    shutil.copytree(own(copied) / "features", other / "on" / "digits" / "features")
+    features = features_of(run_folder(copied))
+    shutil.copytree(features, other / features.relative_to(run_folder(copied)))
     line = refused(copied, "evaluate", "knn", "--run", str(other), *PERTURBATIONS)
     assert "features of run digits/ddcl/caug/seed0" in line
     assert "seed1" in line
@@ -157,8 +185,14 @@ def test_features_of_another_run(copied: Path) -> None:
 def test_features_without_a_perturbation_and_damaged_features(copied: Path) -> None:
     run = run_folder(copied)
     line = refused(copied, "evaluate", "knn", "--run", str(run), "--perturbations", "color_flip")
+    assert "asked for features of digits under color_flip; found none in" in line
+    assert "run `ddcl extract` first" in line
+    stored = features_of(run)
+    line = refused(
+        copied, "evaluate", "knn", "--run", str(run), "--features", str(stored), "--perturbations", "color_flip"
+    )
     assert "no features for 'color_flip'; there are color_rotate, none;" in line
-    path = own(copied) / "features" / "test_none-0.npy"
+    path = stored / "test_none-0.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     assert "test_none-0.npy: damaged" in refused(copied, "evaluate", "knn", "--run", str(run), *PERTURBATIONS)
 
@@ -173,10 +207,10 @@ def test_an_encoder_that_changes_while_frozen_is_an_error(copied: Path, monkeypa
 
     monkeypatch.setattr(features, "encode_chunks", leaking)
     run = run_folder(copied)
-    folder = own(copied) / "features"
+    folder = features_of(run)
     shutil.rmtree(folder)
-    path = copied / "results" / "data" / "digits" / "manifest.json"
-    target = features.Target("digits", path, folder)
+    path = data_folder(copied) / "manifest.json"
+    target = features.Target("digits", path, folder, "0" * 16)
     recipe, clean = load_recipe(run / "config.json"), [read_perturbation("none")]
     with pytest.raises(RuntimeError, match="frozen encoder changed"):
         features.extract(recipe, run, manifest.load(path), target, clean, ("cpu", 0))
@@ -187,9 +221,10 @@ def test_an_encoder_that_changes_while_frozen_is_an_error(copied: Path, monkeypa
     ("content", "expected"), [("{", "not valid JSON"), ("[]", "expected a mapping"), (None, "missing")]
 )
 def test_unreadable_recipe(content: str | None, expected: str, copied: Path) -> None:
-    path = run_folder(copied) / "config.json"
+    run = run_folder(copied)
+    path = run / "config.json"
     path.unlink() if content is None else path.write_text(content)
-    line = refused(copied, "pretrain", "--run", str(run_folder(copied)))
+    line = refused(copied, "pretrain", "--run", str(run))
     assert "config.json" in line
     assert expected in line
 
@@ -204,7 +239,7 @@ def test_unreadable_suite(tmp_path: Path) -> None:
 
 
 def test_dataset_that_does_not_match_its_manifest(copied: Path) -> None:
-    path = copied / "results" / "data" / "digits" / "splits" / "train_images.npy"
+    path = data_folder(copied) / "splits" / "train_images.npy"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
@@ -214,7 +249,7 @@ def test_dataset_that_does_not_match_its_manifest(copied: Path) -> None:
 
 
 def test_manifest_of_another_side(copied: Path) -> None:
-    path = copied / "results" / "data" / "digits" / "manifest.json"
+    path = data_folder(copied) / "manifest.json"
     prepared = manifest.load(path)
     data = prepared.data.model_copy(update={"image_side_px": 32})
     sealed.write(path, prepared.model_copy(update={"data": data}))
@@ -236,13 +271,14 @@ def test_full_disk_is_said_and_costs_nothing_finished(copied: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=False).returncode:
         pytest.skip("no tmpfs can be mounted here")
     try:
-        (small / "run").mkdir()
-        shutil.copy(run / "config.json", small / "run")
-        (small / "run" / "history.csv").write_text("finished earlier")
-        line = refused(copied, "pretrain", "--run", str(small / "run"))
+        new = small / run.parent.name / run.name
+        new.mkdir(parents=True)
+        shutil.copy(run / "config.json", new)
+        (new / "history.csv").write_text("finished earlier")
+        line = refused(copied, "pretrain", "--run", str(new))
         assert "the disk is full" in line
         assert "checkpoint.pt" in line
-        assert not list((small / "run").glob(".*tmp*"))
+        assert not list(new.glob(".*tmp*"))
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -251,8 +287,8 @@ def test_full_disk_is_said_and_costs_nothing_finished(copied: Path) -> None:
 def test_two_runs_of_one_recipe_give_identical_records(trained: Path, tmp_path: Path) -> None:
     run = write_recipe(tmp_path / "results", "ddcl", epochs=1)
     run_everything(tmp_path, run)
-    for name in ("linear.json", "knn.json"):
-        assert (run / "on/digits" / name).read_bytes() == (own(trained) / name).read_bytes()
+    for name in ("linear", "knn"):
+        assert record_of(run, name).read_bytes() == record_of(run_folder(trained), name).read_bytes()
 
 
 def digest(run: Path) -> str:
@@ -264,7 +300,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_checkpoint(traine
     """kill -9 twice, at moments that are not chosen: after the first saved state, and again after the next."""
     shutil.copytree(trained / "results" / "data", tmp_path / "results" / "data")
     whole = write_recipe(tmp_path / "results", "ddcl", epochs=8)
-    killed = tmp_path / "killed" / "run"
+    killed = tmp_path / "killed" / whole.parent.name / whole.name
     shutil.copytree(whole, killed)
     command = ("pretrain", "--results", str(tmp_path / "results"), "--run")
     assert ddcl(*command, str(whole), cwd=tmp_path).returncode == 0

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from ddcl.base.files import read_json
 from ddcl.plan.cost import jobs as jobs_of
+from ddcl.plan.plan import read_plan
 from ddcl.plan.suite import Suite
-from tests.workflow.commands import copy_project, replace, snakemake
+from tests.workflow.commands import copy_project, planned, replace, run, snakemake
+from tests.workflow.conftest import Finished
 
 RUN = ("resolve", "pretrain", "extract", "linear", "knn")  # the jobs of one run
 TRAINING = {"prepare", "resolve", "pretrain", "extract"}
 EVALUATION = {"linear", "knn"}
+# what another plan remakes: all that may print its words
+SHOWN = {"all": 1, "plan": 1, "collect": 1, "table": 7, "claims": 1, "figure": 5, "picture": 4, "report": 1}
 SMOKE = ("--configfile", "config/suites/smoke.yaml")
-
-
-def planned(output: str) -> dict[str, int]:
-    """Return the jobs per rule of a dry run."""
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", output, re.MULTILINE) if rule != "total"}
 
 
 def dry(copy: Path, *arguments: str) -> dict[str, int]:
@@ -77,11 +75,21 @@ def test_the_whole_paper_is_listed_in_a_minute_and_names_what_is_missing(fresh: 
 @pytest.mark.slow
 def test_a_plan_longer_than_an_argument_is_written(fresh: Path) -> None:
     suite = Suite.load(fresh / "config/suites/cifar10.yaml")
-    assert len(suite.plan_text()) > 1 << 17  # MAX_ARG_STRLEN of Linux
+    assert len(suite.plan.text) > 1 << 17  # MAX_ARG_STRLEN of Linux
     done = snakemake("--configfile", "config/suites/cifar10.yaml", "--", "results/suite.json", copy=fresh)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert read_json(fresh / "results/suite.json", "plan") == suite.plan()
+    assert read_plan(fresh / "results") == suite.plan
     shutil.rmtree(fresh / "results")
+
+
+def test_snakemake_ends_when_its_work_does(tmp_path: Path) -> None:
+    """A rate limit over a long time would keep it alive for as long: its timers are threads that end before it does."""
+    copy = copy_project(tmp_path / "project")
+    start = time.monotonic()
+    done = run("snakemake", "results/suite.json", cwd=copy, code=copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - start < 60
+    assert read_plan(copy / "results") == Suite.load(copy / "config/config.yaml").plan
 
 
 def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
@@ -118,11 +126,10 @@ def test_configuration_errors_stop_before_any_job(
 
 
 @pytest.fixture(scope="module")
-def done_smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done_smoke(smoke: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the smoke suite was run."""
-    copy = copy_project(tmp_path_factory.mktemp("smoke") / "project")
-    done = snakemake(*SMOKE, copy=copy)
-    assert done.returncode == 0, done.stdout + done.stderr
+    copy = tmp_path_factory.mktemp("after") / "project"
+    subprocess.run(["cp", "-a", str(smoke.copy), str(copy)], check=True)
     return copy
 
 
@@ -157,7 +164,7 @@ class TestAfterARun:
     @pytest.mark.parametrize(
         ("file", "old", "new", "again", "stays"),
         [
-            # what is drawn: a colour, a label
+            # what is drawn: a colour
             (
                 "ddcl/report/figures/layout.py",
                 '"#',
@@ -166,14 +173,7 @@ class TestAfterARun:
                 TRAINING | EVALUATION | {"collect"},
             ),
             ("ddcl/pictures/views.py", "HEAD = 0.35, 0.5", "HEAD = 0.35, 0.6", {"picture": 1}, TRAINING | {"figure"}),
-            (
-                "config/variants/small/ddcl.yaml",
-                "label: DDCL",
-                "label: D",
-                {"plan": 1, "table": 7, "claims": 1},
-                TRAINING | EVALUATION,
-            ),
-            # how it is shown: a template, the paper's recipe that others are compared with
+            # how it is shown: a template
             (
                 "ddcl/report/templates/styles.css",
                 "--page: #fbfbf9",
@@ -181,25 +181,47 @@ class TestAfterARun:
                 {"report": 1, "table": 7},
                 TRAINING | EVALUATION | {"collect", "figure"},
             ),
-            (
-                "config/variants/imagenet/ddcl.yaml",
-                "dir_frac: 0.8",
-                "dir_frac: 0.7",
-                {"report": 1},
-                TRAINING | EVALUATION | {"collect", "figure", "table"},
-            ),
-            # what cannot move a number: a comment in the engine
+            # words of the plan: of a variant, a table, a metric; the paper's recipe that others are held against
+            ("config/variants/small/ddcl.yaml", "label: DDCL", "label: D", SHOWN, TRAINING | EVALUATION),
+            ("config/tables/knn.yaml", "Top-1 accuracy in", "The top-1 accuracy in", SHOWN, TRAINING | EVALUATION),
+            ("ddcl/schema/metrics.py", '"top-1"', '"top 1"', SHOWN, TRAINING | EVALUATION),
+            ("config/variants/imagenet/ddcl.yaml", "dir_frac: 0.8", "dir_frac: 0.7", SHOWN, TRAINING | EVALUATION),
+            # what cannot move a number of this suite: a comment in the engine, a word that explains a setting, an
+            # operation that no recipe has
             ("ddcl/core/pretrain.py", "import math", "import math  # why", {}, TRAINING | EVALUATION | {"table"}),
-            # a number of one variant: exactly its two runs; of an evaluation: that evaluation
+            ("ddcl/schema/evaluations.py", "number of neighbours", "how many neighbours", {}, TRAINING | {"plan"}),
+            ("ddcl/data/ops/corruption.py", "Array = ", "FURTHER = 1\nArray = ", {}, TRAINING | {"plan"}),
+            # a number of one variant, a default of one method: exactly its two runs; of an evaluation: that evaluation
             (
                 "config/variants/small/ddcl.yaml",
                 "dvr_weight: 1.0",
                 "dvr_weight: 2.0",
-                dict.fromkeys(RUN, 2) | {"picture": 4},
+                SHOWN | dict.fromkeys(RUN, 2),
                 {"prepare"},
             ),
-            ("config/evaluations/knn.yaml", "temperature: 0.1", "temperature: 0.2", {"knn": 5}, TRAINING | {"linear"}),
+            (
+                "ddcl/schema/methods.py",
+                "default=0.0, ge=0",
+                "default=0.1, ge=0",
+                SHOWN | dict.fromkeys(RUN, 2),
+                {"prepare"},
+            ),
+            (
+                "config/evaluations/knn.yaml",
+                "temperature: 0.1",
+                "temperature: 0.2",
+                SHOWN | {"knn": 5},
+                TRAINING | {"linear"},
+            ),
             ("config/perturbations/color_rotate.yaml", "90.0", "45.0", {"extract": 5, "linear": 5}, {"pretrain"}),
+            # which cells there are: none of DVR under a perturbation
+            (
+                "ddcl/schema/registry.py",
+                "not in metric.parts:",
+                'not in metric.parts or (part, perturbation) == ("dvr", "color_rotate"):',
+                SHOWN | {"linear": 2, "knn": 2},
+                TRAINING,
+            ),
             # code: the engine, a baseline, an evaluation, extraction
             ("ddcl/core/pretrain.py", "seconds = 0.0", "seconds = +0.0", {"pretrain": 5, "knn": 5}, {"resolve"}),
             ("baselines/simsiam.py", "-0.5 *", "-0.25 *", {"pretrain": 2, "extract": 2, "knn": 2}, {"resolve"}),
@@ -230,6 +252,27 @@ class TestAfterARun:
         assert {rule: jobs.get(rule, 0) for rule in again} == again, jobs
         assert not stays & set(jobs), jobs
         assert again or not jobs, jobs
+
+    def test_a_new_operation_and_a_new_method_change_nothing_but_what_names_them(
+        self, done_smoke: Path, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "project"
+        subprocess.run(["cp", "-a", str(done_smoke), str(copy)], check=True)
+        shutil.copy(copy / "ddcl/data/ops/grayscale.py", copy / "ddcl/data/ops/negative.py")
+        ops = '    "negative": OpEntry("ddcl.data.ops.negative", GrayscaleSettings),\n'
+        replace(copy / "ddcl/schema/ops.py", "OPS = {\n", f"OPS = {{\n{ops}")
+        shutil.copy(copy / "baselines/simsiam.py", copy / "baselines/further.py")
+        with open(copy / "ddcl/schema/methods.py", "a", encoding="utf-8") as settings:
+            settings.write("\n\nclass FurtherSettings(SimSiamBaselineSettings):\n    pull: float = 0.9\n")
+        registry = copy / "ddcl/schema/registry.py"
+        replace(registry, "SimSiamBaselineSettings\nfrom", "FurtherSettings, SimSiamBaselineSettings\nfrom")
+        entry = '    "further": MethodEntry("baselines.further:SimSiam", FurtherSettings),\n'
+        replace(registry, "METHODS = {\n", f"METHODS = {{\n{entry}")
+        variant = copy / "config/variants/small/further.yaml"
+        variant.write_text("base: simsiam\nlabel: Further\nmethod: further\nsettings: {pull: 0.5}\n")
+        assert dry(copy) == {}
+        replace(copy / SMOKE[1], "[ddcl, simsiam]", "[ddcl, simsiam, further]")
+        assert dry(copy) == SHOWN | dict.fromkeys(RUN, 2)
 
     def test_an_added_seed_trains_the_new_runs_only(self, done_smoke: Path) -> None:
         path = done_smoke / "config/suites/smoke.yaml"

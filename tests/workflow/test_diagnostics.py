@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ddcl.base.files import read_json, write_text
-from tests.workflow.commands import copy_project, replace, snakemake
+from tests.workflow.commands import copy_project, replace, run_of, snakemake, target_of
 
 TABLES = ("readout", "factors", "invariance", "health", "drift", "response")
 SUITE = """\
@@ -64,11 +64,12 @@ def test_from_shapes_to_tables(tmp_path: Path) -> None:
     assert min(drift["ddcl", "dvr", f"rotation.{angle}"] for angle in (-180, -30, 30, 180)) > 0.001
     assert "[" in (copy / "results/tables/readout.md").read_text()
     assert "| rotation -180 |" in (copy / "results/tables/drift.md").read_text()
-    record = copy / "results/runs/shapes/ddcl/caug_plus/seed0/on/shapes/diagnostics.json"
+    run = run_of(copy, "shapes/ddcl/caug_plus/seed0")
+    record = copy / "results" / run.record(target_of(run, "diagnostics"))
     with np.load(record.with_name("diagnostics_predictions.npz")) as kept:
         assert kept["readout_crop_x/dvr"].shape == (1, 300, 1)
     assert read_json(record, "record")["evaluation"]["settings"]["n_views"] == 4
-    history = pd.read_csv(copy / "results/runs/shapes/ddcl/caug_plus/seed0/history.csv")
+    history = pd.read_csv(copy / "results" / run.folder / "history.csv")
     assert history["squared_norm_projector_dvr"].iloc[1:].gt(0).all()
     again = snakemake("--configfile", "config/suites/small.yaml", copy=copy)
     assert "Nothing to be done" in again.stdout + again.stderr

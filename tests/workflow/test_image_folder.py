@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ddcl.base.files import read_json, write_text
-from tests.workflow.commands import copy_project, run, snakemake
+from tests.workflow.commands import copy_project, run, run_of, snakemake, target_of
 
 DATASET = """\
 label: Stripes
@@ -92,7 +92,8 @@ def copy(tmp_path: Path) -> Path:
 def test_class_folders_from_files_to_tables(copy: Path) -> None:
     done = snakemake("--configfile", "config/suites/stripes.yaml", copy=copy)
     assert done.returncode == 0, done.stdout + done.stderr
-    manifest = read_json(copy / "results/data/stripes/manifest.json", "manifest")
+    (folder,) = copy.glob("results/data/stripes-*")
+    manifest = read_json(folder / "manifest.json", "manifest")
     assert manifest["kind"] == "files"
     assert manifest["splits"]["train"]["n_per_class"] == [8, 8, 8]
     records = pd.read_parquet(copy / "results/records.parquet")
@@ -106,7 +107,8 @@ def test_class_folders_from_files_to_tables(copy: Path) -> None:
     assert set(own.loc[drawn, "n_draws"]) == {2}
     clean = own[(own["evaluation"] == "linear") & (own["part"] == "full") & (own["perturbation"] == "none")]
     assert clean["value"].min() > 0.5  # stripes are easy, even for random filters; chance is a third
-    tuned = read_json(copy / "results/runs/stripes/ddcl/caug_plus/seed0/on/stripes/tuned.json", "record")
+    trained = run_of(copy, "stripes/ddcl/caug_plus/seed0")
+    tuned = read_json(copy / "results" / trained.record(target_of(trained, "tuned")), "record")
     assert tuned["chosen"]["full"][0]["n_train"] == 6
     transfer = pd.read_csv(copy / "results/tables/transfer.csv")
     assert set(transfer["eval_dataset"]) == {"digits"}
@@ -114,8 +116,7 @@ def test_class_folders_from_files_to_tables(copy: Path) -> None:
 
     changed = copy / "data/stripes/train/down/3.jpg"
     changed.write_bytes(changed.read_bytes() + b"x")
-    run_folder = "results/runs/stripes/ddcl/caug_plus/seed0"
-    command = (sys.executable, "-m", "ddcl", "extract", "--run", run_folder, "--perturbations", "none")
+    command = (sys.executable, "-m", "ddcl", "extract", "--run", trained.name, "--perturbations", "none")
     done = run(*command, cwd=copy, code=copy)
     assert done.returncode == 2
     assert "down/3.jpg" in done.stderr.splitlines()[-1]

@@ -15,6 +15,7 @@ import pytest
 from ddcl.base.files import write_json
 from ddcl.core.checkpoint import load_checkpoint
 from ddcl.evaluate.verify import verify_run
+from ddcl.plan.addresses import run_folder
 from ddcl.schema.recipes import build_recipe
 from tests.workflow.commands import ROOT, ddcl, run
 
@@ -28,10 +29,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def new_run(cwd: Path, name: str, epochs: int = 3, processes: int = 1) -> Path:
-    """Write the recipe of a short run to a folder `name`; the same recipe for all of them."""
+    """Write the recipe of a short run below a folder `name`; the same recipe for all of them."""
     values = {"epochs": epochs, "precision": "fp32", "processes": processes, "monitor": {"every_epochs": 2}}
-    folder = cwd / name
-    write_json(folder / "config.json", build_recipe(("digits", "ddcl_sym", "caug"), 0, values).model_dump())
+    recipe = build_recipe(("digits", "ddcl_sym", "caug"), 0, values)
+    folder = cwd / name / run_folder(recipe)
+    write_json(folder / "config.json", recipe.model_dump())
     return folder
 
 

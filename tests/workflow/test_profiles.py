@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ddcl.plan.suite import Suite
 from tests.workflow.commands import copy_project, run
 
 DIGITS = "config/config.yaml"
@@ -33,7 +34,8 @@ def asked(output: str, rule: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("profile", ["slurm", "workstation"])
 def test_the_bare_profile_is_the_paper_and_a_configfile_takes_its_place(profile: str, copy: Path) -> None:
-    target = "results/runs/imagenet/ddcl_e100/caug/seed0/checkpoint.pt"
+    paper = Suite.load(copy / "config/suites/imagenet.yaml").plan
+    target = f"results/{paper.run('imagenet/ddcl_e100/caug/seed0').folder}/checkpoint.pt"
     (resources,) = asked(dry(copy, "--profile", profile, target), "pretrain")
     assert resources["gpu"] == "1"
     assert int(resources["mem_mb"]) > 8000
@@ -44,6 +46,8 @@ def test_the_bare_profile_is_the_paper_and_a_configfile_takes_its_place(profile:
     assert {(job["gpu"], job["mem_mb"]) for job in jobs} == {("0", "2100")}
     missing = run("snakemake", "-n", "--profile", profile, target, "--configfile", DIGITS, cwd=copy, code=copy)
     assert missing.returncode != 0
+    assert "No rule to produce" in missing.stdout + missing.stderr
+    assert "Traceback" not in missing.stdout + missing.stderr
 
 
 def test_every_key_of_a_profile_has_its_reason() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
 from ddcl.data.readers.fetch import Archive, check_md5, damaged_is_named, obtain
-from ddcl.data.source import NO_LABEL, ArraySplit, Request
+from ddcl.data.readers.source import NO_LABEL, ArraySplit, Request
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
 IDX_FILES = {"train": "train", "test": "t10k"}

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ddcl.base.errors import UserError
-from ddcl.data.source import Request
+from ddcl.data.readers.source import Request
 
 CHUNK_BYTES = 2**20
 TIMEOUT_S = 60

@@ -12,7 +12,7 @@ import numpy as np
 
 from ddcl.base.errors import UserError
 from ddcl.data.readers.fetch import Archive, alone, check_md5, damaged_is_named, missing, obtain
-from ddcl.data.source import FileSplit, Request
+from ddcl.data.readers.source import FileSplit, Request
 from ddcl.schema.readers import read_class_list
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")

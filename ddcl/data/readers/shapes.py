@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.core.streams import derive
-from ddcl.data.source import ArraySplit, Request
+from ddcl.data.readers.source import ArraySplit, Request
 
 Array = NDArray[np.float64]
 SUBPIXELS = 4  # per side of a pixel: an edge has 16 levels

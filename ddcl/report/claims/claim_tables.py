@@ -9,7 +9,6 @@ family, those of a claim are those of all its checks; they give verdicts as well
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +61,7 @@ def check_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CHECKS, SOURCES])
 
 
-def check_row(check: JudgedCheck) -> dict[str, Any]:
+def check_row(check: JudgedCheck) -> dict[str, object]:
     """Return what claims and checks both have a column of."""
     return {name: getattr(check, name) for name in SHARED} | {"n_comparisons": len(check.comparisons)}
 
@@ -73,7 +72,7 @@ def comparison_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
     for claim in claims:
         for check in claim.checks:
             for number, each in enumerate(check.comparisons):
-                row: dict[str, Any] = {"claim": claim.name, "comparison": f"{check.name}.{number}"}
+                row: dict[str, object] = {"claim": claim.name, "comparison": f"{check.name}.{number}"}
                 row |= each.treatment._asdict() | {name: getattr(each, name) for name in FOUND}
                 row |= {"treatment": _named(each, each.treatment), "control": _named(each, each.control)}
                 row |= {"check": check.name, "unit": check.unit, SOURCES: tuple(each.sources)}

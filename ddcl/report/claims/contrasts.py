@@ -14,8 +14,9 @@ from ddcl.report.collected import Collected
 from ddcl.report.sources import SOURCES, joined, source_of
 from ddcl.report.tables.convergence import convergence_values
 from ddcl.schema.claims import MONITOR, CheckSpec, PairSpec
+from ddcl.schema.names import CLEAN
 
-DEFAULTS = {"part": "full", "perturbation": "none", "metric": "top1"}
+DEFAULTS = {"part": "full", "perturbation": CLEAN, "metric": "top1"}
 EPOCHS = "epochs_to_95"
 NOT_REACHED = "not reached"
 
@@ -141,7 +142,7 @@ class Cells:
             value = float(row["value"])
             if row["metric"] == EPOCHS:
                 value = 1.0 if row["status"] == NOT_REACHED else value / run.epochs
-            place = ("full", MONITOR, row["eval_dataset"], "none", row["metric"])
+            place = ("full", MONITOR, row["eval_dataset"], CLEAN, row["metric"])
             self._add((*run.arm, row["seed"]), place, Measured(value, row["status"], 0, row[SOURCES]))
 
 

@@ -18,6 +18,7 @@ from ddcl.report.claims.power import detectable_rate, pairs_needed
 from ddcl.report.collected import Collected
 from ddcl.report.sources import summary_of
 from ddcl.schema.claims import CheckSpec, StatisticsSpec
+from ddcl.schema.names import CLEAN
 
 BAD = ("collapsed", "diverged")
 ENDED = ("ok", *BAD)
@@ -67,7 +68,7 @@ def _compared(arms: list[tuple[str, str, str]], ended: dict[int, list[str]]) -> 
     lost = {seed: text for seed, text in lost.items() if text}
     whole = {seed: names for seed, names in ended.items() if seed not in lost}
     terms = tuple(
-        Term(sign, Address(*arm, "full", "training", arm[0], "none", "collapsed or diverged"))
+        Term(sign, Address(*arm, "full", "training", arm[0], CLEAN, "collapsed or diverged"))
         for sign, arm in zip((1, -1), arms, strict=True)
     )
     bad = [[name in BAD for name in names] for names in whole.values()]

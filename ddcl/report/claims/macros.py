@@ -19,6 +19,7 @@ from ddcl.report.collected import Collected
 from ddcl.report.sources import source_of
 from ddcl.report.tables.latex import tex_escape
 from ddcl.schema.claims import StatisticsSpec
+from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
@@ -62,7 +63,7 @@ def accuracies(found: Collected, rules: StatisticsSpec) -> Iterator[tuple[str, s
     records = found.records
     evaluations = [name for name, item in found.plan.evaluations.items() if item.protocol in PROTOCOLS]
     records = records[records["evaluation"].isin(evaluations) & (records["eval_dataset"] == records["dataset"])]
-    records = records[(records["part"] == "full") & (records["perturbation"] == "none") & (records["metric"] == TOP1)]
+    records = records[(records["part"] == "full") & (records["perturbation"] == CLEAN) & (records["metric"] == TOP1)]
     several = records["dataset"].nunique() > 1
     for key, rows in records.groupby(["dataset", "variant", "augmentation", "evaluation"], sort=False):
         name, seeds = command_name(*map(str, key[0 if several else 1 :])), ",".join(map(str, rows["seed"]))

@@ -12,6 +12,7 @@ from scipy import stats
 from ddcl.plan.suite import Suite
 from ddcl.report.claims.power import paired, seeds_needed, unpaired
 from ddcl.schema.claims import PlannerSpec, read_statistics
+from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import METHODS, TOP1
 
 LINEAR = ("linear", "online")  # protocols whose spread over seeds is measured
@@ -80,7 +81,7 @@ def measured_spread(suite: Suite, results: Path, dataset: str, guess: PlannerSpe
     trained = {run.recipe.variant for run in suite.runs.values() if METHODS[run.recipe.method].trains}
     frame = frame[(frame["dataset"] == dataset) & (frame["eval_dataset"] == dataset) & frame["variant"].isin(trained)]
     frame = frame[frame["evaluation"].isin(linear[:1]) & (frame["metric"] == TOP1) & (frame["part"] == "full")]
-    frame = frame[(frame["perturbation"] == "none") & frame["value"].notna()]
+    frame = frame[(frame["perturbation"] == CLEAN) & frame["value"].notna()]
     table = 100 * frame.pivot_table(index="seed", columns=["augmentation", "variant"], values="value")
     if len(table) < 2:
         return guessed

@@ -7,6 +7,7 @@ time, so nothing is newer than what was made from it. What does not is named, an
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,11 +68,14 @@ def _data_problems(path: Path) -> list[str]:
 def _run_problems(folder: Path, manifests: dict[str, Path]) -> list[str]:
     """Return what is wrong with the run in `folder`: its address, and the chain from its recipe to its records."""
     try:
-        check_address(folder, load_recipe(folder / "config.json"))
+        recipe = load_recipe(folder / "config.json")
+        check_address(folder, recipe)
     except UserError as error:
         return [str(error)]
-    by_name = {name[: -DIGITS - 1]: path for name, path in manifests.items()}
-    return verify_run(folder, by_name)
+    prepared = Counter(name[: -DIGITS - 1] for name in manifests)  # a data set may lie there in several preparations
+    known = {name[: -DIGITS - 1]: path for name, path in manifests.items() if prepared[name[: -DIGITS - 1]] == 1}
+    own = Path(data_folder(recipe.dataset, recipe.data)).name
+    return verify_run(folder, known | ({recipe.dataset: manifests[own]} if own in manifests else {}))
 
 
 def _give_one_time(results: Path, folders: list[Path]) -> None:

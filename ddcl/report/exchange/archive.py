@@ -13,16 +13,15 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json, write_atomic
+from ddcl.base.files import write_atomic
 from ddcl.plan.plan import Plan, read_plan
+from ddcl.schema import run_summary
 
 CHECKSUMS, CRATE = "checksums.sha256", "ro-crate-metadata.json"
 COLLECTED = ("suite.json", "runs.json", "records.parquet", "histories.parquet")
-MADE = ("tables", "figures", "pictures", "report")  # folders of what was made from them
 RUN_FILES = ("config.json", "run.json", "history.csv")
 CHECKPOINT = "checkpoint.pt"
 PACKED = (".npz", ".png", ".pdf", ".parquet", ".pt", ".svg")  # compressed already, or nearly
@@ -43,7 +42,7 @@ class Packed:
 def export(results: Path, output: Path, checkpoints: bool) -> Packed:
     """Write the archive of the suite whose plan is in `results`. checkpoints: with the encoders, which are large."""
     plan = read_plan(results)
-    names = [name for name in archived(plan, results, checkpoints) if (results / name).is_file()]
+    names = [name for name in archived(plan, checkpoints) if (results / name).is_file()]
     have = set(names)
     records = [run.record(target) for run in plan.runs for target in run.targets]
     packed = Packed(len(names), sum(name in have for name in records), len(records))
@@ -66,24 +65,23 @@ def export(results: Path, output: Path, checkpoints: bool) -> Packed:
     return packed
 
 
-def archived(plan: Plan, results: Path, checkpoints: bool) -> list[str]:
+def archived(plan: Plan, checkpoints: bool) -> list[str]:
     """Return the names below `results` of all files that belong to the suite, there or not, sorted."""
     names = list(COLLECTED)
     for run in plan.runs:
         names += [f"{run.folder}/{name}" for name in (*RUN_FILES, *[CHECKPOINT] * checkpoints)]
         names += [name for target in run.targets for name in (run.record(target), run.predictions(target))]
     names += [f"{folder}/manifest.json" for folder in plan.data_folders]
-    made = (path for folder in MADE for path in (results / folder).rglob("*") if not path.name.startswith("."))
-    return sorted({*names, *(path.relative_to(results).as_posix() for path in made)})
+    return sorted({*names, *plan.made()})
 
 
-def describe(plan: Plan, results: Path, sums: dict[str, str], packed: Packed) -> dict[str, Any]:
+def describe(plan: Plan, results: Path, sums: dict[str, str], packed: Packed) -> dict[str, object]:
     """Return the RO-Crate: what the archive is, how it was made, and each file with its size and checksum."""
     newest = max((results / name).stat().st_mtime for name in sums)
-    summaries = [read_json(results / name, "summary") for name in sums if name.endswith("/run.json")]
-    commits = sorted({str(each["git_commit"]) for each in summaries if each.get("git_commit")})
+    summaries = [run_summary.load(results / name) for name in sums if name.endswith("/run.json")]
+    commits = sorted({each.provenance.git_commit for each in summaries if each.provenance.git_commit})
     text = f"{plan.description} {packed.records} of {packed.expected} records."
-    root: dict[str, Any] = {
+    root: dict[str, object] = {
         "@id": "./",
         "@type": "Dataset",
         "name": plan.title,

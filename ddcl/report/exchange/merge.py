@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import time
 import zlib
 from collections import Counter
 from functools import partial
@@ -15,32 +13,39 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import canonical_json, read_json, write_atomic
-from ddcl.plan.plan import read_plan
+from ddcl.plan.addresses import ADDRESSED
+from ddcl.plan.plan import FILE as PLAN
+from ddcl.plan.plan import WHAT, Plan
+from ddcl.report.exchange.adopt import adopt
 from ddcl.report.exchange.archive import CHECKSUMS
 
-PLAN = "suite.json"
-# What is taken over: the files of the runs. All else is made from them, here as there.
-RUN_FILE = re.compile(
-    r"runs/[^/]+/[^/]+/[^/]+/seed\d+/"
-    r"(config\.json|run\.json|history\.csv|checkpoint\.pt|on/[^/]+/[^/]+/[^/]+(\.json|_predictions\.npz))"
+# What is taken over: the files of the runs, and the manifests of the data that they were trained and tested on. All
+# else is made from them, here as there.
+TAKEN = re.compile(
+    rf"runs/[^/]+/[^/]+/{ADDRESSED}/seed\d+/"
+    rf"(config\.json|run\.json|history\.csv|checkpoint\.pt|on/[^/]+/{ADDRESSED}/[^/]+(\.json|_predictions\.npz))"
+    rf"|data/{ADDRESSED}/manifest\.json"
 )
+EARLIER = re.compile(r"runs/[^/]+/[^/]+/[^/]+/seed\d+/config\.json")  # of any version: the address may lack a digest
 CHUNK = 1 << 20
 
 
 class Merged(NamedTuple):
-    """How many files were new, and how many were here already."""
+    """How many files were new, how many were here already, and what is wrong with any of the results now."""
 
     new: int
     same: int
+    problems: tuple[str, ...]
 
 
 def import_archive(path: Path, results: Path) -> Merged:
     """Take the runs of an archive over into `results`, and its plan where there is none.
 
-    Every file is checked against the archive's checksums first. A file that is here with another content, and a run
-    that the plan here has with another recipe, are conflicts: a `UserError` names all, and nothing is written.
+    Every file is checked against the archive's checksums first. A file that is here with another content is a conflict:
+    a `UserError` names all, and nothing is written. What is taken over is then checked like a copy (`adopt`).
     """
     try:
         archive = ZipFile(path)
@@ -48,24 +53,21 @@ def import_archive(path: Path, results: Path) -> Merged:
         raise UserError(f"{path}: cannot be read as an archive of `ddcl export` ({error})") from None
     with archive:
         sums = checked(archive, path)
-        names = [name for name in sums if RUN_FILE.fullmatch(name)]
-        conflicts: list[str] = []
-        if (results / PLAN).exists():
-            conflicts += _other_recipes(archive, names, results)
-        else:
+        names = [name for name in sums if TAKEN.fullmatch(name)]
+        if not (results / PLAN).exists():
+            sealed.parse(archive.read(PLAN).decode(), Plan, Path(f"{path}: {PLAN}"), (WHAT, "ddcl export"))
             names.append(PLAN)
         here = {name for name in names if (results / name).exists()}
         changed = [name for name in sorted(here) if _digest(results / name) != sums[name]]
-        conflicts += [_conflict(archive, name, results) for name in changed]
+        conflicts = [_conflict(archive, name, results) for name in changed]
         if conflicts:
             told = "".join(f"\n  {line}" for line in conflicts)
             raise UserError(f"{path}: nothing was written; conflicts with {results}: {len(conflicts)}{told}")
-        now = time.time()  # one for all: no file looks older than what it was made from
         for name in names:
             if name not in here:
                 write_atomic(results / name, partial(_extract, archive, name))
-                os.utime(results / name, (now, now))
-    return Merged(len(names) - len(here), len(here))
+    new = len(names) - len(here)
+    return Merged(new, len(here), tuple(adopt(results).problems) if new else ())
 
 
 def checked(archive: ZipFile, path: Path) -> dict[str, str]:
@@ -73,7 +75,11 @@ def checked(archive: ZipFile, path: Path) -> dict[str, str]:
     names = archive.namelist()
     strange = [name for name in names if not _is_safe(name)]
     strange += [f"{name} twice" for name, n in Counter(names).items() if n > 1]
-    strange += [name for name in names if name.startswith("runs/") and not RUN_FILE.fullmatch(name)]
+    if any(EARLIER.fullmatch(name) and not TAKEN.fullmatch(name) for name in names):
+        raise UserError(
+            f"{path}: an archive of an earlier version, whose addresses this one does not use; nothing was written"
+        )
+    strange += [name for name in names if name.startswith("runs/") and not TAKEN.fullmatch(name)]
     if strange or CHECKSUMS not in names:
         told = ", ".join(map(repr, strange)) or f"no {CHECKSUMS}"
         raise UserError(f"{path}: is no archive of `ddcl export`: it has {told}")
@@ -98,18 +104,6 @@ def _is_safe(name: str) -> bool:
     """Return whether a name stays below the folder that it is extracted to, on any system."""
     pure = PurePosixPath(name)
     return not (pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name or name != str(pure))
-
-
-def _other_recipes(archive: ZipFile, names: list[str], results: Path) -> list[str]:
-    """Return a line for each run that the plan in `results` has with another recipe than the archive."""
-    own = {run.folder: run.recipe_digest for run in read_plan(results).runs}
-    lines = []
-    for name in names:
-        if name.endswith("/run.json"):
-            run, digest = name.removesuffix("/run.json"), json.loads(archive.read(name))["recipe_digest"]
-            if own.get(run, digest) != digest:
-                lines.append(f"{run}: recipe {own[run]} in the plan here, {digest} in the archive")
-    return lines
 
 
 def _conflict(archive: ZipFile, name: str, results: Path) -> str:

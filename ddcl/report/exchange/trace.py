@@ -15,7 +15,7 @@ from ddcl.report.collect import OTHER_CODE, gather
 from ddcl.report.collected import Collected
 from ddcl.report.exchange.traced import traced
 from ddcl.report.page.commands import command
-from ddcl.report.sources import HISTORY, SOURCES, SUMMARY, summary_of
+from ddcl.report.sources import HISTORY, SOURCES, SUMMARY, file_of, summary_of
 from ddcl.report.tables.csv_files import FLOATS, read_csv
 from ddcl.schema import record, run_summary
 from ddcl.schema.published import PublishedNumber, read_published
@@ -55,7 +55,7 @@ class Tracer:
     def again(self, row: pd.Series, sources: Sequence[str]) -> pd.Series:
         """Return the row as the files of its sources, and no others, give it."""
         published = _published_numbers()
-        files = frozenset(text.partition("#")[0] for text in sources if text not in published)
+        files = frozenset(file_of(text) for text in sources if text not in published)
         if sources and not files:  # a published number alone
             return _published(row, sources)
         if files not in self._made:
@@ -88,7 +88,7 @@ class Tracer:
         published = _published_numbers()
         by_file: dict[str, list[str]] = {}
         for text in sources:
-            by_file.setdefault(text.partition("#")[0], []).append(text)
+            by_file.setdefault(file_of(text), []).append(text)
         for file, own in by_file.items():
             if file in published:
                 number = published[file]

@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from ddcl.base.files import canonical_json
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import CLEAN, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.layout import FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, floor, trends
+from ddcl.schema.names import CLEAN
 from ddcl.schema.tables import RUN
 
 TRAINING = ("method", "backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors")  # keys of a run of the plan

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import CLEAN, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.layout import FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
+from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 

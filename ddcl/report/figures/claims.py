@@ -100,7 +100,8 @@ def _conditions(own: Address, look: FigureStyle, check: JudgedCheck) -> Iterator
     addresses = [each.treatment for each in check.comparisons]
     for key in ("dataset", "eval_dataset", "augmentation", "perturbation", "metric"):
         if len({getattr(each, key) for each in addresses}) > 1:
-            yield look.label(key, getattr(own, key)).removeprefix("readout_")
+            name = str(getattr(own, key))
+            yield look.plan.heading(name) if key == "metric" else look.label(key, name)
 
 
 def _draw(axes: Axes, place: int, row: Row) -> None:

@@ -16,8 +16,9 @@ from matplotlib.patches import Patch
 from ddcl.plan.plan import Plan
 from ddcl.report.collected import Collected
 from ddcl.report.figures.dot_plots import dot_plot, floor_marks
-from ddcl.report.figures.layout import CLEAN, FLOOR, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.layout import FLOOR, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.schema.metrics import Metric
+from ddcl.schema.names import CLEAN
 
 EVALUATION = "diagnostics"
 FIRST = (  # readouts, from what the paper is about to what is nearly always there; others follow

@@ -22,7 +22,7 @@ from ddcl.plan.plan import Plan
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
-CLEAN, FULL = "none", "full"
+FULL = "full"
 WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper
 # Okabe-Ito without its yellow; the first four are not the colours of the parts.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

@@ -14,9 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import CLEAN, FLOOR, PARTS, FigureStyle, Panel, panel_figure
+from ddcl.report.figures.layout import FLOOR, PARTS, FigureStyle, Panel, panel_figure
 from ddcl.report.figures.painters import curves
 from ddcl.schema.metrics import DRIFT
+from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
 
 STRENGTHS = {  # family of perturbations: label of the x axis

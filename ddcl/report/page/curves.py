@@ -22,11 +22,11 @@ class Frame(NamedTuple):
     low: float
     high: float
 
-    def place(self, x: float, y: float) -> str:
+    def place(self, x: float, y: float) -> tuple[float, float]:
         """Return a point in user units."""
         across = LEFT + x / self.x_end * (WIDTH - LEFT - RIGHT)
         down = TOP + (self.high - y) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
-        return f"{across:.1f},{down:.1f}"
+        return across, down
 
 
 def curves(histories: dict[int, pd.DataFrame]) -> Markup:
@@ -64,12 +64,12 @@ def _panel(label: str, lines: dict[int, pd.DataFrame]) -> str:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     body.append(f'<path class="axis" d="M{LEFT},{TOP}V{bottom}H{right}"/>')
     for value in (low, high):
-        y = float(frame.place(0, value).split(",")[1])
+        y = round(frame.place(0, value)[1], 1)
         body.append(f'<text x="{LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{f"{value:.3g}".replace("-", "−")}</text>')
     body.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>')
     body.append(f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end">epoch {frame.x_end:g}</text>')
     for number, line in enumerate(lines.values()):
-        points = " ".join(frame.place(x, y) for x, y in _thinned(line))
+        points = " ".join("{:.1f},{:.1f}".format(*frame.place(x, y)) for x, y in _thinned(line))
         body.append(f'<polyline points="{points}" stroke-dasharray="{DASHES[number % len(DASHES)]}"/>')
     caption = f"{label}: " + ", ".join(f"seed {seed}" for seed in lines)
     return f"<figure>{''.join(body)}</svg><figcaption>{escape(caption)}</figcaption></figure>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypeAlias
 
 from markupsafe import Markup
 
@@ -28,6 +28,27 @@ from ddcl.schema.tables import TableSpec
 
 TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
 FIGURE_FORMATS = {"PDF": "pdf", "PNG": "png"}
+Links: TypeAlias = list[tuple[str, str]]  # text, address
+
+
+class ShownTable(NamedTuple):
+    """What the template needs of a table."""
+
+    name: str
+    title: str
+    caption: Markup
+    html: Markup
+    links: Links
+
+
+class ShownFigure(NamedTuple):
+    """What the template needs of a figure. uri: its PNG as a data URI; None: it was not drawn."""
+
+    name: str
+    caption: Markup
+    alt: str
+    uri: str | None
+    links: Links
 
 
 def write_page(found: Collected, out: Path) -> None:
@@ -68,15 +89,9 @@ def _run_line(each: CollectedRun, found: Collected) -> tuple[CollectedRun, str, 
     return each, anchor_of(name), run_status(each, found.results / found.plan.run(name).folder)
 
 
-def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]) -> dict[str, Any]:
-    """Return what the template needs of a table."""
-    return {
-        "name": name,
-        "title": spec.title,
-        "caption": with_code(spec.caption),
-        "html": Markup(to_html(printed, anchors)),
-        "links": _links("tables", name, TABLE_FORMATS),
-    }
+def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]) -> ShownTable:
+    html = Markup(to_html(printed, anchors))
+    return ShownTable(name, spec.title, with_code(spec.caption), html, _links("tables", name, TABLE_FORMATS))
 
 
 def described(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
@@ -84,20 +99,14 @@ def described(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
     return {**plan.figures, **{picture.name: picture for picture in plan.pictures}}
 
 
-def _figure(name: str, words: PlannedFigure | PlannedPicture, folder: Path) -> dict[str, Any]:
-    """Return what the template needs of a figure: its PNG as a data URI (none: not drawn), caption and alternative."""
+def _figure(name: str, words: PlannedFigure | PlannedPicture, folder: Path) -> ShownFigure:
     path = folder / f"{name}.png"
     png = base64.b64encode(path.read_bytes()).decode() if path.exists() else ""
-    return {
-        "name": name,
-        "caption": with_code(words.caption),
-        "alt": words.alt,
-        "uri": f"data:image/png;base64,{png}" if png else None,
-        "links": _links("figures", name, FIGURE_FORMATS),
-    }
+    uri = f"data:image/png;base64,{png}" if png else None
+    return ShownFigure(name, with_code(words.caption), words.alt, uri, _links("figures", name, FIGURE_FORMATS))
 
 
-def _links(folder: str, name: str, formats: dict[str, str]) -> list[tuple[str, str]]:
+def _links(folder: str, name: str, formats: dict[str, str]) -> Links:
     return [(label, f"../{folder}/{name}.{end}") for label, end in formats.items()]
 
 
@@ -114,7 +123,7 @@ def _tally(claims: list[Claim]) -> str:
     return ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
 
 
-def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, list[tuple[str, str]]]]:
+def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, Links]]:
     """Return named groups of links to the files beside the page; those of the claims where the suite has any."""
     listed = [(spec.title, _links("tables", name, TABLE_FORMATS)) for name, spec in specs.items()]
     if found.plan.claims:

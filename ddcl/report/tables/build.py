@@ -7,7 +7,7 @@ import pandas as pd
 
 from ddcl.plan.plan import Plan
 from ddcl.report.collect import OTHER_CODE
-from ddcl.report.sources import SOURCES
+from ddcl.report.sources import SOURCES, file_of
 from ddcl.report.tables.cells import cell_values, expected_cells
 from ddcl.report.tables.convergence import convergence_values
 from ddcl.report.tables.csv_files import COUNTS
@@ -53,5 +53,5 @@ def build_table(
 
 def with_code(frame: pd.DataFrame, other_code: frozenset[str]) -> pd.DataFrame:
     """Return the frame with the column `code`: `OTHER_CODE` where a source of the number is one of these files."""
-    other = [any(source.partition("#")[0] in other_code for source in sources) for sources in frame[SOURCES]]
+    other = [any(file_of(source) in other_code for source in sources) for sources in frame[SOURCES]]
     return frame.assign(code=np.where(other, OTHER_CODE, ""))

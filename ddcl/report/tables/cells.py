@@ -8,7 +8,8 @@ from ddcl.plan.plan import Plan
 from ddcl.report.collect import selection
 from ddcl.report.sources import SOURCES, joined, source_of
 from ddcl.report.tables.statistics import paired_status
-from ddcl.schema.tables import CLEAN, KEYS, RUN, TableSpec
+from ddcl.schema.names import CLEAN, NO_AUGMENTATION
+from ddcl.schema.tables import KEYS, RUN, TableSpec
 
 CELL = [*RUN, "part", "evaluation", "eval_dataset", "perturbation", "metric"]  # keys that name a cell
 
@@ -117,7 +118,7 @@ def change(chosen: pd.DataFrame, cells: pd.DataFrame, augmentation: str) -> pd.D
     """Return value minus the value under `augmentation`, paired by seed; nothing for runs without training."""
     reference = cells[cells["augmentation"] == augmentation]
     keys = ["dataset", "variant", "seed", "evaluation", "eval_dataset", "part", "perturbation", "metric"]
-    others = chosen[~chosen["augmentation"].isin([augmentation, CLEAN])]
+    others = chosen[~chosen["augmentation"].isin([augmentation, NO_AUGMENTATION])]
     paired = _against(others, reference, keys)
     return paired.assign(metric="change", value=paired["value"] - paired["value_reference"])
 

@@ -11,7 +11,8 @@ import pandas as pd
 from ddcl.plan.plan import Plan
 from ddcl.report.sources import SOURCES, histories_of
 from ddcl.report.tables.statistics import WHOLE, paired_status
-from ddcl.schema.tables import CLEAN, KEYS, RUN
+from ddcl.schema.names import CLEAN
+from ddcl.schema.tables import KEYS, RUN
 
 Curves = dict[tuple[Any, ...], pd.DataFrame]
 AGAINST = ("epochs_to_95", "seconds_to_95", "epochs_to_90_gain")  # metrics that are measured against a reference

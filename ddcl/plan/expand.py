@@ -1,0 +1,143 @@
+"""From suite files to what they ask for together: runs, evaluations, perturbations, tables, figures, claims, pictures.
+
+Imports no torch: Snakemake reads it at every start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+
+from ddcl.base.errors import UserError, check_name
+from ddcl.schema.claims import ClaimSpec, read_claim
+from ddcl.schema.figures import WORDS
+from ddcl.schema.names import CLEAN
+from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbations
+from ddcl.schema.pictures import read_picture
+from ddcl.schema.places import config_path
+from ddcl.schema.recipes import EvaluationRecipe, Recipe, build_recipe, read_dataset, read_evaluation
+from ddcl.schema.registry import EVALUATIONS, READERS, EvaluationEntry
+from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, read_suite
+from ddcl.schema.tables import TableSpec, read_table
+from ddcl.schema.variants import read_variant
+
+
+@dataclass
+class Run:
+    """A run of the suite, and what it is evaluated by: {data set: {evaluation: perturbations}}."""
+
+    recipe: Recipe
+    label: str
+    published_as: str  # variant whose published numbers stand beside the run's
+    subsets: RandomSubsetsConfig | None
+    evaluations: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    def add(self, dataset: str, evaluation: str, perturbations: list[str]) -> None:
+        """Ask for an evaluation on a data set; perturbations of several blocks are united."""
+        known = self.evaluations.setdefault(dataset, {}).setdefault(evaluation, [])
+        known += [name for name in perturbations if name not in known]
+
+
+class Expansion:
+    """What a suite and those that it includes ask for, each thing once. Whatever cannot be is a `UserError`.
+
+    config: the parsed suite file.
+    where: where it comes from, for messages.
+    labels: how evaluations and perturbations are printed, by kind.
+    """
+
+    def __init__(self, config: SuiteConfig, where: str) -> None:
+        self.runs: dict[str, Run] = {}
+        self.evaluations: dict[str, EvaluationRecipe] = {}
+        self.perturbations: dict[str, PerturbationRecipe] = {}
+        self.labels: dict[str, dict[str, str]] = {"evaluation": {}, "perturbation": {}}
+        self.tables: dict[str, TableSpec] = {}
+        self.figures: list[str] = []
+        self.claims: dict[str, ClaimSpec] = {}
+        self.pictures: list[str] = []
+        self._add(config, where)
+
+    def protocol(self, evaluation: str) -> EvaluationEntry:
+        """Return the registry's entry of an evaluation."""
+        return EVALUATIONS[self.evaluations[evaluation].protocol]
+
+    def _add(self, config: SuiteConfig, where: str, chain: tuple[str, ...] = ()) -> None:
+        """Add the suites that `config` includes, then its own blocks, tables and figures."""
+        for name in config.include:
+            path = config_path("suites", name)
+            if name in chain:
+                raise UserError(f"{path}: circular include: {' -> '.join((*chain, name))}")
+            self._add(read_suite(path), str(path), (*chain, name))
+        for block in config.runs:
+            self._add_block(block, config, where)
+        for figure in config.figures:
+            check_name("figure", figure, WORDS, f"{where}: figures")
+        self.figures += [figure for figure in config.figures if figure not in self.figures]
+        self.tables |= {name: read_table(name) for name in config.tables if name not in self.tables}
+        self.claims |= {name: read_claim(name) for name in config.claims if name not in self.claims}
+        self.pictures += [name for name in config.pictures if read_picture(name) and name not in self.pictures]
+
+    def _add_block(self, block: BlockConfig, config: SuiteConfig, where: str) -> None:
+        evaluations = config.evaluations if block.evaluations is None else block.evaluations
+        named = config.perturbations if block.perturbations is None else block.perturbations
+        perturbations = [member for name in named for member in self._read_perturbations(name, config.draws, where)]
+        wanted = [*product(block.datasets, evaluations)]
+        wanted += [pair for item in block.transfer for pair in product(item.to, item.evaluations)]
+        for dataset, name in wanted:
+            self.labels["evaluation"][name], self.evaluations[name] = read_evaluation(name)
+            self._check_evaluation(dataset, name, config.random_subsets, where)
+        if not evaluations or CLEAN not in perturbations:
+            missing = (
+                f"{CLEAN!r} in perturbations: the clean images are the reference" if evaluations else "evaluations"
+            )
+            raise UserError(f"{where}: runs: a block needs {missing}, its own or the suite's")
+        for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
+            first = build_recipe((dataset, variant, augmentation), block.seeds[0], block.overrides, block.authors)
+            config_of = read_variant(read_dataset(dataset), variant, {}, block.authors)
+            words = (config_of.label, config_of.published_as or variant)
+            assert first.arm_digest  # computed once: the copies for other seeds keep it
+            for seed in block.seeds:
+                run = self._add_run(first.model_copy(update={"seed": seed}), words, config.random_subsets, where)
+                for evaluation in evaluations:
+                    run.add(dataset, evaluation, self._under(evaluation, perturbations))
+                for item in block.transfer:
+                    for target, evaluation in product(item.to, item.evaluations):
+                        run.add(target, evaluation, [CLEAN])
+
+    def _check_evaluation(self, dataset: str, name: str, asked: RandomSubsetsConfig | None, where: str) -> None:
+        """Raise `UserError` if an evaluation needs what the suite does not ask for, or the data set does not have."""
+        needed = self.protocol(name).min_random_draws
+        if (asked.draws if asked else 0) < needed:
+            found = f"{asked.draws} draws" if asked else "none"
+            raise UserError(f"{where}: random_subsets: evaluation {name} needs {needed} draws, found {found}")
+        if self.protocol(name).needs_factors and not READERS[read_dataset(dataset).reader].factors:
+            known = ", ".join(reader for reader, entry in READERS.items() if entry.factors)
+            raise UserError(
+                f"{where}: evaluation {name} needs images whose true factors are known, data set {dataset} has none; "
+                f"readers that know them: {known}"
+            )
+
+    def _read_perturbations(self, name: str, draws: int, where: str) -> list[str]:
+        members = read_perturbations(name, draws)
+        if len(members) > 1:
+            self.labels["perturbation"][name] = name.replace("_", " ")
+        for member, (label, recipe) in members.items():
+            if self.perturbations.setdefault(member, recipe) != recipe:
+                raise UserError(f"{where}: perturbation {member} stands in two suites with another number of draws")
+            self.labels["perturbation"][member] = label
+        return list(members)
+
+    def _under(self, evaluation: str, perturbations: list[str]) -> list[str]:
+        """Return those of the perturbations that an evaluation is made under."""
+        under = self.evaluations[evaluation].under
+        if under == "clean" or not self.protocol(evaluation).perturbed:
+            return [CLEAN]
+        return [name for name in perturbations if under == "all" or not self.perturbations[name].family]
+
+    def _add_run(self, recipe: Recipe, words: tuple[str, str], subsets: RandomSubsetsConfig | None, where: str) -> Run:
+        run = self.runs.setdefault(recipe.name, Run(recipe, *words, subsets))
+        if run.recipe != recipe:
+            raise UserError(f"{where}: runs: {recipe.name} stands in two blocks with other numbers")
+        if run.subsets != subsets:
+            raise UserError(f"{where}: runs: {recipe.name} stands in two suites with other random_subsets")
+        return run
