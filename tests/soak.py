@@ -26,7 +26,8 @@ import pandas as pd
 
 from ddcl.base.files import read_json
 from ddcl.core.checkpoint import load_checkpoint
-from tests.workflow.commands import ROOT, copy_project
+from ddcl.plan.addresses import folder_of_run
+from tests.workflow.commands import ROOT, copy_project, run_of
 
 SUITE = """
 suite: soak
@@ -45,7 +46,7 @@ protocol: {protocol}
 selection: last epoch
 settings: {{epochs: 8, batch_size: 128, weight_decay: 0.0, lr_classifier: 3.0{more}}}
 """
-RUN = "results/runs/digits/ddcl/caug/seed0"
+RUN = "digits/ddcl/caug/seed0"
 UNDER = ("--perturbations", "none", "color_rotate")
 STAGES = {
     "pretrain": ("pretrain", "--run", RUN),
@@ -108,12 +109,12 @@ class Soak:
 
     def check_outputs(self) -> None:
         """Every file that has its name is whole."""
-        run = self.copy / RUN
-        if (run / "checkpoint.pt").exists():
-            load_checkpoint(run / "checkpoint.pt")
-        for path in run.rglob("*.json"):
+        runs = self.copy / "results/runs"
+        for path in runs.rglob("checkpoint.pt"):
+            load_checkpoint(path)
+        for path in runs.rglob("*.json"):
             read_json(path, "file")
-        for path in (*run.rglob("*.npz"), *run.rglob("*.npy")):
+        for path in (*runs.rglob("*.npz"), *runs.rglob("*.npy")):
             if ".tmp" not in path.name:
                 np.load(path)
         for path in (self.copy / "results").glob("*.parquet"):
@@ -126,6 +127,11 @@ def new_copy(folder: Path) -> Path:
     for name, protocol, more in (("short_online", "online", ""), ("short_finetune", "finetune", ", lr_backbone: 0.03")):
         (copy / f"config/evaluations/{name}.yaml").write_text(SHORT.format(name=name, protocol=protocol, more=more))
     return copy
+
+
+def run_folder(copy: Path) -> Path:
+    run = run_of(copy, RUN)
+    return copy / "results" / folder_of_run(run, run.arm_digest)
 
 
 def begin(soak: Soak) -> None:
@@ -143,7 +149,7 @@ def disturb_stages(soak: Soak, seconds: dict[str, float], kills: int) -> None:
                 last = soak.kills[-1]
                 print(f"{len(soak.kills):4} {stage:15} {last['signal']} after {last['after_seconds']} s", flush=True)
             elif stage == "pretrain":  # finished: begin anew, or nothing would be left to kill
-                for path in (soak.copy / RUN / "work").rglob("*.*"):
+                for path in (run_folder(soak.copy) / "work").rglob("*.*"):
                     path.unlink()
         soak.finish(command)
 
@@ -167,12 +173,12 @@ def disturb_snakemake(soak: Soak, seconds: float, kills: int) -> None:
 def differences(undisturbed: Path, disturbed: Path) -> list[str]:
     """Return what differs: records, predictions, features, checkpoint, history (but for its seconds), leftovers."""
     found = []
-    for path in sorted((undisturbed / RUN / "on").rglob("*.*")):
-        if path.suffix in (".json", ".npy", ".npz") and "_work" not in path.parent.name:
+    for path in sorted((run_folder(undisturbed) / "on").rglob("*.*")):
+        if path.suffix in (".json", ".npy", ".npz") and path.parent.name != "work":
             other = disturbed / path.relative_to(undisturbed)
             if not other.exists() or path.read_bytes() != other.read_bytes():
                 found.append(str(path.relative_to(undisturbed)))
-    digests = {load_checkpoint(copy / RUN / "checkpoint.pt")[1] for copy in (undisturbed, disturbed)}
+    digests = {load_checkpoint(run_folder(copy) / "checkpoint.pt")[1] for copy in (undisturbed, disturbed)}
     found += ["checkpoint.pt"] if len(digests) > 1 else []
     for name in ("records", "histories"):
         frames = [
