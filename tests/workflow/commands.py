@@ -12,7 +12,7 @@ from pathlib import Path
 from ddcl.plan.plan import PlannedRun, Target, read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "workflow", "config", "profiles", "slurm", "workstation", "ddcl", "baselines")
+COPIED: tuple[str, ...] = ("Snakefile", "workflow", "config", "profiles", "slurm", "workstation", "ddcl", "baselines")
 COPIED += ("environment.yml", "pyproject.toml", "CITATION.cff")
 
 
