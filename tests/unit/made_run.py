@@ -66,6 +66,14 @@ def manifest_of(results: Path) -> Path:
     return results / data_folder(DATASET, data_recipe(DATASET)) / "manifest.json"
 
 
+def write_two_runs(results: Path) -> Path:
+    """Write prepared data and two runs that differ in their seed; return the results folder."""
+    data = write_data(results)
+    for seed in (0, 1):
+        write_run(results, data, seed)
+    return results
+
+
 def write_run(results: Path, manifest: Manifest, seed: int = 0) -> Path:
     """Write everything that a run of one evaluation leaves; return its folder."""
     recipe = recipe_of(seed)

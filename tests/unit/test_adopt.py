@@ -10,17 +10,14 @@ import pytest
 
 from ddcl.__main__ import main
 from ddcl.report.exchange.adopt import adopt
-from tests.unit.made_run import ARRAYS, LINEAR, manifest_of, run_of, write_data, write_run
+from tests.unit.made_run import ARRAYS, LINEAR, manifest_of, run_of, write_two_runs
 
 OLDEST, TABLE = 1_000_000_000, "tables/knn.csv"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    results = tmp_path_factory.mktemp("made")
-    data = write_data(results)
-    for seed in (0, 1):
-        write_run(results, data, seed)
+    results = write_two_runs(tmp_path_factory.mktemp("made"))
     (results / TABLE).parent.mkdir()
     (results / TABLE).write_text("a table")
     return results

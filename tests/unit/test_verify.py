@@ -22,7 +22,7 @@ from ddcl.evaluate.verify import verify_run
 from ddcl.schema import feature_index, manifest, record, run_summary
 from ddcl.schema.feature_index import Draw
 from ddcl.schema.recipes import build_recipe
-from tests.unit.made_run import ARRAYS, DATASET, LABELS, LINEAR, manifest_of, run_of, write_data, write_run
+from tests.unit.made_run import ARRAYS, DATASET, LABELS, LINEAR, manifest_of, run_of, write_two_runs
 
 MOST_PLACES = 120  # of a file in which a bit is flipped
 
@@ -30,11 +30,7 @@ MOST_PLACES = 120  # of a file in which a bit is flipped
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of two runs that differ in their seed."""
-    results = tmp_path_factory.mktemp("made")
-    data = write_data(results)
-    for seed in (0, 1):
-        write_run(results, data, seed)
-    return results
+    return write_two_runs(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
