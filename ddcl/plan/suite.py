@@ -16,8 +16,11 @@ from ddcl.plan.addresses import data_folder, features_digest, record_digest
 from ddcl.plan.cells import cells_of
 from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.expand import Expansion, Run
+from ddcl.plan.macro_names import check_macros
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
+from ddcl.plan.relations import check_batches, check_relations
+from ddcl.plan.table_places import check_tables
 from ddcl.schema.claims import read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
@@ -52,6 +55,8 @@ class Suite:
         self.data_digest = cache(lambda name: self.data(name).digest)
         names = (name for run in self.runs.values() for name in (run.recipe.dataset, *run.evaluations))
         self.dataset_configs = {name: read_dataset(name) for name in dict.fromkeys(names)}
+        self.where = where
+        check_relations(asked, self.config, self.dataset_configs, where)
 
     @classmethod
     def load(cls, path: Path) -> Suite:
@@ -78,6 +83,7 @@ class Suite:
             if not config.counted:
                 n_images = prepared_counts(results / data_folder(name, self.data(name))) | config.n_images
                 known.dataset_configs[name] = config.model_copy(update={"n_images": n_images})
+        check_batches(known.runs.values(), known.dataset_configs, known.where)
         return known
 
     def parts(self, run: Run, evaluation: str) -> list[str]:
@@ -152,6 +158,8 @@ class Suite:
     def plan(self) -> Plan:
         """What collect, tables, figures and the report need to know: results/suite.json."""
         plan = self._plan()
+        check_tables(plan)
+        check_macros(plan, self.where)
         return plan.changed(pictures=planned_pictures(self.pictures, plan)) if self.pictures else plan
 
     def _plan(self) -> Plan:
