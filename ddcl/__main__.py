@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ddcl import verbs
+from ddcl.base.checkout import told_of_folder
 from ddcl.base.errors import TemporaryError, UserError
 from ddcl.base.interrupt import MINUTES
 
@@ -219,6 +220,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status."""
     args = build_parser().parse_args(argv)
+    if told := told_of_folder(Path.cwd()):
+        print(f"ddcl: warning: {told}", file=sys.stderr)
     try:
         args.function(args)
     except UserError as error:

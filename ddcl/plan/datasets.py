@@ -7,14 +7,16 @@ from pathlib import Path
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json
+from ddcl.base.paths import expanded
 from ddcl.schema.suites import DatasetConfig
 
 VARIABLE = "DDCL_DATA"
 
 
 def data_root(configured: str = "data") -> Path:
-    """Return the folder with the data sets: the environment's DDCL_DATA, else `configured`."""
-    return Path(os.environ.get(VARIABLE) or configured)
+    """Return the folder with the data sets, its variables expanded: the environment's DDCL_DATA, else `configured`."""
+    given = os.environ.get(VARIABLE)
+    return expanded(given, VARIABLE) if given else expanded(configured, "data_root")
 
 
 def is_there(dataset: DatasetConfig, root: Path) -> bool:
