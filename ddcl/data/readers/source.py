@@ -36,7 +36,7 @@ class Request:
     settings: Any
     download: bool
     obtain: str
-    background: Sequence[int]
+    background: Sequence[int] = (255, 255, 255)
 
 
 @dataclass(frozen=True)
