@@ -83,10 +83,8 @@ def check_files(root: Path, content: FileSplit, split: str, recipe: DataRecipe, 
     bad = [problem for _, _, problem in found if problem]
     if bad:
         more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        raise UserError(
-            f"{len(bad)} images of split {split} cannot be used: {'; '.join(bad[:SHOWN])}{more}; get them again, or "
-            "move them away"
-        )
+        what = f"{len(bad)} image{'s' * (len(bad) > 1)} of split {split} cannot be used"
+        raise UserError(f"{what}: {'; '.join(bad[:SHOWN])}{more}; get them again, or move them away")
     return Checked([digest for digest, _, _ in found], Sums.all([sums for _, sums, _ in found if sums]))
 
 

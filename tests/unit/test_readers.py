@@ -647,7 +647,7 @@ def test_images_that_a_list_names_must_be_there(built: Callable[[str], Built], t
     (tmp_path / "food-101/images/dish_007/17.jpg").unlink()
     with pytest.raises(
         UserError,
-        match=r"dish_007/17\.jpg: missing .*, and 0 more images of food101; complete the copy",
+        match=r"dish_007/17\.jpg: missing, and 0 more images of food101; complete the copy",
     ):
         read("food101", tmp_path)
 
@@ -662,7 +662,7 @@ def test_a_corrupt_jpeg_is_named_when_it_is_prepared(built: Callable[[str], Buil
     with pytest.MonkeyPatch.context() as patch:
         small = config.model_copy(update={"n_images": {"train": 100, "test": 100}})
         patch.setattr("ddcl.data.prepare.read_dataset", lambda name: small)
-        with pytest.raises(UserError, match=rf"1 images of split train cannot be used: .*{image.name}.*get them again"):
+        with pytest.raises(UserError, match=rf"1 image of split train cannot be used: .*{image.name}.*get them again"):
             prepare("imagenet100", tmp_path / "out", tmp_path, download=False)
     assert not (tmp_path / "out/manifest.json").exists()
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+# Of an image of more than 89 million pixels; at twice as many PIL refuses it, and so does `prepare`.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 DIGITS = 16  # of the sha256 of a file
 DRAFTED = ("JPEG", "MPO")  # formats that can be decoded at a part of their resolution

@@ -34,8 +34,7 @@ def _split(request: Request, items: Iterable[tuple[Path | str, int]]) -> FileSpl
     lost = [name for _, name in pairs if not (request.root / name).exists()]
     if lost:
         raise UserError(
-            f"{request.root / lost[0]}: missing (or a link to nowhere), and {len(lost) - 1} more images of "
-            f"{request.dataset}; {INCOMPLETE}"
+            f"{request.root / lost[0]}: missing, and {len(lost) - 1} more images of {request.dataset}; {INCOMPLETE}"
         )
     return FileSplit([Path(name).as_posix() for _, name in pairs], np.array([label for label, _ in pairs], np.int64))
 

@@ -62,6 +62,12 @@ def list_classes(folder: Path, names: Iterable[str], advice: str) -> Listing:
         files = list(_files(folder / name))
         others = Counter(_kind(Path(path)) for path in files if not _is_image(path))
         images[name] = sorted(_can_be_listed(path) for path in files if _is_image(path))
+        lost = [path for path in images[name] if os.path.islink(path) and not os.path.exists(path)]
+        if lost:
+            raise UserError(
+                f"{lost[0]}: a link to nowhere, and so {len(lost) - 1} more of class {name}; take them away, or copy "
+                "the files (cp -rL)"
+            )
         if not images[name]:
             looked = f"looked for {', '.join(EXTENSIONS)}{'; found ' if others else ''}{in_words(others)}"
             raise UserError(f"{folder / name}: no image in it ({looked}); {advice}")
