@@ -84,13 +84,17 @@ def write(args: Namespace) -> None:
     from ddcl.base import sealed
     from ddcl.base.files import write_json
     from ddcl.plan.plan import MAKER, WHAT, Plan, write_plan
+    from ddcl.schema.recipes import recipe_of
 
+    try:
+        text = sys.stdin.read().rstrip() if args.json == "-" else args.json
+        values = None if args.json == "-" else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"ddcl write --json: not valid JSON ({error}); expected what `ddcl resolve` writes") from None
     if args.json == "-":
-        write_plan(
-            sealed.parse(sys.stdin.read().rstrip(), Plan, Path("standard input"), (WHAT, MAKER)), args.output.parent
-        )
+        write_plan(sealed.parse(text, Plan, Path("standard input"), (WHAT, MAKER)), args.output.parent)
     else:
-        write_json(args.output, json.loads(args.json))
+        write_json(args.output, recipe_of(values, "ddcl write --json").model_dump())
 
 
 def subset(args: Namespace) -> None:
@@ -100,8 +104,13 @@ def subset(args: Namespace) -> None:
     from ddcl.schema.recipes import read_dataset
     from ddcl.schema.subsets import new_subset_path
 
-    path = new_subset_path(args.dataset, args.name)
-    n_classes = read_dataset(args.dataset).n_classes
+    path, dataset = new_subset_path(args.dataset, args.name), read_dataset(args.dataset)
+    n_classes, n_images = dataset.n_classes, dataset.n_images.get("train")
+    if n_images is not None and args.available > n_images // n_classes:
+        found = f"{n_images} training images of {n_classes} classes, so at most {n_images // n_classes} of every class"
+        raise UserError(f"ddcl subset --available {args.available}: {args.dataset} has {found}")
+    if args.per_class > args.available:
+        raise UserError(f"ddcl subset --per-class {args.per_class}: allowed are 1 to {args.available} (--available)")
     drawn = draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed)
     write_json(path, drawn.model_dump())
     print(f"{path}: {args.per_class} images of each of {n_classes} classes")

@@ -28,30 +28,33 @@ STALE_SECONDS = 86400
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and rename the result to `path`.
 
-    The temporary file lies beside `path`, so the rename stays on one file system. A full disk is a `UserError`
-    that names the file and what is left; the previous `path` is untouched and the temporary file is removed.
+    The temporary file lies beside `path`, so the rename stays on one file system. A disk that is full, and whatever
+    else keeps the file from being written, is a `UserError` that names it; the previous `path` is untouched and the
+    temporary file is removed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path)
     temporary = _temporary(path)
-    try:
-        with _disk_full_explained(path):
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path)
+        try:
             write(temporary)
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())
             rename(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _disk_full_explained(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
+    """Say of what goes wrong while `path` is written which file it is, and that the former one is still there."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise _disk_full(path) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _disk_full(path) from error
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); nothing was replaced") from error
     except RuntimeError as error:  # torch.save reports a failed write as RuntimeError, without an errno
         if shutil.disk_usage(path.parent).free >= 1 << 20:
             raise
@@ -78,12 +81,14 @@ def _remove_stale(path: Path) -> None:
         node, _, process = stale.name.removeprefix(f".{path.name}.").removesuffix(f".tmp{path.suffix}").rpartition(".")
         with suppress(FileNotFoundError):  # another process removed it first
             old = time.time() - stale.stat().st_mtime > STALE_SECONDS
-            if old or (node == platform.node() and not alive(int(process))):
+            if old or (node == platform.node() and process.isdecimal() and not alive(int(process))):
                 stale.unlink()
 
 
 def alive(process: int) -> bool:
     """Return whether there is a process of this number on this node."""
+    if not 0 < process < 2**31:  # numbers of no process: kill takes them for something else, or not at all
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -135,11 +140,12 @@ class ArrayWriter:
     def __enter__(self) -> ArrayWriter:
         import numpy as np
 
-        _remove_stale(self.path)
         header = io.BytesIO()
         description = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": self.shape}
         np.lib.format.write_array_header_1_0(header, description)
-        self._file = open(self.temporary, "wb")
+        with _explained(self.path):
+            _remove_stale(self.path)
+            self._file = open(self.temporary, "wb")
         self._put(header.getvalue())
         return self
 
@@ -150,7 +156,7 @@ class ArrayWriter:
 
     def _put(self, data: bytes) -> None:
         self._sha.update(data)
-        with _disk_full_explained(self.path):
+        with _explained(self.path):
             self._file.write(data)
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
@@ -158,7 +164,7 @@ class ArrayWriter:
             if kind is None:
                 if self.rows != self.shape[0]:
                     raise ValueError(f"{self.path}: {self.rows} rows were written, {self.shape[0]} announced")
-                with _disk_full_explained(self.path):
+                with _explained(self.path):
                     self._file.flush()
                     os.fsync(self._file.fileno())
                 rename(self.temporary, self.path)
@@ -166,7 +172,8 @@ class ArrayWriter:
         finally:
             with suppress(OSError):
                 self._file.close()
-            self.temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.temporary.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
@@ -183,10 +190,25 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: missing {what}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {what} is not valid JSON ({error}); delete it and run again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot read {what} ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or of a number of more digits than Python reads
+        raise UserError(f"{path}: {what} is not valid JSON ({error}); delete it and run again") from None
+
+
+@contextmanager
+def damage_named(path: Path, what: str, advice: str) -> Iterator[None]:
+    """Turn whatever reading `path` raises into a `UserError` that says what it is, what is wrong, and what to do."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing {what}; {advice}") from None
+    except Exception as error:  # of a damaged file, libraries raise nearly anything: BadZipFile, zlib.error, KeyError …
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else said
+        raise UserError(f"{path}: {what} cannot be read ({reason}); {advice}") from None
 
 
 def file_sha256(path: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ddcl.base.errors import UserError
+from ddcl.base.files import damage_named
 from ddcl.base.yaml_files import Count, Model, parse
 from ddcl.schema.places import config_path, shown_path
 
@@ -48,7 +49,8 @@ def read_published() -> tuple[PublishedNumber, ...]:
 
 @cache
 def _read(path: Path) -> tuple[PublishedNumber, ...]:
-    with path.open(newline="", encoding="utf-8") as file:
+    told = "published numbers", "mend the file"
+    with damage_named(path, *told), path.open(newline="", encoding="utf-8") as file:
         return tuple(_number(row, path, line) for line, row in enumerate(csv.DictReader(file), start=2))
 
 
@@ -56,7 +58,7 @@ def _number(row: dict[str, str], path: Path, line: int) -> PublishedNumber:
     values = {**row, "line": line, "place": f"{shown_path(path)}:{line}"}
     for name in COUNTS:
         text = row.get(name) or ""
-        if text and not text.isdigit():
+        if text and not (text.isascii() and text.isdigit()):
             raise UserError(f"{path}:{line}: {name}: expected a whole number, found {text!r}")
         values[name] = int(text) if text else None
     return parse(PublishedNumber, values, f"{path}:{line}")

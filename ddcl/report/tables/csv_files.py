@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ddcl.base.errors import UserError
-from ddcl.base.files import write_text
+from ddcl.base.files import damage_named, write_text
 from ddcl.report.sources import SOURCES
 
 COUNTS = {"n_seeds": "int64", "seeds_expected": "int64", "n_draws": "Int64", "n_images": "int64"}
@@ -27,12 +26,10 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 def read_csv(path: Path) -> pd.DataFrame:
     """Read what `write_csv` wrote, each column with its type."""
-    try:
+    with damage_named(path, "table", "`ddcl table` makes it again"):
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a table ({error})") from None
-    for name, dtype in {**COUNTS, **FLOATS}.items():
-        if name in frame:
-            numbers = pd.to_numeric(frame[name].replace("", None))
-            frame[name] = numbers.astype(dtype)  # type: ignore[call-overload]
+        for name, dtype in {**COUNTS, **FLOATS}.items():
+            if name in frame:
+                numbers = pd.to_numeric(frame[name].replace("", None))
+                frame[name] = numbers.astype(dtype)  # type: ignore[call-overload]
     return frame
