@@ -45,7 +45,7 @@ DEVICE: Options = {
     "help": "where to compute; of several GPUs, one that no other job has taken (default: auto)",
 }
 NAMES: Options = {"nargs": "+", "required": True, "help": "names in config/perturbations"}
-SUITE: Options = {"default": "config/config.yaml", "help": "suite file, or name in config/suites (default: the digits)"}
+SUITE: Options = {"default": verbs.DEFAULT_SUITE, "help": "suite file, or name in config/suites (default: the digits)"}
 EVAL_DATASET: Options = {"help": "name in config/datasets (default: the data set that the run was trained on)"}
 DATA_ROOT: Options = {**PATH, "help": "folder with the data sets (default: the environment's DDCL_DATA, else data)"}
 SUBSETS: Options = {"type": natural, "default": 0, "help": "random column sets as controls of width (default: 0)"}
@@ -98,7 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
         pairs_correlation={"type": correlation, "help": "of two methods over the same seeds (default: measured)"},
         power={"type": share, "help": "probability of finding it (default: that of config/statistics.yaml)"},
     )
-    verb(verbs.status, suite=SUITE, results=RESULTS)
+    shown = "suite file, or name in config/suites (default: the one that the results show, else the digits)"
+    verb(verbs.status, suite={"help": shown}, results=RESULTS)
     verb(verbs.schema)
     verb(
         verbs.write,

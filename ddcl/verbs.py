@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Collection
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddcl.base.errors import UserError
+
+DEFAULT_SUITE = "config/config.yaml"
 
 if TYPE_CHECKING:
     from ddcl.plan.plan import Plan
@@ -65,11 +68,14 @@ def plan(args: Namespace) -> None:
 
 def status(args: Namespace) -> None:
     """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
+    from ddcl.plan.plan import FILE
     from ddcl.plan.status import describe
     from ddcl.plan.suite import Suite
     from ddcl.schema.suites import suite_path
 
-    print(describe(Suite.load(suite_path(args.suite)).plan, args.results))
+    shown = args.suite is None and (args.results / FILE).exists()
+    plan = _planned(args) if shown else Suite.load(suite_path(args.suite or DEFAULT_SUITE)).plan
+    print(describe(plan, args.results))
 
 
 def schema(args: Namespace) -> None:
@@ -118,11 +124,26 @@ def subset(args: Namespace) -> None:
 
 def pretrain(args: Namespace) -> None:
     """Train a run; resumes by itself, and shares the threads among the run's processes."""
-    from ddcl.core.distributed import relaunch
+    from contextlib import nullcontext
+
+    from ddcl.base.lock import locked
+    from ddcl.base.progress import announce
 
     folder = _run(args)
     recipe = _recipe(folder)
-    relaunch(recipe.training.processes)
+    if recipe.training.processes > 1:  # not to import torch before the lock is held and `ddcl status` knows
+        from ddcl.core.distributed import relaunch
+
+        relaunch(recipe.training.processes)
+    first = recipe.training.processes == 1 or os.environ.get("RANK", "0") == "0"
+    with locked(folder / ".pretrain.lock", recipe.name) if first else nullcontext():
+        if first:
+            announce(folder / "work", recipe.training.epochs)
+        _pretrain(args, folder, recipe)
+
+
+def _pretrain(args: Namespace, folder: Path, recipe: Recipe) -> None:
+    """Train the run in `folder`, whose lock is held."""
     args.threads = max(1, args.threads // recipe.training.processes)
     device = _device(args)
     from ddcl.plan.digests import pretrain_digest
@@ -274,13 +295,14 @@ def export(args: Namespace) -> None:
 
 
 def import_(args: Namespace) -> None:
-    """Check an archive of `ddcl export` and merge its runs into the results; a conflict writes nothing."""
+    """Check an archive of `ddcl export` and merge its runs into the results; after an error nothing of it is there."""
     from ddcl.report.exchange.merge import import_archive
 
     merged = import_archive(args.archive, args.results)
     for problem in merged.problems:
         print(f"ddcl: {problem}", file=sys.stderr)
     print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
+    print(f"next: {merged.next_commands(args.results)}")
 
 
 def adopt(args: Namespace) -> None:

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ddcl.base.errors import UserError
+from ddcl.base.errors import UserError, explained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,9 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(path) from error
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); nothing was replaced") from error
+        own = error.filename is None or str(error.filename) in map(str, (path, path.parent, _temporary(path)))
+        reason = (error.strerror or error) if own else explained(error)
+        raise UserError(f"{path}: cannot be written ({reason}); nothing was replaced") from error
     except RuntimeError as error:  # torch.save reports a failed write as RuntimeError, without an errno
         if shutil.disk_usage(path.parent).free >= 1 << 20:
             raise
@@ -82,7 +84,22 @@ def _remove_stale(path: Path) -> None:
         with suppress(FileNotFoundError):  # another process removed it first
             old = time.time() - stale.stat().st_mtime > STALE_SECONDS
             if old or (node == platform.node() and process.isdecimal() and not alive(int(process))):
-                stale.unlink()
+                remove(stale)
+
+
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """Make a folder beside `beside`, on its file system; with all that is still in it, it is gone in the end."""
+    folder = _temporary(beside)
+    with _explained(beside):
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(beside)
+        remove(folder)
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def alive(process: int) -> bool:
@@ -184,10 +201,15 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def no_number(name: str) -> NoReturn:
+    """Refuse NaN and infinities, which Python reads in JSON though there are none."""
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def read_json(path: Path, what: str) -> Any:
     """Read the JSON file `path`; `what` names it in the error ("record", "manifest", …)."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
     except FileNotFoundError:
         raise UserError(f"{path}: missing {what}") from None
     except OSError as error:
