@@ -232,6 +232,7 @@ def diagnose(args: Namespace) -> None:
     """Measure features that come from elsewhere, given as a file: readouts, invariance, geometry."""
     from ddcl.base.files import write_text
     from ddcl.evaluate.external import diagnose
+    from ddcl.report.tables.csv_files import csv_text
     from ddcl.schema.evaluations import DiagnosticsSettings
     from ddcl.schema.recipes import read_evaluation
 
@@ -239,7 +240,7 @@ def diagnose(args: Namespace) -> None:
     frame = diagnose(args.features, settings, args.subsets, args.seed)
     print(frame.to_string(index=False, float_format="{:.4f}".format, na_rep=""))
     if args.output:
-        write_text(args.output, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+        write_text(args.output, csv_text(frame, "%.6f"))
 
 
 def collect(args: Namespace) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 from matplotlib import rc_context
 
 from ddcl.base.errors import check_name
@@ -12,6 +11,7 @@ from ddcl.base.files import write_text
 from ddcl.pictures.material import Material, require_runs
 from ddcl.plan.plan import Plan
 from ddcl.report.figures.layout import STYLE, write_figure
+from ddcl.report.tables.csv_files import csv_text
 from ddcl.schema.pictures import DRAWINGS
 
 DIGITS = 6  # of numbers in the CSV
@@ -29,9 +29,4 @@ def render_picture(name: str, plan: Plan, results: Path, device: str) -> None:
             Material(entry, plan, results, device), drawing.settings.model_validate(entry.settings)
         )
     write_figure(figure, results / "figures" / name)
-    write_text(results / "figures" / f"{name}.csv", _csv(frame))
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    text: str = frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
-    return text
+    write_text(results / "figures" / f"{name}.csv", csv_text(frame, f"%.{DIGITS}g"))

@@ -193,7 +193,7 @@ def _check_plan(path: Path, folder: Path, names: Iterable[str]) -> None:
             f"{path}: is no archive of `ddcl export`: its plan does not name {_some(strange)}; nothing was written"
         )
     targets = [target for run in plan.runs for target in run.targets]
-    used = {
+    used: dict[str, tuple[Iterable[str], Iterable[str]]] = {
         "method": ([run.method for run in plan.runs], METHODS),
         "protocol": ([each.protocol for each in plan.evaluations.values()], EVALUATIONS),
         "evaluation": ([target.evaluation for target in targets], plan.evaluations),
