@@ -106,5 +106,6 @@ def check_batches(runs: Iterable[Run], datasets: dict[str, DatasetConfig], where
         if METHODS[run.recipe.method].trains and n is not None and run.recipe.training.batch_size > n:
             raise UserError(
                 f"{where}: {run.recipe.name}: batch_size {run.recipe.training.batch_size} is larger than the {n} "
-                f"training images of {run.recipe.dataset}"
+                f"training images of {run.recipe.dataset}; set a smaller one, in training_overrides of "
+                f"config/datasets/{run.recipe.dataset}.yaml"
             )

@@ -10,12 +10,13 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from ddcl.base.errors import UserError, check_name
 from ddcl.plan.addresses import ADDRESSED, addressed, folder_of_data, log_folder
+from ddcl.plan.counted import Counts, counted
 from ddcl.plan.datasets import VARIABLE, data_root
 from ddcl.plan.digests import (
     collect_digest,
@@ -102,11 +103,14 @@ class Rules:
         }
 
     @classmethod
-    def load(cls, files: Sequence[Path], default: Path, values: Mapping[str, object]) -> Rules:
+    def load(
+        cls, files: Sequence[Path], default: Path, values: Mapping[str, object], lister: Callable[..., Counts]
+    ) -> Rules:
         """Read the suite file, with the project's own reader; `UserError` for more than one.
 
         files, values: what Snakemake was given by --configfile and --config. default: where no file was given.
-        Numbers of images that its YAML does not say come from what was prepared in the results folder.
+        Numbers of images that its YAML does not say come from what was prepared in the results folder, else from
+        `lister(configs, root=data_root)`.
         """
         if values:
             raise UserError(f"--config: a suite is one whole file, found {', '.join(values)}: write it into a file")
@@ -116,7 +120,9 @@ class Rules:
                 f"--configfile: expected one suite file, found {len(paths)}: {', '.join(map(str, paths))}; "
                 "a suite can include others (key include)"
             )
-        return cls(Suite.load(paths[0]).counted(Path(RESULTS)))
+        suite = Suite.load(paths[0])
+        root = data_root(suite.config.data_root)
+        return cls(counted(suite, Path(RESULTS), partial(lister, root=root)))
 
     def check_targets(self, targets: Iterable[str]) -> None:
         """Raise `UserError` for a file among the words typed that is of no table, figure or picture of the suite."""

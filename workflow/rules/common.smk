@@ -12,6 +12,7 @@ from snakemake.logging import logger
 
 from ddcl.base.checkout import told_of_command
 from ddcl.base.errors import UserError
+from ddcl.data.readers.folders import listed_counts
 from ddcl.plan.addresses import predictions_of
 from ddcl.plan.clock import clock_path, old_layout, set_clock
 from ddcl.plan.datasets import missing_message
@@ -35,6 +36,7 @@ try:
         [Path(file) for file in workflow.configfiles],
         Path(workflow.basedir) / "config/config.yaml",
         workflow.config_settings.config or {},
+        listed_counts,
     )
     RULES.check_targets(sys.argv[1:])
     if workflow.is_main_process:

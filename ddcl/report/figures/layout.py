@@ -32,6 +32,7 @@ PARTS = {"full": "#555555", "dir": "#56B4E9", "dvr": "#E69F00"}
 MARKS = {"collapsed": "†", "diverged": "‡"}  # as in the tables
 FLOOR, INK, NOTE = "#999999", "#222222", "#555555"
 STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
+STYLE |= {"text.parse_math": False}  # a label is a text, whatever it looks like
 STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
 STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "lines.markersize": 3.8}
 STYLE |= {"axes.grid": True, "axes.grid.axis": "y", "grid.color": "#E4E4E4", "grid.linewidth": 0.5}
@@ -156,6 +157,11 @@ def _nothing(height: float) -> Figure:
     return figure
 
 
+def _add_legend(figure: Figure, handles: list[Artist]) -> None:
+    lines = -(-len(handles) // 4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
+
+
 def panel_figure(
     panels: Sequence[Panel | None],
     shape: tuple[int, float],
@@ -193,6 +199,5 @@ def panel_figure(
             axes.set_xlabel(textwrap.fill(panel.xlabel or labels[0], 80 // columns))
     if all(panel.frame["value"].isna().all() for panel in panels if panel):
         grid[0, 0].set_ylim(0, 105)
-    lines = -(-len(handles) // 4)
-    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
+    _add_legend(figure, handles)
     return figure
