@@ -48,7 +48,9 @@ def _check_names(folder: str, names: Iterable[str] | None, where: str) -> None:
 def _check_block(block: BlockConfig, where: str) -> None:
     for key in ("datasets", "evaluations", "perturbations"):
         _check_names(key, getattr(block, key), f"{where}.{key}")
-    _check_names("augmentations", (name for name in block.augmentations if name != NO_AUGMENTATION), where)
+    _check_names(
+        "augmentations", (name for name in block.augmentations if name != NO_AUGMENTATION), f"{where}.augmentations"
+    )
     for item in block.transfer:
         _check_names("datasets", item.to, f"{where}.transfer")
         _check_names("evaluations", item.evaluations, f"{where}.transfer")
