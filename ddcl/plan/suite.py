@@ -18,7 +18,7 @@ from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.expand import Expansion, Run
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
-from ddcl.schema.claims import read_statistics
+from ddcl.schema.claims import read_gates, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.metrics import DERIVED, Metric
@@ -177,6 +177,7 @@ class Suite:
             figure_augmentations=self.config.figure_augmentations,
             pictures=[],
             claims=self.claims,
+            gates=read_gates(self.claims.values()),
             statistics=read_statistics(),
             labels=self._all_labels(),
             paper=self._paper(),

@@ -13,11 +13,11 @@ from scipy import stats
 
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.claims.contrasts import Address, Comparison, Term
-from ddcl.report.claims.inference import Estimate, sign_test
+from ddcl.report.claims.inference import FEWEST_SEEDS, Estimate, sign_test
 from ddcl.report.claims.power import detectable_rate, pairs_needed
 from ddcl.report.collected import Collected
 from ddcl.report.sources import summary_of
-from ddcl.schema.claims import CheckSpec, StatisticsSpec
+from ddcl.schema.claims import CheckSpec, Form, StatisticsSpec
 from ddcl.schema.names import CLEAN
 
 BAD = ("collapsed", "diverged")
@@ -41,7 +41,7 @@ class Compared(Protocol):
     def comparison(self) -> Comparison: ...
 
 
-def ended_comparisons(check: CheckSpec, found: Collected) -> list[tuple[Comparison, Counts]]:
+def ended_comparisons(check: CheckSpec, form: Form, found: Collected) -> list[tuple[Comparison, Counts]]:
     """Return a comparison and its counts for each data set, pair and augmentation that the suite plans both arms of."""
     planned: dict[tuple[str, str, str], dict[int, PlannedRun]] = {}
     for run in found.plan.runs:
@@ -49,7 +49,8 @@ def ended_comparisons(check: CheckSpec, found: Collected) -> list[tuple[Comparis
     status = {tuple(each.run.model_dump().values()): each.status for each in found.runs}
     augmentations = dict.fromkeys(name for keys in check.over for name in keys.get("augmentation", []))
     results = []
-    for dataset, pair, augmentation in product(dict.fromkeys(key[0] for key in planned), check.pairs, augmentations):
+    datasets, pairs = dict.fromkeys(key[0] for key in planned), check.forms.get(form, [])
+    for dataset, pair, augmentation in product(datasets, pairs, augmentations):
         arms = [(dataset, cell["variant"], augmentation) for cell in (pair.treatment, pair.control)]
         if all(arm in planned for arm in arms):
             seeds = sorted(set(planned[arms[0]]) | set(planned[arms[1]]))
@@ -78,19 +79,22 @@ def _compared(arms: list[tuple[str, str, str]], ended: dict[int, list[str]]) -> 
     return Comparison(terms, tuple(whole), lost, {}), counts
 
 
-def ended_pool(check: CheckSpec, counts: Iterable[Counts], confidence: float) -> Estimate:
+def ended_pool(check: CheckSpec, counts: Iterable[Counts], n_seeds: int, confidence: float) -> Estimate:
     """Return how much smaller the treatment's share is, with Newcombe's hybrid score interval (Statist. Med. 17, 1998).
 
-    p is that of the exact sign test over pairs of runs. The interval takes the arms as independent.
+    p is that of the exact sign test over pairs of runs. The interval takes the arms as independent. Below three seeds
+    there is neither.
     """
     total = Counts(*(sum(each) for each in zip(*counts, strict=True))) if (counts := list(counts)) else None
     if total is None or not total.pairs:
         return Estimate(np.nan)
+    own, other = total.treatment / total.pairs, total.control / total.pairs
+    if n_seeds < FEWEST_SEEDS:
+        return Estimate(check.scale * (other - own), method=f"none: fewer than {FEWEST_SEEDS} seeds")
     bounds = [
         stats.binomtest(bad, total.pairs).proportion_ci(confidence, method="wilson")
         for bad in (total.treatment, total.control)
     ]
-    own, other = total.treatment / total.pairs, total.control / total.pairs
     low = np.hypot(other - bounds[1].low, bounds[0].high - own)
     high = np.hypot(bounds[1].high - other, own - bounds[0].low)
     effect, p = other - own, sign_test(total.better, total.worse)
@@ -102,5 +106,5 @@ def ended_outlook(check: CheckSpec, results: Sequence[Compared], rules: Statisti
     """Return the change of the share that so many pairs would find, and the seeds that the smallest one needs."""
     used = [each.comparison for each in results if each.comparison.seeds]
     detectable = detectable_rate(sum(len(each.seeds) for each in used), rules.confidence, rules.power)
-    needed = pairs_needed(check.smallest_effect / check.scale, rules.confidence, rules.power)
+    needed = pairs_needed(check.smallest_effect.value / check.scale, rules.confidence, rules.power)
     return check.scale * detectable, np.inf if needed is None else float(ceil(needed / max(len(used), 1)))

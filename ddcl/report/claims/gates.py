@@ -1,0 +1,123 @@
+"""Gates: whether the arms of a comparison could show what is claimed at all, before they are compared.
+
+A gate is a difference of accuracies of one arm (`ddcl.schema.gates`), estimated as comparisons are. It is passed,
+failed, or undecided: where the suite has not its cells, or fewer than three seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+
+from ddcl.plan.plan import Plan
+from ddcl.report.claims.contrasts import Address, Cells, Comparison, Term, contrast
+from ddcl.report.claims.inference import FEWEST_SEEDS, Estimate
+from ddcl.schema.claims import CheckSpec
+from ddcl.schema.gates import BASE, GateSpec
+
+State = Literal["passed", "failed", "undecided"]
+PASSED: Final = "passed"
+FAILED: Final = "failed"
+OPEN: Final = "undecided"
+POINTS = 100.0
+
+
+class Key(NamedTuple):
+    """A gate and the arm that must pass it, by whatever test images it is tested on."""
+
+    gate: str
+    dataset: str
+    variant: str
+    augmentation: str
+    eval_dataset: str
+
+    @property
+    def arm(self) -> str:
+        """The arm: ``digits/ddcl/caug``, and of transfer the data set, too."""
+        own = "/".join(self[1:4])
+        return own if self.eval_dataset == self.dataset else f"{own} on {self.eval_dataset}"
+
+    @property
+    def text(self) -> str:
+        """Gate and arm in one."""
+        return f"{self.gate} {self.arm}"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What was found of a gate. comparison: None where the suite has not its cells."""
+
+    key: Key
+    spec: GateSpec
+    comparison: Comparison | None
+    estimate: Estimate
+    state: State
+
+
+def needed(check: CheckSpec, comparison: Comparison, plan: Plan, cells: Cells) -> list[Key]:
+    """Return the gates that the arms of a comparison must pass, those without training left out."""
+    keys: dict[Key, None] = {}
+    for name in check.gates:
+        spec, control = plan.gates[name], comparison.control
+        if any(getattr(control, place) not in names for place, names in spec.when.items()):
+            continue
+        arms = [control] if spec.arms == "control" else [term.address for term in comparison.terms]
+        for arm in arms:
+            if cells.runs[arm[:3]].trains:
+                keys[Key(name, arm.dataset, arm.variant, arm.augmentation, arm.eval_dataset)] = None
+    return list(keys)
+
+
+def planned_gates(keys: Iterable[Key], plan: Plan, cells: Cells) -> dict[Key, Comparison]:
+    """Return the contrast of each gate that the suite has the cells of."""
+    found = {}
+    for key in dict.fromkeys(keys):
+        terms = _terms(key, plan.gates[key.gate], cells)
+        if terms:
+            found[key] = contrast(terms, cells)
+    return found
+
+
+def _terms(key: Key, spec: GateSpec, cells: Cells) -> tuple[Term, ...]:
+    """Return the cells of a gate under the first protocol that the suite has of all; none if there is none."""
+    arm = {"dataset": key.dataset, "variant": key.variant, "augmentation": key.augmentation}
+    sides = [spec.treatment, *([spec.control] if spec.control else [])]
+    for evaluation in spec.evaluation:
+        place = {"evaluation": evaluation, "eval_dataset": key.eval_dataset}
+        addresses = [Address(**arm | {**BASE} | {**side} | place) for side in sides]
+        if all(address in cells.measured for address in addresses):
+            return tuple(Term(sign, address) for sign, address in zip((1, -1), addresses, strict=False))
+    return ()
+
+
+def passed_gates(
+    keys: Iterable[Key], planned: dict[Key, Comparison], plan: Plan, estimated: Callable[[Comparison], Estimate]
+) -> dict[Key, GateResult]:
+    """Return what was found of each gate. estimated: a contrast's effect in points, with its interval."""
+    found = {}
+    for key in dict.fromkeys(keys):
+        spec, own = plan.gates[key.gate], planned.get(key)
+        estimate = estimated(own) if own and own.seeds else Estimate(np.nan)
+        state = state_of(spec, estimate, len(own.seeds) if own else 0)
+        found[key] = GateResult(key, spec, own, estimate, state)
+    return found
+
+
+def state_of(spec: GateSpec, estimate: Estimate, n_seeds: int) -> State:
+    """Return whether a gate is passed: its mean is large enough and, where two are compared, its interval above 0."""
+    if n_seeds < FEWEST_SEEDS or np.isnan(estimate.effect):
+        return OPEN
+    if spec.reference is not None:
+        return PASSED if estimate.effect - spec.reference >= spec.least else FAILED
+    if np.isnan(estimate.low):
+        return OPEN
+    return PASSED if estimate.low > 0 and estimate.effect >= spec.least else FAILED
+
+
+def joint(results: Iterable[GateResult]) -> State:
+    """Return the state of all gates of a comparison together: failed if one is, passed if all are."""
+    states = {each.state for each in results}
+    return FAILED if FAILED in states else OPEN if OPEN in states else PASSED
