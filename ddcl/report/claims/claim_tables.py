@@ -96,11 +96,14 @@ def comparison_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
 
 
 def gate_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
-    """Return one row per gate and arm of each claim."""
+    """Return one row per gate and arm of each claim. Which gates there are rests on the claim's comparisons."""
+    compared = {
+        claim.name: [_sources(claim, check) for form in claim.forms for check in form.checks] for claim in claims
+    }
     rows = [
         {"claim": claim.name, "gate": gate.name}
         | {name: getattr(gate, name) for name in GATES[2:]}
-        | {SOURCES: tuple(gate.sources)}
+        | {SOURCES: joined([tuple(gate.sources), *compared[claim.name]])}
         for claim in claims
         for gate in claim.gates
     ]

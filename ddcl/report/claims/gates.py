@@ -112,9 +112,9 @@ def state_of(spec: GateSpec, estimate: Estimate, n_seeds: int) -> State:
         return OPEN
     if spec.reference is not None:
         return PASSED if estimate.effect - spec.reference >= spec.least else FAILED
-    if np.isnan(estimate.low):
-        return OPEN
-    return PASSED if estimate.low > 0 and estimate.effect >= spec.least else FAILED
+    if estimate.effect < spec.least:
+        return FAILED
+    return OPEN if np.isnan(estimate.low) else PASSED if estimate.low > 0 else FAILED
 
 
 def joint(results: Iterable[GateResult]) -> State:

@@ -29,7 +29,7 @@ from ddcl.report.claims.verdicts import (
     NOT_TESTABLE,
     SUPPORTED,
     UNDECIDED,
-    Tested,
+    Found,
     Verdict,
     absent,
     adjusted_p,
@@ -159,7 +159,7 @@ def _verdict(own: Pool, results: Sequence[Result], level: float) -> tuple[Verdic
         return nothing, [note]
     if not own.testable:
         return NOT_TESTABLE, ["more than half of the comparisons fail a gate"]
-    found = Tested(estimate.effect, estimate.p, _equivalence(estimate, own.smallest), own.n_seeds)
+    found = Found(estimate.effect, estimate.p, _equivalence(estimate, own.smallest), own.n_seeds)
     verdict = of_check(decide(found, level), verdicts)
     outside = verdict == NO_EFFECT and (estimate.low > 0 or estimate.high < 0)
     return verdict, ["0 is outside the interval, but what is inside is too small to matter"] if outside else []
@@ -179,7 +179,7 @@ def _judged(results: Sequence[Result], family: Sequence[Result], evidence: Evide
     p = holm([each.estimate.p for each in tested])
     equivalence = holm([_equivalence(each.estimate, each.smallest) for each in tested])
     adjusted = {
-        id(each): Tested(each.estimate.effect, *both, n_seeds=len(each.comparison.seeds))
+        id(each): Found(each.estimate.effect, *both, n_seeds=len(each.comparison.seeds))
         for each, both in zip(tested, zip(p, equivalence, strict=True), strict=True)
     }
     return [

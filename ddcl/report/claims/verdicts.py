@@ -36,7 +36,7 @@ UNDECIDED = (NOT_RUN, DIFFERS)  # without evidence on the claim
 OPPOSITE = {SUPPORTED: (CONTRADICTED,), CONTRADICTED: (SUPPORTED,), NO_EFFECT: (SUPPORTED, CONTRADICTED)}
 
 
-class Tested(NamedTuple):
+class Found(NamedTuple):
     """An effect, positive for the claim, and its two tests.
 
     p: of no effect. equivalence: of one that matters; below the level where the interval is within ± the smallest
@@ -49,7 +49,7 @@ class Tested(NamedTuple):
     n_seeds: int
 
 
-def decide(found: Tested, level: float) -> Verdict:
+def decide(found: Found, level: float) -> Verdict:
     """Return the verdict of an effect, at a level such as 0.05; NaN decides nothing.
 
     With p and equivalence as they are, it is the rule of the interval; with both after Holm's correction, that of a

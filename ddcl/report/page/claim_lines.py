@@ -83,9 +83,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and a form, what was found, the gates of its arms, and the comparisons that it rests on."""
+    """A claim and a form, what was found, the gates of its arms, and the comparisons that it rests on.
+
+    papers: whether it is the form whose verdict is that of the paper's claim.
+    """
 
     name: str
+    papers: bool
     statement: str
     source: str
     reported: str
@@ -111,6 +115,7 @@ def _claim(claim: JudgedClaim, form: JudgedForm, plan: Plan, anchors: Mapping[st
     used = {key for check in form.checks for each in check.comparisons for key in each.gates}
     return Claim(
         name=form.name,
+        papers=form is claim.forms[0],
         statement=claim.statement if len(claim.forms) == 1 else f"{claim.statement.rstrip('.')} ({form.form}).",
         source=claim.source,
         reported=claim.reported,
