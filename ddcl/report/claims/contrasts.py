@@ -18,7 +18,6 @@ from ddcl.schema.gates import BASE
 from ddcl.schema.names import CLEAN
 
 EPOCHS = "epochs_to_95"
-NOT_REACHED = "not reached"
 
 
 class Address(NamedTuple):
@@ -134,7 +133,7 @@ class Cells:
                 planned[seed] = Measured(float(value), "missing" if unmeasured else str(status), int(n))
 
     def _add_convergence(self, found: Collected, checks: list[CheckSpec]) -> None:
-        """Add the metrics of training curves; epochs as shares of the training's, the last where it never got there."""
+        """Add the metrics of training curves; epochs as shares of the training's, 1 where it never got there."""
         pairs = [pair for check in checks if MONITOR in check.evaluation for pair in check.pairs]
         reference = {pair.treatment["variant"]: pair.control["variant"] for pair in pairs}
         values = convergence_values(found.records, found.histories, found.plan, reference)
@@ -142,7 +141,7 @@ class Cells:
             run = self.runs[row["dataset"], row["variant"], row["augmentation"]]
             value = float(row["value"])
             if row["metric"] == EPOCHS:
-                value = 1.0 if row["status"] == NOT_REACHED else value / run.epochs
+                value /= run.epochs + run.extra_warmup_epochs
             place = ("full", MONITOR, row["eval_dataset"], CLEAN, row["metric"])
             self._add((*run.arm, row["seed"]), place, Measured(value, row["status"], 0, row[SOURCES]))
 
