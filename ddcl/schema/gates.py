@@ -34,7 +34,7 @@ class GateSpec(Model):
     reference: float | None = Field(
         default=None, description="percent; in place of a control, a published accuracy that must be reached"
     )
-    evaluation: list[str] = Field(min_length=1, description="protocols; the first that the suite has of both is taken")
+    evaluation: list[str] = Field(min_length=1, description="protocols; the first that has values is taken")
     least: float = Field(description="points that the mean must reach; the interval must lie above 0 as well")
     reported_value: float | None = Field(default=None, description="points of the same difference in the paper")
 

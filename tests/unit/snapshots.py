@@ -9,11 +9,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ddcl.plan.suite import Suite
 from ddcl.report.claims.judge import judge_claims
-from ddcl.report.claims.judged import JudgedCheck, JudgedForm
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim
+from ddcl.report.claims.verdicts import NOT_TESTABLE
 from ddcl.report.collected import Collected
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,22 +33,36 @@ def snapshot(name: str) -> Collected:
 
 
 @cache
-def judged(name: str) -> dict[str, JudgedForm]:
-    """Return the verdicts on a snapshot, by row."""
-    return {form.name: form for claim in judge_claims(snapshot(name)) for form in claim.forms}
+def judged(name: str) -> list[JudgedClaim]:
+    """Return the verdicts on a snapshot."""
+    return judge_claims(snapshot(name))
 
 
-def line(row: str, check: JudgedCheck) -> str:
-    """Return a check in a line: ``C1a area: inconclusive, +0.2 points (-0.7 to +1.1), 6 comparisons, 3 seeds``."""
-    interval = "" if check.ci_low != check.ci_low else f" ({check.ci_low:+.3f} to {check.ci_high:+.3f})"
-    effect = f"{check.effect:+.3f} {check.unit}{interval}"
-    n = f"{len(check.comparisons)} comparisons, {check.n_seeds} seeds"
-    return f"{row} {check.name}: {check.verdict}, {effect}, {n}; {check.note}"
+def check_of(name: str, row: str, check: str) -> JudgedCheck:
+    """Return a check of a row, such as C7.4a."""
+    forms = (form for claim in judged(name) for form in claim.forms)
+    return next(each for form in forms if form.name == row for each in form.checks if each.name == check)
+
+
+def text(check: JudgedCheck) -> str:
+    """Return an effect with its interval: ``+0.2 points (−0.7 to +1.1)``."""
+    decimals = 1 if check.unit.startswith(("points", "%")) else 3
+    ends = "" if np.isnan(check.ci_low) else f" ({check.ci_low:+z.{decimals}f} to {check.ci_high:+z.{decimals}f})"
+    failed = sum(each.verdict == NOT_TESTABLE for each in check.comparisons)
+    gates = f"; {failed} of {sum(each.n_seeds > 0 for each in check.comparisons)} fail a gate" if failed else ""
+    return f"{check.effect:+z.{decimals}f} {check.unit}{ends}".replace("-", "−") + gates
+
+
+def table(name: str) -> list[str]:
+    """Return the verdicts on a snapshot as docs/findings.md has them."""
+    rows = ["| claim | verdict | deciding checks |", "|---|---|---|"]
+    for claim in judged(name):
+        for form in claim.forms:
+            effects = "; ".join(f"{check.label}: {text(check)}" for check in form.deciding)
+            rows.append(f"| {form.name} {claim.statement_short}, {form.form} | {form.verdict} | {effects} |")
+    return rows
 
 
 if __name__ == "__main__":  # python -m tests.unit.snapshots
     for each in SNAPSHOTS:
-        print(f"# {each}")
-        for row, form in judged(each).items():
-            print(f"{row}: {form.verdict}")
-            print(*(f"  {line(row, check)}" for check in form.checks), sep="\n")
+        print(f"# {each}", *table(each), "", sep="\n")

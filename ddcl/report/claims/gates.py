@@ -6,7 +6,7 @@ failed, or undecided: where the suite has not its cells, or fewer than three see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -72,25 +72,27 @@ def needed(check: CheckSpec, comparison: Comparison, plan: Plan, cells: Cells) -
 
 
 def planned_gates(keys: Iterable[Key], plan: Plan, cells: Cells) -> dict[Key, Comparison]:
-    """Return the contrast of each gate that the suite has the cells of."""
+    """Return the contrast of each gate that the suite has the cells of.
+
+    Under the first of its protocols that has values; where none has, under the first.
+    """
     found = {}
     for key in dict.fromkeys(keys):
-        terms = _terms(key, plan.gates[key.gate], cells)
-        if terms:
-            found[key] = contrast(terms, cells)
+        own = [contrast(terms, cells) for terms in _terms(key, plan.gates[key.gate], cells)]
+        if own:
+            found[key] = next((each for each in own if each.seeds), own[0])
     return found
 
 
-def _terms(key: Key, spec: GateSpec, cells: Cells) -> tuple[Term, ...]:
-    """Return the cells of a gate under the first protocol that the suite has of all; none if there is none."""
+def _terms(key: Key, spec: GateSpec, cells: Cells) -> Iterator[tuple[Term, ...]]:
+    """Yield the cells of a gate under each of its protocols that the suite has all of."""
     arm = {"dataset": key.dataset, "variant": key.variant, "augmentation": key.augmentation}
     sides = [spec.treatment, *([spec.control] if spec.control else [])]
     for evaluation in spec.evaluation:
         place = {"evaluation": evaluation, "eval_dataset": key.eval_dataset}
         addresses = [Address(**arm | {**BASE} | {**side} | place) for side in sides]
         if all(address in cells.measured for address in addresses):
-            return tuple(Term(sign, address) for sign, address in zip((1, -1), addresses, strict=False))
-    return ()
+            yield tuple(Term(sign, address) for sign, address in zip((1, -1), addresses, strict=False))
 
 
 def passed_gates(
