@@ -175,7 +175,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verb(
         verbs.doctor,
-        dataset={"default": "cifar10", "help": "whose images and network to try; need not be there (default: cifar10)"},
+        dataset={"default": "cifar10", "help": "whose network to try, on its images if prepared (default: cifar10)"},
+        results=RESULTS,
         variant={"default": "ddcl", "help": "name in config/variants (default: ddcl)"},
         augmentation={"default": "caug", "help": "name in config/augmentations (default: caug)"},
         device=DEVICE,

@@ -6,15 +6,13 @@ Imports no torch: Snakemake reads it at every start.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from ddcl.base.yaml_files import read_yaml
-from ddcl.plan.addresses import data_folder, features_digest, record_digest
+from ddcl.plan.addresses import features_digest, record_digest
 from ddcl.plan.cells import cells_of
-from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.expand import Expansion, Run
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
@@ -69,16 +67,6 @@ class Suite:
         return {
             name: self.protocol(name).settings.model_validate(own.settings) for name, own in self.evaluations.items()
         }
-
-    def counted(self, results: Path) -> Suite:
-        """Return this suite with the numbers of images that YAML does not say, from what was prepared in `results`."""
-        known = copy(self)
-        known.dataset_configs = dict(self.dataset_configs)
-        for name, config in self.dataset_configs.items():
-            if not config.counted:
-                n_images = prepared_counts(results / data_folder(name, self.data(name))) | config.n_images
-                known.dataset_configs[name] = config.model_copy(update={"n_images": n_images})
-        return known
 
     def parts(self, run: Run, evaluation: str) -> list[str]:
         """Return the parts of the features that an evaluation of a run gives cells for."""

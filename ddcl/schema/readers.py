@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ddcl.base.errors import UserError
-from ddcl.base.yaml_files import Model
+from ddcl.base.yaml_files import Model, Seed
 from ddcl.schema.places import existing_files, no_such_file
 
 
@@ -39,9 +40,31 @@ class ImageNetSettings(Model):
 class ImageFolderSettings(Model):
     """Settings of `ddcl.data.readers.files:read_image_folder`."""
 
-    folder: str = Field(description="folder below data_root (or an absolute path) that holds the two split folders")
-    train: str = Field(default="train", description="folder of the training images: one subfolder per class")
-    test: str = Field(default="val", description="folder of the test images: the same subfolders")
+    folder: str = Field(min_length=1, description="folder below data_root (or an absolute path, or one from ~)")
+    train: str = Field(default="train", description="folder in it of the training images: one subfolder per class")
+    test: str = Field(default="val", description="folder in it of the test images: the same subfolders")
+    test_frac: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="the class folders lie in `folder` itself, and this share of each class is drawn for testing",
+        json_schema_extra={"absent": None},
+    )
+    seed: Seed = Field(default=0, description="of that draw", json_schema_extra={"absent": 0})
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ImageFolderSettings:
+        if self.test_frac is not None and (self.train, self.test) != ("train", "val"):
+            raise ValueError("either train and test, or test_frac for one folder of classes")
+        if self.test_frac is None and self.seed:
+            raise ValueError("seed is that of test_frac, which is not given")
+        if self.train == self.test:
+            raise ValueError(f"train and test are one folder, {self.train!r}")
+        return self
+
+    def place(self, root: Path) -> Path:
+        """Return the folder. root: `data_root`."""
+        return root / Path(self.folder).expanduser()
 
 
 def read_class_list(dataset: str, file: str, sha256: str | None) -> list[str]:

@@ -48,6 +48,11 @@ class NormalisationConfig(Model):
     std: list[Annotated[float, Field(gt=0)]] = Field(min_length=3, max_length=3, description="divided by")
 
 
+SplitName = Literal["train", "test", "pretrain"]
+Background = Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)]
+WHITE = [255, 255, 255]
+
+
 class DatasetConfig(Model):
     """A data set and what its images dictate."""
 
@@ -57,7 +62,7 @@ class DatasetConfig(Model):
     scale: str = Field(description="folder of config/variants whose numbers fit these images")
     image_side_px: int = Field(ge=8, description="side of the square images that the encoder sees")
     n_classes: int = Field(ge=2, description="classes; anything else in the files is an error")
-    n_images: dict[str, Count] = Field(
+    n_images: dict[SplitName, Count] = Field(
         default_factory=dict, description="images of each split, checked when it is prepared; {}: not known"
     )
     normalisation: NormalisationConfig | None = Field(
@@ -65,6 +70,9 @@ class DatasetConfig(Model):
     )
     resize_px: int | None = Field(
         default=None, ge=8, description="images kept as files: shorter side before the central crop of evaluation"
+    )
+    background: Background = Field(
+        default=WHITE, description="RGB, 0 to 255: what transparent pixels of image files are drawn on"
     )
     obtain: str = Field(default="", description="what to get, and from where by name, when it cannot be downloaded")
     found_by: list[str] = Field(
@@ -77,6 +85,15 @@ class DatasetConfig(Model):
         default_factory=dict,
         description="settings of augmentation ops, by op, that these images need otherwise",
     )
+
+    @model_validator(mode="after")
+    def _crops_what_is_there(self) -> DatasetConfig:
+        if self.resize_px is not None and self.resize_px < self.image_side_px:
+            raise ValueError(
+                f"resize_px {self.resize_px} is below image_side_px {self.image_side_px}: the central crop would have "
+                "a black frame"
+            )
+        return self
 
     @property
     def counted(self) -> bool:

@@ -489,6 +489,8 @@ def other(value: Any, name: Any) -> Any:
         return not value
     if name == "projector_layers":
         return 5 - value  # two or three
+    if value == 255:
+        return 254  # the most that a level of a colour can be
     return value + 1 if isinstance(value, int) else value * 0.9 + 0.001
 
 

@@ -37,9 +37,8 @@ REGISTRIES: dict[str, Mapping[str, object]] = {
     "DRAWINGS": DRAWINGS,
     "OPS": OPS,
 }
-# Functions of 40 lines or more are declarations: the options of the command line; and one compiled kernel whose calls
-# would cost more than its work.
-LONG = {("ddcl/__main__.py", "build_parser"), ("ddcl/data/fused_kernels.py", "make_views")}
+# Functions of 40 lines or more are declarations: the options of the command line.
+LONG = {("ddcl/__main__.py", "build_parser")}
 
 
 @cache
