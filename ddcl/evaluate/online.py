@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ddcl.core.optim import LARS
+from ddcl.core.optim import LARC
 from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
 from ddcl.evaluate.store import ColumnSets, Outcome, Predictions, TestFeatures, by_part, predict_all
 from ddcl.schema.evaluations import OnlineSettings
 from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 
-LARS_TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
+TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
 
 
 def evaluate(
@@ -40,7 +40,7 @@ def evaluate(
         return predict_all(tests, sets, predict, task.asked)
 
     task.method.eval()
-    optimizer = _optimizer(probes.heads, settings)
+    optimizer = probe_optimizer(probes.heads, settings)
     training = SgdTraining(
         list(probes.heads), optimizer, probes.loss, lambda: probes.accuracies(features, labels), settings
     )
@@ -81,9 +81,10 @@ class Probes:
         return [float((self.classes(features, i) == labels).float().mean()) for i in range(len(self.heads))]
 
 
-def _optimizer(heads: nn.Module, settings: OnlineSettings) -> torch.optim.Optimizer:
+def probe_optimizer(heads: nn.Module, settings: OnlineSettings) -> torch.optim.Optimizer:
+    """Return SGD over weights and biases of the classifiers, within LARC where the settings say so."""
     lr = settings.lr_classifier * settings.batch_size / 256
     groups = [{"params": list(heads.parameters()), "top_lr": lr}]
     if settings.lars:
-        return LARS(groups, lr, settings.momentum, settings.weight_decay, LARS_TRUST)
+        return LARC(groups, lr, settings.momentum, settings.weight_decay, TRUST)
     return torch.optim.SGD(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)

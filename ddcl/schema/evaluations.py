@@ -157,7 +157,9 @@ class SgdSettings(EvaluationSettings):
 class OnlineSettings(SgdSettings):
     """Settings of `ddcl.evaluate.online`."""
 
-    lars: bool = Field(default=False, description="LARS, trust 0.001: SimSiam's ImageNet probe, batch 4096")
+    lars: bool = Field(
+        default=False, description="LARC, trust 0.001, weight and bias adapted: SimSiam's ImageNet probe, batch 4096"
+    )
 
     def work(self, size: TaskSize) -> Work:
         """The encoder is frozen; the classifiers take little beside it."""

@@ -38,9 +38,17 @@ class SplitSettings(Model):
 
     dir_frac: float = Field(gt=0, lt=1, description="share of the features that is DIR")
     dvr_weight: float = Field(ge=0, description="weight of the distortion-disentangled loss")
-    dvr_form: Literal["abs_of_mean", "mean_of_abs"] = Field(
+    dvr_form: Literal["abs_of_mean", "mean_of_abs", "softmax"] = Field(
         default="abs_of_mean",
-        description="|mean cos|, as the official code, or mean |cos|, which does not let signs cancel between images",
+        description="|mean cos|, as the official code; mean |cos|, which does not let signs cancel between images; or "
+        "mean cos of the two softmaxes, which is never below 0: that of CLeVER, the authors' later method",
+    )
+    dvr_temperature: float = Field(
+        default=1.0,
+        gt=0,
+        json_schema_extra={"absent": 1.0},
+        description="softmax: of both views. CLeVER: 0.1 and, of its teacher, 0.04, on the outputs of DINO's heads; ours "
+        "are standardised, where those leave one entry of each softmax alone",
     )
     dvr_groups: int = Field(
         default=1,

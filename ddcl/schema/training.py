@@ -61,7 +61,9 @@ class ScheduleConfig(Model):
     """Cosine decay of the learning rate, after a linear warm-up that is part of the epochs."""
 
     per: Literal["epoch", "step"] = Field(description="the rate changes each epoch or each step")
-    warmup_epochs: int = Field(ge=0, description="epochs of linear warm-up from 0")
+    warmup_epochs: int = Field(
+        ge=0, description="epochs of linear warm-up: per step from 0; per epoch at (e + 1) / (this + 1) of the rate"
+    )
     final_lr_frac: float = Field(ge=0, le=1, description="the cosine ends at this share of the initial rate")
     extra_warmup_epochs: int = Field(
         default=0,

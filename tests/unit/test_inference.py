@@ -18,7 +18,6 @@ from ddcl.report.claims.inference import (
     pooled_estimate,
     seed_estimate,
     share_estimate,
-    sign_test,
     two_sided_p,
 )
 from tests.unit import simulated
@@ -127,11 +126,6 @@ def test_seeds_of_two_data_sets_are_independent_and_images_of_one_are_shared() -
     assert len(found.images) == 1
     apart = pooled_estimate({("a", "e"): first / 2, ("b", "f"): second / 2}, CONFIDENCE)
     assert len(apart.images) == 2
-
-
-def test_the_sign_test_by_hand() -> None:
-    assert sign_test(10, 2) == pytest.approx(2 * (1 + 12 + 66) / 2**12)  # of 12 changes, at most 2 for the worse
-    assert sign_test(3, 3) == 1.0
 
 
 def test_holm_by_hand() -> None:

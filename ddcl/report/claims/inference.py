@@ -205,12 +205,6 @@ def pooled_estimate(blocks: Blocks, confidence: float) -> Estimate:
     return t_estimate(effect, seed_components(blocks), image_components(blocks), confidence)
 
 
-def sign_test(better: int, worse: int) -> float:
-    """Return the two-sided exact p of so many changes for the better and for the worse."""
-    n, few = better + worse, min(better, worse)
-    return 1.0 if better == worse else min(2 * float(stats.binom.cdf(few, n, 0.5)), 1.0)
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p, in the same order (Scand. J. Statist. 6, 1979); NaN stays NaN and does not count."""
     p = np.asarray(p_values, dtype=float)

@@ -194,7 +194,7 @@ def ended_pool_of(form: Form, check: CheckSpec, evidence: Evidence) -> Pool:
     results = [
         Result(
             each,
-            ended_pool(check, [counts], len(each.seeds), confidence),
+            ended_pool(check, [counts], confidence),
             0,
             _note(each),
             check.smallest(each.treatment.dataset),
@@ -205,4 +205,4 @@ def ended_pool_of(form: Form, check: CheckSpec, evidence: Evidence) -> Pool:
     counted = [counts for each, counts in found if each.seeds]
     n_seeds = min((len(each.seeds) for each, _ in found if each.seeds), default=0)
     note = FEW_SEEDS if 0 < n_seeds < FEWEST_SEEDS else ""
-    return Pool(results, ended_pool(check, counted, n_seeds, confidence), n_seeds, note, smallest)
+    return Pool(results, ended_pool(check, counted, confidence), n_seeds, note, smallest)
