@@ -73,6 +73,7 @@ def test_every_gate_is_data_that_a_claim_names() -> None:
 
 def test_all_gates_are_passed_and_the_claim_is_decided(tmp_path: Path) -> None:
     claim = judged(tmp_path, "C4", learning)
+    assert "known_knn" not in states(claim)  # of CIFAR-10 only
     assert states(claim) == {
         name: {"passed"}
         for name in ("trained", "rotation_learned", "rotation_costs", "elastic_learned", "elastic_costs")
@@ -149,19 +150,35 @@ def test_gates_without_runs_or_seeds_are_undecided(tmp_path: Path) -> None:
 
 
 def test_an_accuracy_that_must_be_reached() -> None:
-    values = {"label": "kNN", "statement": "s", "follows": "f.", "arms": "control", "treatment": {}, "least": -1.0}
-    spec = GateSpec(evaluation=["knn200"], reference=84.7, **values)  # type: ignore[arg-type]
+    spec = read_gate("known_knn")
     assert state_of(spec, Estimate(84.0, 83.0, 85.0), 3) == "passed"
     assert state_of(spec, Estimate(83.0, 82.0, 84.0), 3) == "failed"
     assert state_of(spec, Estimate(83.0), 1) == "undecided"
     with pytest.raises(ValueError, match="one of the two"):
-        GateSpec(evaluation=["knn200"], **values)  # type: ignore[arg-type]
+        GateSpec(**spec.model_dump() | {"reference": None})
     assert joint([]) == "passed"
+
+
+@pytest.mark.parametrize(("knn", "verdict"), [(0.845, "supported"), (0.80, "not testable")])
+def test_an_engine_below_the_known_knn_decides_nothing(knn: float, verdict: str, tmp_path: Path) -> None:
+    block = {"datasets": ["cifar10"], "seeds": [0, 1, 2], "overrides": {}}
+    own = block | {"variants": ["ddcl", "simsiam"], "augmentations": ["baug"], "evaluations": ["linear_online"]}
+    check = block | {"variants": ["barlow_twins_igor"], "augmentations": ["baug_no_blur"], "evaluations": ["knn200"]}
+    plan = planted.suite(["C2"], [], 3, runs=[own, check], perturbations=["none"])
+
+    def accuracy(cell: dict[str, Any]) -> float:
+        return knn if cell["variant"] == "barlow_twins_igor" else planted.plus(3.0)(cell)
+
+    (claim,) = judge_claims(planted.results(plan, tmp_path, accuracy))
+    found = gate(claim, "known_knn")
+    assert found.arm == "cifar10/barlow_twins_igor/baug_no_blur"
+    assert found.effect == pytest.approx(100 * knn, abs=0.1)
+    assert claim.verdict == verdict
 
 
 def test_a_gate_that_there_is_not_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "claims").mkdir()
-    text = (Path("config/claims") / "C2.yaml").read_text().replace("[trained]", "[traned]", 1)
+    text = (Path("config/claims") / "C2.yaml").read_text().replace("[trained, ", "[traned, ", 1)
     (tmp_path / "claims/C2.yaml").write_text(text)
     monkeypatch.setenv("DDCL_CONFIG", str(tmp_path))
     with pytest.raises(UserError, match=r"C2\.yaml: check linear.*unknown gate 'traned'.*did you mean 'trained'"):

@@ -17,12 +17,14 @@ from ddcl.report.claims.contrasts import Address, Cells, Comparison, Term, contr
 from ddcl.report.claims.inference import FEWEST_SEEDS, Estimate
 from ddcl.schema.claims import CheckSpec
 from ddcl.schema.gates import BASE, GateSpec
+from ddcl.schema.gates import Key as GateKey
 
 State = Literal["passed", "failed", "undecided"]
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 OPEN: Final = "undecided"
 POINTS = 100.0
+NAMES: tuple[GateKey, ...] = ("variant", "augmentation")  # of an arm; a gate may be of another than the comparison's
 
 
 class Key(NamedTuple):
@@ -67,7 +69,8 @@ def needed(check: CheckSpec, comparison: Comparison, plan: Plan, cells: Cells) -
         arms = [control] if spec.arms == "control" else [term.address for term in comparison.terms]
         for arm in arms:
             if cells.runs[arm[:3]].trains:
-                keys[Key(name, arm.dataset, arm.variant, arm.augmentation, arm.eval_dataset)] = None
+                own = arm._replace(**{key: spec.treatment.get(key, getattr(arm, key)) for key in NAMES})
+                keys[Key(name, own.dataset, own.variant, own.augmentation, own.eval_dataset)] = None
     return list(keys)
 
 
