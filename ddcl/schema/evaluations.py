@@ -130,7 +130,9 @@ class DiagnosticsSettings(LinearSettings):
     crop_scale: list[Annotated[float, Field(gt=0, le=1)]] = Field(
         min_length=2, max_length=2, description="[low, high] of the crop's area, share of the image's"
     )
-    elastic_strength: Strength = Field(description="multiple of CAug+'s deformation, uniform in [0, this]")
+    elastic_strength: Strength = Field(
+        description="multiple of the authors' deformation, scaled to the side, uniform in [0, this]"
+    )
 
     def work(self, size: TaskSize) -> Work:
         """Encode some images under every distortion, and views of those for testing; readouts take little beside."""
