@@ -153,6 +153,10 @@ class ClaimSpec(Model):
         deciding = [check for check in self.checks if check.decides]
         return [form for form in LETTERS if any(form in check.forms for check in deciding)]
 
+    def row(self, name: str, form: Form) -> str:
+        """Return what the row of a form is called. name: of the claim."""
+        return f"{name}{LETTERS[form]}" if len(self.forms) > 1 else name
+
 
 class PlannerSpec(Model):
     """Guesses of `ddcl plan --effect` where nothing was measured."""
