@@ -52,7 +52,7 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
     manifest = Manifest(
         dataset=name,
         data=recipe,
-        kind="files" if isinstance(splits["train"], FileSplit) else "arrays",
+        kind="arrays" if entries["train"].images_sha256 else "files",
         splits=entries,
         normalisation=config.normalisation or checked["train"].sums.normalisation(name),
     )
@@ -98,19 +98,24 @@ def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, chec
     """Write one split; return its entry in the manifest."""
     labels = np.asarray(content.labels, dtype=np.int64)
     write_array(split_path(folder, split, "labels"), labels)
+    known: dict[str, object] = {}
+    images = content.images if isinstance(content, ArraySplit) else checked.squares
+    if images is not None:
+        write_array(split_path(folder, split, "images"), images)
+        known["images_sha256"] = array_sha256(images)
+    if isinstance(content, ArraySplit):
+        known |= _write_factors(folder, split, content)
+    else:
+        text = "".join(f"{digest}\t{name}\n" for digest, name in zip(checked.digests, content.names, strict=True))
+        path = split_path(folder, split, "files")
+        write_text(path, text)
+        known |= {"classes": tuple(content.classes), "ignored": dict(content.ignored)}
+        known["files_sha256"] = file_sha256(path)
     entry = SplitEntry(
         n=len(labels),
         n_per_class=tuple(np.bincount(labels[labels != NO_LABEL]).tolist()),
         labels_sha256=array_sha256(labels),
     )
-    if isinstance(content, ArraySplit):
-        write_array(split_path(folder, split, "images"), content.images)
-        factors = _write_factors(folder, split, content)
-        return entry.model_copy(update={"images_sha256": array_sha256(content.images)} | factors)
-    text = "".join(f"{digest}\t{name}\n" for digest, name in zip(checked.digests, content.names, strict=True))
-    path = split_path(folder, split, "files")
-    write_text(path, text)
-    known = {"classes": tuple(content.classes), "ignored": dict(content.ignored), "files_sha256": file_sha256(path)}
     return entry.model_copy(update=known)
 
 

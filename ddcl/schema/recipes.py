@@ -38,6 +38,7 @@ class DataRecipe(Model):
     n_classes: int
     normalisation: NormalisationConfig | None
     resize_px: int | None
+    one_array: bool = Field(default=False, json_schema_extra={"absent": False})
     background: Background = Field(default=WHITE, json_schema_extra={"absent": [*WHITE]})
 
     def identity(self) -> dict[str, object]:
@@ -140,14 +141,20 @@ def read_dataset(name: str) -> DatasetConfig:
     check_name("reader", dataset.reader, READERS, str(path))
     for op, values in dataset.augmentation_overrides.items():
         build_settings(op, values, f"{path}: augmentation_overrides")
-    if dataset.resize_px is not None and not READERS[dataset.reader].keeps_files:
-        raise UserError(f"{path}: resize_px is for images that stay in files; those of reader {dataset.reader} do not")
+    if (dataset.resize_px is not None or dataset.one_array) and not READERS[dataset.reader].keeps_files:
+        key = "one_array" if dataset.one_array else "resize_px"
+        raise UserError(f"{path}: {key} is for images in files; reader {dataset.reader} makes arrays")
     settings = reader_settings(name, dataset)
     if not isinstance(settings, ImageFolderSettings):
         return dataset
     obtain = dataset.obtain or f"put its class folders there, or say in settings.folder of {path} where they are"
     found_by = dataset.found_by or [str(settings.place(Path()))]
     return dataset.model_copy(update={"obtain": obtain, "found_by": found_by})
+
+
+def keeps_files(dataset: DatasetConfig) -> bool:
+    """Return whether images stay in files, decoded when they are needed; else they become one array."""
+    return READERS[dataset.reader].keeps_files and not dataset.one_array
 
 
 def data_recipe(name: str) -> DataRecipe:

@@ -71,6 +71,10 @@ class DatasetConfig(Model):
     resize_px: int | None = Field(
         default=None, ge=8, description="images kept as files: shorter side before the central crop of evaluation"
     )
+    one_array: bool = Field(
+        default=False,
+        description="decode image files once, to squares of image_side_px in one array: crops are cut from those",
+    )
     background: Background = Field(
         default=WHITE, description="RGB, 0 to 255: what transparent pixels of image files are drawn on"
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -17,7 +18,7 @@ from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
 from ddcl.base.yaml_files import parse
-from ddcl.data.images import chunks
+from ddcl.data.images import ArrayImages, chunks
 from ddcl.data.prepare import describe, prepare
 from ddcl.data.readers.folders import EXTENSIONS, list_image_folder, listed_counts
 from ddcl.data.stored import read_images
@@ -281,6 +282,22 @@ def test_what_is_not_there_says_what_was_looked_for_and_what_is_there(birds: Pat
         made(birds)
 
 
+def test_files_can_become_one_array_of_the_squares_that_evaluation_sees(birds: Path) -> None:
+    path = birds.parents[1] / "out/manifest.json"
+    say(resize_px=9)
+    as_files = made(birds)
+    (squares,) = next(read_images(path, as_files, "test", 8).load(chunks(9, 9), None))
+    say(resize_px=9, one_array=True)
+    as_array = made(birds)
+    images = read_images(path, as_array, "test", 8)
+    assert (as_files.kind, as_array.kind) == ("files", "arrays")
+    assert isinstance(images, ArrayImages)
+    assert torch.equal(images.images, squares)
+    assert as_array.normalisation == as_files.normalisation
+    assert as_array.splits["test"].files_sha256 == as_files.splits["test"].files_sha256
+    assert as_array.data.digest != as_files.data.digest
+
+
 # --- one folder of classes
 
 
@@ -351,6 +368,7 @@ def test_settings_that_cannot_be(settings: dict[str, Any], words: str, birds: Pa
         {"settings": {"folder": "birds", "train": "val", "test": "train"}},
         {"image_side_px": 9},
         {"resize_px": 10},
+        {"one_array": True},
         {"n_classes": 4},
         {"normalisation": {"mean": [0.5] * 3, "std": [0.5] * 3}},
         {"background": [0, 0, 0]},

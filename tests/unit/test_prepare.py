@@ -175,7 +175,8 @@ def test_test_images_that_are_training_images_are_counted(prepared: Callable[...
     [
         ({"n_images": {"trian": 7}}, "n_images.trian.*'train', 'test' or 'pretrain'"),
         ({"resize_px": 10, "image_side_px": 16}, "resize_px 10 is below image_side_px 16: .* black frame"),
-        ({"resize_px": 10}, "resize_px is for images that stay in files; those of reader toy do not"),
+        ({"resize_px": 10}, "resize_px is for images in files; reader toy makes arrays"),
+        ({"one_array": True}, "one_array is for images in files; reader toy makes arrays"),
         ({"background": [255, 255]}, "background: .*at least 3"),
         ({"background": [0, 0, 256]}, "background.2: .*less than or equal to 255"),
     ],
