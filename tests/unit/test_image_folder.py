@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,21 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_json
+from ddcl.base.files import write_json, write_text
 from ddcl.base.yaml_files import parse
 from ddcl.data.images import ArrayImages, chunks
 from ddcl.data.prepare import describe, prepare
 from ddcl.data.readers.folders import EXTENSIONS, list_image_folder, listed_counts
 from ddcl.data.stored import read_images
 from ddcl.plan.addresses import data_folder
+from ddcl.plan.counted import counted
 from ddcl.plan.datasets import missing_message
+from ddcl.plan.suite import Suite
 from ddcl.schema.manifest import Manifest
+from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.readers import ImageFolderSettings
 from ddcl.schema.recipes import data_recipe, read_dataset
+from ddcl.schema.suites import suite_path
 
 CLASSES = ("across", "down", "slanted")
 RNG = np.random.default_rng(0)
@@ -396,3 +402,33 @@ def test_prepare_says_all_this_on_the_command_line(birds: Path, capsys: pytest.C
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "--" not in error
+
+
+# --- what the documents say
+
+
+def test_the_documented_example_is_a_suite_that_can_be_run(birds: Path) -> None:
+    documented(Path(os.environ["DDCL_CONFIG"]))
+    suite = Suite.load(suite_path("clipart"))
+    root = birds.parent
+    assert "clipart (Clip art): put its class folders there" in missing_message(suite.dataset_configs, root)
+    for name in ("animals", "food", "people", "plants", "tools", "transport"):
+        for i in range(16):
+            save(root / "clipart" / name / f"{i}.png")
+    assert missing_message(suite.dataset_configs, root) == ""
+    lister = partial(listed_counts, root=root)
+    images = counted(suite, root, lister).dataset_configs["clipart"].n_images
+    assert images == {"train": 72, "test": 24}
+    (root / "clipart/seventh").mkdir()
+    with pytest.raises(UserError, match=r"clipart/seventh: no image in it"):
+        counted(suite, root, lister)
+    assert main(["resolve", "--check", "--suite", "clipart", "--results", str(root)]) == 2
+
+
+def documented(config: Path) -> None:
+    """Write the example of docs/datasets.md into a folder of configuration."""
+    text = (CONFIG_DIR.parent / "docs/datasets.md").read_text(encoding="utf-8")
+    for kind in ("datasets", "suites"):
+        found = re.search(rf"```\n# config/{kind}/clipart\.yaml\n(.*?)```", text, re.DOTALL)
+        assert found
+        write_text(config / kind / "clipart.yaml", found[1])
