@@ -158,16 +158,10 @@ def mcnemar(treatment: NDArray[np.bool_], control: NDArray[np.bool_]) -> float:
     treatment, control: whether each image was classified correctly. 1 where they never differ.
     """
     better, worse = int((treatment & ~control).sum()), int((control & ~treatment).sum())
-    return sign_test(better, worse, mid=True)
-
-
-def sign_test(better: int, worse: int, mid: bool = False) -> float:
-    """Return the two-sided exact p of so many changes for the better and for the worse; `mid`: its mid-p."""
     n, few = better + worse, min(better, worse)
     if better == worse:
         return 1.0
-    p = 2 * float(stats.binom.cdf(few, n, 0.5))
-    return p - float(stats.binom.pmf(few, n, 0.5)) if mid else min(p, 1.0)
+    return 2 * float(stats.binom.cdf(few, n, 0.5)) - float(stats.binom.pmf(few, n, 0.5))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
