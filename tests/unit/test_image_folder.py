@@ -304,6 +304,17 @@ def test_files_can_become_one_array_of_the_squares_that_evaluation_sees(birds: P
     assert as_array.data.digest != as_files.data.digest
 
 
+@pytest.mark.parametrize("folder", ["~/own birds", "$OWN/own birds", "{root}/own birds"])
+def test_a_folder_may_lie_anywhere(folder: str, birds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = birds.parents[1]
+    birds.rename(root / "own birds")
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.setenv("OWN", str(root))
+    say(settings={"folder": folder.format(root=root)})
+    assert made(birds).splits["train"].n == 18
+    assert missing_message({"birds": read_dataset("birds")}, birds.parent) == ""
+
+
 # --- one folder of classes
 
 
