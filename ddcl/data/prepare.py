@@ -65,6 +65,10 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
 def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySplit | FileSplit]) -> None:
     """Raise `UserError` for labels or numbers of images that are not those of the data set's YAML."""
     expected = {str(split): n for split, n in config.n_images.items()}
+    if more := expected.keys() - splits.keys():
+        raise UserError(
+            f"data set {name}: config/datasets has n_images of {', '.join(more)}, which it has no images for"
+        )
     for split, content in splits.items():
         known = content.labels[content.labels != NO_LABEL]
         classes = np.unique(known)

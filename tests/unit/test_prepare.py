@@ -80,6 +80,7 @@ def test_pretraining_is_on_the_training_images_where_there_are_no_others(
     ("train", "changes", "message"),
     [
         (arrays(6), {"n_images": {"train": 7}}, "split train has 6 images; config/datasets says 7"),
+        (arrays(6), {"n_images": {"pretrain": 7}}, "has n_images of pretrain, which it has no images for"),
         (arrays(6, classes=1), {}, r"split train has 1 classes, \[1\] missing; config/datasets says 2"),
         (arrays(6, classes=3), {}, "split train has labels up to 2; config/datasets says 2"),
         (ArraySplit(arrays(6).images, np.array([0, 1, 0, 1, 0, -1])), {}, "1 images of split train have no label"),
