@@ -18,6 +18,7 @@ from typing import Any
 
 from ddcl import verbs
 from ddcl.argument_types import above_zero, correlation, count, minutes, natural, positive, seed, share
+from ddcl.base.checkout import told_of_folder
 from ddcl.base.errors import TemporaryError, UserError, explained
 from ddcl.base.interrupt import MINUTES
 
@@ -212,6 +213,8 @@ def _ended(argv: Sequence[str] | None) -> int:
     said, status = "", 0
     try:
         args = build_parser().parse_args(argv)
+        if told := told_of_folder(Path.cwd()):
+            print(f"ddcl: warning: {told}", file=sys.stderr)
         args.function(args)
     except UserError as error:
         said, status = f"ddcl: error: {error}", 2

@@ -181,7 +181,7 @@ class SuiteConfig(Model):
     description: str = Field(description="what the suite can and cannot show; printed in the report")
     data_root: str = Field(
         default="data",
-        min_length=1,
+        pattern="^.+$",
         description="folder with the data sets; the environment's DDCL_DATA goes before it",
     )
     include: Names = Field(

@@ -73,7 +73,8 @@ def read_variant(dataset: DatasetConfig, name: str, overrides: dict[str, Any], a
             raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
         values = merge(values, values["authors"])
     values["training"] = merge(values["training"], overrides)
-    changed = {"the data set's training_overrides": dataset.training_overrides, "the block's overrides": overrides}
+    of_data = f"training_overrides of data set {dataset.label}"
+    changed = {of_data: dataset.training_overrides, "the block's overrides": overrides}
     names = " and ".join(name for name, change in changed.items() if change)
     full = f"{where} with {names}" if names else where
     variant = parse(VariantConfig, values, full)

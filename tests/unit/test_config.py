@@ -293,7 +293,7 @@ def test_a_block_with_a_mistake(changes: dict[str, Any], message: str) -> None:
         ({"perturbations": ["none", "colour"]}, "did you mean 'color'"),
         ({"evaluations": ["lineal"]}, "did you mean 'linear'"),
         ({"figures": ["robustnes"]}, "unknown figure 'robustnes'; did you mean 'robustness'"),
-        ({"tables": ["lineal"]}, r"lineal\.yaml: no such file"),
+        ({"tables": ["lineal"]}, "tables: unknown table 'lineal'; did you mean 'linear'"),
         ({"perturbations": ["color"]}, "a block needs 'none' in perturbations"),
         ({"evaluations": []}, "a block needs evaluations"),
         ({"evaluation": ["knn"]}, "unknown key 'evaluation'; did you mean 'evaluations'"),
