@@ -217,9 +217,7 @@ def _print_cells(record: Record, shares: Collection[str]) -> None:
     """Print the cells of a record, one a line; shares: metrics that are printed as %."""
     for cell in record.cells:
         number = cell.value
-        value = (
-            record.status if number is None else f"{100 * number:.1f} %" if cell.metric in shares else f"{number:.3f}"
-        )
+        value = "diverged" if number is None else f"{100 * number:.1f} %" if cell.metric in shares else f"{number:.3f}"
         place = f"{cell.part} {cell.perturbation} {cell.metric}"
         print(f"{record.run.name} {record.evaluation.evaluation} {place}: {value}")
 

@@ -51,7 +51,7 @@ class Features:
 class Outcome:
     """What an evaluation gives for one part and column set.
 
-    predictions: by metric, predicted classes [N] by draw.
+    predictions: by metric, predicted classes [N] by draw; none of a probe or a fine-tuning that diverged.
     chosen: the hyperparameters that it chose.
     """
 
