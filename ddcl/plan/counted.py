@@ -9,9 +9,8 @@ from pathlib import Path
 from ddcl.base.errors import UserError
 from ddcl.plan.addresses import data_folder
 from ddcl.plan.datasets import prepared_counts
-from ddcl.plan.expand import Run
+from ddcl.plan.relations import check_batches
 from ddcl.plan.suite import Suite
-from ddcl.schema.registry import METHODS
 from ddcl.schema.suites import DatasetConfig
 
 Counts = dict[str, dict[str, int]]  # images of each split, by data set
@@ -33,8 +32,7 @@ def counted(suite: Suite, results: Path, lister: Lister = lambda configs: {}) ->
         found = listed.get(name, {}) | prepared[name]
         _check_numbers(name, config, found)
         known.dataset_configs[name] = config.model_copy(update={"n_images": found | config.n_images})
-    for run in known.runs.values():
-        _check_batch(run, known.dataset_configs[run.recipe.dataset])
+    check_batches(known.runs.values(), known.dataset_configs, known.where)
     return known
 
 
@@ -45,13 +43,3 @@ def _check_numbers(name: str, config: DatasetConfig, found: Mapping[str, int]) -
                 f"config/datasets/{name}.yaml: n_images.{split}: {n}, found {found[split]}; correct it, or, if images "
                 f"were added since, run `ddcl prepare {name}` again"
             )
-
-
-def _check_batch(run: Run, config: DatasetConfig) -> None:
-    batch_size = run.recipe.training.batch_size
-    n = config.n_images.get("pretrain", config.n_images.get("train", batch_size))
-    if METHODS[run.recipe.method].trains and n < batch_size:
-        raise UserError(
-            f"{run.recipe.name}: batch_size {batch_size} is larger than the {n} training images; set a smaller one, in "
-            f"training_overrides of config/datasets/{run.recipe.dataset}.yaml"
-        )

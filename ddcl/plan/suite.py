@@ -14,8 +14,11 @@ from ddcl.base.yaml_files import read_yaml
 from ddcl.plan.addresses import features_digest, record_digest
 from ddcl.plan.cells import cells_of
 from ddcl.plan.expand import Expansion, Run
+from ddcl.plan.macro_names import check_macros
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
+from ddcl.plan.relations import check_relations
+from ddcl.plan.table_places import check_tables
 from ddcl.schema.claims import read_gates, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
@@ -50,6 +53,8 @@ class Suite:
         self.data_digest = cache(lambda name: self.data(name).digest)
         names = (name for run in self.runs.values() for name in (run.recipe.dataset, *run.evaluations))
         self.dataset_configs = {name: read_dataset(name) for name in dict.fromkeys(names)}
+        self.where = where
+        check_relations(asked, self.config, self.dataset_configs, where)
 
     @classmethod
     def load(cls, path: Path) -> Suite:
@@ -140,6 +145,8 @@ class Suite:
     def plan(self) -> Plan:
         """What collect, tables, figures and the report need to know: results/suite.json."""
         plan = self._plan()
+        check_tables(plan)
+        check_macros(plan, self.where)
         return plan.changed(pictures=planned_pictures(self.pictures, plan)) if self.pictures else plan
 
     def _plan(self) -> Plan:

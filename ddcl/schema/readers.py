@@ -8,23 +8,26 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from ddcl.base.errors import UserError
-from ddcl.base.yaml_files import Model, Seed
+from ddcl.base.yaml_files import MOST, Model, Seed
 from ddcl.schema.places import existing_files, no_such_file
 
 
 class ShapesSettings(Model):
     """Settings of `ddcl.data.readers.shapes:read_shapes`."""
 
-    n_train: int = Field(ge=10, description="images of the training split")
-    n_test: int = Field(ge=10, description="images of the test split")
-    seed: int = Field(ge=0, description="of all factors")
+    n_train: int = Field(ge=10, le=MOST, description="images of the training split")
+    n_test: int = Field(ge=10, le=MOST, description="images of the test split")
+    seed: Seed = Field(description="of all factors")
 
 
 class FashionMnistSettings(Model):
     """Settings of `ddcl.data.readers.arrays:read_fashion_mnist`."""
 
     n_train: int | None = Field(
-        default=None, ge=10, description="use this many training images, the first of each class alike; null: all"
+        default=None,
+        ge=10,
+        le=MOST,
+        description="use this many training images, the first of each class alike; null: all",
     )
 
 
@@ -73,10 +76,17 @@ def read_class_list(dataset: str, file: str, sha256: str | None) -> list[str]:
     dataset: which names it, for messages. sha256: of the file, checked; None: not known.
     """
     for path in existing_files(f"datasets/{file}"):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         found = hashlib.sha256(content).hexdigest()
         if sha256 not in (None, found):
             raise UserError(f"{path}: sha256 {found}, expected {sha256}")
-        lines = (line.split("#")[0].strip() for line in content.decode().splitlines())
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: not UTF-8 ({error})") from None
+        lines = (line.split("#")[0].strip() for line in text.splitlines())
         return sorted(line for line in lines if line)
     raise UserError(f"{no_such_file(f'datasets/{file}')}; the data set {dataset} names it as its list of classes")
