@@ -1,4 +1,4 @@
-"""The two exceptions that are no defects: "the user can fix this" and "try again"; and did-you-mean."""
+"""The two exceptions that are no defects, "the user can fix this" and "try again"; others in one line; did-you-mean."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ class TemporaryError(Exception):
     The process was asked to end, or another one is at the same work. The command line prints it as one line and exits
     with status 75 (EX_TEMPFAIL of sysexits.h).
     """
+
+
+def explained(error: Exception) -> str:
+    """Return in one line what the operating system, or the lack of memory, kept a command from doing; else nothing."""
+    if isinstance(error, OSError):
+        places = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+        reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        return f"{places}: {reason}" if places else reason
+    said = " ".join(str(error).split())[:200]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said:
+        return f"not enough memory ({said or 'nothing more is known'}); free some, or use a machine or a GPU with more"
+    return ""
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

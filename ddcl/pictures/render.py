@@ -14,6 +14,7 @@ from ddcl.pictures.material import Material
 from ddcl.pictures.sheet import Sheet
 from ddcl.plan.plan import Plan
 from ddcl.report.figures.layout import STYLE, write_figure
+from ddcl.report.tables.csv_files import csv_text
 from ddcl.schema.pictures import DRAWINGS
 
 DIGITS = 6  # of numbers in the CSV
@@ -29,7 +30,7 @@ def render_picture(name: str, plan: Plan, results: Path, device: str) -> None:
         settings = drawing.settings.model_validate(entry.settings)
         figure, frame = drawing.load()(Material(entry, plan, results, device), settings) if entry.runs else _nothing()
     write_figure(figure, results / "figures" / name)
-    write_text(results / "figures" / f"{name}.csv", _csv(frame))
+    write_text(results / "figures" / f"{name}.csv", csv_text(frame, f"%.{DIGITS}g"))
 
 
 def _nothing() -> tuple[Figure, pd.DataFrame]:
@@ -37,8 +38,3 @@ def _nothing() -> tuple[Figure, pd.DataFrame]:
     sheet = Sheet(8.0, 1.0)
     sheet.text((4.0, 0.5), "nothing to draw: the suite shows no such run")
     return sheet.figure, pd.DataFrame()
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    text: str = frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
-    return text

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ddcl.base.errors import UserError
+from ddcl.base.files import damage_named
 from ddcl.base.yaml_files import Count, Model, parse
 from ddcl.schema.places import config_path, shown_path
 
@@ -49,12 +50,9 @@ def read_published() -> tuple[PublishedNumber, ...]:
 
 @cache
 def _read(path: Path) -> tuple[PublishedNumber, ...]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from None
-    return tuple(_number(row, path, line) for line, row in enumerate(rows, start=2))
+    told = "published numbers", "mend the file"
+    with damage_named(path, *told), path.open(newline="", encoding="utf-8") as file:
+        return tuple(_number(row, path, line) for line, row in enumerate(csv.DictReader(file, strict=True), start=2))
 
 
 def _number(row: dict[str, str], path: Path, line: int) -> PublishedNumber:

@@ -113,24 +113,32 @@ class EvaluationRecipe(Model):
 
 def load_recipe(path: Path) -> Recipe:
     """Read the recipe that `resolve` wrote; later fields that it lacks have the values declared as absent."""
-    values, where = read_json(path, "recipe"), str(path)
+    return recipe_of(read_json(path, "recipe"), str(path))
+
+
+def recipe_of(values: Any, where: str) -> Recipe:
+    """Return the recipe that a file holds, checked to the last setting. where: names the file in a `UserError`."""
     recipe = parse(Recipe, completed(Recipe, values) if isinstance(values, dict) else values, where)
     check_name("method", recipe.method, METHODS, where)
     check_name("reader", recipe.data.reader, READERS, where)
     for item in recipe.ops:
         check_name("operation", item.op, OPS, where)
-    data = completed(READERS[recipe.data.reader].settings, recipe.data.settings)
+    data = _settings(READERS[recipe.data.reader].settings, recipe.data.settings, f"{where}: data")
+    ops = [_settings(OPS[item.op].settings, item.settings, f"{where}: ops: {item.op}") for item in recipe.ops]
     return recipe.model_copy(
         update={
-            "settings": completed(METHODS[recipe.method].settings, recipe.settings),
+            "settings": _settings(METHODS[recipe.method].settings, recipe.settings, where),
             "data": recipe.data.model_copy(update={"settings": data}),
-            "ops": [item.model_copy(update={"settings": _op_settings(item)}) for item in recipe.ops],
+            "ops": [item.model_copy(update={"settings": own}) for item, own in zip(recipe.ops, ops, strict=True)],
         }
     )
 
 
-def _op_settings(item: OpRecipe) -> dict[str, object]:
-    return completed(OPS[item.op].settings, item.settings)
+def _settings(model: type[BaseModel], values: dict[str, object], where: str) -> dict[str, object]:
+    """Return stored settings with the later ones that they lack, after checking that they are those of `model`."""
+    whole = completed(model, values)
+    parse(model, whole, f"{where}: settings")
+    return whole
 
 
 def read_dataset(name: str) -> DatasetConfig:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
+from ddcl.base.files import damage_named
 from ddcl.plan.addresses import predictions_of
 from ddcl.plan.plan import Plan
 from ddcl.report.claims.contrasts import Address, Comparison, Measured
@@ -64,13 +65,10 @@ class Correctness:
         path = self._path(place)
         if not path.exists():
             return {}
-        try:
-            with np.load(path) as archive:
-                there = [name for name in names if name in archive]  # other evaluations store other things
-                labels = archive["labels"] if there else None
-                return {name: Shares.of(archive[name] == labels) for name in there}
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path}: cannot be read as predictions ({error})") from None
+        with damage_named(path, "predictions", "run `ddcl evaluate` again"), np.load(path) as archive:
+            there = [name for name in names if name in archive]  # other evaluations store other things
+            labels = archive["labels"] if there else None
+            return {name: Shares.of(archive[name] == labels) for name in there}
 
     def _shares(self, place: Place, name: str) -> Shares | None:
         if place in self._kept:
@@ -123,18 +121,3 @@ def differences(
                 return per_seed[:, None], "no predictions: seeds only"
             found[row] += term.sign * correct
     return found, ""
-
-
-def single_pair(
-    comparison: Comparison, cells: dict[Address, dict[int, Measured]], correctness: Correctness
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Return both arms' correctness [N] where each is one seed's single prediction per image, for McNemar's test."""
-    if len(comparison.terms) != 2 or len(comparison.seeds) != 1:
-        return None
-    seed, arms = comparison.seeds[0], []
-    for term in comparison.terms:
-        correct = correctness.of(term.address, seed, cells[term.address][seed])
-        if correct is None or not np.isin(correct, (0, 1)).all():
-            return None
-        arms.append(correct == 1)
-    return arms[0], arms[1]

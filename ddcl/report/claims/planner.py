@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ddcl.base.files import damage_named
 from ddcl.plan.suite import Suite
 from ddcl.report.claims.power import paired, seeds_needed, unpaired
 from ddcl.schema.claims import PlannerSpec, read_statistics
@@ -76,12 +77,13 @@ def measured_spread(suite: Suite, results: Path, dataset: str, guess: PlannerSpe
     guessed = Spread(guess.seed_sd, guess.pair_correlation, guess.accuracy, "guess, not measured")
     if not path.exists():
         return guessed
-    frame = pd.read_parquet(path)
     linear = [name for name, recipe in suite.evaluations.items() if recipe.protocol in LINEAR]
     trained = {run.recipe.variant for run in suite.runs.values() if METHODS[run.recipe.method].trains}
-    frame = frame[(frame["dataset"] == dataset) & (frame["eval_dataset"] == dataset) & frame["variant"].isin(trained)]
-    frame = frame[frame["evaluation"].isin(linear[:1]) & (frame["metric"] == TOP1) & (frame["part"] == "full")]
-    frame = frame[(frame["perturbation"] == CLEAN) & frame["value"].notna()]
+    with damage_named(path, "collected numbers", "run `ddcl collect` again"):
+        frame = pd.read_parquet(path)
+        frame = frame[(frame["dataset"] == dataset) & (frame["eval_dataset"] == dataset)]
+        frame = frame[frame["evaluation"].isin(linear[:1]) & (frame["metric"] == TOP1) & (frame["part"] == "full")]
+        frame = frame[(frame["perturbation"] == CLEAN) & frame["value"].notna() & frame["variant"].isin(trained)]
     table = 100 * frame.pivot_table(index="seed", columns=["augmentation", "variant"], values="value")
     if len(table) < 2:
         return guessed

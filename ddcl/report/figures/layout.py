@@ -32,6 +32,7 @@ PARTS = {"full": "#555555", "dir": "#56B4E9", "dvr": "#E69F00"}
 MARKS = {"collapsed": "†", "diverged": "‡"}  # as in the tables
 FLOOR, INK, NOTE = "#999999", "#222222", "#555555"
 STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
+STYLE |= {"text.parse_math": False}  # a label is a text, whatever it looks like
 STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
 STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "lines.markersize": 3.8}
 STYLE |= {"axes.grid": True, "axes.grid.axis": "y", "grid.color": "#E4E4E4", "grid.linewidth": 0.5}
