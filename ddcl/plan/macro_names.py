@@ -40,8 +40,10 @@ def _all(plan: Plan) -> Iterator[tuple[str, ...]]:
     for run, evaluation in with_numbers:
         yield (*run.arm[0 if several else 1 :], evaluation)
     for name, claim in plan.claims.items():
-        yield "claim", name, "verdict"
-        yield from (("claim", name, check.name) for check in claim.checks)
+        for form in claim.forms:
+            row = claim.row(name, form)
+            yield "claim", row, "verdict"
+            yield from (("claim", row, check.name) for check in claim.checks if form in check.forms)
 
 
 def _evaluations(plan: Plan, run: PlannedRun) -> list[str]:

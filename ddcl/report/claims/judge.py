@@ -110,8 +110,9 @@ def _judged_form(
     deciding = [(each.verdict, each.p) for each in checks if each.decides]
     adjusted = iter(adjusted_p(deciding))
     checks = [each.model_copy(update={"p_holm": next(adjusted)}) if each.decides else each for each in checks]
-    row = f"{name}{LETTERS[form]}" if len(spec.forms) > 1 else name
-    return JudgedForm(name=row, form=form, verdict=of_claim(deciding, spec.decided_by, level), checks=checks)
+    return JudgedForm(
+        name=spec.row(name, form), form=form, verdict=of_claim(deciding, spec.decided_by, level), checks=checks
+    )
 
 
 def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence: Evidence) -> JudgedCheck:
