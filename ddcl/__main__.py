@@ -204,6 +204,7 @@ def build_parser() -> argparse.ArgumentParser:
         results=RESULTS,
     )
     verb(verbs.claims, results=RESULTS)
+    verb(verbs.tune, results=RESULTS)
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
     verb(
         verbs.picture,

@@ -313,6 +313,14 @@ def claims(args: Namespace) -> None:
         print(f"{name}: {verdict}")
 
 
+def tune(args: Namespace) -> None:
+    """Choose the settings of a tuning suite: the scores in tuning.csv, and tuned.yaml for config/tuned."""
+    from ddcl.render import render_tuning
+
+    for variant, choice in render_tuning(args.results).items():
+        print(f"{variant}: {choice}")
+
+
 def figure(args: Namespace) -> None:
     """Draw a figure as PNG and PDF; without a name, all figures of the suite."""
     from ddcl.render import render_figure

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import file_sha256, write_array, write_text
+from ddcl.data.holdout import held_out
 from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, array_sha256, split_path
 from ddcl.data.readers.source import NO_LABEL, ArraySplit, FileSplit, Request
 from ddcl.schema.manifest import Manifest, SplitEntry
@@ -40,6 +41,8 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
         obtain=config.obtain,
     )
     splits: dict[str, ArraySplit | FileSplit] = entry.load()(request)
+    if config.holdout:
+        splits = held_out(name, splits, config.holdout)
     _check_counts(name, config, splits)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     entries = {split: _write_split(folder, split, content, root) for split, content in splits.items()}

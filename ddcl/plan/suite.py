@@ -181,6 +181,7 @@ class Suite:
             labels=self._all_labels(),
             paper=self._paper(),
             published=self._published(),
+            tuning=self.config.tuning,
         )
 
     def _published(self) -> list[PublishedNumber]:

@@ -47,8 +47,8 @@ class SplitSettings(Model):
         default=1.0,
         gt=0,
         json_schema_extra={"absent": 1.0},
-        description="softmax: of both views. CLeVER: 0.1 and, of its teacher, 0.04, on the outputs of DINO's heads; ours "
-        "are standardised, where those leave one entry of each softmax alone",
+        description="softmax: of both views. CLeVER: 0.1 and, of its teacher, 0.04, on the outputs of DINO's heads; on "
+        "ours, which are standardised, these leave one entry of each softmax alone",
     )
     dvr_groups: int = Field(
         default=1,

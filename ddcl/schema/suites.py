@@ -12,6 +12,7 @@ from ddcl.base.yaml_files import Count, Model, Seed, parse, read_yaml
 from ddcl.schema.places import config_path, existing_files, shown_path
 from ddcl.schema.sets import SettableNames, with_sets
 from ddcl.schema.training import TrainingConfig
+from ddcl.schema.tuning import TuningConfig
 
 
 class VariantConfig(Model):
@@ -48,6 +49,13 @@ class NormalisationConfig(Model):
     std: list[Annotated[float, Field(gt=0)]] = Field(min_length=3, max_length=3, description="divided by")
 
 
+class HoldoutConfig(Model):
+    """Training images that take the place of the test split, so that something can be chosen without that one."""
+
+    frac: float = Field(gt=0, lt=1, description="share of each class's training images")
+    seed: Seed = Field(description="of the draw")
+
+
 class DatasetConfig(Model):
     """A data set and what its images dictate."""
 
@@ -72,6 +80,12 @@ class DatasetConfig(Model):
     )
     training_overrides: dict[str, Any] = Field(
         default_factory=dict, description="training settings of the scale's variants that these images need otherwise"
+    )
+    holdout: HoldoutConfig | None = Field(
+        default=None, description="for suites of kind tuning: held-out training images in place of the test split"
+    )
+    tuned: str | None = Field(
+        default=None, description="name in config/tuned: what a tuning suite chose for these images; null: nothing"
     )
     augmentation_overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -153,6 +167,9 @@ class SuiteConfig(Model):
     data_root: str = Field(
         default="data", description="folder with the data sets; the environment's DDCL_DATA goes before it"
     )
+    tuning: TuningConfig | None = Field(
+        default=None, description="in place of runs: settings to choose from, on held-out training images"
+    )
     include: list[str] = Field(
         default_factory=list, description="suites in config/suites whose runs, tables and figures belong to this one"
     )
@@ -182,8 +199,10 @@ class SuiteConfig(Model):
 
     @model_validator(mode="after")
     def _has_runs(self) -> SuiteConfig:
-        if not self.runs and not self.include:
-            raise ValueError("a suite needs runs, or other suites in include")
+        if self.tuning and (self.runs or self.include or self.claims):
+            raise ValueError("a suite with tuning has no runs, include or claims beside it")
+        if not self.runs and not self.include and not self.tuning:
+            raise ValueError("a suite needs runs, other suites in include, or tuning")
         return self
 
 

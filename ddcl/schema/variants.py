@@ -10,6 +10,7 @@ from ddcl.schema.bases import Named, on_its_base
 from ddcl.schema.places import config_folders, config_names, existing_files, no_such_file
 from ddcl.schema.registry import METHODS
 from ddcl.schema.suites import AnyScaleVariant, DatasetConfig, VariantConfig
+from ddcl.schema.tuning import Setting, read_choices
 
 FOLDER = "variants"
 ANY_SCALE = f"{FOLDER}/any.yaml"  # the variants that change something at every scale
@@ -54,21 +55,40 @@ def _find(scale: str, name: str) -> Named:
     return common[name]
 
 
-def read_variant(dataset: DatasetConfig, name: str, overrides: dict[str, Any], authors: bool = False) -> VariantConfig:
+def _chosen(found: Named, choice: Setting | None) -> Named:
+    """Return what a variant's YAML says, with what was chosen for it in place of its own numbers."""
+    return Named(found.where, merge(found.values, choice.changes)) if choice else found
+
+
+def read_variant(
+    dataset: DatasetConfig,
+    name: str,
+    overrides: dict[str, Any],
+    authors: bool = False,
+    setting: Setting | None = None,
+) -> VariantConfig:
     """Read and check the variant `name` of the data set's scale.
 
-    On top of the variant's own numbers come, in this order, what the data set needs otherwise, the variant's `authors`
-    section if `authors` is asked for, and a block's `overrides` of the training settings.
+    Its own numbers are what its YAML says, or what was chosen for it on the data set (`tuned`). On top of them come, in
+    this order, what the data set needs otherwise, the variant's `authors` section if `authors` is asked for, a block's
+    `overrides` of the training settings, and the `setting` that a tuning suite tries.
     """
     check_name("scale", dataset.scale, scales(), " or ".join(str(folder / FOLDER) for folder in config_folders()))
-    where, values = on_its_base(name, lambda own: _find(dataset.scale, own))
+    chosen = read_choices(dataset.tuned) if dataset.tuned else {}
+    for own in chosen:
+        check_name("variant", own, variant_names(dataset.scale), f"config/tuned/{dataset.tuned}.yaml")
+    where, values = on_its_base(name, lambda own: _chosen(_find(dataset.scale, own), chosen.get(own)))
     values["training"] = merge(values.get("training") or {}, dataset.training_overrides)
     if authors:
         if not values.get("authors"):
             raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
         values = merge(values, values["authors"]) | {"label": f"{values.get('label')} (as published)"}
     values["training"] = merge(values["training"], overrides)
-    variant = parse(VariantConfig, values, where if not overrides else f"{where} with the block's overrides")
+    if setting:
+        values = merge(values, setting.changes) | {"label": f"{values.get('label')}, {setting.text}"}
+    changed = [*(["the block's overrides"] if overrides else []), *([setting.text] if setting else [])]
+    where = f"{where} with {' and '.join(changed)}" if changed else where
+    variant = parse(VariantConfig, values, where)
     check_name("method", variant.method, METHODS, where)
     parse(METHODS[variant.method].settings, variant.settings, f"{where}: settings")
     return variant

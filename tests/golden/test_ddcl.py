@@ -323,7 +323,9 @@ def test_the_form_with_softmaxes_is_its_formula(temperature: float) -> None:
                 total = total + (a * b).sum() / ((a * a).sum() * (b * b).sum()) ** 0.5 / (2 * len(x1))
         return terms(w, x1, x2, frozen)[0] + WEIGHT * total
 
-    assert float(method.step(batch).loss.detach()) == pytest.approx(formula(w, *compare.pixels(batch), frozen), rel=1e-12)
+    assert float(method.step(batch).loss.detach()) == pytest.approx(
+        formula(w, *compare.pixels(batch), frozen), rel=1e-12
+    )
     constants = tuple({name: torch.from_numpy(z) for name, z in view.items()} for view in frozen)
     compare.assert_gradients(method, batch, lambda w: formula(w, batch.x1, batch.x2, constants))
 

@@ -239,7 +239,7 @@ def test_labels_are_unique_within_a_kind() -> None:
         assert None not in labels
         assert len(labels) == len(set(labels)), folder
     labels = [entry["label"] for entry in read_yaml(CONFIG / "variants/any.yaml").values()]
-    assert len(labels) == len(set(labels)) == 20
+    assert len(labels) == len(set(labels)) == 25
 
 
 # --- suites: names and blocks
@@ -297,7 +297,7 @@ def test_a_block_with_a_mistake(changes: dict[str, Any], message: str) -> None:
         ({"perturbations": ["color"]}, "a block needs 'none' in perturbations"),
         ({"evaluations": []}, "a block needs evaluations"),
         ({"evaluation": ["knn"]}, "unknown key 'evaluation'; did you mean 'evaluations'"),
-        ({"runs": []}, "a suite needs runs, or other suites in include"),
+        ({"runs": []}, "a suite needs runs, other suites in include, or tuning"),
     ],
 )
 def test_a_suite_with_a_mistake(changes: dict[str, Any], message: str) -> None:

@@ -17,6 +17,7 @@ from ddcl.plan.rules import (
     FEATURES,
     FRAMES,
     RUN,
+    TUNING,
     Rules,
     log_pattern,
     record_pattern,
