@@ -274,6 +274,17 @@ def import_(args: Namespace) -> None:
     print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
 
 
+def compare(args: Namespace) -> None:
+    """Set two results folders, snapshots or archives side by side: which values repeat the other's seeds?"""
+    from ddcl.report.exchange.compare import compare, describe, read_side, write_cells
+
+    a, b = read_side(args.a), read_side(args.b)
+    cells = compare(a, b)
+    print(describe(a, b, cells))
+    if args.output:
+        write_cells(cells, args.output)
+
+
 def adopt(args: Namespace) -> None:
     """Check results that were copied or imported, and make Snakemake use those that are whole."""
     from ddcl.report.exchange.adopt import adopt
