@@ -24,6 +24,7 @@ from ddcl.schema.metrics import Metric
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.run_key import RunKey
+from ddcl.schema.setups import Setup
 from ddcl.schema.tables import RUN, TableSpec
 from ddcl.schema.tuning import CHOICE, SCORES, TuningConfig
 
@@ -110,6 +111,7 @@ class PlannedRun(RunKey):
     batch_size: int
     authors: bool
     published_as: str
+    setup: Setup = Setup()
     targets: list[Target]
 
     @property
