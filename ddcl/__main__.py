@@ -1,14 +1,15 @@
 """The command line: one verb per stage, each usable without Snakemake (`ddcl.verbs`).
 
-Exit status: 0 done, 1 a defect of the suite (with a traceback), 2 wrong input (one line that says what and where),
-75 not done and nothing lost: interrupted by a signal with the state saved, or another process is at the same work.
-(Where torchrun starts several processes, its own status 1 takes the place of the last three.)
+Exit status: 0 done, 1 a defect of the suite (with a traceback), 2 wrong input, or what the machine does not give (one
+line that says what and where), 75 not done and nothing lost: interrupted by a signal with the state saved, or another
+process is at the same work, 130 ended by Ctrl-C with nothing to save, 141 nobody reads the output any more.
+(Where torchrun starts several processes, its own status 1 takes the place of all but the first two.)
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,36 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ddcl import verbs
-from ddcl.base.errors import TemporaryError, UserError
+from ddcl.argument_types import above_zero, correlation, count, minutes, natural, positive, seed, share
+from ddcl.base.errors import TemporaryError, UserError, explained
 from ddcl.base.interrupt import MINUTES
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
-    return int(text)
-
-
-def _number(expected: str, allowed: Callable[[float], bool], hint: str = "") -> Callable[[str], float]:
-    """Return the type of an option that is a number; nothing is allowed that is none."""
-
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not allowed(value):
-            raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}{hint}")
-        return value
-
-    return number
-
-
-_minutes = _number("minutes from 0", lambda value: 0 <= value < math.inf, " (here or in DDCL_CHECKPOINT_MINUTES)")
-_share = _number("a number between 0 and 1", lambda value: 0 < value < 1)
-_above_zero = _number("a number above 0", lambda value: 0 < value < math.inf)
-_correlation = _number("a number from -1 to below 1", lambda value: -1 <= value < 1)
-
 
 Options = dict[str, Any]
 PATH: Options = {"type": Path}
@@ -56,12 +30,12 @@ RUN: Options = {
     "help": "the run's folder, or its name in the plan: DATASET/VARIANT/AUGMENTATION/seedN",
 }
 THREADS: Options = {
-    "type": _positive,
+    "type": count,
     "default": 1,
     "help": "CPU threads, and processes that decode images (default: 1)",
 }
 CHECKPOINT_MINUTES: Options = {
-    "type": _minutes,
+    "type": minutes,
     "default": os.environ.get("DDCL_CHECKPOINT_MINUTES", str(MINUTES)),
     "help": "save the state of a training this often (default: the environment's DDCL_CHECKPOINT_MINUTES, else 10)",
 }
@@ -71,11 +45,11 @@ DEVICE: Options = {
     "help": "where to compute; of several GPUs, one that no other job has taken (default: auto)",
 }
 NAMES: Options = {"nargs": "+", "required": True, "help": "names in config/perturbations"}
-SUITE: Options = {"default": "config/config.yaml", "help": "suite file, or name in config/suites (default: the digits)"}
+SUITE: Options = {"default": verbs.DEFAULT_SUITE, "help": "suite file, or name in config/suites (default: the digits)"}
 EVAL_DATASET: Options = {"help": "name in config/datasets (default: the data set that the run was trained on)"}
 DATA_ROOT: Options = {**PATH, "help": "folder with the data sets (default: the environment's DDCL_DATA, else data)"}
-SUBSETS: Options = {"type": int, "default": 0, "help": "random column sets as controls of width (default: 0)"}
-DIR_FRAC: Options = {"type": _share, "default": 0.8, "help": "share of the features in random_dir (default: 0.8)"}
+SUBSETS: Options = {"type": natural, "default": 0, "help": "random column sets as controls of width (default: 0)"}
+DIR_FRAC: Options = {"type": share, "default": 0.8, "help": "share of the features in random_dir (default: 0.8)"}
 PARTIAL: Options = {"action": "store_true", "help": "write what there is; what is missing is listed and marked"}
 ANY: Options = {"nargs": "*"}
 NO_DOWNLOAD: Options = {"action": "store_true", "help": "use what is there, never the network"}
@@ -98,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(function: Callable[[argparse.Namespace], None], **options: Options) -> None:
-        doc = (function.__doc__ or "").splitlines()[0]
+        doc = (function.__doc__ or "").partition("\n")[0]  # python -OO leaves none
         sub = subparsers.add_parser(function.__name__.rstrip("_"), help=doc, description=doc)
         sub.set_defaults(function=function)
         for name, option in _dashed(options).items():
@@ -119,12 +93,13 @@ def build_parser() -> argparse.ArgumentParser:
         suite=SUITE,
         data_root=DATA_ROOT,
         results=RESULTS,
-        effect={"type": _above_zero, "help": "difference of two accuracies to find, points"},
-        sd={"type": _above_zero, "help": "standard deviation of an accuracy over seeds, points (default: measured)"},
-        pairs_correlation={"type": _correlation, "help": "of two methods over the same seeds (default: measured)"},
-        power={"type": _share, "help": "probability of finding it (default: that of config/statistics.yaml)"},
+        effect={"type": above_zero, "help": "difference of two accuracies to find, points"},
+        sd={"type": above_zero, "help": "standard deviation of an accuracy over seeds, points (default: measured)"},
+        pairs_correlation={"type": correlation, "help": "of two methods over the same seeds (default: measured)"},
+        power={"type": share, "help": "probability of finding it (default: that of config/statistics.yaml)"},
     )
-    verb(verbs.status, suite=SUITE, results=RESULTS)
+    shown = "suite file, or name in config/suites (default: the one that the results show, else the digits)"
+    verb(verbs.status, suite={"help": shown}, results=RESULTS)
     verb(verbs.schema)
     verb(
         verbs.write,
@@ -135,9 +110,9 @@ def build_parser() -> argparse.ArgumentParser:
         verbs.subset,
         dataset=dataset,
         name={"required": True, "help": "name of the list, such as 1pct"},
-        per_class={"type": _positive, "required": True, "help": "images of each class"},
-        available={"type": _positive, "required": True, "help": "images that every class has at least"},
-        seed={"type": int, "default": 0, "help": "of the draw (default: 0)"},
+        per_class={"type": positive, "required": True, "help": "images of each class"},
+        available={"type": positive, "required": True, "help": "images that every class has at least"},
+        seed={"type": seed, "default": 0, "help": "of the draw (default: 0)"},
     )
     verb(
         verbs.pretrain, run=RUN, results=RESULTS, device=DEVICE, threads=THREADS, checkpoint_minutes=CHECKPOINT_MINUTES
@@ -148,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
         eval_dataset=EVAL_DATASET,
         results=RESULTS,
         perturbations=NAMES,
-        draws={"type": _positive, "default": 1, "help": "seeded draws of each random perturbation (default: 1)"},
+        draws={"type": count, "default": 1, "help": "seeded draws of each random perturbation (default: 1)"},
         device=DEVICE,
         threads=THREADS,
     )
@@ -171,11 +146,12 @@ def build_parser() -> argparse.ArgumentParser:
         features={**PATH, "metavar": "FILE", "help": "npz file: features [N, D] and what is known of the images"},
         output={**PATH, "help": "CSV file to write"},
         subsets={**SUBSETS, "default": 20, "help": "random column sets beside each part, as its control (default: 20)"},
-        seed={"type": int, "default": 0, "help": "of rows and column sets that are drawn (default: 0)"},
+        seed={"type": seed, "default": 0, "help": "of rows and column sets that are drawn (default: 0)"},
     )
     verb(
         verbs.doctor,
-        dataset={"default": "cifar10", "help": "whose images and network to try; need not be there (default: cifar10)"},
+        dataset={"default": "cifar10", "help": "whose network to try, on its images if prepared (default: cifar10)"},
+        results=RESULTS,
         variant={"default": "ddcl", "help": "name in config/variants (default: ddcl)"},
         augmentation={"default": "caug", "help": "name in config/augmentations (default: caug)"},
         device=DEVICE,
@@ -186,7 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
     verb(
         verbs.trace,
         table=_name("CSV below <results>/tables") | PATH,
-        row={"type": _positive, "help": "row of the table, the first below the header being 1"},
+        row={"type": positive, "help": "row of the table, the first below the header being 1"},
         all={"action": "store_true", "help": "every row"},
     )
     verb(
@@ -226,16 +202,48 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status."""
-    args = build_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text, or not in the terminal's set
     try:
+        return _ended(argv)
+    except BrokenPipeError:
+        _let_go_of_output()
+        return 141
+    except OSError as error:  # of writing to standard output: a full disk behind it
+        _let_go_of_output()
+        print(f"ddcl: error: standard output: {explained(error)}", file=sys.stderr)
+        return 2
+
+
+def _ended(argv: Sequence[str] | None) -> int:
+    """Run one verb and say how it ended; what standard output says when it is written out is raised."""
+    said, status = "", 0
+    try:
+        args = build_parser().parse_args(argv)
         args.function(args)
     except UserError as error:
-        print(f"ddcl: error: {error}", file=sys.stderr)
-        return 2
+        said, status = f"ddcl: error: {error}", 2
     except TemporaryError as error:
-        print(f"ddcl: {error}", file=sys.stderr)
-        return 75
-    return 0
+        said, status = f"ddcl: {error}", 75
+    except KeyboardInterrupt:
+        said, status = "ddcl: interrupted; the same command does it from its beginning", 130
+    except BrokenPipeError:
+        raise
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not explained(error):
+            raise
+        said, status = f"ddcl: error: {explained(error)}", 2
+    finally:
+        if sys.stdout:
+            sys.stdout.flush()
+    if said:
+        print(said, file=sys.stderr)
+    return status
+
+
+def _let_go_of_output() -> None:
+    """Lead standard output nowhere, so that Python's end does not try to write there again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

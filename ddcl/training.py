@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import file_sha256, write_atomic
 from ddcl.base.interrupt import MINUTES
-from ddcl.base.lock import locked
 from ddcl.base.progress import FILE as PROGRESS
 from ddcl.base.progress import Progress
 from ddcl.base.provenance import provenance
@@ -57,13 +55,10 @@ def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str
 
     The state for resuming lies in `folder`/work, and after the end the outputs lie there too (as links): Snakemake
     deletes outputs of jobs that it did not see ending, and they are not trained again. Two runs of one recipe on one
-    machine give the same checkpoint, bit for bit on a CPU, interrupted or not.
+    machine give the same checkpoint, bit for bit on a CPU, interrupted or not. The caller holds the folder's lock.
     """
     with distributed.joined(recipe.training.processes, options.device):
-        first = distributed.rank() == 0
-        lock = locked(folder / ".pretrain.lock", recipe.name) if first else contextlib.nullcontext()
-        with lock:
-            return _pretrain(recipe, manifest_path, folder, code_digest, options)
+        return _pretrain(recipe, manifest_path, folder, code_digest, options)
 
 
 def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str, options: Options) -> RunSummary:

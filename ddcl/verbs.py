@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Collection
@@ -11,23 +12,25 @@ from typing import TYPE_CHECKING
 
 from ddcl.base.errors import UserError
 
+DEFAULT_SUITE = "config/config.yaml"
+
 if TYPE_CHECKING:
     from ddcl.plan.plan import Plan
+    from ddcl.plan.suite import Suite
     from ddcl.schema.recipes import DataRecipe, Recipe
     from ddcl.schema.record import Record
 
 
 def prepare(args: Namespace) -> None:
     """Find or download a data set, check it, and write its splits and manifest."""
-    from ddcl.data.prepare import prepare
+    from ddcl.data.prepare import describe, prepare
     from ddcl.plan.addresses import data_folder
     from ddcl.plan.datasets import data_root
     from ddcl.schema.recipes import data_recipe
 
     folder = args.output or args.results / data_folder(args.dataset, data_recipe(args.dataset))
     manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
-    counts = ", ".join(f"{name} {split.n}" for name, split in manifest.splits.items())
-    print(f"{folder / 'manifest.json'}: {counts} images, {manifest.kind}")
+    print(f"{folder / 'manifest.json'}: {manifest.kind}\n{describe(manifest)}")
 
 
 def resolve(args: Namespace) -> None:
@@ -35,10 +38,8 @@ def resolve(args: Namespace) -> None:
     from ddcl.base.files import write_json
     from ddcl.plan.addresses import run_folder
     from ddcl.plan.plan import write_plan
-    from ddcl.plan.suite import Suite
-    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(suite_path(args.suite))
+    suite = _suite(args)
     if not args.check:
         write_plan(suite.plan, args.results)
         for recipe in suite.recipes.values():
@@ -51,10 +52,8 @@ def plan(args: Namespace) -> None:
     """Say what a suite costs before anything runs; with --effect, how many seeds find a difference."""
     from ddcl.plan.cost import describe
     from ddcl.plan.datasets import data_root
-    from ddcl.plan.suite import Suite
-    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(suite_path(args.suite))
+    suite = _suite(args, args.data_root)
     if args.effect is not None:
         from ddcl.report.claims.planner import plan_seeds
 
@@ -65,11 +64,14 @@ def plan(args: Namespace) -> None:
 
 def status(args: Namespace) -> None:
     """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
+    from ddcl.plan.plan import FILE
     from ddcl.plan.status import describe
     from ddcl.plan.suite import Suite
     from ddcl.schema.suites import suite_path
 
-    print(describe(Suite.load(suite_path(args.suite)).plan, args.results))
+    shown = args.suite is None and (args.results / FILE).exists()
+    plan = _planned(args) if shown else Suite.load(suite_path(args.suite or DEFAULT_SUITE)).plan
+    print(describe(plan, args.results))
 
 
 def schema(args: Namespace) -> None:
@@ -84,13 +86,17 @@ def write(args: Namespace) -> None:
     from ddcl.base import sealed
     from ddcl.base.files import write_json
     from ddcl.plan.plan import MAKER, WHAT, Plan, write_plan
+    from ddcl.schema.recipes import recipe_of
 
+    try:
+        text = sys.stdin.read().rstrip() if args.json == "-" else args.json
+        values = None if args.json == "-" else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"ddcl write --json: not valid JSON ({error}); expected what `ddcl resolve` writes") from None
     if args.json == "-":
-        write_plan(
-            sealed.parse(sys.stdin.read().rstrip(), Plan, Path("standard input"), (WHAT, MAKER)), args.output.parent
-        )
+        write_plan(sealed.parse(text, Plan, Path("standard input"), (WHAT, MAKER)), args.output.parent)
     else:
-        write_json(args.output, json.loads(args.json))
+        write_json(args.output, recipe_of(values, "ddcl write --json").model_dump())
 
 
 def subset(args: Namespace) -> None:
@@ -100,8 +106,13 @@ def subset(args: Namespace) -> None:
     from ddcl.schema.recipes import read_dataset
     from ddcl.schema.subsets import new_subset_path
 
-    path = new_subset_path(args.dataset, args.name)
-    n_classes = read_dataset(args.dataset).n_classes
+    path, dataset = new_subset_path(args.dataset, args.name), read_dataset(args.dataset)
+    n_classes, n_images = dataset.n_classes, dataset.n_images.get("train")
+    if n_images is not None and args.available > n_images // n_classes:
+        found = f"{n_images} training images of {n_classes} classes, so at most {n_images // n_classes} of every class"
+        raise UserError(f"ddcl subset --available {args.available}: {args.dataset} has {found}")
+    if args.per_class > args.available:
+        raise UserError(f"ddcl subset --per-class {args.per_class}: allowed are 1 to {args.available} (--available)")
     drawn = draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed)
     write_json(path, drawn.model_dump())
     print(f"{path}: {args.per_class} images of each of {n_classes} classes")
@@ -109,11 +120,26 @@ def subset(args: Namespace) -> None:
 
 def pretrain(args: Namespace) -> None:
     """Train a run; resumes by itself, and shares the threads among the run's processes."""
-    from ddcl.core.distributed import relaunch
+    from contextlib import nullcontext
+
+    from ddcl.base.lock import locked
+    from ddcl.base.progress import announce
 
     folder = _run(args)
     recipe = _recipe(folder)
-    relaunch(recipe.training.processes)
+    if recipe.training.processes > 1:  # not to import torch before the lock is held and `ddcl status` knows
+        from ddcl.core.distributed import relaunch
+
+        relaunch(recipe.training.processes)
+    first = recipe.training.processes == 1 or os.environ.get("RANK", "0") == "0"
+    with locked(folder / ".pretrain.lock", recipe.name) if first else nullcontext():
+        if first:
+            announce(folder / "work", recipe.training.epochs)
+        _pretrain(args, folder, recipe)
+
+
+def _pretrain(args: Namespace, folder: Path, recipe: Recipe) -> None:
+    """Train the run in `folder`, whose lock is held."""
     args.threads = max(1, args.threads // recipe.training.processes)
     device = _device(args)
     from ddcl.plan.digests import pretrain_digest
@@ -202,6 +228,7 @@ def diagnose(args: Namespace) -> None:
     """Measure features that come from elsewhere, given as a file: readouts, invariance, geometry."""
     from ddcl.base.files import write_text
     from ddcl.evaluate.external import diagnose
+    from ddcl.report.tables.csv_files import csv_text
     from ddcl.schema.evaluations import DiagnosticsSettings
     from ddcl.schema.recipes import read_evaluation
 
@@ -209,7 +236,7 @@ def diagnose(args: Namespace) -> None:
     frame = diagnose(args.features, settings, args.subsets, args.seed)
     print(frame.to_string(index=False, float_format="{:.4f}".format, na_rep=""))
     if args.output:
-        write_text(args.output, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+        write_text(args.output, csv_text(frame, "%.6f"))
 
 
 def collect(args: Namespace) -> None:
@@ -229,7 +256,8 @@ def doctor(args: Namespace) -> None:
     from ddcl.schema.recipes import build_recipe
 
     recipe = fitting(build_recipe((args.dataset, args.variant, args.augmentation), 0, {}), device)
-    print(describe(recipe, device, args.threads, measure(recipe, device, _workers(args))))
+    rates = measure(recipe, device, _workers(args), _manifest(args, recipe.dataset, recipe.data))
+    print(describe(recipe, device, args.threads, rates))
 
 
 def table(args: Namespace) -> None:
@@ -265,13 +293,14 @@ def export(args: Namespace) -> None:
 
 
 def import_(args: Namespace) -> None:
-    """Check an archive of `ddcl export` and merge its runs into the results; a conflict writes nothing."""
+    """Check an archive of `ddcl export` and merge its runs into the results; after an error nothing of it is there."""
     from ddcl.report.exchange.merge import import_archive
 
     merged = import_archive(args.archive, args.results)
     for problem in merged.problems:
         print(f"ddcl: {problem}", file=sys.stderr)
     print(f"{args.archive}: {merged.new} files new in {args.results}, {merged.same} were here already")
+    print(f"next: {merged.next_commands(args.results)}")
 
 
 def compare(args: Namespace) -> None:
@@ -362,6 +391,24 @@ def _planned(args: Namespace) -> Plan:
     from ddcl.plan.plan import read_plan
 
     return read_plan(args.results)
+
+
+def _suite(args: Namespace, root: Path | None = None) -> Suite:
+    """Return the suite, checked, with the number of images of each data set that is there.
+
+    root: where data sets lie; None: where the suite or the environment says.
+    """
+    from functools import partial
+
+    from ddcl.data.readers.folders import listed_counts
+    from ddcl.plan.counted import counted
+    from ddcl.plan.datasets import data_root
+    from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
+
+    suite = Suite.load(suite_path(args.suite))
+    root = root or data_root(suite.config.data_root)
+    return counted(suite, args.results, partial(listed_counts, root=root))
 
 
 def _manifest(args: Namespace, dataset: str, recipe: DataRecipe | None = None) -> Path:

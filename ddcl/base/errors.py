@@ -1,9 +1,11 @@
-"""The two exceptions that are no defects: "the user can fix this" and "try again"; and did-you-mean."""
+"""The two exceptions that are no defects, "the user can fix this" and "try again"; others in one line; did-you-mean."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+LONGEST = 120  # characters of a quoted value
 
 
 class UserError(Exception):
@@ -21,6 +23,18 @@ class TemporaryError(Exception):
     """
 
 
+def explained(error: Exception) -> str:
+    """Return in one line what the operating system, or the lack of memory, kept a command from doing; else nothing."""
+    if isinstance(error, OSError):
+        places = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+        reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        return f"{places}: {reason}" if places else reason
+    said = " ".join(str(error).split())[:200]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said:
+        return f"not enough memory ({said or 'nothing more is known'}); free some, or use a machine or a GPU with more"
+    return ""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest allowed name, else the list of allowed names."""
     names = sorted(allowed)
@@ -30,8 +44,14 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f"; allowed: {', '.join(names)}" if names else ""
 
 
+def shown(value: object) -> str:
+    """Return a value as messages quote it: in one line, and not longer than a message should be."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
 def check_name(kind: str, name: str, allowed: Iterable[str], where: str) -> None:
     """Raise `UserError` unless `name` is one of `allowed`."""
     names = list(allowed)
     if name not in names:
-        raise UserError(f"{where}: unknown {kind} {name!r}{did_you_mean(name, names)}")
+        raise UserError(f"{where}: unknown {kind} {shown(name)}{did_you_mean(name, names)}")

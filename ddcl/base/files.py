@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ddcl.base.errors import UserError
+from ddcl.base.errors import UserError, explained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,30 +28,35 @@ STALE_SECONDS = 86400
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and rename the result to `path`.
 
-    The temporary file lies beside `path`, so the rename stays on one file system. A full disk is a `UserError`
-    that names the file and what is left; the previous `path` is untouched and the temporary file is removed.
+    The temporary file lies beside `path`, so the rename stays on one file system. A disk that is full, and whatever
+    else keeps the file from being written, is a `UserError` that names it; the previous `path` is untouched and the
+    temporary file is removed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path)
     temporary = _temporary(path)
-    try:
-        with _disk_full_explained(path):
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path)
+        try:
             write(temporary)
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())
             rename(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _disk_full_explained(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
+    """Say of what goes wrong while `path` is written which file it is, and that the former one is still there."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise _disk_full(path) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _disk_full(path) from error
+        own = error.filename is None or str(error.filename) in map(str, (path, path.parent, _temporary(path)))
+        reason = (error.strerror or error) if own else explained(error)
+        raise UserError(f"{path}: cannot be written ({reason}); nothing was replaced") from error
     except RuntimeError as error:  # torch.save reports a failed write as RuntimeError, without an errno
         if shutil.disk_usage(path.parent).free >= 1 << 20:
             raise
@@ -78,12 +83,29 @@ def _remove_stale(path: Path) -> None:
         node, _, process = stale.name.removeprefix(f".{path.name}.").removesuffix(f".tmp{path.suffix}").rpartition(".")
         with suppress(FileNotFoundError):  # another process removed it first
             old = time.time() - stale.stat().st_mtime > STALE_SECONDS
-            if old or (node == platform.node() and not alive(int(process))):
-                stale.unlink()
+            if old or (node == platform.node() and process.isdecimal() and not alive(int(process))):
+                remove(stale)
+
+
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """Make a folder beside `beside`, on its file system; with all that is still in it, it is gone in the end."""
+    folder = _temporary(beside)
+    with _explained(beside):
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(beside)
+        remove(folder)
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def alive(process: int) -> bool:
     """Return whether there is a process of this number on this node."""
+    if not 0 < process < 2**31:  # numbers of no process: kill takes them for something else, or not at all
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -135,11 +157,12 @@ class ArrayWriter:
     def __enter__(self) -> ArrayWriter:
         import numpy as np
 
-        _remove_stale(self.path)
         header = io.BytesIO()
         description = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": self.shape}
         np.lib.format.write_array_header_1_0(header, description)
-        self._file = open(self.temporary, "wb")
+        with _explained(self.path):
+            _remove_stale(self.path)
+            self._file = open(self.temporary, "wb")
         self._put(header.getvalue())
         return self
 
@@ -150,7 +173,7 @@ class ArrayWriter:
 
     def _put(self, data: bytes) -> None:
         self._sha.update(data)
-        with _disk_full_explained(self.path):
+        with _explained(self.path):
             self._file.write(data)
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
@@ -158,7 +181,7 @@ class ArrayWriter:
             if kind is None:
                 if self.rows != self.shape[0]:
                     raise ValueError(f"{self.path}: {self.rows} rows were written, {self.shape[0]} announced")
-                with _disk_full_explained(self.path):
+                with _explained(self.path):
                     self._file.flush()
                     os.fsync(self._file.fileno())
                 rename(self.temporary, self.path)
@@ -166,7 +189,8 @@ class ArrayWriter:
         finally:
             with suppress(OSError):
                 self._file.close()
-            self.temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.temporary.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
@@ -177,16 +201,36 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def no_number(name: str) -> NoReturn:
+    """Refuse NaN and infinities, which Python reads in JSON though there are none."""
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def read_json(path: Path, what: str) -> Any:
     """Read the JSON file `path`; `what` names it in the error ("record", "manifest", …)."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
     except FileNotFoundError:
         raise UserError(f"{path}: missing {what}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {what} is not valid JSON ({error}); delete it and run again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot read {what} ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or of a number of more digits than Python reads
+        raise UserError(f"{path}: {what} is not valid JSON ({error}); delete it and run again") from None
+
+
+@contextmanager
+def damage_named(path: Path, what: str, advice: str) -> Iterator[None]:
+    """Turn whatever reading `path` raises into a `UserError` that says what it is, what is wrong, and what to do."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing {what}; {advice}") from None
+    except Exception as error:  # of a damaged file, libraries raise nearly anything: BadZipFile, zlib.error, KeyError …
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else said
+        raise UserError(f"{path}: {what} cannot be read ({reason}); {advice}") from None
 
 
 def file_sha256(path: Path) -> str:

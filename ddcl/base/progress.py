@@ -36,6 +36,28 @@ def read_progress(work: Path) -> ProgressState | None:
         return None
 
 
+def announce(work: Path, epochs: int) -> None:
+    """Say that a training of so many epochs begins or goes on in this process, before it has loaded anything."""
+    former = read_progress(work)
+    _write(work / FILE, former.epoch if former else 0, epochs)
+
+
+def _write(path: Path, epoch: int, epochs: int, speed: tuple[float, float, float] | None = None) -> None:
+    """Write the progress of this process. speed: images per second, seconds left and per epoch, where it has any."""
+    images_per_s, seconds_left, seconds_per_epoch = speed or (None, None, None)
+    state = ProgressState(
+        epoch=epoch,
+        epochs=epochs,
+        images_per_s=images_per_s,
+        seconds_left=seconds_left,
+        seconds_per_epoch=seconds_per_epoch,
+        host=platform.node(),
+        pid=os.getpid(),
+        slurm_job_id=slurm_job_id(),
+    )
+    write_json(path, state.model_dump())
+
+
 class Progress:
     """Writes `work`/progress.json; called with the number of epochs done, before the first and after each.
 
@@ -51,14 +73,5 @@ class Progress:
         if self.started is None:
             self.started = (epoch, time.monotonic())
         done, seconds = epoch - self.started[0], time.monotonic() - self.started[1]
-        state = ProgressState(
-            epoch=epoch,
-            epochs=self.epochs,
-            images_per_s=done * self.images / seconds if done else None,
-            seconds_left=(self.epochs - epoch) * seconds / done if done else None,
-            seconds_per_epoch=seconds / done if done else None,
-            host=platform.node(),
-            pid=os.getpid(),
-            slurm_job_id=slurm_job_id(),
-        )
-        write_json(self.path, state.model_dump())
+        speed = (done * self.images / seconds, (self.epochs - epoch) * seconds / done, seconds / done) if done else None
+        _write(self.path, epoch, self.epochs, speed)

@@ -14,7 +14,7 @@ from typing import ClassVar, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import canonical_json, json_text, write_text
+from ddcl.base.files import canonical_json, json_text, no_number, write_text
 from ddcl.base.yaml_files import Model, explain
 
 SCHEMA_KEY, SEAL_KEY = "schema", "sha256"  # beside the model's fields, in the file only
@@ -70,7 +70,7 @@ def parse(text: str, model: type[S], path: Path, told: tuple[str, str]) -> S:
     """Return the model in the text of a file; `UserError` as in `read`. told: its `what` and `maker`."""
     what, maker = told
     try:
-        values = json.loads(text, parse_constant=_no_number)
+        values = json.loads(text, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         _refuse(path, f"{what} is not valid JSON ({error})", maker)
     if not isinstance(values, dict):
@@ -108,10 +108,6 @@ def _is_sealed(model: type[Sealed], text: str, content: dict[str, object], seal:
         return seal == _sha256(content) and text == model.layout(content | {SEAL_KEY: seal})
     except ValueError:  # a number beyond the range of floats
         return False
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _refuse(path: Path, problem: str, maker: str) -> NoReturn:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import file_sha256
+from ddcl.base.files import damage_named, file_sha256
 from ddcl.core.streams import derive
 from ddcl.schema import feature_index
 from ddcl.schema.feature_index import Draw, FeatureIndex, StoredFile
@@ -171,12 +171,9 @@ def read_test(folder: Path, index: FeatureIndex, draw: Draw) -> Features:
 
 def _array(folder: Path, stored: StoredFile) -> NDArray[Any]:
     path = folder / stored.file
-    try:
-        if file_sha256(path) != stored.sha256:
-            raise UserError(f"{path}: damaged (its sha256 is not the one in {feature_index.FILE})")
+    again = "run `ddcl extract` again"
+    with damage_named(path, "features", again):
+        if path.is_file() and file_sha256(path) != stored.sha256:
+            raise UserError(f"{path}: damaged (its sha256 is not the one in {feature_index.FILE}); {again}")
         array: NDArray[Any] = np.load(path, mmap_mode="c")  # copy on write: torch wants arrays that it may write to
-    except UserError as error:
-        raise UserError(f"{error}; run `ddcl extract` again") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({error}); run `ddcl extract` again") from None
     return array

@@ -37,12 +37,12 @@ class Chain:
     arrays: bool = True
 
 
-def verify_run(folder: Path, manifests: Mapping[str, Path] | None = None, arrays: bool = True) -> list[str]:
+def verify_run(folder: Path, manifests: Mapping[str, Path] | None = None, large: bool = True) -> list[str]:
     """Return one line for each thing that is wrong with the files of the run in `folder`; none: they belong together.
 
-    manifests: manifest.json of data sets by name; those of other data sets are not checked. arrays: read all stored
-    features too. A checkpoint, features and records that are not there are no problem; config.json, run.json and
-    history.csv must be. All records below `folder`/on/<data set> are checked, whatever folders they lie in.
+    manifests: manifest.json of data sets by name; those of other data sets are not checked. large: read checkpoint and
+    stored features too. A checkpoint, features and records that are not there are no problem; config.json, run.json
+    and history.csv must be. All records below `folder`/on/<data set> are checked, whatever folders they lie in.
     """
     problems: list[str] = []
     recipe = _try(problems, partial(load_recipe, folder / "config.json"))
@@ -50,8 +50,8 @@ def verify_run(folder: Path, manifests: Mapping[str, Path] | None = None, arrays
     read = {name: _try(problems, partial(manifest.load, path)) for name, path in (manifests or {}).items()}
     if recipe is None or summary is None:
         return problems
-    chain = Chain(recipe, summary, {name: each for name, each in read.items() if each is not None}, arrays)
-    problems += check_training(folder, chain)
+    chain = Chain(recipe, summary, {name: each for name, each in read.items() if each is not None}, large)
+    problems += check_training(folder, chain, large)
     for target in sorted((folder / "on").glob("*/")):
         problems += _check_target(target, chain)
     return problems

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import read_json
+from ddcl.schema import manifest
 from ddcl.schema.suites import DatasetConfig
 
 VARIABLE = "DDCL_DATA"
@@ -28,10 +28,10 @@ def prepared_counts(folder: Path) -> dict[str, int]:
     What a damaged manifest says does not count; the stages that use it say what is wrong with it.
     """
     try:
-        splits = read_json(folder / "manifest.json", "manifest")["splits"]
-        return {split: int(entry["n"]) for split, entry in splits.items()}
-    except (UserError, LookupError, TypeError, ValueError, AttributeError):
+        splits = manifest.load(folder / "manifest.json").splits
+    except UserError:
         return {}
+    return {split: entry.n for split, entry in splits.items()}
 
 
 def missing_message(datasets: dict[str, DatasetConfig], root: Path) -> str:

@@ -124,7 +124,7 @@ class Expansion:
             first = build_recipe(names, block.seeds[0], block.overrides, block.authors, setting)
             config_of = read_variant(read_dataset(dataset), variant, {}, block.authors, setting)
             words = (config_of.label, config_of.published_as or variant)
-            assert first.arm_digest  # computed once: the copies for other seeds keep it
+            _ = first.arm_digest  # computed here, once: the copies for other seeds keep it
             for seed in block.seeds:
                 run = self._add_run(first.model_copy(update={"seed": seed}), words, config.random_subsets, where)
                 for evaluation in evaluations:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from ddcl.plan.addresses import features_folder, folder_of_data, folder_of_run, 
 from ddcl.schema.claims import FILES as CLAIM_FILES
 from ddcl.schema.claims import MACROS, ClaimSpec, StatisticsSpec
 from ddcl.schema.metrics import Metric
+from ddcl.schema.names import Name
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.run_key import RunKey
@@ -30,6 +31,9 @@ from ddcl.schema.tuning import CHOICE, SCORES, TuningConfig
 
 FILE = "suite.json"  # below the results folder
 WHAT, MAKER = "plan", "ddcl resolve"
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]  # whose first digits stand in an address
 
 
 class Cell(NamedTuple):
@@ -59,10 +63,10 @@ class Target(Model):
     features_ops: the image operations that these were made with.
     """
 
-    eval_dataset: str
-    evaluation: str
-    digest: str
-    features: str | None
+    eval_dataset: Name
+    evaluation: Name
+    digest: Digest
+    features: Digest | None
     features_ops: list[str]
     cells: list[CellGroup]
 
@@ -97,7 +101,7 @@ class PlannedRun(RunKey):
     ops: the image operations of its augmentation.
     """
 
-    arm_digest: str
+    arm_digest: Digest
     recipe_digest: str
     data_digest: str
     method: str
@@ -169,9 +173,9 @@ class PlannedFigure(Model):
 class PlannedPicture(Model):
     """A picture of one data set, and the folders of the runs that it shows, with its settings."""
 
-    name: str
-    picture: str
-    dataset: str
+    name: Name
+    picture: Name
+    dataset: Name
     drawing: str
     settings: dict[str, Any]
     caption: str
@@ -189,19 +193,19 @@ class Plan(Sealed):
     """
 
     SCHEMA: ClassVar[int] = 3
-    suite: str
+    suite: Name
     title: str
     description: str
     runs: list[PlannedRun]
-    data: dict[str, str]
-    evaluations: dict[str, PlannedEvaluation]
+    data: dict[Name, Digest]
+    evaluations: dict[Name, PlannedEvaluation]
     metrics: dict[str, Metric]
     perturbations: list[str]
     families: dict[str, str]
     strengths: dict[str, float]
     seen: dict[str, dict[str, str]]
-    tables: dict[str, TableSpec]
-    figures: dict[str, PlannedFigure]
+    tables: dict[Name, TableSpec]
+    figures: dict[Name, PlannedFigure]
     figure_variants: list[str] | None
     figure_augmentations: list[str] | None
     pictures: list[PlannedPicture]

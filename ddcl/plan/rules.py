@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from ddcl.base.errors import UserError
 from ddcl.plan.addresses import ADDRESSED, addressed, folder_of_data, log_folder
+from ddcl.plan.counted import Counts, counted
 from ddcl.plan.datasets import data_root
 from ddcl.plan.digests import (
     collect_digest,
@@ -93,10 +94,11 @@ class Rules:
         }
 
     @classmethod
-    def load(cls, files: Iterable[Path]) -> Rules:
+    def load(cls, files: Iterable[Path], lister: Callable[..., Counts]) -> Rules:
         """Read the suite file, with the project's own reader; `UserError` for anything but one file.
 
-        Numbers of images that its YAML does not say come from what was prepared in the results folder.
+        Numbers of images that its YAML does not say come from what was prepared in the results folder, else from
+        `lister(configs, root=data_root)`.
         """
         paths = list(files)
         if len(paths) != 1:
@@ -104,7 +106,9 @@ class Rules:
                 f"--configfile: expected one suite file, found {len(paths)}: {', '.join(map(str, paths))}; "
                 "a suite can include others (key include)"
             )
-        return cls(Suite.load(paths[0]).counted(Path(RESULTS)))
+        suite = Suite.load(paths[0])
+        root = data_root(suite.config.data_root)
+        return cls(counted(suite, Path(RESULTS), partial(lister, root=root)))
 
     # --- wildcards
 

@@ -24,6 +24,7 @@ from ddcl.schema import run_summary
 from ddcl.schema.record import load as read_record
 
 SILENCE_SECONDS = 3600  # a job that wrote nothing for so long counts as dead; a training has three epochs if longer
+START_SECONDS = 600  # a process that has said nothing for so long will not say anything
 TAIL_LINES = 3
 OTHER_CODE = ", made by other code"  # than this checkout's
 DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
@@ -47,6 +48,8 @@ def describe(plan: Plan, results: Path) -> str:
         found = run_state(results, run, protocols)
         counts[found.state] += 1
         lines += [f"{found.state:8} {name}  {found.detail}".rstrip(), *(f"         | {line}" for line in found.tail)]
+    if not results.is_dir():
+        lines.append(f"{results}: there is no such folder, so nothing was run there")
     total = ", ".join(f"{counts[state]} {state}" for state in (DONE, RUNNING, FAILED, WAITING))
     return "\n".join([*lines, "", f"suite {plan.suite}: {len(plan.runs)} runs: {total}"])
 
@@ -85,6 +88,8 @@ def training_state(results: Path, run: PlannedRun) -> RunState:
         return RunState(RUNNING, progress_text(progress))
     if not log.exists():
         return RunState(WAITING, "")
+    if not log.stat().st_size and time.time() - log.stat().st_mtime < START_SECONDS:
+        return RunState(RUNNING, "training began")
     reached = f" after {progress.epoch} of {progress.epochs} epochs" if progress else ""
     return RunState(FAILED, f"training failed or was interrupted{reached}: {log}", tail(log))
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ddcl.base import sealed
 from ddcl.base.errors import UserError, check_name
-from ddcl.base.files import file_sha256
+from ddcl.base.files import damage_named, file_sha256
 from ddcl.plan.plan import FILE, Plan, read_plan
 from ddcl.report.collect import FILES, RUNS, CollectedRun, CollectedRuns
 from ddcl.report.sources import HISTORY, SUMMARY, file_of
@@ -71,12 +71,8 @@ class Collected:
 
 
 def _frame(path: Path, sha256: str) -> pd.DataFrame:
-    """Return a frame that `ddcl collect` wrote, unchanged since."""
-    if not path.exists():
-        raise UserError(f"{path}: missing; `{MAKER}` makes it")
-    try:
-        if file_sha256(path) != sha256:
+    """Return a frame that `ddcl collect` wrote, unchanged since; `UserError` if it cannot be used."""
+    with damage_named(path, "collected numbers", f"run `{MAKER}` again"):
+        if path.is_file() and file_sha256(path) != sha256:
             raise UserError(f"{path}: damaged or edited (its sha256 is not the one in {RUNS}); run `{MAKER}` again")
         return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `{MAKER}` again") from None

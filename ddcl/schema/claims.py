@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import Model, parse, read_yaml
+from ddcl.schema.known import check_known
 from ddcl.schema.places import config_names, config_path
 from ddcl.schema.variants import authors_name, scales, variant_names
 
@@ -127,7 +128,16 @@ def read_claim(name: str) -> ClaimSpec:
     known = _known()
     for check in claim.checks:
         _check_names(check, known, f"{path}: check {check.name}")
+        _check_measures(check, f"{path}: check {check.name}")
     return claim
+
+
+def _check_measures(check: CheckSpec, where: str) -> None:
+    """Raise `UserError` for a part or a metric that nothing has."""
+    named = [item for pair in check.pairs for cell in pair.model_dump().values() for item in cell.items()]
+    named += [(key, name) for keys in check.over for key, names in keys.items() for name in names]
+    for measure in ("part", "metric"):
+        check_known(measure, (name for key, name in named if key == measure), where)
 
 
 def _known() -> dict[str, list[str]]:

@@ -15,21 +15,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from ddcl.base.errors import check_name
-from ddcl.base.yaml_files import Model, parse
+from ddcl.base.yaml_files import Model, parse, rising
 
-
-def _ordered(bounds: list[float]) -> list[float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"the lower bound {bounds[0]} is above the upper bound {bounds[1]}")
-    return bounds
-
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1000)]  # a larger one was typed wrong, and a blur so wide takes all memory
+NotNegative = Annotated[float, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Prob = Annotated[float, Field(ge=0, le=1)]
-PositiveRange = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
-ShareRange = Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+PositiveRange = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(rising)]
+ShareRange = Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(rising)]
 
 
 class ResizedCropSettings(Model):

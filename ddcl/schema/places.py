@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from ddcl.base.errors import UserError, did_you_mean
+from ddcl.schema.names import check_word
 
 VARIABLE = "DDCL_CONFIG"
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"  # the project's
@@ -35,6 +36,7 @@ def config_path(kind: str, name: str, suffix: str = ".yaml", hint: str = "") -> 
 
     kind: folder below config/, empty for config/ itself. hint: what to do where there is none, for the message.
     """
+    check_word(kind or "config", name)
     relative = f"{kind}/{name}{suffix}".lstrip("/")
     for path in existing_files(relative):
         return path

@@ -21,9 +21,10 @@ from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import OpRecipe, read_ops
 from ddcl.schema.ops import OPS, build_settings
 from ddcl.schema.places import config_path
+from ddcl.schema.readers import ImageFolderSettings
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
 from ddcl.schema.run_key import RunKey
-from ddcl.schema.suites import DatasetConfig, EvaluationConfig, HoldoutConfig, NormalisationConfig
+from ddcl.schema.suites import WHITE, Background, DatasetConfig, EvaluationConfig, HoldoutConfig, NormalisationConfig
 from ddcl.schema.training import TrainingConfig
 from ddcl.schema.tuning import Setting
 from ddcl.schema.variants import authors_name, read_variant
@@ -38,6 +39,7 @@ class DataRecipe(Model):
     n_classes: int
     normalisation: NormalisationConfig | None
     resize_px: int | None
+    background: Background = Field(default=WHITE, json_schema_extra={"absent": [*WHITE]})
     holdout: HoldoutConfig | None = Field(
         default=None, json_schema_extra={"absent": None}, exclude_if=lambda value: value is None
     )
@@ -115,24 +117,32 @@ class EvaluationRecipe(Model):
 
 def load_recipe(path: Path) -> Recipe:
     """Read the recipe that `resolve` wrote; later fields that it lacks have the values declared as absent."""
-    values, where = read_json(path, "recipe"), str(path)
+    return recipe_of(read_json(path, "recipe"), str(path))
+
+
+def recipe_of(values: Any, where: str) -> Recipe:
+    """Return the recipe that a file holds, checked to the last setting. where: names the file in a `UserError`."""
     recipe = parse(Recipe, completed(Recipe, values) if isinstance(values, dict) else values, where)
     check_name("method", recipe.method, METHODS, where)
     check_name("reader", recipe.data.reader, READERS, where)
     for item in recipe.ops:
         check_name("operation", item.op, OPS, where)
-    data = completed(READERS[recipe.data.reader].settings, recipe.data.settings)
+    data = _settings(READERS[recipe.data.reader].settings, recipe.data.settings, f"{where}: data")
+    ops = [_settings(OPS[item.op].settings, item.settings, f"{where}: ops: {item.op}") for item in recipe.ops]
     return recipe.model_copy(
         update={
-            "settings": completed(METHODS[recipe.method].settings, recipe.settings),
+            "settings": _settings(METHODS[recipe.method].settings, recipe.settings, where),
             "data": recipe.data.model_copy(update={"settings": data}),
-            "ops": [item.model_copy(update={"settings": _op_settings(item)}) for item in recipe.ops],
+            "ops": [item.model_copy(update={"settings": own}) for item, own in zip(recipe.ops, ops, strict=True)],
         }
     )
 
 
-def _op_settings(item: OpRecipe) -> dict[str, object]:
-    return completed(OPS[item.op].settings, item.settings)
+def _settings(model: type[BaseModel], values: dict[str, object], where: str) -> dict[str, object]:
+    """Return stored settings with the later ones that they lack, after checking that they are those of `model`."""
+    whole = completed(model, values)
+    parse(model, whole, f"{where}: settings")
+    return whole
 
 
 def read_dataset(name: str) -> DatasetConfig:
@@ -140,9 +150,16 @@ def read_dataset(name: str) -> DatasetConfig:
     where, values = on_its_base(name, lambda own: _find("datasets", own))
     dataset = parse(DatasetConfig, values, where)
     check_name("reader", dataset.reader, READERS, where)
-    for op, settings in dataset.augmentation_overrides.items():
-        build_settings(op, settings, f"{where}: augmentation_overrides")
-    return dataset
+    for op, own in dataset.augmentation_overrides.items():
+        build_settings(op, own, f"{where}: augmentation_overrides")
+    if dataset.resize_px is not None and not READERS[dataset.reader].keeps_files:
+        raise UserError(f"{where}: resize_px is for images that stay in files; those of reader {dataset.reader} do not")
+    settings = reader_settings(name, dataset)
+    if not isinstance(settings, ImageFolderSettings):
+        return dataset
+    obtain = dataset.obtain or f"put its class folders there, or say in settings.folder of {where} where they are"
+    found_by = dataset.found_by or [str(settings.place(Path()))]
+    return dataset.model_copy(update={"obtain": obtain, "found_by": found_by})
 
 
 def data_recipe(name: str) -> DataRecipe:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from ddcl.base.yaml_files import Model
+from ddcl.base.yaml_files import Model, Seed
+from ddcl.schema.names import Name
 
 
 class RunKey(Model):
     """A run of a suite. Runs that differ in their seed only are of one arm."""
 
-    dataset: str
-    variant: str
-    augmentation: str
-    seed: int = Field(ge=0)
+    dataset: Name
+    variant: Name
+    augmentation: Name
+    seed: Seed
 
     @property
     def name(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ddcl.base.errors import UserError, check_name, did_you_mean
+from ddcl.base.errors import UserError, check_name, did_you_mean, shown
 from ddcl.base.yaml_files import merge, parse, read_yaml
 from ddcl.schema.bases import Named, on_its_base
+from ddcl.schema.names import check_word
 from ddcl.schema.places import config_folders, config_names, existing_files, no_such_file
 from ddcl.schema.registry import METHODS
 from ddcl.schema.suites import AnyScaleVariant, DatasetConfig, VariantConfig
@@ -37,12 +39,14 @@ def _of_any_scale() -> dict[str, Named]:
     found: dict[str, Named] = {}
     for path in existing_files(ANY_SCALE):
         for name, values in read_yaml(path).items():
+            check_word("variant", name, str(path))
             found.setdefault(name, Named(f"{path}: {name}", values))
     return found
 
 
 def _find(scale: str, name: str) -> Named:
     """Return what a variant's YAML says: of the scale, else of any scale."""
+    check_word("variant", name)
     relative = f"{FOLDER}/{scale}/{name}.yaml"
     for path in existing_files(relative):
         return Named(str(path), read_yaml(path))
@@ -55,9 +59,17 @@ def _find(scale: str, name: str) -> Named:
     return common[name]
 
 
-def _chosen(found: Named, choice: Setting | None) -> Named:
-    """Return what a variant's YAML says, with what was chosen for it in place of its own numbers."""
-    return Named(found.where, merge(found.values, choice.changes)) if choice else found
+def _finder(dataset: DatasetConfig) -> Callable[[str], Named]:
+    """Return what finds a variant's own numbers: of its YAML, or what was chosen on the data set in their place."""
+    chosen = read_choices(dataset.tuned) if dataset.tuned else {}
+    for own in chosen:
+        check_name("variant", own, variant_names(dataset.scale), f"config/tuned/{dataset.tuned}.yaml")
+
+    def find(name: str) -> Named:
+        found = _find(dataset.scale, name)
+        return Named(found.where, merge(found.values, chosen[name].changes)) if name in chosen else found
+
+    return find
 
 
 def read_variant(
@@ -74,21 +86,37 @@ def read_variant(
     `overrides` of the training settings, and the `setting` that a tuning suite tries.
     """
     check_name("scale", dataset.scale, scales(), " or ".join(str(folder / FOLDER) for folder in config_folders()))
-    chosen = read_choices(dataset.tuned) if dataset.tuned else {}
-    for own in chosen:
-        check_name("variant", own, variant_names(dataset.scale), f"config/tuned/{dataset.tuned}.yaml")
-    where, values = on_its_base(name, lambda own: _chosen(_find(dataset.scale, own), chosen.get(own)))
-    values["training"] = merge(values.get("training") or {}, dataset.training_overrides)
+    where, values = on_its_base(name, _finder(dataset))
+    sections = {key: _section(values, key, where) for key in ("training", "authors")}
+    sections["training"] = merge(sections["training"], dataset.training_overrides)
+    values |= sections
     if authors:
-        if not values.get("authors"):
+        if not values["authors"]:
             raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
-        values = merge(values, values["authors"]) | {"label": f"{values.get('label')} (as published)"}
+        values = merge(values, values["authors"])
     values["training"] = merge(values["training"], overrides)
     if setting:
         values = merge(values, setting.changes) | {"label": f"{values.get('label')}, {setting.text}"}
-    changed = [*(["the block's overrides"] if overrides else []), *([setting.text] if setting else [])]
-    where = f"{where} with {' and '.join(changed)}" if changed else where
-    variant = parse(VariantConfig, values, where)
+    changed = {"the data set's training_overrides": dataset.training_overrides, "the block's overrides": overrides}
+    changed |= {setting.text: setting.changes} if setting else {}
+    names = " and ".join(name for name, change in changed.items() if change)
+    full = f"{where} with {names}" if names else where
+    variant = parse(VariantConfig, values, full)
     check_name("method", variant.method, METHODS, where)
-    parse(METHODS[variant.method].settings, variant.settings, f"{where}: settings")
-    return variant
+    method = METHODS[variant.method]
+    misfit = parse(method.settings, variant.settings, f"{full if setting else where}: settings").misfit(
+        variant.training
+    )
+    if misfit:
+        raise UserError(f"{full}: settings.{misfit}")
+    if method.trains and not variant.training.epochs:
+        raise UserError(f"{full}: training.epochs: {variant.method} is trained, so expected 1 or more, found 0")
+    return variant.model_copy(update={"label": f"{variant.label} (as published)"}) if authors else variant
+
+
+def _section(values: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    """Return the mapping at a key of a variant's YAML; {} where there is none."""
+    found = values.get(key) or {}
+    if not isinstance(found, dict):
+        raise UserError(f"{where}: {key}: expected a mapping of keys to values, found {shown(found)}")
+    return found

@@ -1,4 +1,4 @@
-"""Losses that the official code computed, step by step, while it trained the tiny networks of these tests.
+"""Losses that the official code computed, step by step, while it trained tiny networks like these (docs/parity.md).
 
 Official: main_simsiam.py of SifanSong/DDCL (b65159d) and of facebookresearch/simsiam (a7bc177), main.py of
 facebookresearch/barlowtwins (8e8d284): their modules, losses, optimisers, parameter groups and schedules, in float64,
@@ -64,7 +64,7 @@ class Views:
 
 
 def train(variant: str, warmup: int, folder: Path) -> tuple[list[float], Method]:
-    """Train the variant's recipe of the ImageNet scale at tiny widths; return the losses, and the method."""
+    """Train the variant's ImageNet recipe at tiny widths; return the loss of every step, and the method."""
     overrides = {"batch_size": compare.B, "epochs": EPOCHS.get(variant, 3), "precision": "fp32", "channels_last": False}
     schedule = {"schedule": {"extra_warmup_epochs": warmup}}
     recipe = build_recipe(("imagenet100", variant, "caug"), 0, overrides | schedule)

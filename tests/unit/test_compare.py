@@ -82,7 +82,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_text("no archive")
-    with pytest.raises(UserError, match="expected a results folder, a snapshot or an archive"):
+    with pytest.raises(UserError, match="cannot be read as an archive"):
         read_side(tmp_path / "x.zip")
     pd.DataFrame({"value": [1.0]}).to_parquet(tmp_path / "records.parquet")
     with pytest.raises(UserError, match="has no columns dataset, variant"):

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from ddcl.__main__ import main
 from ddcl.base import sealed
 from ddcl.base.files import read_json, write_json, write_text
-from ddcl.base.progress import Progress
+from ddcl.base.progress import Progress, announce
 from ddcl.base.provenance import PLACE, provenance
 from ddcl.plan.addresses import addressed
 from ddcl.plan.digests import pretrain_digest
-from ddcl.plan.plan import Target
+from ddcl.plan.plan import Target, write_plan
 from ddcl.plan.status import describe, evaluation_state, run_state, tail, training_state
 from ddcl.report.collect import collect
 from ddcl.schema.run_key import RunKey
@@ -180,3 +181,32 @@ def test_records_name_the_place_where_they_were_made(monkeypatch: pytest.MonkeyP
     assert {name for name in here if here[name] != there[name]} == {"slurm_job_id"}
     assert {"host", "slurm_job_id"} == set(PLACE)
     assert (there["host"], there["slurm_job_id"]) == (platform.node(), "17")
+
+
+def test_a_training_that_has_just_begun_is_running(tmp_path: Path) -> None:
+    log(tmp_path, RUN.log("pretrain"), "")  # the shell makes it before the program has said anything
+    assert training_state(tmp_path, RUN).detail == "training began"
+    log(tmp_path, RUN.log("pretrain"), "", age_seconds=1000)
+    assert training_state(tmp_path, RUN).state == "failed"
+    path = progress(tmp_path, host=platform.node(), pid=2**22 - 1)  # of a process that is no more
+    log(tmp_path, RUN.log("pretrain"), "epoch 3/4\n")
+    assert training_state(tmp_path, RUN).state == "failed"
+    announce(path.parent, epochs=4)
+    assert training_state(tmp_path, RUN).state == "running"
+    assert training_state(tmp_path, RUN).detail.startswith("epoch 3 of 4, on")
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    assert f"{tmp_path / 'nowhere'}: there is no such folder, so nothing was run there" in describe(
+        PLAN, tmp_path / "nowhere"
+    )
+    assert "no such folder" not in describe(PLAN, tmp_path)
+
+
+def test_without_a_suite_it_is_that_of_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_plan(PLAN, tmp_path)
+    trained(tmp_path)
+    measured(tmp_path, LINEAR)
+    measured(tmp_path, KNN)
+    assert main(["status", "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith("suite synthetic: 10 runs: 1 done, 0 running, 0 failed, 9 waiting\n")

@@ -110,7 +110,7 @@ def test_a_table_of_other_collected_files_is_noticed(results: Path) -> None:
 def test_a_row_that_is_not_there(whole: Path) -> None:
     with pytest.raises(UserError, match="row 9999 asked for; allowed: 1 to"):
         Tracer(whole / "tables/linear.csv").describe(9999)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="missing table"):
         Tracer(whole / "tables/liner.csv")
 
 

@@ -225,4 +225,4 @@ def test_what_an_archive_leaves_out_is_no_problem(results: Path) -> None:
 def test_large_arrays_can_be_left_unread(results: Path) -> None:
     (run_of(results) / f"{ARRAYS}/train.npy").write_bytes(b"")
     assert problems(results)
-    assert verify_run(run_of(results), arrays=False) == []
+    assert verify_run(run_of(results), large=False) == []

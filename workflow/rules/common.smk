@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from ddcl.base.errors import UserError
+from ddcl.data.readers.folders import listed_counts
 from ddcl.plan.addresses import predictions_of
 from ddcl.plan.clock import clock_path, old_layout, set_clock
 from ddcl.plan.datasets import missing_message
@@ -26,7 +27,7 @@ from ddcl.plan.rules import (
 RESULTS = Path("results")
 
 try:
-    RULES = Rules.load(map(Path, workflow.configfiles))
+    RULES = Rules.load(map(Path, workflow.configfiles), listed_counts)
     if workflow.is_main_process:
         notes = [
             set_clock(RULES.plan, RESULTS),

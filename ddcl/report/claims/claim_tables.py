@@ -18,7 +18,9 @@ from ddcl.report.claims.contrasts import Address
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
 from ddcl.report.claims.verdicts import INCONCLUSIVE, NOT_RUN
 from ddcl.report.sources import SOURCES, joined
+from ddcl.report.tables.csv_files import csv_text
 from ddcl.report.tables.latex import tex_escape
+from ddcl.report.tables.printing import markdown_escape
 
 CLAIMS = ["claim", "verdict", "statement", "source", "effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images"]
 CLAIMS += ["n_comparisons", "smallest_effect", "minimum_detectable_effect", "seeds_needed", "note"]
@@ -138,7 +140,7 @@ CAPTION = (
 
 def to_markdown(claims: list[JudgedClaim]) -> str:
     """Return a GitHub table of claims and checks."""
-    rows = [HEADERS, ["---"] * len(HEADERS), *_lines(claims)]
+    rows = [HEADERS, ["---"] * len(HEADERS), *([markdown_escape(cell) for cell in row] for row in _lines(claims))]
     rows = [
         [
             f"**{cell}**" if row[0] and i < 3 and row is not HEADERS and set(cell) != {"-"} else cell
@@ -146,7 +148,7 @@ def to_markdown(claims: list[JudgedClaim]) -> str:
         ]
         for row in rows
     ]
-    table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    table = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(["# Claims of the paper", "", CAPTION, "", *table, ""])
 
 
@@ -184,7 +186,6 @@ def write_claims(claims: list[JudgedClaim], folder: Path) -> None:
     """Write claims.{csv,md,tex}, claim_checks.csv and claim_comparisons.csv to `folder`."""
     for name, frame_of in FRAMES.items():
         frame = frame_of(claims).drop(columns=SOURCES)
-        text = frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
-        write_text(folder / f"{name}.csv", text)
+        write_text(folder / f"{name}.csv", csv_text(frame, f"%.{DIGITS}g"))
     write_text(folder / "claims.md", to_markdown(claims))
     write_text(folder / "claims.tex", to_latex(claims))

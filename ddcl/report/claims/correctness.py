@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
+from ddcl.base.files import damage_named
 from ddcl.plan.addresses import predictions_of
 from ddcl.plan.plan import Plan
 from ddcl.report.claims.contrasts import Address, Comparison, Measured
@@ -64,13 +65,10 @@ class Correctness:
         path = self._path(place)
         if not path.exists():
             return {}
-        try:
-            with np.load(path) as archive:
-                there = [name for name in names if name in archive]  # other evaluations store other things
-                labels = archive["labels"] if there else None
-                return {name: Shares.of(archive[name] == labels) for name in there}
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path}: cannot be read as predictions ({error})") from None
+        with damage_named(path, "predictions", "run `ddcl evaluate` again"), np.load(path) as archive:
+            there = [name for name in names if name in archive]  # other evaluations store other things
+            labels = archive["labels"] if there else None
+            return {name: Shares.of(archive[name] == labels) for name in there}
 
     def _shares(self, place: Place, name: str) -> Shares | None:
         if place in self._kept:

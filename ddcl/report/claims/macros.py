@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from ddcl.base.errors import UserError
+from ddcl.plan.macro_names import PROTOCOLS, command_name
 from ddcl.plan.plan import Cell, Plan
 from ddcl.report.claims.inference import seed_estimate
 from ddcl.report.claims.judged import JudgedClaim
@@ -23,8 +23,6 @@ from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
-DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-PROTOCOLS = ("linear", "knn", "online")
 HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex}, then for example
 %%   DDCL reaches \%(example)s{} after BAug.
 %% Names: data set (where the suite has several), variant, augmentation, evaluation; digits are spelled, underscores
@@ -33,15 +31,6 @@ HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex},
 %% are positive in favour of the claim, and their intervals those of claim_checks.csv. After each number: the cells of
 %% the records, or the row of the table, that it comes from, below the results folder; `ddcl trace` follows the row.
 """
-
-
-def command_name(*words: str) -> str:
-    """Return a name of letters only: ``ddcl_f50``, ``baug`` → ``DdclFFiveZeroBaug``."""
-    pieces = [piece for word in words for piece in re.split(r"[^a-zA-Z0-9]+", word) if piece]
-    return "".join(
-        "".join(DIGITS[int(letter)] if letter.isdigit() else letter for letter in piece[0].upper() + piece[1:])
-        for piece in pieces
-    )
 
 
 def macros(found: Collected, claims: list[JudgedClaim]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ddcl.base.files import damage_named
 from ddcl.plan.suite import Suite
 from ddcl.report.claims.inference import Component, combined, image_components
 from ddcl.report.claims.power import power, seeds_needed
@@ -98,12 +99,13 @@ def measured_spread(suite: Suite, results: Path, dataset: str, guess: PlannerSpe
     guessed = Spread(guess.seed_sd, guess.pair_correlation, discordance, per_image, "guess, not measured")
     if not path.exists():
         return guessed
-    frame = pd.read_parquet(path)
     linear = [name for name, recipe in suite.evaluations.items() if recipe.protocol in LINEAR]
     trained = {run.recipe.variant for run in suite.runs.values() if METHODS[run.recipe.method].trains}
-    frame = frame[(frame["dataset"] == dataset) & (frame["eval_dataset"] == dataset) & frame["variant"].isin(trained)]
-    frame = frame[frame["evaluation"].isin(linear[:1]) & (frame["metric"] == TOP1) & (frame["part"] == "full")]
-    frame = frame[(frame["perturbation"] == CLEAN) & frame["value"].notna()]
+    with damage_named(path, "collected numbers", "run `ddcl collect` again"):
+        frame = pd.read_parquet(path)
+        frame = frame[(frame["dataset"] == dataset) & (frame["eval_dataset"] == dataset)]
+        frame = frame[frame["evaluation"].isin(linear[:1]) & (frame["metric"] == TOP1) & (frame["part"] == "full")]
+        frame = frame[(frame["perturbation"] == CLEAN) & frame["value"].notna() & frame["variant"].isin(trained)]
     table = 100 * frame.pivot_table(index="seed", columns=["augmentation", "variant"], values="value")
     if len(table) < 2:
         return guessed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +23,12 @@ from ddcl.schema.recipes import load_recipe
 
 @dataclass
 class Adopted:
-    """What was found: numbers of data sets and runs that are whole, and a line for everything that is not."""
+    """What was found: numbers of data sets and runs that are whole, their folders, and a line for all that is not."""
 
     datasets: int = 0
     runs: int = 0
     problems: list[str] = field(default_factory=list)
+    whole: list[Path] = field(default_factory=list)
 
 
 def adopt(results: Path) -> Adopted:
@@ -36,22 +37,35 @@ def adopt(results: Path) -> Adopted:
     The time is the oldest that any file of the results has, so that tables and figures which are newer stay so. A run
     that was not finished is left alone.
     """
-    adopted, whole = Adopted(), list[Path]()
+    adopted = check(results)
+    _give_one_time(results, adopted.whole)
+    return adopted
+
+
+def check(results: Path, only: Collection[str] | None = None, large: bool = True) -> Adopted:
+    """Return which prepared data sets and finished runs below `results` are whole, and what is wrong with the others.
+
+    only: their folders below `results`; None: all that are there. large: read checkpoints and stored features, too.
+    """
+
+    def asked(path: Path) -> bool:
+        return only is None or path.parent.relative_to(results).as_posix() in only
+
+    adopted = Adopted()
     manifests: dict[str, Path] = {}
-    for path in sorted(results.glob("data/*/manifest.json")):
+    for path in filter(asked, sorted(results.glob("data/*/manifest.json"))):
         problems = _data_problems(path)
         if not problems:
             manifests[path.parent.name] = path
-            whole.append(path.parent)
+            adopted.whole.append(path.parent)
         adopted.problems += problems
-    adopted.datasets = len(whole)
-    finished = sorted(results.glob("runs/*/*/*/seed*/run.json"))
+    adopted.datasets = len(adopted.whole)
+    finished = [*filter(asked, sorted(results.glob("runs/*/*/*/seed*/run.json")))]
     for path in tqdm(finished, unit="run", desc="check", disable=None):
-        problems = _run_problems(path.parent, manifests)
+        problems = _run_problems(path.parent, manifests, large)
         adopted.runs += not problems
         adopted.problems += problems
-        whole += [] if problems else [path.parent]
-    _give_one_time(results, whole)
+        adopted.whole += [] if problems else [path.parent]
     return adopted
 
 
@@ -65,7 +79,7 @@ def _data_problems(path: Path) -> list[str]:
     return [] if path.parent.name == folder else [f"{path}: is {folder}, its address says {path.parent.name}"]
 
 
-def _run_problems(folder: Path, manifests: dict[str, Path]) -> list[str]:
+def _run_problems(folder: Path, manifests: dict[str, Path], large: bool) -> list[str]:
     """Return what is wrong with the run in `folder`: its address, and the chain from its recipe to its records."""
     try:
         recipe = load_recipe(folder / "config.json")
@@ -75,7 +89,7 @@ def _run_problems(folder: Path, manifests: dict[str, Path]) -> list[str]:
     prepared = Counter(name[: -DIGITS - 1] for name in manifests)  # a data set may lie there in several preparations
     known = {name[: -DIGITS - 1]: path for name, path in manifests.items() if prepared[name[: -DIGITS - 1]] == 1}
     own = Path(data_folder(recipe.dataset, recipe.data)).name
-    return verify_run(folder, known | ({recipe.dataset: manifests[own]} if own in manifests else {}))
+    return verify_run(folder, known | ({recipe.dataset: manifests[own]} if own in manifests else {}), large)
 
 
 def _give_one_time(results: Path, folders: list[Path]) -> None:

@@ -18,6 +18,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_atomic
 from ddcl.plan.plan import Plan, read_plan
+from ddcl.report.collect import RUNS
+from ddcl.report.collected import Collected
+from ddcl.report.exchange.adopt import check
 from ddcl.schema import run_summary
 
 CHECKSUMS, CRATE = "checksums.sha256", "ro-crate-metadata.json"
@@ -40,9 +43,21 @@ class Packed:
 
 
 def export(results: Path, output: Path, checkpoints: bool) -> Packed:
-    """Write the archive of the suite whose plan is in `results`. checkpoints: with the encoders, which are large."""
+    """Write the archive of the suite whose plan is in `results`. checkpoints: with the encoders, which are large.
+
+    `UserError` for what is damaged or does not belong together, here too: no other site would take it.
+    """
     plan = read_plan(results)
+    if (results / RUNS).exists():
+        Collected.load(results)
+    of_plan = {*plan.data_folders, *(run.folder for run in plan.runs)}
+    problems = check(results, of_plan, large=checkpoints).problems
+    if problems:
+        raise UserError(f"nothing was exported; {len(problems)} problems:\n  " + "\n  ".join(problems))
     names = [name for name in archived(plan, checkpoints) if (results / name).is_file()]
+    begun = {run.folder for run in plan.runs if f"{run.folder}/{run_summary.FILE}" not in names}
+    # of a run that is not finished there is the recipe alone
+    names = [name for name in names if name.endswith("/config.json") or not begun & {*map(str, Path(name).parents)}]
     have = set(names)
     records = [run.record(target) for run in plan.runs for target in run.targets]
     packed = Packed(len(names), sum(name in have for name in records), len(records))

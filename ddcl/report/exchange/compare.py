@@ -6,11 +6,10 @@ one more run of it would lie. Nothing is said of a cell of which the other side 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from scipy import stats
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
 from ddcl.report.collect import FILES
-from ddcl.report.exchange.merge import checked
+from ddcl.report.exchange.unpack import unpack
 from ddcl.schema.metrics import Metric
 from ddcl.schema.registry import EVALUATIONS, TOP1
 
@@ -39,24 +38,24 @@ class Side(NamedTuple):
 
 def read_side(path: Path) -> Side:
     """Read the collected records of a results folder, a snapshot or an archive; `UserError` if there are none."""
-    file = path / FILES[0]
+    if path.is_dir():
+        return Side(str(path), _cells(path))
+    with TemporaryDirectory() as folder:
+        unpack(path, Path(folder))
+        return Side(str(path), _cells(Path(folder)))
+
+
+def _cells(folder: Path) -> pd.DataFrame:
+    file = folder / FILES[0]
     try:
-        if path.is_dir():
-            frame = pd.read_parquet(file)
-        else:
-            with ZipFile(path) as archive:
-                checked(archive, path)
-                frame = pd.read_parquet(io.BytesIO(archive.read(FILES[0])))
-    except (OSError, KeyError, BadZipFile, ValueError) as error:
+        frame = pd.read_parquet(file)
+    except (OSError, ValueError) as error:
         told = " ".join(str(error).split())
-        raise UserError(
-            f"{path}: expected a results folder, a snapshot or an archive of `ddcl export` with {FILES[0]} ({told}); "
-            "`ddcl collect` makes that file"
-        ) from None
+        raise UserError(f"{file}: cannot be read as collected records ({told}); `ddcl collect` makes them") from None
     lacking = [name for name in NEEDED if name not in frame]
     if lacking:
         raise UserError(f"{file}: has no columns {', '.join(lacking)}; this is not what `ddcl collect` writes")
-    return Side(str(path), frame.loc[frame["value"].notna(), NEEDED])
+    return frame.loc[frame["value"].notna(), NEEDED]
 
 
 def compare(a: Side, b: Side) -> pd.DataFrame:

@@ -38,7 +38,10 @@ class Traced:
         """Return whether a value of the CSV is the one that was made, but for digits that are not printed."""
         if isinstance(made, bool) or not isinstance(made, Real):
             return bool(printed == made)
-        first, second = float("nan" if printed == "" else printed), float(made)
+        try:
+            first, second = float("nan" if printed == "" else printed), float(made)
+        except ValueError:  # edited
+            return False
         if isnan(first) or isnan(second):
             return isnan(first) and isnan(second)
         if self.significant is None:

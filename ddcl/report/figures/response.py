@@ -49,7 +49,7 @@ def response(found: Collected, family: str) -> Figure:
     shape = (len(style.augmentations), 1.45)
     figure = panel_figure(panels, shape, (STRENGTHS[family], ""), partial(paint, style=style, family=family), handles)
     n_rows = len(parts) * len(style.augmentations)
-    for start in range(0, len(panels), n_rows):
+    for start in range(0, len(panels), max(n_rows, 1)):
         same_scale(figure.axes[start : start + n_rows])
     return figure
 

@@ -1,5 +1,7 @@
 """Tables as CSV, and back: the same frame, but for its sources and digits after the fourth.
 
+A spreadsheet takes a text that begins with = for a formula, and runs it: such texts get a quote before them.
+
 Columns of `COUNTS` are whole numbers (empty: does not apply), those of `FLOATS` have four digits after the point
 (empty: no value), all others are texts (empty: an empty text).
 """
@@ -7,32 +9,49 @@ Columns of `COUNTS` are whole numbers (empty: does not apply), those of `FLOATS`
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from ddcl.base.errors import UserError
-from ddcl.base.files import write_text
+from ddcl.base.files import damage_named, write_text
 from ddcl.report.sources import SOURCES
 
 COUNTS = {"n_seeds": "int64", "seeds_expected": "int64", "n_draws": "Int64", "n_images": "int64"}
 FLOATS = dict.fromkeys(("mean", "sd", "sd_draws"), "float64")
 DIGITS = 4
+FORMULA = "=+-@\t\r"  # what a formula begins with
+QUOTE = "'"  # before such a text; to a spreadsheet it says: this is a text
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table's long frame, without its sources."""
     shown = frame.drop(columns=SOURCES, errors="ignore")
-    write_text(path, shown.to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n"))
+    write_text(path, csv_text(shown, f"%.{DIGITS}f"))
 
 
 def read_csv(path: Path) -> pd.DataFrame:
     """Read what `write_csv` wrote, each column with its type."""
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a table ({error})") from None
-    for name, dtype in {**COUNTS, **FLOATS}.items():
-        if name in frame:
-            numbers = pd.to_numeric(frame[name].replace("", None))
-            frame[name] = numbers.astype(dtype)  # type: ignore[call-overload]
+    with damage_named(path, "table", "`ddcl table` makes it again"):
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False).map(plain)
+        for name, dtype in {**COUNTS, **FLOATS}.items():
+            if name in frame:
+                numbers = pd.to_numeric(frame[name].replace("", None))
+                frame[name] = numbers.astype(dtype)  # type: ignore[call-overload]
     return frame
+
+
+def csv_text(frame: pd.DataFrame, float_format: str) -> str:
+    """Return a frame as CSV without its index; `plain` gives the texts back."""
+    texts = frame.select_dtypes(exclude=["number", "bool"]).columns
+    shown = frame.assign(**{name: frame[name].map(_inert) for name in texts})
+    text: str = shown.to_csv(index=False, float_format=float_format, lineterminator="\n")
+    return text
+
+
+def _inert(value: Any) -> Any:
+    return f"{QUOTE}{value}" if isinstance(value, str) and value and value[0] in FORMULA + QUOTE else value
+
+
+def plain(text: str) -> str:
+    """Return a text as it was before it was written."""
+    return text[1:] if text.startswith(QUOTE) and text[1:2] and text[1] in FORMULA + QUOTE else text

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Rows: TypeAlias = list[tuple[list[str], list[Cell]]]
 
 TEX = {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$\dagger$", "‡": r"$\ddagger$", "✗": r"$\times$"}
+TEX |= {"[": "{[}", "*": "{*}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}  # \\ may take [ or *
 TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 TEX |= {
     "°": r"$^\circ$",
@@ -32,8 +33,9 @@ WIDE_CHARACTERS = 110  # of a row; 75 fill the text's width of an article, more 
 
 
 def tex_escape(text: str) -> str:
-    """Return `text` with every character that LaTeX reads otherwise escaped."""
-    return "".join(TEX.get(character, character) for character in text)
+    """Return `text` in one line, with every character that LaTeX reads otherwise escaped."""
+    line = " ".join(text.split())
+    return "".join(TEX.get(character, character) for character in line if character.isprintable())
 
 
 def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:

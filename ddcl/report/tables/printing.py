@@ -30,6 +30,7 @@ MARKS = {
 }
 OTHER_CODE = ("§", "made by other code than this checkout's")
 UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
+INERT = str.maketrans({"<": "&lt;", "|": "\\|", "[": "\\[", "]": "\\]", "\\": "\\\\"})
 MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
 
 
@@ -145,16 +146,22 @@ def _sorted(frame: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
     return frame.sort_values(list(frame.columns), key=place, kind="stable")
 
 
+def markdown_escape(text: str) -> str:
+    """Return `text` in one line, in which Markdown finds neither HTML nor links nor the end of a cell."""
+    return " ".join(text.split()).translate(INERT)
+
+
 def to_markdown(printed: Printed, spec: TableSpec) -> str:
     """Return title, caption, a GitHub table and notes."""
 
     def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(cells) + " |"
 
-    lines = [f"# {spec.title}", "", spec.caption.strip(), "", line([*printed.row_keys, *printed.headers])]
+    title, caption, *heads = map(markdown_escape, (spec.title, spec.caption, *printed.row_keys, *printed.headers))
+    lines = [f"# {title}", "", caption, "", line(heads)]
     lines.append(line(["---"] * len(printed.row_keys) + ["---:"] * len(printed.headers)))
     lines += [
-        line([*labels, *(MARKDOWN[cell.emphasis].format(cell.text) for cell in cells)])
+        line([*map(markdown_escape, labels), *(MARKDOWN[cell.emphasis].format(cell.text) for cell in cells)])
         for labels, cells in printed.rows
     ]
     return "\n".join([*lines, "", *(f"- {note}" for note in printed.notes)]).rstrip() + "\n"

@@ -1,0 +1,49 @@
+"""What the options of the command line may say. Whatever else is given ends in one line that says what is allowed."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+MOST = 1024  # threads, draws or column sets: far more than anybody needs, and less than makes libraries fall over
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return the type of an option that is a whole number from `low`, to `high` if there is one."""
+    allowed = f"a whole number from {low}" + (f" to {high}" if high is not None else "")
+
+    def number(text: str) -> int:
+        digits = text.isascii() and text.isdigit() and len(text) <= 19
+        if not digits or int(text) < low or (high is not None and int(text) > high):
+            raise argparse.ArgumentTypeError(f"expected {allowed}, found {text[:40]!r}")
+        return int(text)
+
+    return number
+
+
+positive = _whole(1)
+count = _whole(1, MOST)
+natural = _whole(0, MOST)
+seed = _whole(0, 2**63 - 1)
+
+
+def _number(expected: str, allowed: Callable[[float], bool], hint: str = "") -> Callable[[str], float]:
+    """Return the type of an option that is a number; nothing is allowed that is none."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not allowed(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}{hint}")
+        return value
+
+    return number
+
+
+minutes = _number("minutes from 0", lambda value: 0 <= value < math.inf, " (here or in DDCL_CHECKPOINT_MINUTES)")
+share = _number("a number between 0 and 1", lambda value: 0 < value < 1)
+above_zero = _number("a number above 0", lambda value: 0 < value < math.inf)
+correlation = _number("a number from -1 to below 1", lambda value: -1 <= value < 1)
