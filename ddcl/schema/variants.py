@@ -97,10 +97,7 @@ def read_variant(
     values["training"] = merge(values["training"], overrides)
     if setting:
         values = merge(values, setting.changes) | {"label": f"{values.get('label')}, {setting.text}"}
-    changed = {"the data set's training_overrides": dataset.training_overrides, "the block's overrides": overrides}
-    changed |= {setting.text: setting.changes} if setting else {}
-    names = " and ".join(name for name, change in changed.items() if change)
-    full = f"{where} with {names}" if names else where
+    full = _with_changes(where, dataset, overrides, setting)
     variant = parse(VariantConfig, values, full)
     check_name("method", variant.method, METHODS, where)
     method = METHODS[variant.method]
@@ -112,6 +109,14 @@ def read_variant(
     if method.trains and not variant.training.epochs:
         raise UserError(f"{full}: training.epochs: {variant.method} is trained, so expected 1 or more, found 0")
     return variant.model_copy(update={"label": f"{variant.label} (as published)"}) if authors else variant
+
+
+def _with_changes(where: str, dataset: DatasetConfig, overrides: dict[str, Any], setting: Setting | None) -> str:
+    """Return, for messages, where a variant stands and what was changed of it."""
+    changed = {"the data set's training_overrides": dataset.training_overrides, "the block's overrides": overrides}
+    changed |= {setting.text: setting.changes} if setting else {}
+    names = " and ".join(name for name, change in changed.items() if change)
+    return f"{where} with {names}" if names else where
 
 
 def _section(values: dict[str, Any], key: str, where: str) -> dict[str, Any]:
