@@ -19,7 +19,7 @@ from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.plan.relations import check_relations
 from ddcl.plan.table_places import check_tables
-from ddcl.schema.claims import read_statistics
+from ddcl.schema.claims import read_gates, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.metrics import DERIVED, Metric
@@ -173,6 +173,7 @@ class Suite:
             figure_augmentations=self.config.figure_augmentations,
             pictures=[],
             claims=self.claims,
+            gates=read_gates(self.claims.values()),
             statistics=read_statistics(),
             labels=self._all_labels(),
             paper=self._paper(),

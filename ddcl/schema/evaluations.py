@@ -129,7 +129,9 @@ class DiagnosticsSettings(LinearSettings):
     hue_turns: float = Field(gt=0, le=0.5, description="shift uniform in [-this, this], turns of the hue circle")
     blur_sigma_px: PositiveRange = Field(description="[low, high] of the blur's standard deviation, pixels")
     crop_scale: ShareRange = Field(description="[low, high] of the crop's area, share of the image's")
-    elastic_strength: Strength = Field(description="multiple of CAug+'s deformation, uniform in [0, this]")
+    elastic_strength: Strength = Field(
+        description="multiple of the authors' deformation, scaled to the side, uniform in [0, this]"
+    )
 
     def work(self, size: TaskSize) -> Work:
         """Encode some images under every distortion, and views of those for testing; readouts take little beside."""

@@ -78,6 +78,13 @@ class RotationSettings(Model):
     )
 
 
+class TimesAtSide(Model):
+    """A factor of a strength for images whose side is at most so many pixels."""
+
+    side_px: Annotated[int, Field(ge=1, description="the largest side that it is for, pixels")]
+    times: Positive = Field(description="factor of the strength")
+
+
 class ElasticSettings(Model):
     """Elastic deformation: each pixel moves by smoothed noise; what comes from outside is black."""
 
@@ -90,6 +97,12 @@ class ElasticSettings(Model):
         default=True,
         description="alpha_px and sigma_px are meant for 224-px images: multiply them by (side / 224)² and side / 224, "
         "which keeps the displacement relative to the side",
+    )
+    matched: list[TimesAtSide] = Field(
+        default=[],
+        json_schema_extra={"absent": []},
+        description="factors of alpha_px at small sides, where the same displacement relative to the side harms "
+        "nobody; that of the smallest side_px that fits is taken, beyond all of them 1",
     )
 
 

@@ -18,11 +18,11 @@ from scipy import stats
 
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.claims.contrasts import Address, Comparison, Term
-from ddcl.report.claims.inference import Estimate
+from ddcl.report.claims.inference import FEWEST_SEEDS, Estimate
 from ddcl.report.claims.power import detectable_rate, pairs_needed
 from ddcl.report.collected import Collected
 from ddcl.report.sources import summary_of
-from ddcl.schema.claims import CheckSpec, StatisticsSpec
+from ddcl.schema.claims import CheckSpec, Form, StatisticsSpec
 from ddcl.schema.names import CLEAN
 
 BAD = ("collapsed", "diverged")
@@ -40,7 +40,7 @@ class Compared(Protocol):
     def comparison(self) -> Comparison: ...
 
 
-def ended_comparisons(check: CheckSpec, found: Collected) -> list[tuple[Comparison, Counts]]:
+def ended_comparisons(check: CheckSpec, form: Form, found: Collected) -> list[tuple[Comparison, Counts]]:
     """Return a comparison and its counts for each data set, pair and augmentation that the suite plans both arms of."""
     planned: dict[tuple[str, str, str], dict[int, PlannedRun]] = {}
     for run in found.plan.runs:
@@ -48,7 +48,8 @@ def ended_comparisons(check: CheckSpec, found: Collected) -> list[tuple[Comparis
     status = {tuple(each.run.model_dump().values()): each.status for each in found.runs}
     augmentations = dict.fromkeys(name for keys in check.over for name in keys.get("augmentation", []))
     results = []
-    for dataset, pair, augmentation in product(dict.fromkeys(key[0] for key in planned), check.pairs, augmentations):
+    datasets, pairs = dict.fromkeys(key[0] for key in planned), check.forms.get(form, [])
+    for dataset, pair, augmentation in product(datasets, pairs, augmentations):
         arms = [(dataset, cell["variant"], augmentation) for cell in (pair.treatment, pair.control)]
         if all(arm in planned for arm in arms):
             seeds = sorted(set(planned[arms[0]]) | set(planned[arms[1]]))
@@ -78,7 +79,7 @@ def ended_pool(check: CheckSpec, counts: Iterable[Counts], confidence: float) ->
     """Return how much smaller the treatment's share is, with Newcombe's hybrid score interval (Statist. Med. 17, 1998).
 
     The interval has as many trials as there are seeds, as if all runs of a seed ended alike: how alike they do end
-    cannot be known from few. It takes the arms as independent. p: see `sign_flip`.
+    cannot be known from few. It takes the arms as independent. p: see `sign_flip`. Below three seeds there is neither.
     """
     units: dict[Unit, list[tuple[bool, bool]]] = {}
     for unit, pair in (item for each in counts for item in each.items()):
@@ -89,10 +90,12 @@ def ended_pool(check: CheckSpec, counts: Iterable[Counts], confidence: float) ->
     sizes = np.array([len(own) for own in units.values()])
     trials = float(sizes.sum() ** 2 / np.square(sizes).sum())  # their number, if all have as many runs (Kish)
     own, other = (float(share) for share in pairs.mean(axis=0))
+    effect = other - own
+    if min(Counter(dataset for dataset, _ in units).values()) < FEWEST_SEEDS:
+        return Estimate(check.scale * effect, method=f"none: fewer than {FEWEST_SEEDS} seeds")
     (own_low, own_high), (other_low, other_high) = (wilson(share, trials, confidence) for share in (own, other))
     low, high = np.hypot(other - other_low, own_high - own), np.hypot(other_high - other, own - own_low)
     p = sign_flip([sum(control - treatment for treatment, control in each) for each in units.values()])
-    effect = other - own
     ends = [check.scale * float(value) for value in (effect, effect - low, effect + high)]
     return Estimate(ends[0], ends[1], ends[2], p, "shares of runs (Newcombe, by seed), p of sign flips of seeds")
 
@@ -125,6 +128,6 @@ def ended_outlook(check: CheckSpec, results: Sequence[Compared], rules: Statisti
     used = [each.comparison for each in results if each.comparison.seeds]
     units = {(each.treatment.dataset, seed) for each in used for seed in each.seeds}
     detectable = detectable_rate(len(units), rules.confidence, rules.power)
-    needed = pairs_needed(check.smallest_effect / check.scale, rules.confidence, rules.power)
+    needed = pairs_needed(check.smallest_effect.value / check.scale, rules.confidence, rules.power)
     per_seed = len({dataset for dataset, _ in units}) or 1
     return check.scale * detectable, np.inf if needed is None else float(ceil(needed / per_seed))

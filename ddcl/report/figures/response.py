@@ -55,7 +55,7 @@ def response(found: Collected, family: str) -> Figure:
 
 
 def same_scale(panels: list[Axes]) -> None:
-    """Give the panels of one measure the same y axis: parts are there to be compared."""
+    """Give the panels of one measure the same y axis, so that curves can be read across."""
     limits = [axes.get_ylim() for axes in panels if axes.has_data()]
     if limits:
         panels[0].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
