@@ -84,8 +84,7 @@ def extract(
     """Write the features of the run in folder `run` on `target`, and then replace those that are there.
 
     A diverged run has none, nor has one whose features are not finite; the index says so. trained_on: the manifest of
-    the data set that the run was trained on: the encoder sees its normalisation.
-    options: device, and processes that decode images.
+    the run's data set, whose normalisation the encoder sees. options: device, and processes that decode images.
     """
     device, workers = options
     method, status, digest = load_frozen(run / "checkpoint.pt", recipe, device)
