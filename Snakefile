@@ -4,12 +4,6 @@ from snakemake.utils import min_version
 min_version("9.18")
 
 
-# A suite is one whole file: `--configfile` takes the place of the default suite, nothing is merged.
-if not workflow.configfiles:
-
-    configfile: "config/config.yaml"
-
-
 report: "workflow/report/workflow.rst"
 
 

@@ -7,7 +7,6 @@ do: parse the same JSON and CSV files, and keep nothing.
 from __future__ import annotations
 
 import os
-import random
 import re
 import resource
 import subprocess
@@ -20,21 +19,12 @@ from typing import Any
 
 from measure import Ratio, in_turns, repeats_from_arguments, write
 
-from ddcl.base import sealed
-from ddcl.base.files import file_sha256, write_json, write_text
-from ddcl.base.provenance import provenance
-from ddcl.plan.digests import evaluate_digest, extract_digest, pretrain_digest
-from ddcl.plan.plan import PlannedRun, Target, write_plan
 from ddcl.plan.suite import Suite
-from ddcl.schema import history, run_summary
-from ddcl.schema.history import History
-from ddcl.schema.manifest import Manifest, SplitEntry
-from ddcl.schema.recipes import Recipe, data_recipe, read_evaluation
-from ddcl.schema.record import Cell, Record, predictions_path
-from ddcl.schema.run_summary import RunSummary
-from ddcl.schema.suites import NormalisationConfig
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from tests.unit.written import write_results  # noqa: E402
+
 VARIANTS = ["ddcl", "ddcl_preg", "ddcl_sym", "ddcl_w0", "ddcl_w10", "ddcl_f50", "ddcl_f90", "simsiam", "barlow_twins"]
 SUITE: dict[str, Any] = {
     "suite": "ten_thousand",
@@ -69,95 +59,12 @@ for path in pathlib.Path(sys.argv[1]).rglob("*.csv"):
 """
 
 
-def write_manifest(folder: Path, dataset: str) -> str:
-    """Write the manifest of a data set without its images; return its seal."""
-    split = SplitEntry(n=10000, n_per_class=(1000,) * 10, labels_sha256="l", images_sha256="i")
-    made = Manifest(
-        dataset=dataset,
-        data=data_recipe(dataset),
-        kind="arrays",
-        splits={"train": split, "test": split},
-        normalisation=NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3),
-    )
-    sealed.write(folder / "manifest.json", made)
-    return made.seal
-
-
-def history_of(draw: random.Random) -> History:
-    """Return 200 epochs."""
-    rows = []
-    for epoch in range(201):
-        row = {"epoch": epoch, "seconds": 45.0 * epoch, "loss": -0.9 + draw.random() / 100, "lr": 0.03}
-        row |= {"std_ratio": draw.random(), "effective_rank": draw.random()}
-        rows.append(row | ({} if epoch % 4 else {"knn_top1": 0.9 - 0.5 / (1 + epoch) + draw.gauss(0, 0.002)}))
-    return History.of(rows)
-
-
-def make_run(run: PlannedRun, recipe: Recipe, results: Path, seals: dict[str, str], draw: random.Random) -> int:
-    """Write recipe, summary, history and records of a run; return how many records."""
-    folder = results / run.folder
-    write_json(folder / "config.json", recipe.model_dump())
-    history.write(folder / history.FILE, history_of(draw))
-    made = provenance("d", recipe.digest, pretrain_digest(run.method, run.ops))
-    summary = RunSummary(
-        run=recipe.key,
-        status="ok",
-        message="",
-        epochs=200,
-        precision="bf16",
-        n_parameters=1,
-        seconds=9000.0,
-        history_sha256=file_sha256(folder / history.FILE),
-        checkpoint_sha256="s",
-        checkpoint_digest="c" * 16,
-        manifest_seal=seals[run.dataset],
-        provenance=made,
-    )
-    sealed.write(folder / run_summary.FILE, summary)
-    for target in run.targets:
-        make_record(run, target, summary, results, seals, draw)
-    return len(run.targets)
-
-
-def make_record(
-    run: PlannedRun, target: Target, summary: RunSummary, results: Path, seals: dict[str, str], draw: random.Random
-) -> None:
-    """Write a record, and a small file in the place of its predictions."""
-    path, recipe = results / run.record(target), read_evaluation(target.evaluation)[1]
-    write_text(predictions_path(path), "predictions")
-    cells = [
-        Cell(**cell._asdict(), value=min(1.0, draw.gauss(0.9, 0.004)), n=10000, n_draws=10, sd_draws=0.001)
-        for cell in target.expected()
-    ]
-    record = Record(
-        run=summary.run,
-        evaluation=recipe,
-        eval_dataset=target.eval_dataset,
-        digest=target.digest,
-        perturbations=tuple(target.perturbations),
-        subsets=None,
-        status="ok",
-        chosen={},
-        cells=tuple(cells),
-        checkpoint_digest=summary.checkpoint_digest,
-        features_seal="f" if target.features else None,
-        features_code=extract_digest(run.method, target.features_ops) if target.features else None,
-        trained_on_seal=summary.manifest_seal,
-        evaluated_on_seal=seals[target.eval_dataset],
-        predictions_sha256=file_sha256(predictions_path(path)),
-        provenance=provenance("d", run.recipe_digest, evaluate_digest(recipe.protocol)),
-    )
-    sealed.write(path, record)
-
-
 def make(results: Path, seeds: int) -> tuple[int, int]:
     """Write the plan and the files of all its runs; return how many records and cells."""
     suite = Suite(suite_of(seeds), "benchmark")
-    plan, draw = suite.plan, random.Random(0)
-    write_plan(plan, results)
-    folders = dict(zip(plan.data, plan.data_folders, strict=True))
-    seals = {name: write_manifest(results / folder, name) for name, folder in folders.items()}
-    return sum(make_run(run, suite.recipes[run.name], results, seals, draw) for run in plan.runs), suite.n_cells()
+    curve = {epoch: 0.7 - 0.5 / (1 + epoch) for epoch in range(201)}
+    write_results(suite.plan, results, knn=curve)
+    return sum(len(run.targets) for run in suite.plan.runs), suite.n_cells()
 
 
 @dataclass

@@ -18,6 +18,7 @@ from typing import Any
 
 from ddcl import verbs
 from ddcl.argument_types import above_zero, correlation, count, minutes, natural, positive, seed, share
+from ddcl.base.checkout import told_of_folder
 from ddcl.base.errors import TemporaryError, UserError, explained
 from ddcl.base.interrupt import MINUTES
 
@@ -150,7 +151,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verb(
         verbs.doctor,
-        dataset={"default": "cifar10", "help": "whose images and network to try; need not be there (default: cifar10)"},
+        dataset={"default": "cifar10", "help": "whose network to try, on its images if prepared (default: cifar10)"},
+        results=RESULTS,
         variant={"default": "ddcl", "help": "name in config/variants (default: ddcl)"},
         augmentation={"default": "caug", "help": "name in config/augmentations (default: caug)"},
         device=DEVICE,
@@ -211,6 +213,8 @@ def _ended(argv: Sequence[str] | None) -> int:
     said, status = "", 0
     try:
         args = build_parser().parse_args(argv)
+        if told := told_of_folder(Path.cwd()):
+            print(f"ddcl: warning: {told}", file=sys.stderr)
         args.function(args)
     except UserError as error:
         said, status = f"ddcl: error: {error}", 2

@@ -1,7 +1,7 @@
 """How fast this machine is at a run's three stages, and which one the others wait for: `ddcl doctor`.
 
-Images are made up, as many as a few batches need: no data set has to be there. Large ones are JPEG files of ImageNet's
-usual size in a temporary folder.
+Images are those of the data set, where it is prepared. Else they are made up, as many as a few batches need; large ones
+are JPEG files of ImageNet's usual size in a temporary folder.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from ddcl.build import build_method, build_pipeline
 from ddcl.core.devices import device_name
 from ddcl.core.method import Batch
 from ddcl.core.pretrain import Pretraining
+from ddcl.core.seeds import generator
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages, Images, on_device
 from ddcl.data.loader import TwoViewLoader, epoch_requests
-from ddcl.schema.recipes import Recipe, read_dataset
-from ddcl.schema.registry import READERS
-from ddcl.schema.suites import NormalisationConfig
+from ddcl.data.manifest import read_manifest
+from ddcl.data.readers.decode import content_digest
+from ddcl.data.stored import read_images
+from ddcl.schema.recipes import Recipe, keeps_files, read_dataset
+from ddcl.schema.suites import WHITE, NormalisationConfig
 
 SECONDS = 5.0  # that each stage is measured for, at least
 BATCHES = 4  # of made-up images
@@ -53,6 +56,8 @@ class Rates:
     step: float
     training: float
     precision: str
+    images: str
+    n_images: int
 
     @property
     def bottleneck(self) -> str:
@@ -94,11 +99,34 @@ def fitting(recipe: Recipe, device: str) -> Recipe:
     return recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch_size})})
 
 
+@dataclass(frozen=True)
+class Material:
+    """What the stages work on; what it is, in words; and how many images a run trains on, 0 if that is not known."""
+
+    images: Images
+    normalisation: NormalisationConfig
+    words: str
+    n_images: int
+
+
+def material(recipe: Recipe, manifest_path: Path, folder: Path, workers: int) -> Material:
+    """Return as many images as a few batches need: the data set's if `manifest_path` is there, else made up."""
+    if not manifest_path.exists():
+        words = f"made-up images (`ddcl prepare {recipe.dataset}` was not run here)"
+        counts = read_dataset(recipe.dataset).n_images
+        n = counts.get("pretrain", counts.get("train", 0))
+        return Material(made_up_images(recipe, folder, workers), NORMALISATION, words, n)
+    manifest = read_manifest(manifest_path, recipe.dataset, recipe.data)
+    own = read_images(manifest_path, manifest, "pretrain", recipe.data.image_side_px, workers, recipe.authors)
+    chosen = torch.randint(len(own), (BATCHES * recipe.training.batch_size,), generator=generator("doctor"))
+    return Material(own.subset(chosen), manifest.normalisation, "its own images", len(own))
+
+
 def made_up_images(recipe: Recipe, folder: Path, workers: int) -> Images:
     """Return images of the kind and size of the run's data set: arrays, or JPEG files in `folder`."""
     n, side_px = BATCHES * recipe.training.batch_size, recipe.data.image_side_px
     labels = torch.zeros(n, dtype=torch.int64)
-    if not READERS[read_dataset(recipe.dataset).reader].keeps_files:
+    if not keeps_files(read_dataset(recipe.dataset)):
         pixels = torch.rand(n, 3, side_px, side_px, generator=torch.Generator().manual_seed(0))
         return ArrayImages(pixels.mul_(255).byte(), labels, side_px)
     from PIL import Image
@@ -109,17 +137,17 @@ def made_up_images(recipe: Recipe, folder: Path, workers: int) -> Images:
         coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         coarse.resize(JPEG_SIZE, Image.Resampling.BICUBIC).save(folder / name, quality=90)
     names = [names[i % len(names)] for i in range(n)]
-    sizes = [(folder / name).stat().st_size for name in names]
+    digests = [content_digest((folder / name).read_bytes()) for name in names]
     resize_px = recipe.data.resize_px or side_px
-    return FileImages(folder, names, sizes, labels, side_px, resize_px, workers, recipe.authors)
+    return FileImages(folder, names, digests, labels, side_px, resize_px, WHITE, workers, recipe.authors)
 
 
-def measure(recipe: Recipe, device: str, workers: int) -> Rates:
-    """Return the rates of a run with this recipe on `device`."""
+def measure(recipe: Recipe, device: str, workers: int, manifest_path: Path) -> Rates:
+    """Return the rates of a run with this recipe on `device`. manifest_path: of its data set, if it is prepared."""
     batch_size, side_px = recipe.training.batch_size, recipe.data.image_side_px
-    pipeline = build_pipeline(recipe.ops, side_px, NORMALISATION)
     with tempfile.TemporaryDirectory() as folder:
-        images = on_device(made_up_images(recipe, Path(folder), workers), device)
+        found = material(recipe, manifest_path, Path(folder), workers)
+        pipeline, images = build_pipeline(recipe.ops, side_px, found.normalisation), on_device(found.images, device)
         loader = TwoViewLoader(images, pipeline, batch_size, (recipe.dataset, recipe.seed), device)
         training = Pretraining(
             build_method(recipe).to(device), loader, lambda method: {}, recipe.training, ("", ""), recipe.seed
@@ -143,7 +171,7 @@ def measure(recipe: Recipe, device: str, workers: int) -> Rates:
             "step": _rate("step", batch_size, lambda: training.train_step(resident), device),
             "training": _rate("training", batch_size, lambda: training.train_step(next(batches)), device),
         }
-        return Rates(**rates, precision=training.precision)
+        return Rates(**rates, precision=training.precision, images=found.words, n_images=found.n_images)
 
 
 def describe(recipe: Recipe, device: str, threads: int, rates: Rates) -> str:
@@ -151,7 +179,7 @@ def describe(recipe: Recipe, device: str, threads: int, rates: Rates) -> str:
     batch_size = recipe.training.batch_size
     lines = [
         f"{recipe.name}: {recipe.training.backbone.name}, {recipe.data.image_side_px} px, batch {batch_size}, "
-        f"{rates.precision}, on {device_name(device)} ({device}) with {threads} CPU threads",
+        f"{rates.precision}, {rates.images}, on {device_name(device)} ({device}) with {threads} CPU threads",
         "",
         f"  {'stage':14} {'images/s':>10} {'ms per batch':>12}",
     ]
@@ -159,9 +187,7 @@ def describe(recipe: Recipe, device: str, threads: int, rates: Rates) -> str:
         rate = getattr(rates, name)
         lines.append(f"  {name:14} {rate:10.0f} {1000 * batch_size / rate:12.1f}")
     lines += ["", f"bottleneck: {rates.bottleneck}. {ADVICE[rates.bottleneck]}"]
-    images = read_dataset(recipe.dataset).n_images
-    n = images.get("pretrain", images.get("train", 0))
-    if n:
+    if n := rates.n_images:
         hours = n * recipe.training.epochs / rates.training / 3600
         lines.append(f"a run of {recipe.training.epochs} epochs over {n} images takes {hours:.2f} h here")
     return "\n".join(lines)

@@ -3,8 +3,8 @@
 The features h [B, D] are split into a distortion-invariant part (DIR), the first ``round(dir_frac · D)`` columns, and
 a distortion-variant part (DVR), the rest; 80 / 20 in the paper. DIR gets the usual loss of positive pairs. The
 Distortion-Disentangled Loss (DDL) drives the DVRs of the two views to be orthogonal: it is the absolute value of the
-*batch mean* of their cosine, so that signs cancel between images, as in the official code. (The mean of absolute
-values, which does not let them cancel, is the setting ``dvr_form: mean_of_abs``.)
+*batch mean* of their cosine, so that signs cancel between images, as in the official code. Two other settings of
+``dvr_form`` do not let them: `mean_of_abs`, and `softmax`, the cosine of the softmaxes, as in the authors' CLeVER.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class _Split(Method):
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: DDCLSettings | DDCLSymmetricSettings) -> None:
         super().__init__(encoder, feature_dim, settings)
         self.dvr_weight, self.dvr_form, self.dvr_groups = settings.dvr_weight, settings.dvr_form, settings.dvr_groups
+        self.dvr_temperature = settings.dvr_temperature
         self.dir_dim = round(settings.dir_frac * feature_dim)
         self.dvr_dim = feature_dim - self.dir_dim
         if not 0 < self.dir_dim < feature_dim:
@@ -50,6 +51,12 @@ class _Split(Method):
     def split(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return DIR [B, dir_dim] and DVR [B, dvr_dim] of features h [B, D]."""
         return h[:, : self.dir_dim], h[:, self.dir_dim :]
+
+    def dvr_cosine(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the cosine [B] of two views' DVRs a, b [B, d] that the DDL is made of."""
+        if self.dvr_form == "softmax":
+            a, b = (torch.softmax(each / self.dvr_temperature, dim=1) for each in (a, b))
+        return cosine(a, b)
 
     def disentangling_loss(self, *cosines: Tensor) -> Tensor:
         """Return the DDL, a scalar in [0, 1], of the cosines [B] of the two views' DVRs, in one or two directions."""
@@ -86,7 +93,7 @@ class DDCL(_Split):
         z2_dir, z2_dvr, p2_dir, p2_dvr = self.embed(self.encoder(batch.x2))
         # detach = stop-gradient on the four targets
         dir_loss = -0.5 * (mean_cosine(p1_dir, z2_dir.detach()) + mean_cosine(p2_dir, z1_dir.detach()))
-        towards, back = cosine(p1_dvr, z2_dvr.detach()), cosine(p2_dvr, z1_dvr.detach())  # [B]
+        towards, back = self.dvr_cosine(p1_dvr, z2_dvr.detach()), self.dvr_cosine(p2_dvr, z1_dvr.detach())  # [B]
         loss = dir_loss + self.dvr_weight * self.disentangling_loss(towards, back)
         terms = {"dir_loss": dir_loss, "dvr_cosine": 0.5 * (towards + back).mean()}
         if self.preg_weight:
@@ -135,7 +142,7 @@ class DDCLSymmetric(_Split):
         z1_dir, z1_dvr = self.embed(self.encoder(batch.x1))
         z2_dir, z2_dvr = self.embed(self.encoder(batch.x2))
         dir_loss = barlow_twins_loss(z1_dir, z2_dir, self.offdiag_weight)
-        cosines = cosine(z1_dvr, z2_dvr)  # [B]
+        cosines = self.dvr_cosine(z1_dvr, z2_dvr)  # [B]
         loss = dir_loss + self.dvr_weight * self.disentangling_loss(cosines)
         return Step(loss, {"dir_loss": dir_loss, "dvr_cosine": cosines.mean()}, {"dir": z1_dir, "dvr": z1_dvr})
 

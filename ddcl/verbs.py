@@ -16,21 +16,21 @@ DEFAULT_SUITE = "config/config.yaml"
 
 if TYPE_CHECKING:
     from ddcl.plan.plan import Plan
+    from ddcl.plan.suite import Suite
     from ddcl.schema.recipes import DataRecipe, Recipe
     from ddcl.schema.record import Record
 
 
 def prepare(args: Namespace) -> None:
     """Find or download a data set, check it, and write its splits and manifest."""
-    from ddcl.data.prepare import prepare
+    from ddcl.data.prepare import describe, prepare
     from ddcl.plan.addresses import data_folder
     from ddcl.plan.datasets import data_root
     from ddcl.schema.recipes import data_recipe
 
     folder = args.output or args.results / data_folder(args.dataset, data_recipe(args.dataset))
     manifest = prepare(args.dataset, folder, args.data_root or data_root(), not args.no_download)
-    counts = ", ".join(f"{name} {split.n}" for name, split in manifest.splits.items())
-    print(f"{folder / 'manifest.json'}: {counts} images, {manifest.kind}")
+    print(f"{folder / 'manifest.json'}: {manifest.kind}\n{describe(manifest)}")
 
 
 def resolve(args: Namespace) -> None:
@@ -38,10 +38,8 @@ def resolve(args: Namespace) -> None:
     from ddcl.base.files import write_json
     from ddcl.plan.addresses import run_folder
     from ddcl.plan.plan import write_plan
-    from ddcl.plan.suite import Suite
-    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(suite_path(args.suite))
+    suite = _suite(args)
     if not args.check:
         write_plan(suite.plan, args.results)
         for recipe in suite.recipes.values():
@@ -54,10 +52,8 @@ def plan(args: Namespace) -> None:
     """Say what a suite costs before anything runs; with --effect, how many seeds find a difference."""
     from ddcl.plan.cost import describe
     from ddcl.plan.datasets import data_root
-    from ddcl.plan.suite import Suite
-    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(suite_path(args.suite))
+    suite = _suite(args, args.data_root)
     if args.effect is not None:
         from ddcl.report.claims.planner import plan_seeds
 
@@ -258,7 +254,8 @@ def doctor(args: Namespace) -> None:
     from ddcl.schema.recipes import build_recipe
 
     recipe = fitting(build_recipe((args.dataset, args.variant, args.augmentation), 0, {}), device)
-    print(describe(recipe, device, args.threads, measure(recipe, device, _workers(args))))
+    rates = measure(recipe, device, _workers(args), _manifest(args, recipe.dataset, recipe.data))
+    print(describe(recipe, device, args.threads, rates))
 
 
 def table(args: Namespace) -> None:
@@ -373,6 +370,24 @@ def _planned(args: Namespace) -> Plan:
     from ddcl.plan.plan import read_plan
 
     return read_plan(args.results)
+
+
+def _suite(args: Namespace, root: Path | None = None) -> Suite:
+    """Return the suite, checked, with the number of images of each data set that is there.
+
+    root: where data sets lie; None: where the suite or the environment says.
+    """
+    from functools import partial
+
+    from ddcl.data.readers.folders import listed_counts
+    from ddcl.plan.counted import counted
+    from ddcl.plan.datasets import data_root
+    from ddcl.plan.suite import Suite
+    from ddcl.schema.suites import suite_path
+
+    suite = Suite.load(suite_path(args.suite))
+    root = root or data_root(suite.config.data_root)
+    return counted(suite, args.results, partial(listed_counts, root=root))
 
 
 def _manifest(args: Namespace, dataset: str, recipe: DataRecipe | None = None) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 120  # characters of a quoted value
+
 
 class UserError(Exception):
     """Wrong input. The message says what was asked, what was found, what is allowed, and where.
@@ -42,8 +44,14 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f"; allowed: {', '.join(names)}" if names else ""
 
 
+def shown(value: object) -> str:
+    """Return a value as messages quote it: in one line, and not longer than a message should be."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
 def check_name(kind: str, name: str, allowed: Iterable[str], where: str) -> None:
     """Raise `UserError` unless `name` is one of `allowed`."""
     names = list(allowed)
     if name not in names:
-        raise UserError(f"{where}: unknown {kind} {name!r}{did_you_mean(name, names)}")
+        raise UserError(f"{where}: unknown {kind} {shown(name)}{did_you_mean(name, names)}")

@@ -14,7 +14,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from ddcl.base.errors import UserError, did_you_mean
+from ddcl.base.errors import UserError, did_you_mean, shown
+from ddcl.base.plain_yaml import load
 
 
 class Model(BaseModel):
@@ -27,9 +28,27 @@ class NoSettings(Model):
     """For what has no numbers of its own."""
 
 
+STREAM = ' in "<unicode string>",'  # PyYAML's name of what it reads, in its messages
+MOST = 10**9  # of anything that is counted: a number above it was typed wrong, and no memory holds so many
 M = TypeVar("M", bound=BaseModel)
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+T = TypeVar("T")
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+def each_once(items: list[T]) -> list[T]:
+    """Return a list in which nothing is twice; `ValueError` for any other."""
+    for place, item in enumerate(items):
+        if item in items[:place]:
+            raise ValueError(f"{shown(item)} is given twice")
+    return items
+
+
+def rising(bounds: list[float]) -> list[float]:
+    """Return [low, high]; `ValueError` where low is above high."""
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"the lower bound {bounds[0]} is above the upper bound {bounds[1]}")
+    return bounds
 
 
 def parse(model: type[M], values: Any, where: str) -> M:
@@ -53,13 +72,13 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
 def _explain(model: type[BaseModel], item: ErrorDetails) -> str:
     path = ".".join(str(key) for key in item["loc"]) or "(top level)"
     if item["type"] == "extra_forbidden":
-        return f"unknown key {path!r}{did_you_mean(str(item['loc'][-1]), _fields_at(model, item['loc'][:-1]))}"
+        return f"unknown key {shown(path)}{did_you_mean(str(item['loc'][-1]), _fields_at(model, item['loc'][:-1]))}"
     if item["type"] == "missing":
         return f"missing key {path!r}"
     hint = ""
     if isinstance(item["input"], str) and item["type"].startswith("float"):
         hint = " (YAML reads 1e-5 as text: write 1.0e-5)"
-    return f"{path}: {item['msg']}, found {item['input']!r}{hint}"
+    return f"{path}: {item['msg']}, found {shown(item['input'])}{hint}"
 
 
 def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
@@ -75,18 +94,6 @@ def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     return []
 
 
-class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # C where it was compiled
-    """A safe loader that refuses a key given twice, where PyYAML would keep the last silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the mapping in the YAML file `path`; `UserError` if it is missing, unreadable or not a mapping."""
     try:
@@ -100,14 +107,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 @cache
 def _read_yaml(path: Path, changed: int) -> bytes:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        values = load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         names = [entry.stem for entry in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         raise UserError(f"{path}: no such file{did_you_mean(path.stem, names)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split()).replace(STREAM, ',')})") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a mapping of keys to values, found {type(values).__name__}")
     return pickle.dumps(values)

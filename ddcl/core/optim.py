@@ -42,6 +42,27 @@ class LARS(Optimizer):
                 p.add_(state["mu"], alpha=-group["lr"])
 
 
+class LARC(torch.optim.SGD):
+    """SGD whose gradients are scaled per tensor by ‖w‖ / ‖g‖, biases included: apex's LARC without clipping.
+
+    What official SimSiam wraps around the SGD of its ImageNet probe; where a norm is 0, the plain gradient is taken and
+    no weight decay. Numbers of apex's own code are in the tests.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float, momentum: float, weight_decay: float, trust: float) -> None:
+        super().__init__(params, lr=lr, momentum=momentum)  # the decay is in the gradient, before it is scaled
+        self.decay, self.trust = weight_decay, trust
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for p in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
+            weight_norm, grad_norm = torch.linalg.vector_norm(p), torch.linalg.vector_norm(p.grad)
+            ratio = self.trust * weight_norm / (grad_norm + self.decay * weight_norm + 1e-8)
+            adapted = (weight_norm > 0) & (grad_norm > 0)
+            p.grad = torch.where(adapted, ratio * p.grad.add(p, alpha=self.decay), p.grad)
+        super().step()
+
+
 def scaled_lr(base_lr: float, config: OptimizerConfig, batch_size: int) -> float:
     """Return the learning rate at the top of the schedule that `base_lr` stands for."""
     return base_lr * (batch_size / 256 if config.lr_scaling == "batch/256" else 1.0)
@@ -50,17 +71,23 @@ def scaled_lr(base_lr: float, config: OptimizerConfig, batch_size: int) -> float
 def lr_factor(config: ScheduleConfig, epoch: float, epochs: int) -> float:
     """Return the share of the initial learning rate at `epoch` (0-based, fractional when the schedule is per step).
 
-    Linear from 0 over the warm-up, then ``f + (1 − f) · (1 + cos(π · t)) / 2`` with t from 0 towards 1 over the rest.
-    Per epoch and without warm-up this is the official SimSiam and DDCL schedule: e = 0 … E − 1, never reaching 0.
+    Linear over the warm-up, then ``f + (1 − f) · (1 + cos(π · t)) / 2`` with t from 0 towards 1 over the rest. Per
+    epoch and without warm-up this is the official SimSiam and DDCL schedule: e = 0 … E − 1, never reaching 0. Per step
+    the warm-up is official Barlow Twins', from 0 in the first step. Per epoch it has no source: (e + 1) / (w + 1), so
+    that no epoch is spent at rate 0.
     """
     if epoch < config.warmup_epochs:
-        return epoch / config.warmup_epochs
+        by_epoch = config.per == "epoch"
+        return (epoch + 1) / (config.warmup_epochs + 1) if by_epoch else epoch / config.warmup_epochs
     progress = (epoch - config.warmup_epochs) / max(1, epochs - config.warmup_epochs)
     return config.final_lr_frac + (1 - config.final_lr_frac) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def warmup_lr(top_lr: float, epoch: int, epochs: int) -> float:
-    """Return the rate in epoch `epoch` (0-based) of the official DDCL code's `epochs` extra warm-up epochs."""
+    """Return the rate in epoch `epoch` (0-based) of the official DDCL code's `epochs` extra warm-up epochs.
+
+    The first is spent at 1e-9, next to nothing, as there.
+    """
     return 1e-9 + top_lr * epoch / epochs
 
 

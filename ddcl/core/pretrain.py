@@ -75,6 +75,7 @@ class Pretraining:
         self.status: Status = "ok"
         self.message = ""
         self.history: list[Row] = []
+        self.spread: dict[str, float] = {}  # std ratio of the last batch's projections, by embedding
         self.device = next(method.parameters()).device
         self.optimizer = self._new_optimizer() if loader else None
         self.method_step = distributed.data_parallel(method) if loader else method.step
@@ -173,7 +174,7 @@ class Pretraining:
         row: Row = {}
         for name, z in step.embeddings.items():
             z = distributed.rows(z)
-            row[f"std_ratio_{name}"] = float(std_ratio(z))
+            self.spread[name] = row[f"std_ratio_{name}"] = float(std_ratio(z))
             row[f"effective_rank_{name}"] = float(effective_rank(z))
         for name, head in self.method.named_children():
             if name != "encoder" and list(head.parameters()):
@@ -212,17 +213,15 @@ class Pretraining:
         """Call the run collapsed if a last spread that tells it, or the effective rank, is below the limits."""
         if self.diverged or not self.epochs:
             return
-        last, limits = self.history[-1], self.config.collapse
-        free = {f"std_ratio_{name}" for name in self.method.may_collapse()}
-        for name, value in last.items():
-            if name.startswith("std_ratio_") and name not in free and value < limits.min_std_ratio:
-                self.status, self.message = "collapsed", f"{name} {value:.3f} is below {limits.min_std_ratio}"
-        if last["effective_rank"] < limits.min_effective_rank:
-            rank = last["effective_rank"]
-            self.status, self.message = (
-                "collapsed",
-                f"effective rank {rank:.2f} is below {limits.min_effective_rank}",
-            )
+        limits, rank, free = self.config.collapse, self.history[-1]["effective_rank"], self.method.may_collapse()
+        for name, ratio in self.spread.items():
+            if name not in free and ratio < limits.min_std_ratio:
+                self.status, self.message = (
+                    "collapsed",
+                    f"std ratio of {name} {ratio:.3f} is below {limits.min_std_ratio}",
+                )
+        if rank < limits.min_effective_rank:
+            self.status, self.message = "collapsed", f"effective rank {rank:.2f} is below {limits.min_effective_rank}"
 
     def _state(self) -> State:
         """Return all that the rest of the training depends on. Nothing random is in it: draws depend on counters."""

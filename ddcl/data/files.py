@@ -5,27 +5,35 @@ A worker decodes, crops and resizes; on a CPU it also makes the views, while the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from ddcl.base.errors import UserError
 from ddcl.base.interrupt import survive_first_signal
 from ddcl.core.seeds import Draws
 from ddcl.data.images import BatchRequest
+from ddcl.data.readers.decode import (
+    central_square,
+    content_digest,
+    draft,
+    open_image,
+    pixels,
+    upright_rgb,
+    upright_size,
+)
 from ddcl.data.views import CROP, Pipeline, load_op
 from ddcl.schema.ops import ResizedCropSettings
 
 MARGIN = 2.0  # as in PIL's thumbnail: "very close" to resizing the whole image
-BILINEAR = 2  # PIL's, which is antialiased
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, width, height
 
 
@@ -33,18 +41,20 @@ Box: TypeAlias = tuple[int, int, int, int]  # left, top, width, height
 class FileImages:
     """The images of a split in files.
 
-    names: relative to `root`. sizes_bytes: what each file must have, from the manifest.
+    names: relative to `root`. digests: of each file's content, from when it was prepared.
     side_px: of the square that comes out. resize_px: the shorter side before the central crop of evaluation.
+    background: RGB, 0 … 255, under transparent pixels.
     workers: processes that decode; 0: this one. What comes out does not depend on their number.
     exact: decode JPEG files whole for random crops too, where a part of the resolution would do.
     """
 
     root: Path
     names: Sequence[str]
-    sizes_bytes: Sequence[int]
+    digests: Sequence[str]
     labels: Tensor
     side_px: int
     resize_px: int
+    background: Sequence[int]
     workers: int = 0
     exact: bool = False
 
@@ -57,8 +67,8 @@ class FileImages:
 
     def subset(self, index: Tensor) -> FileImages:
         chosen = index.tolist()
-        names, sizes = ([items[i] for i in chosen] for items in (self.names, self.sizes_bytes))
-        return replace(self, names=names, sizes_bytes=cast("list[int]", sizes), labels=self.labels[index])
+        names, digests = ([items[i] for i in chosen] for items in (self.names, self.digests))
+        return replace(self, names=names, digests=digests, labels=self.labels[index])
 
     def load(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
         return self._in_workers(_Decoder(self, requests, crop))
@@ -81,20 +91,16 @@ class FileImages:
         )
 
     @contextmanager
-    def open(self, index: int) -> Iterator[Any]:
-        """Open image `index` as a PIL image, not yet decoded; `UserError` names a file that is missing or damaged."""
-        from PIL import Image
-
+    def open(self, index: int) -> Iterator[Image.Image]:
+        """Open image `index`, not yet decoded; `UserError` names a file that is missing, damaged or another one now."""
         path = self.root / self.names[index]
         try:
-            if path.stat().st_size != self.sizes_bytes[index]:
-                found = path.stat().st_size
-                raise UserError(
-                    f"{path}: {found} bytes, {self.sizes_bytes[index]} when it was prepared; run `ddcl prepare` again"
-                )
-            with Image.open(path) as image:
+            data = path.read_bytes()
+            if content_digest(data) != self.digests[index]:
+                raise UserError(f"{path}: another content than when it was prepared; run `ddcl prepare` again")
+            with open_image(data) as image:
                 yield image
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read as an image ({error})") from None
 
 
@@ -119,10 +125,12 @@ class _Decoder(torch.utils.data.Dataset[list[Tensor]]):
         for row, index in enumerate(request.index.tolist()):
             with self.images.open(index) as image:
                 if self.crop is None:
-                    out[:, row] = _central(image, self.images.resize_px, side)
+                    rgb = upright_rgb(image, self.images.background)
+                    out[:, row] = central_square(rgb, self.images.resize_px, side)
                 else:
-                    boxes = [_box(image, draws, index, self.crop) for draws in request.draws]
-                    out[:, row] = _cropped(image, boxes, side, self.images.exact)
+                    size = upright_size(image)
+                    boxes = [_box(size, draws, index, self.crop) for draws in request.draws]
+                    out[:, row] = _cropped(image, size, boxes, self.images)
         decoded = list(torch.from_numpy(out))
         if self.pipeline is None:
             return decoded
@@ -130,43 +138,32 @@ class _Decoder(torch.utils.data.Dataset[list[Tensor]]):
         return [self.pipeline(x, draws, cropped) for x, draws in zip(decoded, request.draws, strict=True)]
 
 
-def _pixels(image: Any) -> NDArray[np.uint8]:
-    return np.asarray(image).transpose(2, 0, 1)
-
-
-def _central(image: Any, resize_px: int, side_px: int) -> NDArray[np.uint8]:
-    """Return the central square after resizing the shorter side: Resize(256) and CenterCrop(224) of the sources."""
-    from torchvision.transforms.v2 import functional as tv
-
-    resized = tv.resize(image.convert("RGB"), [resize_px], antialias=True)
-    return _pixels(tv.center_crop(resized, [side_px, side_px]))
-
-
-def _box(image: Any, draws: Draws, index: int, crop: ResizedCropSettings) -> Box:
-    """Return the random crop that the draws of image `index` give, in pixels of the whole image."""
+def _box(size: tuple[int, int], draws: Draws, index: int, crop: ResizedCropSettings) -> Box:
+    """Return the random crop that the draws of image `index` give, in pixels of the whole image of (width, height)."""
     own = Draws(draws.stream, torch.tensor([index]), draws.epoch, draws.view)
-    box = load_op("resized_crop").sample(own, CROP, (image.height, image.width), crop)
+    box = load_op("resized_crop").sample(own, CROP, size[::-1], crop)
     left, top, width, height = (int(box[key]) for key in ("left_px", "top_px", "width_px", "height_px"))
     return left, top, width, height
 
 
-def _cropped(image: Any, boxes: Sequence[Box], side_px: int, exact: bool) -> list[NDArray[np.uint8]]:
-    """Return the crops, resized by PIL as in the official code.
+def _cropped(
+    image: Image.Image, size: tuple[int, int], boxes: Sequence[Box], images: FileImages
+) -> list[NDArray[np.uint8]]:
+    """Return the crops of an upright image of (width, height) `size`, resized by PIL as in the official code.
 
-    A JPEG file is decoded at 1/2, 1/4 or 1/8 of its resolution where every crop still has twice `side_px` pixels then.
+    A JPEG file is decoded at a part of its resolution where every crop still has twice `side_px` pixels then.
     """
-    width, height = image.size
-    if not exact:
-        needed = MARGIN * max(side_px / min(own_width, own_height) for _, _, own_width, own_height in boxes)
-        image.draft("RGB", (math.ceil(width * needed), math.ceil(height * needed)))  # does nothing to other files
-    reduced = image.size != (width, height)
-    x, y = image.width / width, image.height / height
-    image, out = image.convert("RGB"), []
+    (width, height), side = size, (images.side_px, images.side_px)
+    if not images.exact:
+        needed = MARGIN * max(images.side_px / min(own_width, own_height) for _, _, own_width, own_height in boxes)
+        draft(image, (width * needed, height * needed))
+    rgb, out = upright_rgb(image, images.background), []
+    x, y = rgb.width / width, rgb.height / height
     for left, top, own_width, own_height in boxes:
         right, bottom = left + own_width, top + own_height
-        if reduced:
-            box = (left * x, top * y, min(right * x, image.width), min(bottom * y, image.height))
-            out.append(_pixels(image.resize((side_px, side_px), BILINEAR, box=box)))
+        if rgb.size != size:
+            box = (left * x, top * y, min(right * x, rgb.width), min(bottom * y, rgb.height))
+            out.append(pixels(rgb.resize(side, Image.Resampling.BILINEAR, box=box)))
         else:
-            out.append(_pixels(image.crop((left, top, right, bottom)).resize((side_px, side_px), BILINEAR)))
+            out.append(pixels(rgb.crop((left, top, right, bottom)).resize(side, Image.Resampling.BILINEAR)))
     return out

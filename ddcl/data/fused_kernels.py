@@ -8,6 +8,9 @@ where that is possible; pixels that move go from one buffer to another.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numba
 import numpy as np
@@ -17,9 +20,18 @@ FRAME = 3  # black pixels about an image that is read between its pixels: one be
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as in `ddcl.data.ops.color_jitter`
 F, U = np.float32, np.uintp  # an unsigned index is not tested for being negative
 # no infinities or nans come in; sums may be reordered, so that they are vectorised
-_jit = numba.njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
+_compiled = partial(
+    numba.njit, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
 )
+
+
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function, once for all processes; for this one alone where no folder for it can be written."""
+    try:
+        compiled: Callable[..., Any] = _compiled(cache=True)(function)
+    except RuntimeError:  # neither the code's folder nor HOME, nor NUMBA_CACHE_DIR: a read-only installation
+        compiled = _compiled()(function)
+    return compiled
 
 
 @_jit
@@ -58,17 +70,9 @@ def make_views(images, start, stop, codes, values, keys, constants, mean, std, o
             elif code == ROTATION:
                 _rotate(x, v[1], own[0] != 0, framed, rows, where)
             else:
-                weights = _gaussian(own[1], int(own[0]))
-                _noise(keys[i, k], field)
-                for axis in range(2):
-                    _blur(field[axis], weights, int(own[0]), spare)
+                _smooth_noise(keys[i, k], own, field, spare)
                 _deform(x, field, own[2], framed, rows, where)
-        for c in range(3):
-            scale, shift = F(1) / std[c], -mean[c] / std[c]
-            for y in range(side):
-                source, view = x[c, y], out[i, c, y]
-                for j in range(side):
-                    view[j] = source[j] * scale + shift
+        _normalise(x, mean, std, out[i])
 
 
 @_jit
@@ -78,6 +82,16 @@ def _load(image, out):
             source, row = image[c, y], out[c, y]
             for j in range(len(row)):
                 row[j] = F(source[j]) * F(1 / 255)
+
+
+@_jit
+def _normalise(x, mean, std, out):
+    for c in range(3):
+        scale, shift = F(1) / std[c], -mean[c] / std[c]
+        for y in range(x.shape[1]):
+            source, row = x[c, y], out[c, y]
+            for j in range(len(row)):
+                row[j] = source[j] * scale + shift
 
 
 @_jit
@@ -309,6 +323,15 @@ def _noise(key, field):
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
         flat[i] = F(np.int32(z >> np.uint64(40))) * F(2.0**-23) - F(1)
+
+
+@_jit
+def _smooth_noise(key, own, field, spare):
+    """Fill [2, S, S] with noise, blurred along both axes. own: radius and sigma of the blur, in pixels."""
+    _noise(key, field)
+    weights = _gaussian(own[1], int(own[0]))
+    for axis in range(2):
+        _blur(field[axis], weights, int(own[0]), spare)
 
 
 @_jit

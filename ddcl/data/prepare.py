@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import file_sha256, write_array, write_text
-from ddcl.data.manifest import FOLDER, HASH_CHUNK_BYTES, array_sha256, split_path
+from ddcl.data.checked import Checked, check_arrays, check_files
+from ddcl.data.manifest import FOLDER, array_sha256, split_path
+from ddcl.data.readers.folders import check_classes, in_words
 from ddcl.data.readers.source import NO_LABEL, ArraySplit, FileSplit, Request
 from ddcl.schema.manifest import Manifest, SplitEntry
-from ddcl.schema.recipes import data_recipe, read_dataset, reader_settings
+from ddcl.schema.recipes import DataRecipe, data_recipe, read_dataset, reader_settings
 from ddcl.schema.registry import READERS
-from ddcl.schema.suites import DatasetConfig, NormalisationConfig
+from ddcl.schema.suites import DatasetConfig
+
+CLASSES_SHOWN = 50  # by name
 
 
 def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manifest:
@@ -27,7 +28,7 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
 
     download: fetch it where that is possible and it is not there.
     The manifest holds, per split, n, n per class, and checksums: of the arrays, or of the list of the files with
-    their sizes; and mean and standard deviation per channel, in [0, 1], that images are normalised with.
+    the digest of each; and mean and standard deviation per channel, in [0, 1], that images are normalised with.
     """
     config, recipe = read_dataset(name), data_recipe(name)
     entry = READERS[config.reader]
@@ -38,17 +39,22 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
         settings=reader_settings(name, config),
         download=download,
         obtain=config.obtain,
+        background=config.background,
     )
     splits: dict[str, ArraySplit | FileSplit] = entry.load()(request)
     _check_counts(name, config, splits)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    entries = {split: _write_split(folder, split, content, root) for split, content in splits.items()}
+    checked = {split: _check(recipe, split, content, root) for split, content in splits.items()}
+    entries = {split: _write_split(folder, split, content, checked[split]) for split, content in splits.items()}
+    known = set(checked["train"].digests)
+    shared = sum(digest in known for digest in checked["test"].digests)
+    entries["test"] = entries["test"].model_copy(update={"n_in_train": shared})
     manifest = Manifest(
         dataset=name,
         data=recipe,
-        kind="files" if isinstance(splits["train"], FileSplit) else "arrays",
+        kind="arrays" if entries["train"].images_sha256 else "files",
         splits=entries,
-        normalisation=config.normalisation or _moments(name, splits["train"]),
+        normalisation=config.normalisation or checked["train"].sums.normalisation(name),
     )
     path = folder / "manifest.json"
     if not path.is_file() or path.read_bytes() != sealed.text_of(manifest).encode():
@@ -58,9 +64,16 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
 
 def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySplit | FileSplit]) -> None:
     """Raise `UserError` for labels or numbers of images that are not those of the data set's YAML."""
+    expected = {str(split): n for split, n in config.n_images.items()}
+    if more := expected.keys() - splits.keys():
+        raise UserError(
+            f"data set {name}: config/datasets has n_images of {', '.join(more)}, which it has no images for"
+        )
     for split, content in splits.items():
         known = content.labels[content.labels != NO_LABEL]
         classes = np.unique(known)
+        if isinstance(content, FileSplit) and content.classes:
+            check_classes(name, list(content.classes), config.n_classes)
         if split != "pretrain" and len(known) != len(content.labels):
             raise UserError(
                 f"data set {name}: {len(content.labels) - len(known)} images of split {split} have no label"
@@ -69,7 +82,7 @@ def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySp
             missing = sorted(set(range(config.n_classes)) - set(classes.tolist()))
             seen = f"{len(classes)} classes, {missing[:5]} missing" if missing else f"labels up to {classes[-1]}"
             raise UserError(f"data set {name}: split {split} has {seen}; config/datasets says {config.n_classes}")
-        wanted = config.n_images.get(split)
+        wanted = expected.get(split)
         if wanted is not None and wanted != len(content.labels):
             raise UserError(
                 f"data set {name}: split {split} has {len(content.labels)} images; config/datasets says {wanted}: "
@@ -77,24 +90,37 @@ def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySp
             )
 
 
-def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, root: Path) -> SplitEntry:
+def _check(recipe: DataRecipe, split: str, content: ArraySplit | FileSplit, root: Path) -> Checked:
+    """Look at every image of a split; of the training images also at their pixels, if no normalisation is given."""
+    measured = split == "train" and recipe.normalisation is None
+    if isinstance(content, ArraySplit):
+        return check_arrays(content, measured)
+    return check_files(root, content, split, recipe, measured)
+
+
+def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, checked: Checked) -> SplitEntry:
     """Write one split; return its entry in the manifest."""
     labels = np.asarray(content.labels, dtype=np.int64)
     write_array(split_path(folder, split, "labels"), labels)
+    known: dict[str, object] = {}
+    images = content.images if isinstance(content, ArraySplit) else checked.squares
+    if images is not None:
+        write_array(split_path(folder, split, "images"), images)
+        known["images_sha256"] = array_sha256(images)
+    if isinstance(content, ArraySplit):
+        known |= _write_factors(folder, split, content)
+    else:
+        text = "".join(f"{digest}\t{name}\n" for digest, name in zip(checked.digests, content.names, strict=True))
+        path = split_path(folder, split, "files")
+        write_text(path, text)
+        known |= {"classes": tuple(content.classes), "ignored": dict(content.ignored)}
+        known["files_sha256"] = file_sha256(path)
     entry = SplitEntry(
         n=len(labels),
         n_per_class=tuple(np.bincount(labels[labels != NO_LABEL]).tolist()),
         labels_sha256=array_sha256(labels),
     )
-    if isinstance(content, ArraySplit):
-        write_array(split_path(folder, split, "images"), content.images)
-        factors = _write_factors(folder, split, content)
-        return entry.model_copy(update={"images_sha256": array_sha256(content.images)} | factors)
-    sizes = _verify_files(root, content, split)
-    text = "".join(f"{size}\t{name}\n" for name, size in zip(content.names, sizes, strict=True))
-    path = split_path(folder, split, "files")
-    write_text(path, text)
-    return entry.model_copy(update={"files_sha256": file_sha256(path)})
+    return entry.model_copy(update=known)
 
 
 def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, object]:
@@ -106,40 +132,17 @@ def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, o
     return {"factors": tuple(content.factors), "factors_sha256": array_sha256(factors)}
 
 
-def _verify_files(root: Path, content: FileSplit, split: str) -> list[int]:
-    """Return the size of each file after decoding it coarsely; all damaged ones stand in one `UserError`."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        checks = pool.map(lambda name: _check_file(root / name), content.names, chunksize=64)
-        checked = list(tqdm(checks, total=len(content.names), unit="file", desc=f"check {split}", disable=None))
-    bad = [problem for _, problem in checked if problem]
-    if bad:
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-        raise UserError(f"{len(bad)} damaged images in split {split}: {'; '.join(bad[:5])}{more}; get them again")
-    return [size for size, _ in checked]
-
-
-def _check_file(path: Path) -> tuple[int, str]:
-    """Return a file's size in bytes, and what is wrong with it as an image, if anything."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (32, 32))  # JPEG: an eighth of the side, but every byte is read
-            image.load()
-        return path.stat().st_size, ""
-    except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error …
-        return 0, f"{path} ({str(error).replace(str(path), '').strip()})"
-
-
-def _moments(name: str, content: ArraySplit | FileSplit) -> NormalisationConfig:
-    """Return mean and std per channel of the training images, in [0, 1], from exact integer sums."""
-    if isinstance(content, FileSplit):
-        raise UserError(f"data set {name}: images kept as files need `normalisation` in config/datasets/{name}.yaml")
-    total, squares, n = np.zeros(3), np.zeros(3), content.images.size // 3
-    for chunk in np.array_split(content.images, max(1, content.images.nbytes // HASH_CHUNK_BYTES)):
-        pixels = chunk.astype(np.int64)
-        total += pixels.sum(axis=(0, 2, 3))
-        squares += (pixels**2).sum(axis=(0, 2, 3))
-    mean = total / n
-    std = np.sqrt(squares / n - mean**2)
-    return NormalisationConfig(mean=(mean / 255).tolist(), std=(std / 255).tolist())
+def describe(manifest: Manifest) -> str:
+    """Return what was prepared, in lines: images of each class, what was left out, and test images to know again."""
+    lines = []
+    for split, entry in manifest.splits.items():
+        few, most = min(entry.n_per_class), max(entry.n_per_class)
+        counts = f"{len(entry.n_per_class)} classes of {few}{f' to {most}' if few != most else ''} images"
+        if 0 < len(entry.classes) <= CLASSES_SHOWN:
+            counts = ", ".join(f"{name} {n}" for name, n in zip(entry.classes, entry.n_per_class, strict=True))
+        lines.append(f"  {split}: {entry.n} images; {counts}")
+        if entry.ignored:
+            lines.append(f"  {split}: files that are no images and were left out: {in_words(entry.ignored)}")
+    if shared := manifest.splits["test"].n_in_train:
+        lines.append(f"  warning: {shared} of {manifest.splits['test'].n} test images are training images, too")
+    return "\n".join(lines)

@@ -34,11 +34,11 @@ def read_images(
     labels = torch.from_numpy(_read_array(path, manifest, split, "labels"))
     if manifest.kind == "arrays":
         return ArrayImages(torch.from_numpy(_read_array(path, manifest, split, "images")), labels, side_px)
-    names, sizes = _read_files(path, manifest, split)
+    names, digests = _read_files(path, manifest, split)
     data = manifest.data
     # the share of the shorter side that the central crop keeps stays that of the data set's YAML
     resize_px = round((data.resize_px or data.image_side_px) * side_px / data.image_side_px)
-    return FileImages(data_root(), names, sizes, labels, side_px, resize_px, workers, exact)
+    return FileImages(data_root(), names, digests, labels, side_px, resize_px, data.background, workers, exact)
 
 
 def read_factors(path: Path, manifest: Manifest, split: str) -> dict[str, NDArray[np.float64]]:
@@ -81,8 +81,8 @@ def _no_images(file: Path, path: Path, manifest: Manifest) -> str:
     )
 
 
-def _read_files(path: Path, manifest: Manifest, split: str) -> tuple[list[str], list[int]]:
-    """Return names and sizes of a split's files, checked against the manifest; each file is checked when it is read."""
+def _read_files(path: Path, manifest: Manifest, split: str) -> tuple[list[str], list[str]]:
+    """Return names and digests of a split's files, checked against the manifest; a file is checked when it is read."""
     file = split_path(path.parent, split, "files")
     try:
         content = file.read_bytes()
@@ -93,4 +93,4 @@ def _read_files(path: Path, manifest: Manifest, split: str) -> tuple[list[str], 
     if hashlib.sha256(content).hexdigest() != manifest.splits[split].files_sha256:
         raise UserError(f"{file}: does not match {path.name}; run `ddcl prepare` again")
     lines = [line.split("\t", 1) for line in content.decode("utf-8").split("\n")[:-1]]
-    return [name for _, name in lines], [int(size) for size, _ in lines]
+    return [name for _, name in lines], [digest for digest, _ in lines]

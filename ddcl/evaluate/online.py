@@ -1,8 +1,8 @@
 """The linear probe as the authors run it: SGD on augmented images through the frozen encoder.
 
 Official code: main_lincls.py. Classifiers on all parts are trained in one pass: they share the images and the encoder,
-and nothing else. Two numbers come out of it: the last epoch's, and that of the best epoch on the test split, which is
-what the authors report.
+and nothing else. Two numbers come out of it: the last epoch's, and that of the best epoch on the clean test images,
+which is what the authors report.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ddcl.core.optim import LARS
+from ddcl.base.errors import UserError
+from ddcl.core.optim import LARC
 from ddcl.evaluate.sgd import ImageTask, SgdTraining, cross_entropy, new_classifier
 from ddcl.evaluate.store import ColumnSets, Outcome, Predictions, TestFeatures, by_part, predict_all
 from ddcl.schema.evaluations import OnlineSettings
+from ddcl.schema.feature_index import CLEAN_DRAW
+from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 
-LARS_TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
+TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
 
 
 def evaluate(
@@ -26,9 +29,15 @@ def evaluate(
 ) -> dict[str, list[Outcome]]:
     """Return, per part and column set, the predicted class of every test image, by draw; none where a probe diverged.
 
-    sets: the columns of the features that each classifier sees. tests: test features; the first are the clean ones.
+    sets: the columns of the features that each classifier sees. tests: test features, the clean ones among them: on
+    those the best epoch is chosen, in whatever order they come; `UserError` without them.
     """
-    probes, clean = Probes(task, sets), tests[tests.draws[0]]
+    if CLEAN_DRAW not in tests:
+        names = ", ".join(dict.fromkeys(draw.perturbation for draw in tests))
+        raise UserError(
+            f"online: chooses the best epoch on the clean test images, found {names}: add {CLEAN} to --perturbations"
+        )
+    probes, clean = Probes(task, sets), tests[CLEAN_DRAW]
     features = torch.from_numpy(clean.features).to(task.device).float()
     labels = torch.from_numpy(clean.labels).to(task.device)
 
@@ -40,7 +49,7 @@ def evaluate(
         return predict_all(tests, sets, predict, task.asked)
 
     task.method.eval()
-    optimizer = _optimizer(probes.heads, settings)
+    optimizer = probe_optimizer(probes.heads, settings)
     training = SgdTraining(
         list(probes.heads), optimizer, probes.loss, lambda: probes.accuracies(features, labels), settings
     )
@@ -83,9 +92,10 @@ class Probes:
         return [float((self.classes(features, i) == labels).float().mean()) for i in range(len(self.heads))]
 
 
-def _optimizer(heads: nn.Module, settings: OnlineSettings) -> torch.optim.Optimizer:
+def probe_optimizer(heads: nn.Module, settings: OnlineSettings) -> torch.optim.Optimizer:
+    """Return SGD over weights and biases of the classifiers, within LARC where the settings say so."""
     lr = settings.lr_classifier * settings.batch_size / 256
     groups = [{"params": list(heads.parameters()), "top_lr": lr}]
     if settings.lars:
-        return LARS(groups, lr, settings.momentum, settings.weight_decay, LARS_TRUST)
+        return LARC(groups, lr, settings.momentum, settings.weight_decay, TRUST)
     return torch.optim.SGD(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)

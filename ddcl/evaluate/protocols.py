@@ -212,7 +212,7 @@ def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest
 
 
 def _stored(job: Job) -> tuple[FeatureIndex, TestFeatures]:
-    """Return the index of the stored features and those of the test images, the clean ones first."""
+    """Return the index of the stored features and those of the test images, in the order of the job's perturbations."""
     folder = job.stored
     index = feature_index.load(folder)
     check_owner(folder, index, job.recipe)

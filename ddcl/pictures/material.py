@@ -11,7 +11,6 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from ddcl.base.errors import UserError
 from ddcl.core.method import Method
 from ddcl.core.seeds import generator
 from ddcl.data.images import Images, chunks
@@ -162,9 +161,3 @@ def missing(encoders: Sequence[Encoder]) -> str:
     """Return which runs cannot be shown, as a sentence, or nothing."""
     names = [f"{each.label} {each.status}" for each in encoders if each.method is None]
     return f"Not shown: {', '.join(names)}." if names else ""
-
-
-def require_runs(entry: PlannedPicture) -> None:
-    """Raise `UserError` if a picture of the plan has no run to show."""
-    if not entry.runs:
-        raise UserError(f"picture {entry.name}: no run of the suite is among figure_variants and augmentations")

@@ -14,13 +14,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ddcl.base.errors import UserError
+from ddcl.schema.names import NAME
 from ddcl.schema.op_recipes import PerturbationRecipe
 from ddcl.schema.recipes import DataRecipe, EvaluationRecipe, Recipe, digest_of
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.suites import RandomSubsetsConfig
 
 DIGITS = 8  # of a digest that stand in an address
-ADDRESSED = r"[A-Za-z0-9][A-Za-z0-9_.+-]*-[0-9a-f]{8}"  # pattern of a name with its digest
+ADDRESSED = rf"{NAME}-[0-9a-f]{{8}}"  # pattern of a name with its digest
 Cells = Iterable[tuple[str, str, str]]  # part, perturbation, metric
 
 

@@ -14,6 +14,7 @@ from statistics import median
 
 from ddcl.base.errors import UserError
 from ddcl.plan.cells import has_cell
+from ddcl.plan.counted import counted
 from ddcl.plan.datasets import missing_message
 from ddcl.plan.expand import Run
 from ddcl.plan.networks import Network, feature_width, network_of, throughput
@@ -75,7 +76,7 @@ def measured_rates(suite: Suite, results: Path) -> dict[str, tuple[float, str]]:
 
 def costs(suite: Suite, results: Path) -> dict[str, Cost]:
     """Return the cost of the suite's runs by the data set that they train on."""
-    suite = suite.counted(results)
+    suite = counted(suite, results)
     measured, found = measured_rates(suite, results), dict[str, Cost]()
     for run in suite.runs.values():
         recipe, network = run.recipe, network_of(run.recipe)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ddcl.base.errors import UserError
+from ddcl.base.paths import expanded
 from ddcl.schema import manifest
 from ddcl.schema.suites import DatasetConfig
 
@@ -13,8 +14,9 @@ VARIABLE = "DDCL_DATA"
 
 
 def data_root(configured: str = "data") -> Path:
-    """Return the folder with the data sets: the environment's DDCL_DATA, else `configured`."""
-    return Path(os.environ.get(VARIABLE) or configured)
+    """Return the folder with the data sets, its variables expanded: the environment's DDCL_DATA, else `configured`."""
+    given = os.environ.get(VARIABLE)
+    return expanded(given, VARIABLE) if given else expanded(configured, "data_root")
 
 
 def is_there(dataset: DatasetConfig, root: Path) -> bool:

@@ -5,16 +5,17 @@ Imports no torch: Snakemake reads it at every start.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 
 from ddcl.base.errors import UserError, check_name
 from ddcl.schema.claims import ClaimSpec, read_claim
 from ddcl.schema.figures import WORDS
-from ddcl.schema.names import CLEAN
+from ddcl.schema.names import CLEAN, NO_AUGMENTATION
 from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbations
 from ddcl.schema.pictures import read_picture
-from ddcl.schema.places import config_path
+from ddcl.schema.places import config_names, config_path
 from ddcl.schema.recipes import EvaluationRecipe, Recipe, build_recipe, read_dataset, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, READERS, EvaluationEntry
 from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, read_suite
@@ -36,6 +37,23 @@ class Run:
         """Ask for an evaluation on a data set; perturbations of several blocks are united."""
         known = self.evaluations.setdefault(dataset, {}).setdefault(evaluation, [])
         known += [name for name in perturbations if name not in known]
+
+
+def _check_names(folder: str, names: Iterable[str] | None, where: str) -> None:
+    """Raise `UserError` for a name that config/`folder` does not have. where: the names stand, for the message."""
+    for name in names or ():
+        check_name(folder.removesuffix("s"), name, config_names(folder), where)
+
+
+def _check_block(block: BlockConfig, where: str) -> None:
+    for key in ("datasets", "evaluations", "perturbations"):
+        _check_names(key, getattr(block, key), f"{where}.{key}")
+    _check_names(
+        "augmentations", (name for name in block.augmentations if name != NO_AUGMENTATION), f"{where}.augmentations"
+    )
+    for item in block.transfer:
+        _check_names("datasets", item.to, f"{where}.transfer")
+        _check_names("evaluations", item.evaluations, f"{where}.transfer")
 
 
 class Expansion:
@@ -63,12 +81,16 @@ class Expansion:
 
     def _add(self, config: SuiteConfig, where: str, chain: tuple[str, ...] = ()) -> None:
         """Add the suites that `config` includes, then its own blocks, tables and figures."""
+        for key in ("tables", "claims", "pictures", "evaluations", "perturbations"):
+            _check_names(key, getattr(config, key), f"{where}: {key}")
+        _check_names("suites", config.include, f"{where}: include")
         for name in config.include:
             path = config_path("suites", name)
             if name in chain:
                 raise UserError(f"{path}: circular include: {' -> '.join((*chain, name))}")
             self._add(read_suite(path), str(path), (*chain, name))
-        for block in config.runs:
+        for place, block in enumerate(config.runs):
+            _check_block(block, f"{where}: runs.{place}")
             self._add_block(block, config, where)
         for figure in config.figures:
             check_name("figure", figure, WORDS, f"{where}: figures")

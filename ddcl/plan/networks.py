@@ -11,9 +11,8 @@ from pydantic import Field
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.schema.places import config_path
 from ddcl.schema.recipes import Recipe
-from ddcl.schema.training import BackboneConfig
+from ddcl.schema.training import EXPANSION, BackboneConfig
 
-EXPANSION = {"basic": 1, "bottleneck": 4}  # output channels of a residual block, times its width
 SAME = 0.02  # relative difference of FLOPs up to which a figure is of the same network
 CHECKPOINT = 8  # bytes per weight of the encoder: float32, and heads about as large
 

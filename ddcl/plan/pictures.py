@@ -23,7 +23,7 @@ def planned_pictures(pictures: Iterable[str], plan: Plan) -> list[PlannedPicture
                     dataset=dataset,
                     drawing=config.drawing,
                     settings=config.settings,
-                    caption=f"{config.caption.format(**config.settings)} {choice}",
+                    caption=f"{config.caption} {choice}",
                     alt=config.alt,
                     runs=[run.name for run in runs],
                 )
@@ -48,7 +48,7 @@ def _shown(plan: Plan, dataset: str, encoders: bool) -> list[PlannedRun]:
 def _choice(plan: Plan, runs: list[PlannedRun], encoders: bool) -> str:
     """Return the sentence that says which of all runs a picture shows."""
     if not runs:
-        return "The suite has no such run."
+        return "The suite shows no such run."
     seeds = ", ".join(dict.fromkeys(str(run.seed) for run in runs))
     dataset = plan.label("dataset", runs[0].dataset)
     if not encoders:
@@ -56,4 +56,5 @@ def _choice(plan: Plan, runs: list[PlannedRun], encoders: bool) -> str:
             f"{dataset}; images and draws are the first of the first epoch of seed {seeds}, the same for all methods."
         )
     trained = [plan.label("augmentation", run.augmentation) for run in runs if run.trains]
-    return f"{dataset}, trained under {trained[0]}; of each method the first seed ({seeds})."
+    how = f"trained under {trained[0]}" if trained else "not trained"
+    return f"{dataset}, {how}; of each method the first seed ({seeds})."

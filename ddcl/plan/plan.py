@@ -20,6 +20,7 @@ from ddcl.base.yaml_files import Model
 from ddcl.plan.addresses import features_folder, folder_of_data, folder_of_run, log_path, predictions_of, record_path
 from ddcl.schema.claims import FILES as CLAIM_FILES
 from ddcl.schema.claims import MACROS, ClaimSpec, StatisticsSpec
+from ddcl.schema.gates import GateSpec
 from ddcl.schema.metrics import Metric
 from ddcl.schema.names import Name
 from ddcl.schema.published import PublishedNumber
@@ -186,10 +187,10 @@ class Plan(Sealed):
     metrics: what is known of those that the suite's evaluations report, and of those that tables derive, by name.
     seen: by augmentation and perturbation or family, whether pretraining had such distortions. families: of each
     perturbation that belongs to one. labels: how names are printed, by kind. data: digest of each data set's recipe.
-    paper: the paper's own recipes, by method/augmentation.
+    paper: the paper's own recipes, by method/augmentation. gates: those that the claims name.
     """
 
-    SCHEMA: ClassVar[int] = 3
+    SCHEMA: ClassVar[int] = 4
     suite: Name
     title: str
     description: str
@@ -207,6 +208,7 @@ class Plan(Sealed):
     figure_augmentations: list[str] | None
     pictures: list[PlannedPicture]
     claims: dict[str, ClaimSpec]
+    gates: dict[str, GateSpec]
     statistics: StatisticsSpec
     labels: dict[str, dict[str, str]]
     paper: dict[str, Recipe] = Field(default_factory=dict)

@@ -5,15 +5,19 @@ The files in workflow/rules name these and nothing else. Imports no torch: Snake
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable
-from functools import cache
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from ddcl.base.errors import UserError
+from ddcl.base.errors import UserError, check_name
 from ddcl.plan.addresses import ADDRESSED, addressed, folder_of_data, log_folder
-from ddcl.plan.datasets import data_root
+from ddcl.plan.counted import Counts, counted
+from ddcl.plan.datasets import VARIABLE, data_root
 from ddcl.plan.digests import (
     collect_digest,
     evaluate_digest,
@@ -35,6 +39,7 @@ from ddcl.plan.needs import (
     pretrain_needs,
 )
 from ddcl.plan.plan import PlannedPicture, PlannedRun
+from ddcl.plan.relations import TAKEN_TABLES
 from ddcl.plan.suite import Suite
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from ddcl.schema.figures import WORDS
@@ -51,6 +56,13 @@ HEX = "[0-9a-f]{8}"
 CLAIMS = (*FILES, MACROS)
 FRAMES = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
 HEADINGS = {"convergence": "While training", "published": "Beside published numbers"}
+
+
+def job_environment(data_root: Path, checkout: Path) -> dict[str, str]:
+    """Return what jobs find in their environment: the programs of this interpreter, this code, and the data sets."""
+    first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(checkout)}
+    found = {name: [path, *filter(None, [os.environ.get(name)])] for name, path in first.items()}
+    return {name: os.pathsep.join(paths) for name, paths in found.items()} | {VARIABLE: str(data_root)}
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -91,18 +103,34 @@ class Rules:
         }
 
     @classmethod
-    def load(cls, files: Iterable[Path]) -> Rules:
-        """Read the suite file, with the project's own reader; `UserError` for anything but one file.
+    def load(
+        cls, files: Sequence[Path], default: Path, values: Mapping[str, object], lister: Callable[..., Counts]
+    ) -> Rules:
+        """Read the suite file, with the project's own reader; `UserError` for more than one.
 
-        Numbers of images that its YAML does not say come from what was prepared in the results folder.
+        files, values: what Snakemake was given by --configfile and --config. default: where no file was given.
+        Numbers of images that its YAML does not say come from what was prepared in the results folder, else from
+        `lister(configs, root=data_root)`.
         """
-        paths = list(files)
+        if values:
+            raise UserError(f"--config: a suite is one whole file, found {', '.join(values)}: write it into a file")
+        paths = list(files) or [default]
         if len(paths) != 1:
             raise UserError(
                 f"--configfile: expected one suite file, found {len(paths)}: {', '.join(map(str, paths))}; "
                 "a suite can include others (key include)"
             )
-        return cls(Suite.load(paths[0]).counted(Path(RESULTS)))
+        suite = Suite.load(paths[0])
+        root = data_root(suite.config.data_root)
+        return cls(counted(suite, Path(RESULTS), partial(lister, root=root)))
+
+    def check_targets(self, targets: Iterable[str]) -> None:
+        """Raise `UserError` for a file among the words typed that is of no table, figure or picture of the suite."""
+        known = {"tables": [*self.plan.tables, *TAKEN_TABLES], "figures": [*self.plan.figures, *self.pictures]}
+        for target in targets:
+            match = re.fullmatch(rf"(?:.*/)?{RESULTS}/(tables|figures)/([^/]+)\.[a-z]+", target)
+            if match:
+                check_name(match[1].removesuffix("s"), match[2], known[match[1]], f"{target}: suite {self.plan.suite}")
 
     # --- wildcards
 
@@ -224,7 +252,7 @@ class Rules:
         """Return the part of the command that says what to extract."""
         names = self._feature_names(wildcards)
         draws = max(self.suite.perturbations[name].draws for name in names)
-        return f"--draws {draws} --perturbations {' '.join(names)}"
+        return f"--draws {draws} --perturbations {shlex.join(names)}"
 
     def table_title(self, wildcards: Wildcards) -> str:
         """Return the title of a table, for Snakemake's own report."""
@@ -253,8 +281,8 @@ class Rules:
             names, subsets = run.evaluations[wildcards["eval_dataset"]][evaluation], run.subsets
             control = f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac} " if subsets else ""
             takes = self.suite.takes_features(evaluation)
-            stored = f"--features {self._features(wildcards, evaluation)} " if takes else ""
-            return f"{stored}{control}--perturbations {' '.join(names)}"
+            stored = f"--features {shlex.quote(self._features(wildcards, evaluation))} " if takes else ""
+            return f"{stored}{control}--perturbations {shlex.join(names)}"
 
         return arguments
 

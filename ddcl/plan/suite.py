@@ -6,19 +6,20 @@ Imports no torch: Snakemake reads it at every start.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from ddcl.base.yaml_files import read_yaml
-from ddcl.plan.addresses import data_folder, features_digest, record_digest
+from ddcl.plan.addresses import features_digest, record_digest
 from ddcl.plan.cells import cells_of
-from ddcl.plan.datasets import prepared_counts
 from ddcl.plan.expand import Expansion, Run
+from ddcl.plan.macro_names import check_macros
 from ddcl.plan.pictures import planned_pictures
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
-from ddcl.schema.claims import read_statistics
+from ddcl.plan.relations import check_relations
+from ddcl.plan.table_places import check_tables
+from ddcl.schema.claims import read_gates, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.metrics import DERIVED, Metric
@@ -52,6 +53,8 @@ class Suite:
         self.data_digest = cache(lambda name: self.data(name).digest)
         names = (name for run in self.runs.values() for name in (run.recipe.dataset, *run.evaluations))
         self.dataset_configs = {name: read_dataset(name) for name in dict.fromkeys(names)}
+        self.where = where
+        check_relations(asked, self.config, self.dataset_configs, where)
 
     @classmethod
     def load(cls, path: Path) -> Suite:
@@ -69,16 +72,6 @@ class Suite:
         return {
             name: self.protocol(name).settings.model_validate(own.settings) for name, own in self.evaluations.items()
         }
-
-    def counted(self, results: Path) -> Suite:
-        """Return this suite with the numbers of images that YAML does not say, from what was prepared in `results`."""
-        known = copy(self)
-        known.dataset_configs = dict(self.dataset_configs)
-        for name, config in self.dataset_configs.items():
-            if not config.counted:
-                n_images = prepared_counts(results / data_folder(name, self.data(name))) | config.n_images
-                known.dataset_configs[name] = config.model_copy(update={"n_images": n_images})
-        return known
 
     def parts(self, run: Run, evaluation: str) -> list[str]:
         """Return the parts of the features that an evaluation of a run gives cells for."""
@@ -152,6 +145,8 @@ class Suite:
     def plan(self) -> Plan:
         """What collect, tables, figures and the report need to know: results/suite.json."""
         plan = self._plan()
+        check_tables(plan)
+        check_macros(plan, self.where)
         return plan.changed(pictures=planned_pictures(self.pictures, plan)) if self.pictures else plan
 
     def _plan(self) -> Plan:
@@ -177,6 +172,7 @@ class Suite:
             figure_augmentations=self.config.figure_augmentations,
             pictures=[],
             claims=self.claims,
+            gates=read_gates(self.claims.values()),
             statistics=read_statistics(),
             labels=self._all_labels(),
             paper=self._paper(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ddcl.base.errors import UserError
+from ddcl.base.errors import UserError, shown
 from ddcl.base.yaml_files import merge
 
 NOT_INHERITED = ("published_as",)  # keys that are said of one name alone
@@ -31,6 +31,6 @@ def on_its_base(name: str, find: Callable[[str], Named], chain: tuple[str, ...] 
     if base is None:
         return Named(where, values)
     if not isinstance(base, str):
-        raise UserError(f"{where}: base: expected a name, found {base!r}")
+        raise UserError(f"{where}: base: expected a name, found {shown(base)}")
     below = on_its_base(base, find, (*chain, name)).values
     return Named(where, merge({key: value for key, value in below.items() if key not in NOT_INHERITED}, values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from typing import Literal
 
@@ -9,18 +10,20 @@ from pydantic import Field, model_validator
 
 from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import Model, parse, read_yaml
+from ddcl.schema.gates import Cell, GateSpec, Key, read_gate
+from ddcl.schema.known import check_known
 from ddcl.schema.places import config_names, config_path
-from ddcl.schema.variants import authors_name, scales, variant_names
 
 MONITOR = "monitor"  # "evaluation" of what comes from training histories
-NOT_IN_CONFIG = (MONITOR, "diagnostics")
-Key = Literal["variant", "augmentation", "part", "perturbation", "metric"]
-Cell = dict[Key, str]
+Form = Literal["asymmetric", "symmetric"]
+# Of a claim's rows: C1a, C1b. The first form is the one whose code and numbers were published: its verdict is that of
+# the paper's claim.
+LETTERS: dict[Form, str] = {"asymmetric": "a", "symmetric": "b"}
 Condition = Literal["backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors"]
 JUDGED = "claims.json"  # below results/tables: the judged claims, from which these files are made, and LaTeX commands
-FILES = ("claims.csv", "claims.md", "claims.tex", "claim_checks.csv", "claim_comparisons.csv", JUDGED)
+FRAMES = ("claims", "claim_checks", "claim_comparisons", "claim_gates")  # of which there are CSV files
+FILES = (*(f"{name}.csv" for name in FRAMES), "claims.md", "claims.tex", JUDGED)
 MACROS = "macros.tex"
-FOLDERS = {"augmentation": "augmentations", "perturbation": "perturbations"}
 
 
 class PairSpec(Model):
@@ -34,17 +37,42 @@ class PairSpec(Model):
     control_minus: Cell = Field(default_factory=dict, description="the same for the control")
 
 
+class Smallest(Model):
+    """The smallest effect that matters, in the unit of its check, and why."""
+
+    value: float = Field(gt=0, description="in the unit of the check")
+    reason: str = Field(min_length=10, description="why no smaller effect matters")
+
+
+class Reported(Model):
+    """What the paper reports of a check's effect: one run each, so no interval."""
+
+    low: float = Field(description="the lowest, in the unit, positive in favour of the claim")
+    high: float = Field(description="the highest")
+    n: int = Field(ge=1, description="how many values there are")
+    same_quantity: bool = Field(description="whether it is the same difference under the same protocol")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Reported:
+        if self.low > self.high:
+            raise ValueError(f"low must not be above high, found {self.low} and {self.high}")
+        return self
+
+
 class CheckSpec(Model):
-    """One falsifiable statement: pairs of arms, compared over some conditions, with one effect in the end."""
+    """One falsifiable statement: pairs of arms, compared over some conditions, with one effect per form of DDCL."""
 
     name: str = Field(pattern="^[a-z]+(_[a-z]+)*$", description="unique in the claim; letters, as LaTeX commands have")
     label: str = Field(max_length=24, description="in the figure of claims")
     statement: str = Field(description="what would be true if the claim is")
     decides: bool = Field(default=True, description="whether the claim's verdict rests on it; else it is reported only")
+    why: str = Field(default="", description="why it does not decide")
     kind: Literal["cells", "ended"] = Field(
         default="cells", description="differences of cells, or of the share of runs that collapsed or diverged"
     )
-    pairs: list[PairSpec] = Field(min_length=1, description="arms to compare; those that the suite has are")
+    forms: dict[Form, list[PairSpec]] = Field(
+        min_length=1, description="arms to compare, by the form of DDCL that they test; those that the suite has are"
+    )
     over: list[dict[Key, list[str]]] = Field(
         min_length=1, description="cells of both arms: the union of these products; each cell is a comparison"
     )
@@ -58,7 +86,15 @@ class CheckSpec(Model):
     direction: Literal["higher", "lower"] = Field(default="higher", description="which sign is for the claim")
     unit: str = Field(description="of the effect, positive in favour of the claim")
     scale: float = Field(default=1.0, gt=0, description="the effect is the difference times this: 100 for points")
-    smallest_effect: float = Field(gt=0, description="smallest effect that matters, in the unit")
+    bounded: bool = Field(
+        default=True, description="whether the values are shares or cosines, in [0, 1]: so are intervals then"
+    )
+    smallest_effect: Smallest
+    smallest_effects: dict[str, Smallest] = Field(
+        default={}, description="of data sets, by name, on which another one matters"
+    )
+    gates: list[str] = Field(default=[], description="names in config/gates: what must hold in the arms themselves")
+    reported_values: Reported | None = Field(default=None, description="the paper's, where it has any")
     family: str = Field(description="comparisons of the claim's checks with the same family share Holm's correction")
     conditions: list[Condition] = Field(
         default=["backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors"],
@@ -69,19 +105,32 @@ class CheckSpec(Model):
     def _evaluated(self) -> CheckSpec:
         if self.kind == "cells" and not self.evaluation:
             raise ValueError(f"check {self.name}: needs evaluation")
+        if self.decides == bool(self.why):
+            raise ValueError(f"check {self.name}: why is for a check that does not decide, and needed there")
         for keys, pair in product(self.over, self.pairs):
             for arm in (pair.treatment, pair.control):
                 if not {"variant", "augmentation"} <= {*keys, *arm}:
                     raise ValueError(f"check {self.name}: each arm needs a variant and an augmentation, found {arm}")
         return self
 
+    @property
+    def pairs(self) -> list[PairSpec]:
+        """The pairs of all forms."""
+        return [pair for pairs in self.forms.values() for pair in pairs]
+
+    def smallest(self, dataset: str) -> float:
+        """Return the smallest effect that matters on a data set."""
+        return self.smallest_effects.get(dataset, self.smallest_effect).value
+
 
 class ClaimSpec(Model):
     """A claim of the paper as data."""
 
     statement: str = Field(description="the claim, in our words")
+    statement_short: str = Field(max_length=60, description="the same in a line")
     source: str = Field(description="where the paper makes it")
     reported: str = Field(description="what the paper or its repository reports")
+    reported_short: str = Field(max_length=90, description="the same in a line")
     decided_by: Literal["all", "any"] = Field(
         description="the claim holds if all of its deciding checks do, or if any does (then with Holm's correction)"
     )
@@ -93,6 +142,16 @@ class ClaimSpec(Model):
         if len(set(names)) < len(names) or not any(check.decides for check in self.checks):
             raise ValueError(f"checks: names must be unique and one must decide, found {names}")
         return self
+
+    @property
+    def forms(self) -> list[Form]:
+        """The forms of DDCL that its deciding checks test, the paper's first."""
+        deciding = [check for check in self.checks if check.decides]
+        return [form for form in LETTERS if any(form in check.forms for check in deciding)]
+
+    def row(self, name: str, form: Form) -> str:
+        """Return how the row of a form is called, of the claim of this name: ``C1a``; the name where there is one."""
+        return f"{name}{LETTERS[form]}" if len(self.forms) > 1 else name
 
 
 class PlannerSpec(Model):
@@ -108,8 +167,6 @@ class StatisticsSpec(Model):
 
     confidence: float = Field(gt=0.5, lt=1, description="of every interval; 1 minus it is the level of every test")
     power: float = Field(gt=0, lt=1, description="of the smallest effect that is called detectable")
-    bootstrap_draws: int = Field(ge=100, description="resamples of test images")
-    bootstrap_seed: int = Field(ge=0, description="of the resampling")
     planner: PlannerSpec
 
 
@@ -123,26 +180,31 @@ def read_claim(name: str) -> ClaimSpec:
     """Read and check config/claims/`name`.yaml; a name that config/ does not have is an error."""
     path = config_path("claims", name)
     claim = parse(ClaimSpec, read_yaml(path), str(path))
-    known = _known()
     for check in claim.checks:
-        _check_names(check, known, f"{path}: check {check.name}")
+        where = f"{path}: check {check.name}"
+        cells = [cell for pair in check.pairs for cell in pair.model_dump().values()]
+        named = [(key, name) for cell in cells for key, name in cell.items()]
+        named += [(key, name) for keys in check.over for key, names in keys.items() for name in names]
+        named += [("dataset", name) for name in check.smallest_effects]
+        _check_names(named, [*check.evaluation, *check.instead], where)
+        for gate in check.gates:
+            check_name("gate", gate, config_names("gates"), where)
     return claim
 
 
-def _known() -> dict[str, list[str]]:
-    """Return the names that config/ has, by the key of a cell that they may stand at, and of evaluations."""
-    variants = [name for scale in scales() for name in variant_names(scale)]
-    known = {key: config_names(folder) for key, folder in FOLDERS.items()}
-    known["variant"] = [*variants, *map(authors_name, variants)]
-    return known | {"evaluation": [*config_names("evaluations"), *NOT_IN_CONFIG]}
+def read_gates(claims: Iterable[ClaimSpec]) -> dict[str, GateSpec]:
+    """Read and check the gates that the claims name; a name that config/ does not have is an error."""
+    names = dict.fromkeys(name for claim in claims for check in claim.checks for name in check.gates)
+    gates = {name: read_gate(name) for name in names}
+    for name, gate in gates.items():
+        named: list[tuple[str, str]] = [*gate.treatment.items(), *gate.control.items()]
+        named += [(key, each) for key, several in gate.when.items() for each in several]
+        _check_names(named, gate.evaluation, str(config_path("gates", name)))
+    return gates
 
 
-def _check_names(check: CheckSpec, known: dict[str, list[str]], where: str) -> None:
-    cells = [cell for pair in check.pairs for cell in pair.model_dump().values()]
-    named = [(key, name) for cell in cells for key, name in cell.items()]
-    named += [(key, name) for keys in check.over for key, names in keys.items() for name in names]
-    for key, name in named:
-        if key in known:
-            check_name(key, name, known[key], where)
-    for name in (*check.evaluation, *check.instead):
-        check_name("evaluation", name, known["evaluation"], where)
+def _check_names(named: list[tuple[str, str]], evaluations: list[str], where: str) -> None:
+    """Raise `UserError` for the first name that nothing has. named: keys of cells, with names that stand at them."""
+    for key in dict.fromkeys(key for key, _ in named):
+        check_known(key, dict.fromkeys(name for own, name in named if own == key), where)
+    check_known("evaluation", (name for name in evaluations if name != MONITOR), where)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from ddcl.base.yaml_files import Model
+from ddcl.base.yaml_files import MOST, Count, Model, each_once
 from ddcl.schema.metrics import Metric, knn_accuracy
+from ddcl.schema.names import Name
+from ddcl.schema.ops import PositiveRange, ShareRange
+from ddcl.schema.training import MOST_EPOCHS, MOST_RATE
 
-Strength = Annotated[float, Field(gt=0)]
+Strength = Annotated[float, Field(gt=0, le=1000)]  # a larger one was typed wrong
 DISTORTED = 10  # times that diagnostics encode an image: under nine distortions, and clean
 
 
@@ -66,11 +69,11 @@ class EvaluationSettings(Model):
 class LinearSettings(EvaluationSettings):
     """Settings of `ddcl.evaluate.linear`."""
 
-    l2_weights: list[Annotated[float, Field(gt=0)]] = Field(
+    l2_weights: Annotated[list[Annotated[float, Field(gt=0, le=1e6)]], AfterValidator(each_once)] = Field(
         min_length=1, description="candidates for the l2 penalty per image"
     )
     holdout_frac: float = Field(gt=0, lt=1, description="share of the training split on which the penalty is chosen")
-    max_iterations: int = Field(ge=1, description="limit of L-BFGS iterations, each one pass over the features")
+    max_iterations: Count = Field(description="limit of L-BFGS iterations, each one pass over the features")
 
     def work(self, size: TaskSize) -> Work:
         """Every column set with every penalty, as if no fit ended early."""
@@ -81,11 +84,11 @@ class LinearSettings(EvaluationSettings):
 class KnnSettings(EvaluationSettings):
     """Settings of `ddcl.evaluate.knn`."""
 
-    k: int = Field(ge=1, description="number of neighbours")
-    also_k: list[Annotated[int, Field(ge=1)]] = Field(
+    k: Count = Field(description="number of neighbours")
+    also_k: Annotated[list[Count], AfterValidator(each_once)] = Field(
         default=[], description="further numbers of neighbours, each a metric top1_k<number> from the same search"
     )
-    temperature: float = Field(gt=0, description="T of the weights exp(cosine / T)")
+    temperature: float = Field(ge=1e-3, le=1e3, description="T of the weights exp(cosine / T)")
 
     @property
     def further_metrics(self) -> list[Metric]:
@@ -116,21 +119,19 @@ class FactorsSettings(LinearSettings):
 class DiagnosticsSettings(LinearSettings):
     """Settings of `ddcl.evaluate.diagnostics`: how strong each distortion is, and how it is read (as `linear`)."""
 
-    max_train_images: int = Field(ge=2, description="training images that readouts are fitted to, at most")
-    max_test_images: int = Field(ge=2, description="test images that everything is measured on, at most")
-    n_views: int = Field(ge=2, description="augmented views of each test image, for invariance")
+    max_train_images: int = Field(ge=2, le=MOST, description="training images that readouts are fitted to, at most")
+    max_test_images: int = Field(ge=2, le=MOST, description="test images that everything is measured on, at most")
+    n_views: int = Field(ge=2, le=1000, description="augmented views of each test image, for invariance")
     rotation_deg: float = Field(gt=0, le=180, description="angle uniform in [-this, this], degrees")
     brightness: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
     contrast: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
     saturation: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
     hue_turns: float = Field(gt=0, le=0.5, description="shift uniform in [-this, this], turns of the hue circle")
-    blur_sigma_px: list[Annotated[float, Field(gt=0)]] = Field(
-        min_length=2, max_length=2, description="[low, high] of the blur's standard deviation, pixels"
+    blur_sigma_px: PositiveRange = Field(description="[low, high] of the blur's standard deviation, pixels")
+    crop_scale: ShareRange = Field(description="[low, high] of the crop's area, share of the image's")
+    elastic_strength: Strength = Field(
+        description="multiple of the authors' deformation, scaled to the side, uniform in [0, this]"
     )
-    crop_scale: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-        min_length=2, max_length=2, description="[low, high] of the crop's area, share of the image's"
-    )
-    elastic_strength: Strength = Field(description="multiple of CAug+'s deformation, uniform in [0, this]")
 
     def work(self, size: TaskSize) -> Work:
         """Encode some images under every distortion, and views of those for testing; readouts take little beside."""
@@ -142,22 +143,24 @@ class DiagnosticsSettings(LinearSettings):
 class SgdSettings(EvaluationSettings):
     """SGD on augmented images, as the sources train their classifiers."""
 
-    epochs: int = Field(ge=1, description="passes over the training images")
-    batch_size: int = Field(ge=1, description="images per step")
+    epochs: int = Field(ge=1, le=MOST_EPOCHS, description="passes over the training images")
+    batch_size: int = Field(ge=2, le=MOST, description="images per step")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(ge=0, description="l2 penalty")
-    lr_classifier: float = Field(gt=0, description="learning rate of the classifier, times batch_size / 256")
-    crop_scale: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-        default=[0.08, 1.0], min_length=2, max_length=2, description="area of the random crops, share of the image's"
+    weight_decay: float = Field(ge=0, le=1, description="l2 penalty")
+    lr_classifier: float = Field(
+        gt=0, le=MOST_RATE, description="learning rate of the classifier, times batch_size / 256"
     )
+    crop_scale: ShareRange = Field(default=[0.08, 1.0], description="area of the random crops, share of the image's")
     flip: bool = Field(default=True, description="mirror half of the images")
-    save_epochs: int = Field(default=10, ge=1, description="save the state for resuming every this many epochs")
+    save_epochs: Count = Field(default=10, description="save the state for resuming every this many epochs")
 
 
 class OnlineSettings(SgdSettings):
     """Settings of `ddcl.evaluate.online`."""
 
-    lars: bool = Field(default=False, description="LARS, trust 0.001: SimSiam's ImageNet probe, batch 4096")
+    lars: bool = Field(
+        default=False, description="LARC, trust 0.001, weight and bias adapted: SimSiam's ImageNet probe, batch 4096"
+    )
 
     def work(self, size: TaskSize) -> Work:
         """The encoder is frozen; the classifiers take little beside it."""
@@ -167,13 +170,13 @@ class OnlineSettings(SgdSettings):
 class FinetuneSettings(SgdSettings):
     """Settings of `ddcl.evaluate.finetune`."""
 
-    lr_backbone: float = Field(ge=0, description="learning rate of the encoder, times batch_size / 256")
+    lr_backbone: float = Field(ge=0, le=MOST_RATE, description="learning rate of the encoder, times batch_size / 256")
     classifier_at_backbone_lr: bool = Field(
         default=False,
         description="train the classifier at lr_backbone, as the official code does by mistake: it looks for fc.weight "
         "after wrapping the network, which renames it",
     )
-    subset: str | None = Field(
+    subset: Name | None = Field(
         default=None, description="train on the images of config/subsets/<data set>_<this>.json only; null: all"
     )
 

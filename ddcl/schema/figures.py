@@ -53,8 +53,9 @@ WORDS = {
     ),
     "claims": Words(
         "Effects of the claims' checks (large) and their comparisons (small) with 95 % intervals, in units of the "
-        "smallest effect that matters, positive in favour of the claim. Grey band: smaller than what matters. Hollow: "
-        "reported only, not part of the verdict. Arrows: the interval goes on.",
+        "smallest effect that matters, positive in favour of the claim. a: the asymmetric form, which decides the "
+        "paper's claim; b: the symmetric. Grey band: smaller than what matters. Hollow: reported only, not part of the "
+        "verdict. Arrows: the interval goes on. Below three seeds there is no interval.",
         "Forest plot of effects with intervals, grouped by claim; verdicts are told by colour and marker.",
         claims=True,
     ),
@@ -94,18 +95,20 @@ WORDS = {
     ),
     "response_rotation": Words(
         "Accuracy, and drift of the features from those of the clean image, against the angle by which test images "
-        "are rotated; for the whole features and each part. Mean over seeds and their range; dashed: the untrained "
-        "encoder.",
+        "are rotated; for the whole features and each part, whose widths differ: compare methods within a part. Mean "
+        "over seeds and their range; dashed: the untrained encoder.",
         "Line charts of accuracy and drift against the rotation angle, one panel per part and augmentation.",
     ),
     "response_elastic": Words(
         "Accuracy, and drift of the features from those of the clean image, against the strength of an elastic "
-        "deformation of test images. Mean over seeds and their range; dashed: the untrained encoder.",
+        "deformation of test images. Parts differ in width: compare methods within a part. Mean over seeds and their "
+        "range; dashed: the untrained encoder.",
         "Line charts of accuracy and drift against elastic strength, one panel per part and augmentation.",
     ),
     "response_jitter": Words(
         "Accuracy, and drift of the features from those of the clean image, against the strength of a colour jitter "
-        "of test images. Mean over seeds and their range; dashed: the untrained encoder.",
+        "of test images. Parts differ in width: compare methods within a part. Mean over seeds and their range; "
+        "dashed: the untrained encoder.",
         "Line charts of accuracy and drift against jitter strength, one panel per part and augmentation.",
     ),
     "convergence": Words(

@@ -19,15 +19,20 @@ WHAT, MAKER = "manifest", "ddcl prepare"
 class SplitEntry(Model):
     """A split: its images, and the sha256 of what is kept of them.
 
-    n_per_class: of the images whose class is known. images_sha256: of images in an array; files_sha256: of the list
-    of images in files, their sizes and names in order. factors: names of the true factors, where they are known.
+    n_per_class: of the images whose class is known. classes: names of class folders. images_sha256: of images in an
+    array; files_sha256: of the list of the files that they are in, or come from, with the digest of each. ignored:
+    files beside them that are no images, by kind. n_in_train: of test images, how many have the content of a training
+    image. factors: names of the true factors, where they are known.
     """
 
     n: int = Field(ge=0)
     n_per_class: tuple[int, ...]
+    classes: tuple[str, ...] = ()
     labels_sha256: str
     images_sha256: str | None = None
     files_sha256: str | None = None
+    ignored: dict[str, int] = Field(default_factory=dict)
+    n_in_train: int = Field(default=0, ge=0)
     factors: tuple[str, ...] = ()
     factors_sha256: str | None = None
 
@@ -35,7 +40,7 @@ class SplitEntry(Model):
 class Manifest(Sealed):
     """A prepared data set. data: the recipe that it was prepared by. normalisation: of pixels in [0, 1]."""
 
-    SCHEMA: ClassVar[int] = 4
+    SCHEMA: ClassVar[int] = 5
     dataset: str
     data: DataRecipe
     kind: Literal["arrays", "files"]

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ddcl.base.yaml_files import Model
+from ddcl.schema.training import MOST_WIDTH, TrainingConfig
+
+Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]  # a larger one was typed wrong
 
 
-class SimSiamSettings(Model):
+class MethodSettings(Model):
+    """Base of the settings of all methods."""
+
+    def misfit(self, training: TrainingConfig) -> str:
+        """Return what cannot be with these numbers of the training, key first; nothing where all fits."""
+        return ""
+
+
+class NoMethodSettings(MethodSettings):
+    """For a method that has no numbers of its own."""
+
+
+class SimSiamSettings(MethodSettings):
     """Settings of `baselines.simsiam`."""
 
-    projector_dim: int = Field(ge=1, description="width of all projector layers")
+    projector_dim: Width = Field(description="width of all projector layers")
     projector_layers: Literal[2, 3] = Field(default=3, description="layers of the projector")
-    predictor_hidden_dim: int = Field(ge=1, description="width of the predictor's bottleneck")
+    predictor_hidden_dim: Width = Field(description="width of the predictor's bottleneck")
     fix_predictor_lr: bool = Field(default=True, description="the predictor's learning rate does not decay")
 
 
@@ -25,22 +41,38 @@ class SimSiamBaselineSettings(SimSiamSettings):
         default=1.0, gt=0, le=1, description="use only the first round(this · D) features: a control of DIR's width"
     )
 
+    def misfit(self, training: TrainingConfig) -> str:
+        """At least one feature is left."""
+        width = training.backbone.feature_dim
+        return (
+            "" if round(self.feature_frac * width) else f"feature_frac: {self.feature_frac} of {width} features is none"
+        )
 
-class BarlowTwinsSettings(Model):
+
+class BarlowTwinsSettings(MethodSettings):
     """Settings of `baselines.barlow_twins`."""
 
-    projector_dim: int = Field(ge=1, description="width of all projector layers")
-    offdiag_weight: float = Field(ge=0, description="λ of the redundancy term, eq. 1")
+    projector_dim: Width = Field(description="width of all projector layers")
+    offdiag_weight: Weight = Field(description="λ of the redundancy term, eq. 1")
 
 
-class SplitSettings(Model):
+class SplitSettings(MethodSettings):
     """What both forms of DDCL share."""
 
     dir_frac: float = Field(gt=0, lt=1, description="share of the features that is DIR")
-    dvr_weight: float = Field(ge=0, description="weight of the distortion-disentangled loss")
-    dvr_form: Literal["abs_of_mean", "mean_of_abs"] = Field(
+    dvr_weight: Weight = Field(description="weight of the distortion-disentangled loss")
+    dvr_form: Literal["abs_of_mean", "mean_of_abs", "softmax"] = Field(
         default="abs_of_mean",
-        description="|mean cos|, as the official code, or mean |cos|, which does not let signs cancel between images",
+        description="|mean cos|, as the official code; mean |cos|, which does not let signs cancel between images; or "
+        "mean cos of the two softmaxes, which is never below 0: that of CLeVER, the authors' later method",
+    )
+    dvr_temperature: float = Field(
+        default=1.0,
+        gt=0,
+        le=1e6,
+        json_schema_extra={"absent": 1.0},
+        description="softmax: of both views. CLeVER: 0.1 and, of its teacher, 0.04, on what DINO's heads put out; ours "
+        "are standardised, where those leave one entry of each softmax alone",
     )
     dvr_groups: int = Field(
         default=1,
@@ -49,12 +81,22 @@ class SplitSettings(Model):
         "per GPU, of which its scripts use 2",
     )
 
+    def misfit(self, training: TrainingConfig) -> str:
+        """Neither part is empty, and the groups are equal, on each of the processes."""
+        width, batch, processes = training.backbone.feature_dim, training.batch_size, training.processes
+        if not 0 < round(self.dir_frac * width) < width:
+            return f"dir_frac: {self.dir_frac} of {width} features leaves one part empty"
+        if self.dvr_groups > 1 and (batch % self.dvr_groups or self.dvr_groups % processes):
+            shared = f" on {processes} processes" if processes > 1 else ""
+            return f"dvr_groups: a batch of {batch} has no {self.dvr_groups} equal groups{shared}"
+        return ""
+
 
 class DDCLSettings(SplitSettings, SimSiamSettings):
     """Settings of `ddcl.method.DDCL`."""
 
-    preg_weight: float = Field(
-        default=0.0, ge=0, description="weight of PReg, which ties the heads' parameter norms; the official 0.001"
+    preg_weight: Weight = Field(
+        default=0.0, description="weight of PReg, which ties the heads' parameter norms; the official 0.001"
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from ddcl.base.errors import UserError, check_name
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
 from ddcl.schema.identity import identity
+from ddcl.schema.names import CLEAN, NO_AUGMENTATION, check_word
 from ddcl.schema.ops import build_settings
 from ddcl.schema.places import config_names, config_path
 from ddcl.schema.suites import OpsConfig
@@ -55,6 +56,8 @@ def read_ops(
         raise UserError(f"{path}: circular base: {' -> '.join((*chain, name))}")
     config = parse(OpsConfig, read_yaml(path), str(path))
     ops: list[OpRecipe] = []
+    if (kind, name) == ("augmentations", NO_AUGMENTATION):
+        raise UserError(f"{path}: rename it: {NO_AUGMENTATION} is the augmentation of runs that do not train")
     if config.family:
         raise UserError(f"{path}: a family stands for several perturbations; it has no operations of its own")
     if config.base is None and config.remove:
@@ -69,6 +72,9 @@ def read_ops(
             raise UserError(f"{path}: ops.{index}: expected one operation per item, found {sorted(entry)}")
         ((op, values),) = entry.items()
         ops.append(OpRecipe(op=op, settings=values))
+    if (name == CLEAN) != (not ops):
+        wanted = "no operation: it leaves images as they are" if name == CLEAN else "at least one operation"
+        raise UserError(f"{path}: ops: expected {wanted}, found {[item.op for item in ops]}")
     return config.label, [_complete(item, overrides, str(path)) for item in ops]
 
 
@@ -99,6 +105,9 @@ def read_perturbations(name: str, draws: int = 1) -> dict[str, tuple[str, Pertur
     for values in product(*lists.values()):
         item = _complete(OpRecipe(op=op, settings=dict(zip(lists, values, strict=True))), {}, where)
         member = _member_name(name, values)
+        check_word(f"{where}: family: member", member)
+        if member in found:
+            raise UserError(f"{where}: family: {member} is given twice")
         strength = float(values[0]) if len(values) == 1 and isinstance(values[0], int | float) else None
         recipe = PerturbationRecipe(perturbation=member, ops=[item], draws=1, family=name, strength=strength)
         text = " ".join(map(str, values)).replace("_", " ")
@@ -132,6 +141,11 @@ def _families() -> dict[str, str]:
             settings = _lists_of(family, config)[1].values()
             found |= {_member_name(family, values): family for values in product(*settings)}
     return found
+
+
+def perturbation_names() -> list[str]:
+    """Return the names of all perturbations, of families, and of their members."""
+    return [*config_names("perturbations"), *_families()]
 
 
 def read_perturbation(name: str, draws: int = 1) -> PerturbationRecipe:

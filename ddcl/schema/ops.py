@@ -15,21 +15,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from ddcl.base.errors import check_name
-from ddcl.base.yaml_files import Model, parse
+from ddcl.base.yaml_files import Model, parse, rising
 
-
-def _ordered(bounds: list[float]) -> list[float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"the lower bound {bounds[0]} is above the upper bound {bounds[1]}")
-    return bounds
-
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1000)]  # a larger one was typed wrong, and a blur so wide takes all memory
+NotNegative = Annotated[float, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Prob = Annotated[float, Field(ge=0, le=1)]
-PositiveRange = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
-ShareRange = Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+PositiveRange = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(rising)]
+ShareRange = Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(rising)]
 
 
 class ResizedCropSettings(Model):
@@ -85,6 +78,13 @@ class RotationSettings(Model):
     )
 
 
+class TimesAtSide(Model):
+    """A factor of a strength for images whose side is at most so many pixels."""
+
+    side_px: Annotated[int, Field(ge=1, description="the largest side that it is for, pixels")]
+    times: Positive = Field(description="factor of the strength")
+
+
 class ElasticSettings(Model):
     """Elastic deformation: each pixel moves by smoothed noise; what comes from outside is black."""
 
@@ -97,6 +97,12 @@ class ElasticSettings(Model):
         default=True,
         description="alpha_px and sigma_px are meant for 224-px images: multiply them by (side / 224)² and side / 224, "
         "which keeps the displacement relative to the side",
+    )
+    matched: list[TimesAtSide] = Field(
+        default=[],
+        json_schema_extra={"absent": []},
+        description="factors of alpha_px at small sides, where the same displacement relative to the side harms "
+        "nobody; that of the smallest side_px that fits is taken, beyond all of them 1",
     )
 
 

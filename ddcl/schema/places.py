@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 
 from ddcl.base.errors import UserError, did_you_mean
+from ddcl.base.paths import expanded
+from ddcl.schema.names import check_word
 
 VARIABLE = "DDCL_CONFIG"
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"  # the project's
@@ -18,11 +20,11 @@ def config_folders() -> list[Path]:
     """Return the folders that are searched, in order; `UserError` if one that ``DDCL_CONFIG`` names is not there."""
     named = [text for text in os.environ.get(VARIABLE, "").split(os.pathsep) if text]
     for text in named:
-        if not Path(text).is_dir():
+        if not expanded(text, VARIABLE).is_dir():
             raise UserError(
                 f"{VARIABLE}: no such folder: {text}; expected folders like config/, with {os.pathsep!r} between"
             )
-    return list(dict.fromkeys([*(Path(text).absolute() for text in named), CONFIG_DIR]))
+    return list(dict.fromkeys([*(expanded(text, VARIABLE).absolute() for text in named), CONFIG_DIR]))
 
 
 def existing_files(relative: str) -> list[Path]:
@@ -35,6 +37,7 @@ def config_path(kind: str, name: str, suffix: str = ".yaml", hint: str = "") -> 
 
     kind: folder below config/, empty for config/ itself. hint: what to do where there is none, for the message.
     """
+    check_word(kind or "config", name)
     relative = f"{kind}/{name}{suffix}".lstrip("/")
     for path in existing_files(relative):
         return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from functools import cache
 from pathlib import Path
 
@@ -51,14 +52,16 @@ def read_published() -> tuple[PublishedNumber, ...]:
 def _read(path: Path) -> tuple[PublishedNumber, ...]:
     told = "published numbers", "mend the file"
     with damage_named(path, *told), path.open(newline="", encoding="utf-8") as file:
-        return tuple(_number(row, path, line) for line, row in enumerate(csv.DictReader(file), start=2))
+        return tuple(_number(row, path, line) for line, row in enumerate(csv.DictReader(file, strict=True), start=2))
 
 
 def _number(row: dict[str, str], path: Path, line: int) -> PublishedNumber:
+    if None in row:
+        raise UserError(f"{path}:{line}: has more fields than the header")
     values = {**row, "line": line, "place": f"{shown_path(path)}:{line}"}
     for name in COUNTS:
         text = row.get(name) or ""
-        if text and not (text.isascii() and text.isdigit()):
+        if text and not re.fullmatch("[0-9]{1,9}", text):
             raise UserError(f"{path}:{line}: {name}: expected a whole number, found {text!r}")
         values[name] = int(text) if text else None
     return parse(PublishedNumber, values, f"{path}:{line}")

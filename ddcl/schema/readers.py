@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ddcl.base.errors import UserError
-from ddcl.base.yaml_files import Model
+from ddcl.base.yaml_files import MOST, Model, Seed
 from ddcl.schema.places import existing_files, no_such_file
 
 
 class ShapesSettings(Model):
     """Settings of `ddcl.data.readers.shapes:read_shapes`."""
 
-    n_train: int = Field(ge=10, description="images of the training split")
-    n_test: int = Field(ge=10, description="images of the test split")
-    seed: int = Field(ge=0, description="of all factors")
+    n_train: int = Field(ge=10, le=MOST, description="images of the training split")
+    n_test: int = Field(ge=10, le=MOST, description="images of the test split")
+    seed: Seed = Field(description="of all factors")
 
 
 class FashionMnistSettings(Model):
     """Settings of `ddcl.data.readers.arrays:read_fashion_mnist`."""
 
     n_train: int | None = Field(
-        default=None, ge=10, description="use this many training images, the first of each class alike; null: all"
+        default=None,
+        ge=10,
+        le=MOST,
+        description="use this many training images, the first of each class alike; null: all",
     )
 
 
@@ -39,9 +44,33 @@ class ImageNetSettings(Model):
 class ImageFolderSettings(Model):
     """Settings of `ddcl.data.readers.files:read_image_folder`."""
 
-    folder: str = Field(description="folder below data_root (or an absolute path) that holds the two split folders")
-    train: str = Field(default="train", description="folder of the training images: one subfolder per class")
-    test: str = Field(default="val", description="folder of the test images: the same subfolders")
+    folder: str = Field(
+        min_length=1, description="folder below data_root (or an absolute path; ~ and $NAME are expanded)"
+    )
+    train: str = Field(default="train", description="folder in it of the training images: one subfolder per class")
+    test: str = Field(default="val", description="folder in it of the test images: the same subfolders")
+    test_frac: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="the class folders lie in `folder` itself, and this share of each class is drawn for testing",
+        json_schema_extra={"absent": None},
+    )
+    seed: Seed = Field(default=0, description="of that draw", json_schema_extra={"absent": 0})
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ImageFolderSettings:
+        if self.test_frac is not None and (self.train, self.test) != ("train", "val"):
+            raise ValueError("either train and test, or test_frac for one folder of classes")
+        if self.test_frac is None and self.seed:
+            raise ValueError("seed is that of test_frac, which is not given")
+        if self.train == self.test:
+            raise ValueError(f"train and test are one folder, {self.train!r}")
+        return self
+
+    def place(self, root: Path) -> Path:
+        """Return the folder, with `~` and variables of the environment in its name. root: `data_root`."""
+        return root / os.path.expandvars(os.path.expanduser(self.folder))
 
 
 def read_class_list(dataset: str, file: str, sha256: str | None) -> list[str]:
@@ -50,10 +79,17 @@ def read_class_list(dataset: str, file: str, sha256: str | None) -> list[str]:
     dataset: which names it, for messages. sha256: of the file, checked; None: not known.
     """
     for path in existing_files(f"datasets/{file}"):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         found = hashlib.sha256(content).hexdigest()
         if sha256 not in (None, found):
             raise UserError(f"{path}: sha256 {found}, expected {sha256}")
-        lines = (line.split("#")[0].strip() for line in content.decode().splitlines())
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: not UTF-8 ({error})") from None
+        lines = (line.split("#")[0].strip() for line in text.splitlines())
         return sorted(line for line in lines if line)
     raise UserError(f"{no_such_file(f'datasets/{file}')}; the data set {dataset} names it as its list of classes")

@@ -21,9 +21,10 @@ from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import OpRecipe, read_ops
 from ddcl.schema.ops import OPS, build_settings
 from ddcl.schema.places import config_path
+from ddcl.schema.readers import ImageFolderSettings
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
 from ddcl.schema.run_key import RunKey
-from ddcl.schema.suites import DatasetConfig, EvaluationConfig, NormalisationConfig
+from ddcl.schema.suites import WHITE, Background, DatasetConfig, EvaluationConfig, NormalisationConfig
 from ddcl.schema.training import TrainingConfig
 from ddcl.schema.variants import authors_name, read_variant
 
@@ -37,6 +38,8 @@ class DataRecipe(Model):
     n_classes: int
     normalisation: NormalisationConfig | None
     resize_px: int | None
+    one_array: bool = Field(default=False, json_schema_extra={"absent": False})
+    background: Background = Field(default=WHITE, json_schema_extra={"absent": [*WHITE]})
 
     def identity(self) -> dict[str, object]:
         """Return what digests are made of."""
@@ -146,7 +149,20 @@ def read_dataset(name: str) -> DatasetConfig:
     check_name("reader", dataset.reader, READERS, str(path))
     for op, values in dataset.augmentation_overrides.items():
         build_settings(op, values, f"{path}: augmentation_overrides")
-    return dataset
+    if (dataset.resize_px is not None or dataset.one_array) and not READERS[dataset.reader].keeps_files:
+        key = "one_array" if dataset.one_array else "resize_px"
+        raise UserError(f"{path}: {key} is for images in files; reader {dataset.reader} makes arrays")
+    settings = reader_settings(name, dataset)
+    if not isinstance(settings, ImageFolderSettings):
+        return dataset
+    obtain = dataset.obtain or f"put its class folders there, or say in settings.folder of {path} where they are"
+    found_by = dataset.found_by or [str(settings.place(Path()))]
+    return dataset.model_copy(update={"obtain": obtain, "found_by": found_by})
+
+
+def keeps_files(dataset: DatasetConfig) -> bool:
+    """Return whether images stay in files, decoded when they are needed; else they become one array."""
+    return READERS[dataset.reader].keeps_files and not dataset.one_array
 
 
 def data_recipe(name: str) -> DataRecipe:

@@ -24,7 +24,14 @@ from ddcl.schema.evaluations import (
     LinearSettings,
     OnlineSettings,
 )
-from ddcl.schema.methods import BarlowTwinsSettings, DDCLSettings, DDCLSymmetricSettings, SimSiamBaselineSettings
+from ddcl.schema.methods import (
+    BarlowTwinsSettings,
+    DDCLSettings,
+    DDCLSymmetricSettings,
+    MethodSettings,
+    NoMethodSettings,
+    SimSiamBaselineSettings,
+)
 from ddcl.schema.metrics import (
     ACCURACY,
     BEST_TEST_ACCURACY,
@@ -58,6 +65,7 @@ class Entry:
 class MethodEntry(Entry):
     """A method, and what is known of it without importing it."""
 
+    settings: type[MethodSettings]
     parts: tuple[str, ...] = ("full",)
     trains: bool = True
 
@@ -97,7 +105,7 @@ class ReaderEntry(Entry):
     """A reader of a data set.
 
     factors: what is known of its images beside the class, by name.
-    keeps_files: its images stay in files, decoded when they are needed; else they become one array.
+    keeps_files: it gives files, which stay so unless the data set's YAML says otherwise; else it gives one array.
     """
 
     factors: tuple[str, ...] = ()
@@ -106,6 +114,7 @@ class ReaderEntry(Entry):
 
 SPLIT_PARTS = ("full", "dir", "dvr")
 RANDOM_PARTS = ("random_dir", "random_dvr")  # random columns, as many as DIR and DVR have
+PARTS = (*SPLIT_PARTS, *RANDOM_PARTS)
 SHAPES_FACTORS = tuple(FACTORS_OF_SHAPES)
 PROBE_OPS = ("resized_crop", "horizontal_flip")  # of `ddcl.evaluate.sgd`
 
@@ -121,7 +130,7 @@ METHODS = {
     "ddcl_sym": MethodEntry("ddcl.method:DDCLSymmetric", DDCLSymmetricSettings, SPLIT_PARTS),
     "simsiam": MethodEntry("baselines.simsiam:SimSiam", SimSiamBaselineSettings),
     "barlow_twins": MethodEntry("baselines.barlow_twins:BarlowTwins", BarlowTwinsSettings),
-    "random_init": MethodEntry("baselines.random_init:RandomInit", NoSettings, trains=False),
+    "random_init": MethodEntry("baselines.random_init:RandomInit", NoMethodSettings, trains=False),
 }
 
 EVALUATIONS = {

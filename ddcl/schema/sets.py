@@ -6,16 +6,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from ddcl.base.errors import UserError, check_name
+from ddcl.base.errors import UserError, check_name, shown
 from ddcl.base.yaml_files import Model, parse, read_yaml
+from ddcl.schema.names import LONGEST_NAME, Names
+from ddcl.schema.names import NAME as PATTERN
 from ddcl.schema.places import existing_files, shown_path
 
 FILE = "sets.yaml"
-NAME = {"type": "string"}
+NAME = {"type": "string", "pattern": f"^{PATTERN}$", "maxLength": LONGEST_NAME}
 SET = {"type": "object", "properties": {"set": NAME}, "required": ["set"], "additionalProperties": False}
 # names, in whose place in a suite's file sets may stand
-SettableNames = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"anyOf": [NAME, SET]}})]
-Sets = dict[str, list[str]]
+SettableNames = Annotated[Names, WithJsonSchema({"type": "array", "items": {"anyOf": [NAME, SET]}})]
+Sets = dict[str, Names]
 
 
 class SetsConfig(Model):
@@ -54,7 +56,7 @@ def _names(key: str, item: Any, where: str) -> list[Any]:
     if not isinstance(item, dict):
         return [item]
     if set(item) != {"set"} or not isinstance(item["set"], str):
-        raise UserError(f"{where}: expected a name, or {{set: NAME}}, found {item!r}")
+        raise UserError(f"{where}: expected a name, or {{set: NAME}}, found {shown(item)}")
     sets = read_sets()[key]
     check_name(f"set of {key}", item["set"], sets, f"{where}: {' or '.join(map(shown_path, existing_files(FILE)))}")
     return sets[item["set"]]

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ddcl.base.files import read_json
 from ddcl.base.yaml_files import Count, Model, Seed, parse
@@ -23,6 +23,13 @@ class SubsetConfig(Model):
     n_available: Count = Field(description="images of each class among which it was drawn, the first")
     per_class: Count = Field(description="images of each class")
     positions: list[Annotated[list[Seed], Field(min_length=1)]] = Field(description="by class, from 0")
+
+    @model_validator(mode="after")
+    def _as_it_says(self) -> SubsetConfig:
+        for label, own in enumerate(self.positions):
+            if len(set(own)) < len(own) or len(own) != self.per_class or max(own) >= self.n_available:
+                raise ValueError(f"positions.{label}: expected {self.per_class} numbers below {self.n_available}")
+        return self
 
 
 def subset_path(dataset: str, name: str) -> Path:

@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from ddcl.base.yaml_files import Count, Model, Seed, parse, read_yaml
+from ddcl.base.yaml_files import MOST, Count, Model, Seed, each_once, parse, read_yaml
+from ddcl.schema.names import Label, Name, Names
 from ddcl.schema.places import config_path, existing_files, shown_path
 from ddcl.schema.sets import SettableNames, with_sets
 from ddcl.schema.training import TrainingConfig
+
+MOST_PX = 16384  # of the side of an image
 
 
 class VariantConfig(Model):
     """A method with all its numbers: the row of a table."""
 
-    label: str = Field(description="name in tables and figures")
+    label: Label = Field(description="name in tables and figures")
     method: str = Field(description="name in the registry of methods")
     settings: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers")
     training: TrainingConfig
@@ -25,7 +28,7 @@ class VariantConfig(Model):
         default_factory=dict,
         description="the quirks of the official code, on top of settings and training; for blocks with `authors: true`",
     )
-    published_as: str | None = Field(
+    published_as: Name | None = Field(
         default=None,
         description="variant whose published numbers of as many epochs stand beside this one's; null: its own name's",
     )
@@ -34,37 +37,52 @@ class VariantConfig(Model):
 class AnyScaleVariant(Model):
     """An entry of config/variants/any.yaml: a few keys on top of a variant that each scale has."""
 
-    base: str = Field(description="variant that it changes")
-    label: str = Field(description="name in tables and figures")
+    base: Name = Field(description="variant that it changes")
+    label: Label = Field(description="name in tables and figures")
     settings: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers")
     training: dict[str, Any] = Field(default_factory=dict, description="training settings")
-    published_as: str | None = Field(default=None, description="as in `VariantConfig`")
+    published_as: Name | None = Field(default=None, description="as in `VariantConfig`")
 
 
 class NormalisationConfig(Model):
     """What a pixel value in [0, 1] is normalised with, per channel."""
 
-    mean: list[float] = Field(min_length=3, max_length=3, description="subtracted")
-    std: list[Annotated[float, Field(gt=0)]] = Field(min_length=3, max_length=3, description="divided by")
+    mean: list[Annotated[float, Field(ge=0, le=1)]] = Field(min_length=3, max_length=3, description="subtracted")
+    std: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=3, max_length=3, description="divided by")
+
+
+SplitName = Literal["train", "test", "pretrain"]
+Background = Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)]
+WHITE = [255, 255, 255]
 
 
 class DatasetConfig(Model):
     """A data set and what its images dictate."""
 
-    label: str = Field(description="name in tables and figures")
+    label: Label = Field(description="name in tables and figures")
     reader: str = Field(description="name in the registry of readers")
     settings: dict[str, Any] = Field(default_factory=dict, description="the reader's own settings")
-    scale: str = Field(description="folder of config/variants whose numbers fit these images")
-    image_side_px: int = Field(ge=8, description="side of the square images that the encoder sees")
-    n_classes: int = Field(ge=2, description="classes; anything else in the files is an error")
-    n_images: dict[str, Count] = Field(
+    scale: Name = Field(description="folder of config/variants whose numbers fit these images")
+    image_side_px: int = Field(ge=8, le=MOST_PX, description="side of the square images that the encoder sees")
+    n_classes: int = Field(ge=2, le=MOST, description="classes; anything else in the files is an error")
+    n_images: dict[SplitName, Count] = Field(
         default_factory=dict, description="images of each split, checked when it is prepared; {}: not known"
     )
     normalisation: NormalisationConfig | None = Field(
         default=None, description="mean and std in [0, 1]; null: those of the training split's pixels"
     )
     resize_px: int | None = Field(
-        default=None, ge=8, description="images kept as files: shorter side before the central crop of evaluation"
+        default=None,
+        ge=8,
+        le=MOST_PX,
+        description="images kept as files: shorter side before the central crop of evaluation",
+    )
+    one_array: bool = Field(
+        default=False,
+        description="decode image files once, to squares of image_side_px in one array: crops are cut from those",
+    )
+    background: Background = Field(
+        default=WHITE, description="RGB, 0 to 255: what transparent pixels of image files are drawn on"
     )
     obtain: str = Field(default="", description="what to get, and from where by name, when it cannot be downloaded")
     found_by: list[str] = Field(
@@ -78,6 +96,15 @@ class DatasetConfig(Model):
         description="settings of augmentation ops, by op, that these images need otherwise",
     )
 
+    @model_validator(mode="after")
+    def _crops_what_is_there(self) -> DatasetConfig:
+        if self.resize_px is not None and self.resize_px < self.image_side_px:
+            raise ValueError(
+                f"resize_px {self.resize_px} is below image_side_px {self.image_side_px}: the central crop would have "
+                "a black frame"
+            )
+        return self
+
     @property
     def counted(self) -> bool:
         """Whether it is known how many images there are."""
@@ -87,23 +114,23 @@ class DatasetConfig(Model):
 class OpsConfig(Model):
     """A list of image operations: an augmentation or a perturbation."""
 
-    family: dict[str, dict[str, list[Any]]] = Field(
+    family: dict[str, dict[str, Annotated[list[Any], Field(min_length=1), AfterValidator(each_once)]]] = Field(
         default_factory=dict,
         description="perturbations: one operation and lists of its settings; stands for all their combinations",
     )
 
-    label: str = Field(description="name in tables and figures")
-    base: str | None = Field(default=None, description="start from the operations of this one")
-    remove: list[str] = Field(default_factory=list, description="operations of the base to leave out")
+    label: Label = Field(description="name in tables and figures")
+    base: Name | None = Field(default=None, description="start from the operations of this one")
+    remove: Names = Field(default_factory=list, description="operations of the base to leave out")
     ops: list[dict[str, dict[str, Any]]] = Field(default_factory=list, description="operations, in order")
 
 
 class EvaluationConfig(Model):
     """A protocol with all its numbers."""
 
-    label: str = Field(description="name in tables and figures")
+    label: Label = Field(description="name in tables and figures")
     protocol: str = Field(description="name in the registry of evaluations")
-    selection: str = Field(description="how hyperparameters were chosen; printed with each number")
+    selection: Label = Field(description="how hyperparameters were chosen; printed with each number")
     settings: dict[str, Any] = Field(description="the protocol's own numbers")
     under: Literal["all", "single", "clean"] = Field(
         default="all",
@@ -114,17 +141,19 @@ class EvaluationConfig(Model):
 class TransferConfig(Model):
     """Evaluations of runs on clean images of data sets that they were not trained on."""
 
-    to: list[str] = Field(min_length=1, description="names in config/datasets")
-    evaluations: list[str] = Field(min_length=1, description="names in config/evaluations")
+    to: Names = Field(min_length=1, description="names in config/datasets")
+    evaluations: Names = Field(min_length=1, description="names in config/evaluations")
 
 
 class BlockConfig(Model):
     """Runs of a suite: the product of four lists."""
 
-    datasets: list[str] = Field(min_length=1, description="names in config/datasets")
-    variants: list[str] = Field(min_length=1, description="names in config/variants/<scale>")
-    augmentations: list[str] = Field(min_length=1, description="names in config/augmentations, or none")
-    seeds: list[Seed] = Field(min_length=1, description="seeds of order, weights and draws")
+    datasets: Names = Field(min_length=1, description="names in config/datasets")
+    variants: Names = Field(min_length=1, description="names in config/variants/<scale>")
+    augmentations: Names = Field(min_length=1, description="names in config/augmentations, or none")
+    seeds: Annotated[list[Seed], AfterValidator(each_once)] = Field(
+        min_length=1, description="seeds of order, weights and draws"
+    )
     authors: bool = Field(
         default=False,
         description="with the quirks of the official code: each variant's `authors` section on top, as NAME_authors",
@@ -132,35 +161,35 @@ class BlockConfig(Model):
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="training settings that replace those of each variant in this block"
     )
-    evaluations: list[str] | None = Field(default=None, description="in place of the suite's")
-    perturbations: list[str] | None = Field(default=None, description="in place of the suite's")
+    evaluations: Names | None = Field(default=None, description="in place of the suite's")
+    perturbations: Names | None = Field(default=None, description="in place of the suite's")
     transfer: list[TransferConfig] = Field(default_factory=list, description="evaluations on other data sets")
 
 
 class RandomSubsetsConfig(Model):
     """Random columns of the features, as many as DIR and DVR have: is it the part, or its width?"""
 
-    draws: int = Field(ge=1, description="column sets drawn; a cell holds their mean")
+    draws: int = Field(ge=1, le=1000, description="column sets drawn; a cell holds their mean")
     dir_frac: float = Field(gt=0, lt=1, description="share of the features in random_dir; the rest's is random_dvr's")
 
 
 class SuiteConfig(Model):
     """A suite: which runs, evaluations, tables and figures."""
 
-    suite: str = Field(description="name of the suite")
-    title: str = Field(description="heading of the report")
+    suite: Name = Field(description="name of the suite")
+    title: Label = Field(description="heading of the report")
     description: str = Field(description="what the suite can and cannot show; printed in the report")
     data_root: str = Field(
-        default="data", description="folder with the data sets; the environment's DDCL_DATA goes before it"
+        default="data",
+        pattern="^.+$",
+        description="folder with the data sets; the environment's DDCL_DATA goes before it",
     )
-    include: list[str] = Field(
+    include: Names = Field(
         default_factory=list, description="suites in config/suites whose runs, tables and figures belong to this one"
     )
     runs: list[BlockConfig] = Field(default_factory=list, description="the runs are the union of these blocks")
-    evaluations: list[str] = Field(default_factory=list, description="names in config/evaluations")
-    perturbations: list[str] = Field(
-        default_factory=list, description="names in config/perturbations; none must be there"
-    )
+    evaluations: Names = Field(default_factory=list, description="names in config/evaluations")
+    perturbations: Names = Field(default_factory=list, description="names in config/perturbations; none must be there")
     draws: Count = Field(
         default=1, description="seeded draws of each random perturbation, whose mean a cell holds; families have one"
     )
@@ -175,10 +204,8 @@ class SuiteConfig(Model):
     pictures: SettableNames = Field(
         default_factory=list, description="names in config/pictures; one of each is drawn for every data set"
     )
-    figure_variants: list[str] | None = Field(default=None, description="variants that figures show; null: all")
-    figure_augmentations: list[str] | None = Field(
-        default=None, description="augmentations that figures show; null: all"
-    )
+    figure_variants: Names | None = Field(default=None, description="variants that figures show; null: all")
+    figure_augmentations: Names | None = Field(default=None, description="augmentations that figures show; null: all")
 
     @model_validator(mode="after")
     def _has_runs(self) -> SuiteConfig:
@@ -200,7 +227,7 @@ def read_suite(path: Path) -> SuiteConfig:
 def suite_path(text: str) -> Path:
     """Return a suite's file. text: its path, or a name in config/suites."""
     path = Path(text)
-    return path if path.suffix or path.exists() else config_path("suites", text)
+    return path if path.suffix in (".yaml", ".yml") or path.is_file() else config_path("suites", text)
 
 
 def suite_file(suite: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddcl.base.errors import UserError, check_name, did_you_mean
+from ddcl.base.errors import UserError, check_name, did_you_mean, shown
 from ddcl.base.yaml_files import merge, parse, read_yaml
 from ddcl.schema.bases import Named, on_its_base
+from ddcl.schema.names import check_word
 from ddcl.schema.places import config_folders, config_names, existing_files, no_such_file
 from ddcl.schema.registry import METHODS
 from ddcl.schema.suites import AnyScaleVariant, DatasetConfig, VariantConfig
@@ -36,12 +37,14 @@ def _of_any_scale() -> dict[str, Named]:
     found: dict[str, Named] = {}
     for path in existing_files(ANY_SCALE):
         for name, values in read_yaml(path).items():
+            check_word("variant", name, str(path))
             found.setdefault(name, Named(f"{path}: {name}", values))
     return found
 
 
 def _find(scale: str, name: str) -> Named:
     """Return what a variant's YAML says: of the scale, else of any scale."""
+    check_word("variant", name)
     relative = f"{FOLDER}/{scale}/{name}.yaml"
     for path in existing_files(relative):
         return Named(str(path), read_yaml(path))
@@ -62,13 +65,32 @@ def read_variant(dataset: DatasetConfig, name: str, overrides: dict[str, Any], a
     """
     check_name("scale", dataset.scale, scales(), " or ".join(str(folder / FOLDER) for folder in config_folders()))
     where, values = on_its_base(name, lambda own: _find(dataset.scale, own))
-    values["training"] = merge(values.get("training") or {}, dataset.training_overrides)
+    sections = {key: _section(values, key, where) for key in ("training", "authors")}
+    sections["training"] = merge(sections["training"], dataset.training_overrides)
+    values |= sections
     if authors:
-        if not values.get("authors"):
+        if not values["authors"]:
             raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
-        values = merge(values, values["authors"]) | {"label": f"{values.get('label')} (as published)"}
+        values = merge(values, values["authors"])
     values["training"] = merge(values["training"], overrides)
-    variant = parse(VariantConfig, values, where if not overrides else f"{where} with the block's overrides")
+    of_data = f"training_overrides of data set {dataset.label}"
+    changed = {of_data: dataset.training_overrides, "the block's overrides": overrides}
+    names = " and ".join(name for name, change in changed.items() if change)
+    full = f"{where} with {names}" if names else where
+    variant = parse(VariantConfig, values, full)
     check_name("method", variant.method, METHODS, where)
-    parse(METHODS[variant.method].settings, variant.settings, f"{where}: settings")
-    return variant
+    method = METHODS[variant.method]
+    misfit = parse(method.settings, variant.settings, f"{where}: settings").misfit(variant.training)
+    if misfit:
+        raise UserError(f"{full}: settings.{misfit}")
+    if method.trains and not variant.training.epochs:
+        raise UserError(f"{full}: training.epochs: {variant.method} is trained, so expected 1 or more, found 0")
+    return variant.model_copy(update={"label": f"{variant.label} (as published)"}) if authors else variant
+
+
+def _section(values: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    """Return the mapping at a key of a variant's YAML; {} where there is none."""
+    found = values.get(key) or {}
+    if not isinstance(found, dict):
+        raise UserError(f"{where}: {key}: expected a mapping of keys to values, found {shown(found)}")
+    return found

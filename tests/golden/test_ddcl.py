@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -300,6 +301,45 @@ def test_other_forms_of_the_loss_are_their_formulas(changes: dict[str, Any], com
     assert expected != pytest.approx(loss(w, *compare.pixels(batch), frozen), rel=1e-3)  # it is not the default form
     constants = tuple({name: torch.from_numpy(z) for name, z in view.items()} for view in frozen)
     compare.assert_gradients(method, batch, lambda w: formula(w, batch.x1, batch.x2, constants), 1e-12)
+
+
+def softmax(x: Any, temperature: float) -> Any:
+    e = (x / temperature - (x / temperature).max()).exp() if torch.is_tensor(x) else np.exp((x - x.max()) / temperature)
+    return e / e.sum()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_the_form_with_softmaxes_is_its_formula(temperature: float) -> None:
+    batch, changes = compare.two_views(), {"dvr_form": "softmax", "dvr_temperature": temperature}
+    method = compare.tiny(DDCL, SETTINGS.model_copy(update=changes))
+    w = compare.arrays(method)
+    frozen = tuple(targets(w, x) for x in compare.pixels(batch))
+
+    def formula(w: Any, x1: Any, x2: Any, frozen: Any) -> Any:
+        total: Any = 0.0
+        for own, other in ((forward(w, x1), frozen[1]), (forward(w, x2), frozen[0])):
+            for p, z in zip(own["p_dvr"], other["z_dvr"], strict=True):
+                a, b = softmax(p, temperature), softmax(z, temperature)
+                total = total + (a * b).sum() / ((a * a).sum() * (b * b).sum()) ** 0.5 / (2 * len(x1))
+        return terms(w, x1, x2, frozen)[0] + WEIGHT * total
+
+    assert float(method.step(batch).loss.detach()) == pytest.approx(
+        formula(w, *compare.pixels(batch), frozen), rel=1e-12
+    )
+    constants = tuple({name: torch.from_numpy(z) for name, z in view.items()} for view in frozen)
+    compare.assert_gradients(method, batch, lambda w: formula(w, batch.x1, batch.x2, constants))
+
+
+@pytest.mark.parametrize(("temperature", "expected"), [(1.0, 0.688182056677442), (0.1, 0.21801122813652)])
+def test_the_form_with_softmaxes_is_clever_s(temperature: float, expected: float) -> None:
+    """CLeVER_DINOLoss of SifanSong/CLeVER (71772da), both temperatures alike, centre 0, on the same outputs."""
+    changes = {"dvr_form": "softmax", "dvr_temperature": temperature}
+    method = compare.tiny(DDCL, SETTINGS.model_copy(update=changes))
+    assert isinstance(method, DDCL)
+    rng = torch.Generator().manual_seed(5)
+    p1, p2, z1, z2 = (torch.randn(8, 6, generator=rng, dtype=torch.float64) for _ in range(4))
+    loss = method.disentangling_loss(method.dvr_cosine(p1, z2), method.dvr_cosine(p2, z1))
+    assert float(loss) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_batch_that_has_no_equal_groups_is_refused() -> None:

@@ -15,19 +15,30 @@ from ddcl.base.files import write_json
 from ddcl.base.provenance import Provenance
 from ddcl.plan.plan import Plan, PlannedRun
 from ddcl.report.claims.contrasts import Address
-from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, write_judged
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm, write_judged
 from ddcl.report.collect import ABSENT, CollectedRun, selection
 from ddcl.report.collected import Collected
-from ddcl.schema.claims import CheckSpec, ClaimSpec, PairSpec
+from ddcl.schema.claims import CheckSpec, ClaimSpec, PairSpec, Smallest
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.run_summary import RunSummary
 from tests.unit import synthetic
 
 PNG = b"\x89PNG not really"
-POINTS = {"unit": "points", "smallest_effect": 0.3}
-NONE = {"effect": nan, "ci_low": nan, "ci_high": nan, "p": nan, "ci_method": "none", "n_images": 0, "note": ""}
-UNKNOWN = {"minimum_detectable_effect": nan, "seeds_needed": nan, "n_seeds": 0, "comparisons": []}
+NONE = {"effect": nan, "ci_low": nan, "ci_high": nan, "p": nan, "p_holm": nan, "ci_method": "none", "n_images": 0}
+NONE |= {"note": "", "gate": "passed", "smallest_effect": 0.3}
+UNKNOWN = {"minimum_detectable_effect": nan, "seeds_needed": nan, "n_seeds": 0, "comparisons": [], "seed_effects": []}
+UNKNOWN |= {"why": "", "reported_values": None, "unit": "points"}
+GATE: dict[str, Any] = {"name": "trained", "arm": "digits/ddcl/caug", "label": "trained", "statement": "It is trained."}
+GATE |= {
+    "follows": "It says nothing.",
+    "evaluation": "linear",
+    "effect": 4.0,
+    "ci_low": -1.0,
+    "ci_high": 9.0,
+    "least": 0.0,
+}
+GATE |= {"n_seeds": 3, "reference": None, "reported_value": None, "state": "failed", "sources": []}
 WHOLE = Address("digits", "ddcl", "caug", "full", "linear", "digits", "color_rotate", "top1")
 CURVE = WHOLE._replace(evaluation="monitor", perturbation="none", metric="knn_auc")
 
@@ -88,15 +99,18 @@ def finding(effect: float, low: float, high: float, **values: Any) -> dict[str, 
 
 def compared(treatment: Address, control: Address, seeds: int, **found: Any) -> JudgedComparison:
     """A comparison over so many seeds."""
-    given = {"treatment_minus": None, "control_minus": None, "seeds": list(range(seeds)), "sources": []}
+    given = {"treatment_minus": None, "control_minus": None, "seeds": list(range(seeds)), "sources": [], "gates": []}
+    given |= {"seed_effects": [found["effect"]] * seeds}
     return JudgedComparison(treatment=treatment, control=control, **given | found)
 
 
 def judged(name: str, verdict: str, statement: str, source: str, **found: Any) -> JudgedClaim:
     """A claim with one check."""
     named = {"name": "own", "label": name, "statement": statement, "decides": True, "family": "own"}
-    check = JudgedCheck.model_validate(NONE | UNKNOWN | named | POINTS | {"verdict": verdict} | found)
-    values = {"name": name, "statement": statement, "source": source, "verdict": verdict, "checks": [check]}
+    check = JudgedCheck.model_validate(NONE | UNKNOWN | named | {"verdict": verdict} | found)
+    form = JudgedForm.model_validate({"name": name, "form": "asymmetric", "verdict": verdict, "checks": [check]})
+    values = {"name": name, "statement": statement, "statement_short": statement, "source": source, "reported": "r"}
+    values |= {"reported_short": "r", "decided_by": "all", "forms": [form], "gates": [GATE]}
     return JudgedClaim.model_validate(values)
 
 
@@ -110,7 +124,8 @@ def judged_claims() -> list[JudgedClaim]:
         5,
         **finding(2.5, 1.25, 3.75, p=0.001, p_holm=0.002, verdict="supported"),
     )
-    seen = compared(WHOLE, simsiam, 2, **open_ | {"p": 0.12, "p_holm": 0.24, "verdict": "inconclusive"})
+    gated = {"gates": ["trained digits/ddcl/caug"], "verdict": "inconclusive"}
+    seen = compared(WHOLE, simsiam, 2, **open_ | {"p": 0.12, "p_holm": 0.24} | gated)
     worse = finding(-3.1, -4.0, -2.2, p=0.001, p_holm=0.002, n_images=450, verdict="contradicted")
     needs = {"minimum_detectable_effect": 1.25, "seeds_needed": 40.0, "n_seeds": 2}
     return [
@@ -136,13 +151,15 @@ def with_claims(found: Collected) -> Collected:
         name="own",
         label="own",
         statement="s",
-        pairs=[pair],
+        forms={"asymmetric": [pair]},
         over=[{"augmentation": ["caug"]}],
         evaluation=["linear"],
         family="own",
-        **POINTS,
+        unit="points",
+        smallest_effect=Smallest(value=0.3, reason="what the paper reports"),
     )
-    spec = ClaimSpec(statement="s", source="s", reported="r", decided_by="all", checks=[check])
+    words = {"statement": "s", "statement_short": "s", "source": "s", "reported": "r", "reported_short": "r"}
+    spec = ClaimSpec(decided_by="all", checks=[check], **words)
     claims = judged_claims()
     found = replace(found, plan=found.plan.changed(claims={claim.name: spec for claim in claims}))
     write_judged(claims, found)

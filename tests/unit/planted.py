@@ -19,7 +19,7 @@ from tests.unit.pages import ended_well
 N = 2000  # test images
 Accuracy = Callable[[dict[str, Any]], float]  # of a cell, from its keys
 BLOCK = {"datasets": ["digits"], "augmentations": ["baug", "caug"], "overrides": {}}
-SUITE: dict[str, Any] = {"suite": "planted", "title": "t", "description": "t", "evaluations": ["linear", "knn"]}
+SUITE: dict[str, Any] = {"suite": "planted", "title": "t", "description": "t", "evaluations": ["linear_online", "knn"]}
 SUITE |= {"perturbations": ["none", "color", "color_rotate"]}
 
 
@@ -30,8 +30,13 @@ def suite(claims: list[str], variants: list[str], seeds: int, **values: Any) -> 
 
 
 def base(cell: dict[str, Any]) -> float:
-    """0.80 for every method: nothing is planted; a seed moves all its numbers alike."""
+    """0.80 for every method: nothing is planted; a seed moves all its numbers alike.
+
+    Rotation costs, and CAug learns it. The untrained encoder has 0.60.
+    """
     drop = {"none": 0.0, "color": 0.05, "color_rotate": 0.2}.get(cell["perturbation"], 0.0)
+    drop += 0.1 * (cell["perturbation"] == "color_rotate" and cell["augmentation"] == "baug")
+    drop += 0.2 * (cell["variant"] == "random_init")
     part = {"full": 0.0, "dir": 0.01, "dvr": 0.1, "random_dir": 0.01, "random_dvr": 0.1}[cell["part"]]
     return 0.80 - drop - part + 0.01 * np.sin(cell["seed"])
 
@@ -64,22 +69,25 @@ def results(plan: Plan, folder: Path, accuracy: Accuracy, predictions: bool = Tr
             place = {"evaluation": target.evaluation, "eval_dataset": target.eval_dataset}
             for part, perturbation, metric in target.expected():
                 cell = run.key | place | {"part": part, "perturbation": perturbation, "metric": metric}
-                right = correct(cell, accuracy(cell))
-                arrays[f"{metric}/{part}/{perturbation}"] = (~right).astype(np.int32)[None, None]
-                row = cell | {"value": right.mean(), "n": N, "n_draws": 1, "sd_draws": np.nan}
+                value = accuracy(cell)
+                if metric == "top1":  # no claim here asks for the images of others
+                    right = correct(cell, value)
+                    arrays[f"{metric}/{part}/{perturbation}"] = (~right).astype(np.int32)[None, None]
+                    value = float(right.mean())
+                row = cell | {"value": value, "n": N, "n_draws": 1, "sd_draws": np.nan}
                 rows.append(row | {"status": "ok", "selection": "fixed", "code": ""})
             if predictions:
                 path = folder / run.predictions(target)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                np.savez_compressed(path, allow_pickle=False, **arrays)
+                np.savez(path, allow_pickle=False, **arrays)
     return Collected(plan, pd.DataFrame(rows), histories(plan, {}), ended_well(plan), folder)
 
 
-def histories(plan: Plan, gain: dict[str, float]) -> pd.DataFrame:
-    """kNN rises to 0.8 along an exponential; gain: how much faster a variant is."""
+def histories(plan: Plan, gain: dict[str, float], noise: float = 0.01) -> pd.DataFrame:
+    """kNN rises to 0.8 along an exponential. gain: how much faster a variant is. noise: the luck of each run."""
     rows = []
     for run in plan.runs:
-        luck = np.random.default_rng([run.seed, len(run.variant)]).normal(0, 0.01)
+        luck = np.random.default_rng([run.seed, len(run.variant)]).normal(0, noise)
         for epoch in range(0, run.epochs + 1, 2):
             knn = 0.8 - 0.5 * np.exp(-epoch * (1 + gain.get(run.variant, 0.0) + luck) / 6)
             rows.append(run.key | {"epoch": epoch, "seconds": 1.0 * epoch, "knn_top1": knn})

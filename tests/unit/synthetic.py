@@ -109,6 +109,7 @@ def suite(tables: tuple[str, ...] = ("knn",), **changes: Any) -> Plan:
         "figure_augmentations": None,
         "pictures": [],
         "claims": {},
+        "gates": {},
         "statistics": read_statistics(),
         "labels": {
             "dataset": {"digits": "Digits"},

@@ -10,18 +10,19 @@ import pytest
 
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_json
 from ddcl.plan.addresses import data_folder, run_folder
 from ddcl.plan.cost import costs, describe, encoded_images, jobs, measured_rates, task_size, work_of
+from ddcl.plan.counted import counted
 from ddcl.plan.datasets import data_root, is_there, missing_message
 from ddcl.plan.needs import evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
 from ddcl.plan.networks import Network, Throughput
 from ddcl.plan.suite import Suite
-from ddcl.schema import run_summary
+from ddcl.schema import manifest, run_summary
 from ddcl.schema.evaluations import DISTORTED, EvaluationSettings, TaskSize
 from ddcl.schema.places import CONFIG_DIR, VARIABLE
 from ddcl.schema.recipes import Recipe, data_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
+from tests.unit import written
 from tests.unit.made_run import write_data, write_run
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))
@@ -176,9 +177,8 @@ def test_images_of_a_list_are_counted_in_its_file() -> None:
     work = work_of(found, run, "cifar10", "semi_1pct")
     assert work
     assert work.trained == 200 * 500
-    unlisted = suite(runs=[{**found.config.runs[0].model_dump(), "datasets": ["stl10"]}], evaluations=["semi_1pct"])
-    with pytest.raises(UserError, match=r"subsets/stl10_1pct\.json: no such file"):
-        costs(unlisted, Path("none"))
+    with pytest.raises(UserError, match=r"subsets/stl10_1pct\.json: no such file.*`ddcl subset` makes"):
+        suite(runs=[{**found.config.runs[0].model_dump(), "datasets": ["stl10"]}], evaluations=["semi_1pct"])
 
 
 # --- images that nobody has counted
@@ -202,9 +202,12 @@ def manifest_path(results: Path, dataset: str) -> Path:
     return results / data_folder(dataset, data_recipe(dataset)) / "manifest.json"
 
 
-def write_manifest(results: Path) -> None:
-    splits = {"train": {"n": 120_000}, "test": {"n": 6000}}
-    write_json(manifest_path(results, "birds"), {"splits": splits})
+def write_manifest(results: Path, dataset: str = "birds", train: int = 120_000, test: int = 6000) -> None:
+    path = manifest_path(results, dataset)
+    written.write_manifest(path.parent, dataset)
+    own = manifest.load(path)
+    splits = {name: own.splits[name].model_copy(update={"n": n}) for name, n in (("train", train), ("test", test))}
+    sealed.write(path, own.model_copy(update={"splits": splits}))
 
 
 def test_images_that_were_not_counted_make_hours_unknown_and_not_zero(birds: Suite, tmp_path: Path) -> None:
@@ -231,14 +234,24 @@ def test_a_prepared_data_set_is_counted_by_its_manifest(birds: Suite, tmp_path: 
     assert cost.pretraining_hours == pytest.approx(120_000 * epochs / speed / 3600)
     assert cost.evaluation_hours > 0
     assert cost.source == "guess"
-    assert encoded_images(birds.counted(tmp_path), run, "birds") == 120_000 + (1 + 3) * 6000
+    assert encoded_images(counted(birds, tmp_path), run, "birds") == 120_000 + (1 + 3) * 6000
     manifest_path(tmp_path, "birds").write_text("{")
-    assert not birds.counted(tmp_path).dataset_configs["birds"].counted
+    assert not counted(birds, tmp_path).dataset_configs["birds"].counted
 
 
-def test_yaml_goes_before_the_manifest(tmp_path: Path) -> None:
-    write_json(manifest_path(tmp_path, "cifar10"), {"splits": {"train": {"n": 1}, "test": {"n": 1}}})
-    assert suite().counted(tmp_path).dataset_configs["cifar10"].n_images == {"train": 50_000, "test": 10_000}
+def test_numbers_of_images_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    write_manifest(tmp_path, "cifar10", 1, 10_000)
+    with pytest.raises(UserError, match=r"cifar10.yaml: n_images.train: 50000, found 1; correct it, or, .*prepare cif"):
+        counted(suite(), tmp_path)
+
+
+def test_a_batch_larger_than_the_data_set_is_refused_before_anything_runs(birds: Suite, tmp_path: Path) -> None:
+    few = {"birds": {"train": 100, "test": 50}}
+    message = "birds/ddcl/caug/seed0: batch_size 256 is larger than the 100 training images .*; .*training_overrides"
+    with pytest.raises(UserError, match=message):
+        counted(birds, tmp_path, lambda configs: few)
+    enough = counted(birds, tmp_path, lambda configs: {"birds": {"train": 256, "test": 50}})
+    assert enough.dataset_configs["birds"].n_images["train"] == 256
 
 
 def test_jobs_on_images_that_were_not_counted_ask_for_a_day(birds: Suite, tmp_path: Path) -> None:
@@ -250,17 +263,17 @@ def test_jobs_on_images_that_were_not_counted_ask_for_a_day(birds: Suite, tmp_pa
     assert not any(map(is_short, needs))
     assert prepare_needs(birds.dataset_configs["birds"]).runtime == 24 * 60 + 20
     write_manifest(tmp_path)
-    counted = birds.counted(tmp_path)
-    assert is_short(evaluate_needs(counted, run, "birds", "knn"))
-    assert pretrain_needs(counted, run).runtime > 24 * 60 + 20
+    known = counted(birds, tmp_path)
+    assert is_short(evaluate_needs(known, run, "birds", "knn"))
+    assert pretrain_needs(known, run).runtime > 24 * 60 + 20
 
 
 def test_a_run_of_a_data_set_without_a_manifest_has_no_speed(birds: Suite, tmp_path: Path) -> None:
     (run,) = birds.runs.values()
     finished(tmp_path, run.recipe, 200, 1000.0)
-    assert measured_rates(birds.counted(tmp_path), tmp_path) == {}
+    assert measured_rates(counted(birds, tmp_path), tmp_path) == {}
     write_manifest(tmp_path)
-    assert measured_rates(birds.counted(tmp_path), tmp_path) == {"birds": (120_000 * 200 / 1000, "a card")}
+    assert measured_rates(counted(birds, tmp_path), tmp_path) == {"birds": (120_000 * 200 / 1000, "a card")}
 
 
 # --- where data sets lie

@@ -35,7 +35,6 @@ from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import METHODS, RANDOM_PARTS
 from ddcl.schema.suites import NormalisationConfig, RandomSubsetsConfig
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE, N_TRAIN, N_TEST = 16, 800, 500
 NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
 SUBSETS = RandomSubsetsConfig(draws=20, dir_frac=0.5)

@@ -204,7 +204,6 @@ SMALL = {
 USUAL = {"online": "linear_online", "finetune": "finetune_b32", "diagnostics": "diagnostics", "factors": "factors"}
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("protocol", [name for name, entry in EVALUATIONS.items() if "images" in entry.inputs])
 def test_a_protocol_declares_the_operations_that_it_uses(protocol: str, tmp_path: Path, used_ops: set[str]) -> None:
     entry, given = EVALUATIONS[protocol], task(tmp_path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ddcl import doctor
 from ddcl.data.files import FileImages
 from ddcl.data.images import ArrayImages
+from ddcl.data.prepare import prepare
 from ddcl.schema.recipes import Recipe, build_recipe
 
 
@@ -27,16 +29,29 @@ def small(dataset: str, side_px: int) -> Recipe:
 def test_all_stages_are_measured(dataset: str, side_px: int, kind: type, tmp_path: Path) -> None:
     recipe = small(dataset, side_px)
     assert isinstance(doctor.made_up_images(recipe, tmp_path, 0), kind)
-    rates = doctor.measure(recipe, "cpu", workers=0)
-    assert min(rates.loading, rates.augmentation, rates.step) > rates.training * 0.5 > 0
+    rates = doctor.measure(recipe, "cpu", 0, tmp_path / "manifest.json")
+    assert min(rates.loading, rates.augmentation, rates.step, rates.training) > 0
     text = doctor.describe(recipe, "cpu", 1, rates)
     assert f"bottleneck: {rates.bottleneck}." in text
     assert all(stage in text for stage in ("loading", "augmentation", "step", "training", f"{side_px} px, batch 8"))
+    assert f"made-up images (`ddcl prepare {dataset}` was not run here)" in text
+
+
+def test_a_prepared_data_set_is_measured_on_its_own_images(tmp_path: Path) -> None:
+    recipe = small("digits", 16)
+    manifest = prepare("digits", tmp_path, tmp_path)
+    found = doctor.material(recipe, tmp_path / "manifest.json", tmp_path, 0)
+    assert isinstance(found.images, ArrayImages)
+    assert (found.words, found.n_images) == ("its own images", 1347)
+    assert found.normalisation == manifest.normalisation
+    own = {image.tobytes() for image in np.load(tmp_path / "splits/train_images.npy")}
+    assert len(found.images) == doctor.BATCHES * 8
+    assert all(image.numpy().tobytes() in own for image in found.images.images)
 
 
 def test_the_bottleneck_is_the_slowest_stage() -> None:
-    assert doctor.Rates(900, 50, 70, 30, "bf16").bottleneck == "augmentation"
-    assert doctor.Rates(20, 50, 70, 15, "bf16").bottleneck == "loading"
+    assert doctor.Rates(900, 50, 70, 30, "bf16", "", 0).bottleneck == "augmentation"
+    assert doctor.Rates(20, 50, 70, 15, "bf16", "", 0).bottleneck == "loading"
 
 
 def test_a_batch_for_a_gpu_is_cut_on_a_cpu_only() -> None:

@@ -14,7 +14,6 @@ from ddcl.base.errors import UserError
 from ddcl.evaluate.external import diagnose
 from ddcl.schema.evaluations import LinearSettings
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 N = 900
 SETTINGS = LinearSettings(l2_weights=[1e-4, 1e-2, 1.0, 10.0], holdout_frac=0.2, max_iterations=200)
 Arrays = dict[str, Any]

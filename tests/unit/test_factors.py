@@ -23,7 +23,6 @@ from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS
 from ddcl.schema.suites import NormalisationConfig
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE, SIZES = 16, {"train": 900, "test": 400}
 NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
 SETTINGS = LinearSettings.model_validate(read_evaluation("factors")[1].settings)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ddcl.base.errors import TemporaryError
+from ddcl.base.errors import TemporaryError, UserError
 from ddcl.base.yaml_files import NoSettings
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.pretrain import Pretraining
@@ -129,6 +129,25 @@ def test_the_online_probe_leaves_the_encoder_alone(digits: dict[str, ArrayImages
     sets = {"full": [np.arange(32)]}
     online.evaluate(task, sets, Stored({CLEAN_DRAW: features_of(task)[1]}), online_settings(epochs=1))  # type: ignore[arg-type]
     assert all(torch.equal(before[name], tensor) for name, tensor in task.method.state_dict().items())
+
+
+def test_the_best_epoch_is_chosen_on_clean_images_in_whatever_order_they_come(
+    digits: dict[str, ArrayImages], tmp_path: Path
+) -> None:
+    task = task_of(digits, tmp_path, n_train=256)
+    clean, turned = features_of(task)[1], Draw("turned", 0)
+    noise = np.random.default_rng(0).normal(size=clean.features.shape).astype(np.float32)
+    tests = {CLEAN_DRAW: clean, turned: replace(clean, features=noise)}
+    settings, sets, best = online_settings(epochs=6), {"full": [np.arange(32)]}, []
+    for order in (tests, dict(reversed(tests.items()))):  # the second goes on with the state that the first kept
+        found = online.evaluate(task, sets, Stored(order), settings)  # type: ignore[arg-type]
+        best.append(found["full"][0].predictions[TOP1_BEST_TEST][CLEAN_DRAW])
+    (tmp_path / "state.pt").unlink()
+    alone = online.evaluate(task, sets, Stored({CLEAN_DRAW: clean}), settings)  # type: ignore[arg-type]
+    for each in best:
+        assert np.array_equal(each, alone["full"][0].predictions[TOP1_BEST_TEST][CLEAN_DRAW])
+    with pytest.raises(UserError, match="clean test images, found turned: add none to --perturbations"):
+        online.evaluate(task, sets, Stored({turned: clean}), settings)  # type: ignore[arg-type]
 
 
 # --- fine-tuning

@@ -24,6 +24,7 @@ from ddcl.report.claims.macros import macros
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import draw
 from ddcl.schema.claims import FILES, JUDGED, MACROS
+from ddcl.schema.places import config_names
 from tests.unit import pages, planted, synthetic
 
 
@@ -57,7 +58,7 @@ def files(found: Collected, claims: list[JudgedClaim], folder: Path) -> dict[str
 
 
 def test_what_is_read_back_prints_the_same(tmp_path: Path) -> None:
-    plan = planted.suite([f"C{number}" for number in range(1, 9)], ["ddcl", "simsiam", "ddcl_preg", "ddcl_w0"], 3)
+    plan = planted.suite(config_names("claims"), ["ddcl", "simsiam", "ddcl_preg", "ddcl_w0"], 3)
     results = planted.results(plan, tmp_path, planted.plus(3.0))
     made = judge_claims(results)
     write_judged(made, results)
@@ -66,7 +67,7 @@ def test_what_is_read_back_prints_the_same(tmp_path: Path) -> None:
     printed = files(results, again, tmp_path / "again")
     assert printed == files(results, made, tmp_path / "made")
     assert set(printed) == {*FILES, MACROS} - {JUDGED}
-    checks = [check for claim in again for check in claim.checks]
+    checks = [check for claim in again for form in claim.forms for check in form.checks]
     assert any(isnan(check.effect) for check in checks)
     assert any(each.treatment_minus for check in checks for each in check.comparisons)
     assert all(each.sources for check in checks for each in check.comparisons)
@@ -107,26 +108,26 @@ def test_a_file_that_is_cut(found: Collected) -> None:
 
 
 def _without_p(values: dict[str, Any]) -> None:
-    del values["claims"][0]["checks"][0]["p"]
+    del values["claims"][0]["forms"][0]["checks"][0]["p"]
 
 
 def _without_check(values: dict[str, Any]) -> None:
-    values["claims"][0]["checks"] = []
+    values["claims"][0]["forms"][0]["checks"] = []
 
 
 def _bare(values: dict[str, Any]) -> None:
-    values["claims"][3]["checks"][0]["comparisons"][0]["treatment"].pop("part")
+    values["claims"][3]["forms"][0]["checks"][0]["comparisons"][0]["treatment"].pop("part")
 
 
 DAMAGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (
         lambda values: values.update(schema=0),
-        "claims of schema 0, this version reads 1; run `ddcl claims` again",
+        "claims of schema 0, this version reads 2; run `ddcl claims` again",
     ),
     (lambda values: values.pop("schema"), "claims of no schema"),
-    (_without_p, "missing key 'claims.0.checks.0.p'"),
-    (_bare, "missing key 'claims.3.checks.0.comparisons.0.treatment.part'"),
-    (lambda values: values["claims"][0].update(verdict="perhaps"), "claims.0.verdict"),
+    (_without_p, "missing key 'claims.0.forms.0.checks.0.p'"),
+    (_bare, "missing key 'claims.3.forms.0.checks.0.comparisons.0.treatment.part'"),
+    (lambda values: values["claims"][0]["forms"][0].update(verdict="perhaps"), "claims.0.forms.0.verdict"),
     (lambda values: values.update(more=1), "unknown key 'more'"),
     (_without_check, "other claims or checks than suite synthetic has"),
     (lambda values: values["claims"].pop(), "other claims or checks than suite synthetic has"),
@@ -173,7 +174,7 @@ def test_claims_are_judged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (claim,) = read_judged(results)
     assert claim.verdict == "supported"
     rows = [text.get_text() for text in draw("claims", results).axes[0].get_yticklabels()]
-    assert rows[0] == "C2: supported"
+    assert rows[0] == "C2a: supported"
 
 
 @pytest.mark.parametrize(("claims", "needed"), [(["C2"], ["results/tables/claims.json"]), ([], [])])

@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ddcl.base.errors import UserError
 from ddcl.report.claims.claim_tables import check_frame
-from ddcl.report.claims.inference import seed_estimate
+from ddcl.report.claims.inference import share_estimate
 from ddcl.report.claims.judge import judge_claims
-from ddcl.report.claims.macros import command_name, macros
+from ddcl.report.claims.macros import accuracy_text, command_name, macros
 from ddcl.report.collected import Collected
+from ddcl.schema.claims import read_statistics
 from tests.unit import planted, synthetic
 
 
@@ -37,25 +39,34 @@ def test_names_have_letters_only() -> None:
 
 def test_every_headline_number_with_n_and_interval(found: Collected) -> None:
     own = commands(found)
-    assert {"DdclBaugLinear", "DdclCaugKnn", "SimsiamBaugLinear", "ClaimCTwoVerdict", "ClaimCTwoLinear"} <= set(own)
+    assert {"DdclBaugLinearOnline", "DdclCaugKnn", "SimsiamBaugKnn", "ClaimCTwoaVerdict", "ClaimCTwoaLinear"} <= set(
+        own
+    )
     assert all(name.isalpha() for name in own)
     records = found.records
     rows = records[(records["variant"] == "ddcl") & (records["augmentation"] == "baug") & (records["part"] == "full")]
-    rows = rows[(rows["evaluation"] == "linear") & (rows["perturbation"] == "none")]
-    values = 100 * rows["value"].to_numpy()
-    interval = seed_estimate(values, 0.95)
-    expected = rf"{values.mean():.1f} (95\,\% CI {interval.low:.1f} to {interval.high:.1f}, $n=3$)"
-    assert own["DdclBaugLinear"] == expected
-    assert own["ClaimCTwoVerdict"] in ("supported", "inconclusive")
+    rows = rows[(rows["evaluation"] == "linear_online") & (rows["perturbation"] == "none")]
+    rows = rows[rows["metric"] == "top1"]
+    interval = share_estimate(rows["value"].to_numpy(), 0.95)
+    low, high = 100 * interval.low, 100 * interval.high
+    assert own["DdclBaugLinearOnline"] == rf"{100 * interval.effect:.1f} (95\,\% CI {low:.1f} to {high:.1f}, $n=3$)"
+    assert own["ClaimCTwoaVerdict"] == "supported"
+    assert own["ClaimCTwobVerdict"] == "not run"
 
 
 def test_one_seed_and_lost_seeds_are_said(found: Collected, tmp_path: Path) -> None:
     plan = planted.suite([], ["ddcl"], 1)
-    alone = commands(planted.results(plan, tmp_path, planted.base))["DdclBaugLinear"]
-    assert re.fullmatch(r"80\.0 \(95\\,\\% CI 78\.2 to 81\.7, \$n=1\$, 2000 images\)", alone)
+    alone = commands(planted.results(plan, tmp_path, planted.base))["DdclBaugLinearOnline"]
+    assert alone == "80.0 ($n=1$)"
     lost = {"variant": "ddcl", "augmentation": "baug", "seed": 1}
     own = commands(planted.changed(found, lost, value=np.nan, status="missing"))
-    assert "$n=2$ of 3" in own["DdclBaugLinear"]
+    assert own["DdclBaugLinearOnline"].endswith("($n=2$ of 3)")  # two seeds have no interval
+
+
+def test_an_accuracy_near_100_has_no_interval_beyond() -> None:
+    rows = pd.DataFrame({"value": [0.9, 0.999, 1.0]})
+    ends = re.findall(r"CI ([\d.]+) to ([\d.]+)", accuracy_text(rows, read_statistics()))[0]
+    assert 0 < float(ends[0]) < 96.6 < float(ends[1]) <= 100
 
 
 def test_each_says_where_its_number_comes_from(found: Collected) -> None:
@@ -69,7 +80,7 @@ def test_each_says_where_its_number_comes_from(found: Collected) -> None:
         if table == "tables/claim_checks.csv":
             own = checks.iloc[int(row) - 1]
             assert name == command_name("claim", own["claim"], own["check"])
-    assert sources["ClaimCTwoVerdict"] == "tables/claims.csv, row 1"
+    assert sources["ClaimCTwobVerdict"] == "tables/claims.csv, row 2"
 
 
 def test_two_numbers_with_one_name_are_an_error(found: Collected) -> None:
@@ -77,5 +88,5 @@ def test_two_numbers_with_one_name_are_an_error(found: Collected) -> None:
     runs = [run.model_copy(update={"variant": names[run.variant]}) for run in found.plan.runs]
     records = found.records.replace({"variant": names})
     again = replace(found, plan=found.plan.changed(runs=runs), records=records, runs=[])
-    with pytest.raises(UserError, match="DdClBaugLinear"):
+    with pytest.raises(UserError, match="DdClBaugLinearOnline"):
         macros(again, [])

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from ddcl.plan.counted import counted
 from ddcl.plan.needs import Needs, evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
 from ddcl.plan.networks import network_of
 from ddcl.plan.suite import Suite
@@ -93,6 +94,6 @@ def test_an_uncounted_array_asks_for_memory_and_time() -> None:
 
 def replace_images(suite: Suite, dataset: str) -> Suite:
     """Return the suite as if the YAML of a data set did not say how many images it has."""
-    changed = suite.counted(CONFIG_DIR)
+    changed = counted(suite, CONFIG_DIR)
     changed.dataset_configs[dataset] = suite.dataset_configs[dataset].model_copy(update={"n_images": {}})
     return changed

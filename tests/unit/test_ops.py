@@ -15,8 +15,9 @@ from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws
 from ddcl.data.ops import color_jitter, elastic, resized_crop
 from ddcl.data.ops import pixels as shared
-from ddcl.data.ops.parameters import Params
+from ddcl.data.ops.parameters import Params, elastic_strength
 from ddcl.data.views import Pipeline, load_op
+from ddcl.schema.op_recipes import read_ops
 from ddcl.schema.ops import OPS, build_settings
 
 N_STATISTICS = 4000
@@ -244,6 +245,19 @@ def test_twice_the_strength_is_twice_the_range_and_the_field() -> None:
 
 
 # --- draws ---
+
+
+def test_elastic_strength_is_matched_at_small_sides_only() -> None:
+    matched = [{"side_px": 32, "times": 10.0}, {"side_px": 16, "times": 6.5}]
+    own, plain = settings_of("elastic", matched=matched), settings_of("elastic")
+    for side, times in ((8, 6.5), (16, 6.5), (17, 10.0), (32, 10.0), (33, 1.0), (224, 1.0)):
+        found, scaled = elastic_strength(own, side), elastic_strength(plain, side)
+        assert found == pytest.approx((times * scaled[0], *scaled[1:]))
+    trained, tested = (
+        read_ops("augmentations", "caug_plus", {})[1],
+        read_ops("perturbations", "color_rotate_elastic", {})[1],
+    )
+    assert trained[-1].settings["matched"] == tested[-1].settings["matched"] != []
 
 
 @pytest.mark.parametrize("op", [op for op, entry in OPS.items() if "prob" in entry.settings.model_fields])

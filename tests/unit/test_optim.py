@@ -13,7 +13,9 @@ from torch import nn
 
 from ddcl.base.yaml_files import NoSettings
 from ddcl.core.method import Method
-from ddcl.core.optim import LARS, build_optimizer, lr_factor, parameter_groups, scaled_lr, set_lr, set_warmup_lr
+from ddcl.core.optim import LARC, LARS, build_optimizer, lr_factor, parameter_groups, scaled_lr, set_lr, set_warmup_lr
+from ddcl.evaluate.online import probe_optimizer
+from ddcl.schema.evaluations import OnlineSettings
 from ddcl.schema.training import OptimizerConfig, ScheduleConfig
 
 SIMSIAM = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
@@ -94,6 +96,14 @@ def test_barlow_twins_schedule_by_hand() -> None:
     assert lr_factor(BARLOW, 1000, 1000) == pytest.approx(0.001, rel=1e-12)
     rates = [lr_factor(BARLOW, e, 1000) for e in range(10, 1001)]
     assert all(a > b for a, b in itertools.pairwise(rates))
+
+
+@pytest.mark.parametrize("warmup", [1, 3])
+def test_a_warm_up_by_epoch_spends_no_epoch_at_rate_zero(warmup: int) -> None:
+    """(e + 1) / (w + 1): 1/2 for one epoch; 1/4, 1/2, 3/4 for three; then the cosine from its top."""
+    schedule = ScheduleConfig(per="epoch", warmup_epochs=warmup, final_lr_frac=0.0)
+    rates = [lr_factor(schedule, e, 10) for e in range(warmup + 1)]
+    assert rates == pytest.approx([(e + 1) / (warmup + 1) for e in range(warmup + 1)], rel=1e-15)
 
 
 @pytest.mark.parametrize("epochs", [1, 5, 10])
@@ -272,3 +282,49 @@ def test_lars_goes_on_from_a_saved_state() -> None:
     halves.grad = grad.clone()
     third.step()
     assert torch.equal(whole.detach(), halves.detach())
+
+
+# --- LARC, of the ImageNet probe
+
+# Three steps of apex's LARC (e13873d, clip=False, trust 0.001) around SGD, lr 1.6, momentum 0.9, in float64.
+# By weight decay: a weight [2, 2], a bias [2], and a bias that starts at 0, whose first step is not adapted.
+APEX = {
+    0.0: [
+        *(0.298695950515215, -0.198154196242602, 0.0987183726785779, 0.399005888690883),
+        *(-8.5381852361014e-05, 0.0499267474869086),
+        *(-0.00866508558730286, 0.00431875492657615),
+    ],
+    0.5: [
+        *(0.298547870807753, -0.198124478411547, 0.098696947734416, 0.398681800619297),
+        *(-7.11677455029358e-05, 0.0498923137175938),
+        *(-0.00866069230376078, 0.00432129246806663),
+    ],
+}
+
+
+@pytest.mark.parametrize("decay", list(APEX))
+def test_larc_is_apex_s(decay: float) -> None:
+    def double(*values: float) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float64)
+
+    weight = nn.Parameter(double(0.3, -0.2, 0.1, 0.4).view(2, 2))
+    bias, zero = nn.Parameter(double(0.0, 0.05)), nn.Parameter(double(0.0, 0.0))
+    optimizer = LARC([weight, bias, zero], 1.6, 0.9, decay, 0.001)
+    for of_weight, of_bias in (
+        (double(1.0, -2.0, 0.5, 0.25), double(0.2, -0.1)),
+        (double(-0.3, 0.1, 2.0, 1.0), double(-0.4, 0.3)),
+        (double(0.7, 0.2, -1.0, 0.0), double(0.1, 0.6)),
+    ):
+        weight.grad, bias.grad, zero.grad = of_weight.view(2, 2), of_bias, 0.01 * of_bias
+        optimizer.step()
+    found = torch.cat([p.detach().flatten() for p in (weight, bias, zero)]).tolist()
+    assert found == pytest.approx(APEX[decay], rel=1e-13, abs=1e-16)
+
+
+def test_the_imagenet_probe_adapts_its_bias() -> None:
+    settings = OnlineSettings(epochs=1, batch_size=4096, weight_decay=0.0, lr_classifier=0.1, lars=True)
+    heads = nn.Linear(3, 2)
+    optimizer = probe_optimizer(heads, settings)
+    assert isinstance(optimizer, LARC)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1.6)
+    assert {id(p) for p in optimizer.param_groups[0]["params"]} == {id(heads.weight), id(heads.bias)}

@@ -34,7 +34,9 @@ def test_numbers_of_claims_have_three_digits() -> None:
 
 
 def test_what_an_undecided_claim_would_need() -> None:
-    check = pages.judged("C1", "inconclusive", "", "", minimum_detectable_effect=1.25, seeds_needed=inf).headline
+    check = (
+        pages.judged("C1", "inconclusive", "", "", minimum_detectable_effect=1.25, seeds_needed=inf).forms[0].headline
+    )
     assert power_text(check) == (
         "an effect of 1.25 points or more would probably have been found; "
         "the smallest effect that matters of 0.3 points needs more test images"
@@ -51,6 +53,10 @@ def test_arms_are_named_by_their_fields_and_lead_to_their_cards() -> None:
         [("DDCL", "card-c"), ("SimSiam & co_", "")],
         [("DDCL (dvr, BAug)", "card-b"), ("DDCL (full, CAug)", "card-c")],
     ]
+    (gate,) = line.gates  # of those of the claim, the one that a comparison names
+    assert (gate.label, gate.arm, gate.state) == ("trained", "digits/ddcl/caug", "✕ failed")
+    assert gate.effect == "+4.00 (−1.00 to +9.00) points, needed above 0"
+    assert gate.text == "It says nothing."
     assert line.comparisons[0].conditions == "own, Digits, CAug, linear, color + rotate, full, top1"
     assert line.comparisons[0].p == "p = 0.12 (Holm 0.24)"
     assert line.comparisons[1].n == "2 seeds, 450 images"

@@ -12,14 +12,16 @@ import pytest
 from PIL import Image
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_json
+from ddcl.base.files import read_json, write_json
 from ddcl.base.yaml_files import NoSettings
 from ddcl.data import prepare as stage
+from ddcl.data.images import chunks
 from ddcl.data.manifest import read_manifest
 from ddcl.data.readers.source import ArraySplit, FileSplit
 from ddcl.data.stored import read_images
 from ddcl.schema.manifest import Manifest
-from ddcl.schema.registry import Entry
+from ddcl.schema.recipes import read_dataset
+from ddcl.schema.registry import Entry, ReaderEntry
 from ddcl.schema.suites import DatasetConfig, NormalisationConfig
 
 RNG = np.random.default_rng(0)
@@ -36,7 +38,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., M
     def run(splits: dict[str, Any], **changes: Any) -> Manifest:
         values = {"label": "Toy", "reader": "toy", "scale": "small", "image_side_px": 8, "n_classes": 2} | changes
         config = DatasetConfig.model_validate(values)
-        entry = Entry("", NoSettings)
+        entry = ReaderEntry("", NoSettings, keeps_files=isinstance(splits["train"], FileSplit))
         monkeypatch.setattr(Entry, "load", lambda self: lambda request: splits)
         monkeypatch.setitem(stage.READERS, "toy", entry)
         write_json(tmp_path / "config/datasets/toy.yaml", config.model_dump(mode="json"))  # JSON is YAML
@@ -78,6 +80,7 @@ def test_pretraining_is_on_the_training_images_where_there_are_no_others(
     ("train", "changes", "message"),
     [
         (arrays(6), {"n_images": {"train": 7}}, "split train has 6 images; config/datasets says 7"),
+        (arrays(6), {"n_images": {"pretrain": 7}}, "has n_images of pretrain, which it has no images for"),
         (arrays(6, classes=1), {}, r"split train has 1 classes, \[1\] missing; config/datasets says 2"),
         (arrays(6, classes=3), {}, "split train has labels up to 2; config/datasets says 2"),
         (ArraySplit(arrays(6).images, np.array([0, 1, 0, 1, 0, -1])), {}, "1 images of split train have no label"),
@@ -104,7 +107,8 @@ def jpegs(root: Path, n: int = 4) -> FileSplit:
 def test_manifest_of_files(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
     split = jpegs(tmp_path)
     manifest = prepared({"train": split, "test": split}, normalisation=NORMALISATION, resize_px=10)
-    lines = "".join(f"{(tmp_path / name).stat().st_size}\t{name}\n" for name in split.names)
+    digests = [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()[:16] for name in split.names]
+    lines = "".join(f"{digest}\t{name}\n" for digest, name in zip(digests, split.names, strict=True))
     assert manifest.splits["train"].files_sha256 == hashlib.sha256(lines.encode()).hexdigest()
     assert (manifest.kind, manifest.normalisation.mean) == ("files", [0.5] * 3)
     images = read_images(tmp_path / "out/manifest.json", manifest, "test", 8)
@@ -131,14 +135,62 @@ def test_every_damaged_file_is_named_in_one_message(prepared: Callable[..., Mani
     data = (tmp_path / "a/0.jpg").read_bytes()
     (tmp_path / "a/0.jpg").write_bytes(data[: len(data) // 2])
     (tmp_path / "b/1.jpg").write_text("no image")
-    with pytest.raises(UserError, match=r"2 damaged images in split train: .*a/0\.jpg .*Truncated.*b/1\.jpg"):
+    with pytest.raises(UserError, match=r"2 images of split train cannot be used: .*a/0\.jpg .*b/1\.jpg"):
         prepared({"train": split, "test": split}, normalisation=NORMALISATION)
 
 
-def test_files_need_a_normalisation(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
+def test_files_without_a_normalisation_have_that_of_the_squares_that_evaluation_sees(
+    prepared: Callable[..., Manifest], tmp_path: Path
+) -> None:
     split = jpegs(tmp_path)
-    with pytest.raises(UserError, match="need `normalisation`"):
-        prepared({"train": split, "test": split})
+    manifest = prepared({"train": split, "test": split}, resize_px=10)
+    images = read_images(tmp_path / "out/manifest.json", manifest, "train", 8)
+    ((seen,),) = images.load(chunks(4, 4), None)
+    pixels = seen.numpy() / 255
+    assert manifest.normalisation.mean == pytest.approx(pixels.mean(axis=(0, 2, 3)), rel=1e-12)
+    assert manifest.normalisation.std == pytest.approx(pixels.std(axis=(0, 2, 3)), rel=1e-9)
+
+
+def test_images_that_are_all_of_one_colour_are_refused(prepared: Callable[..., Manifest]) -> None:
+    black = ArraySplit(np.zeros((6, 3, 8, 8), np.uint8), np.arange(6) % 2)
+    with pytest.raises(UserError, match="data set toy: in one of the channels all pixels of all training images are e"):
+        prepared({"train": black, "test": arrays(4)})
+
+
+def test_test_images_that_are_training_images_are_counted(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
+    train = arrays(6)
+    test = ArraySplit(np.concatenate([train.images[:2], arrays(3).images]), np.arange(5) % 2)
+    manifest = prepared({"train": train, "test": test})
+    assert manifest.splits["test"].n_in_train == 2
+    assert "warning: 2 of 5 test images are training images, too" in stage.describe(manifest)
+    (tmp_path / "copies").mkdir()
+    split = jpegs(tmp_path)
+    copy = tmp_path / "copies/1.jpg"
+    copy.write_bytes((tmp_path / split.names[1]).read_bytes())
+    manifest = prepared({"train": split, "test": FileSplit([split.names[0], "copies/1.jpg"], np.arange(2))})
+    assert manifest.splits["test"].n_in_train == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_images": {"trian": 7}}, "n_images.trian.*'train', 'test' or 'pretrain'"),
+        ({"resize_px": 10, "image_side_px": 16}, "resize_px 10 is below image_side_px 16: .* black frame"),
+        ({"resize_px": 10}, "resize_px is for images in files; reader toy makes arrays"),
+        ({"one_array": True}, "one_array is for images in files; reader toy makes arrays"),
+        ({"background": [255, 255]}, "background: .*at least 3"),
+        ({"background": [0, 0, 256]}, "background.2: .*less than or equal to 255"),
+    ],
+)
+def test_what_a_data_sets_yaml_cannot_say(
+    changes: dict[str, Any], words: str, prepared: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    splits = {"train": arrays(6), "test": arrays(4)}
+    prepared(splits)
+    path = tmp_path / "config/datasets/toy.yaml"
+    write_json(path, read_json(path, "data set") | changes)
+    with pytest.raises(UserError, match=rf"{path}: .*{words}"):
+        read_dataset("toy")
 
 
 def test_a_manifest_of_other_settings_is_refused(prepared: Callable[..., Manifest], tmp_path: Path) -> None:
@@ -149,5 +201,5 @@ def test_a_manifest_of_other_settings_is_refused(prepared: Callable[..., Manifes
     with pytest.raises(UserError, match="the manifest has dataset 'toy', the run needs 'other'"):
         read_manifest(path, "other", manifest.data)
     write_json(path, manifest.content() | {"schema": 1})
-    with pytest.raises(UserError, match="manifest of schema 1, this version reads 4; run `ddcl prepare` again"):
+    with pytest.raises(UserError, match="manifest of schema 1, this version reads 5; run `ddcl prepare` again"):
         read_manifest(path, "toy", manifest.data)

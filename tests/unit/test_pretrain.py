@@ -96,7 +96,7 @@ def test_the_method_says_which_embeddings_may_collapse(free: tuple[str, ...], st
     run = Pretraining(HalfConstant(free), ToyLoader(), no_monitor, recipe_of("simsiam").training, ("r", "c"), 0)
     run.run(tmp_path)
     assert run.status == status
-    assert run.message.startswith("std_ratio_constant") == (status == "collapsed")
+    assert run.message.startswith("std ratio of constant ") == (status == "collapsed")
     assert {"std_ratio_alive", "std_ratio_constant"} <= run.history[-1].keys()  # measured all the same
 
 

@@ -57,7 +57,8 @@ PATCHED: list[tuple[Any, str]] = [
 def request_of(name: str, root: Path, **changes: Any) -> Request:
     config = read_dataset(name)
     values: dict[str, Any] = {"side_px": config.image_side_px, "settings": reader_settings(name, config)}
-    values |= {"dataset": name, "root": root, "download": False, "obtain": config.obtain} | changes
+    values |= {"dataset": name, "root": root, "download": False, "obtain": config.obtain}
+    values |= {"background": config.background} | changes
     return Request(**values)
 
 
@@ -302,26 +303,6 @@ def test_of_imagenet_only_what_is_missing_is_unpacked(
         read("imagenet", tmp_path)
 
 
-def test_image_folder_from_anywhere(tmp_path: Path) -> None:
-    expected = archives.class_folders(tmp_path / "elsewhere", "birds", {"train": "tr", "test": "te"}, ["owl", "auk"])
-    settings = READERS["image_folder"].settings.model_validate(
-        {"folder": str(tmp_path / "elsewhere/birds"), "train": "tr", "test": "te"}
-    )
-    request = request_of("imagenet", tmp_path / "data", dataset="birds", settings=settings)
-    found = READERS["image_folder"].load()(request)
-    for split, (labels, names) in expected.splits.items():
-        assert found[split].labels.tolist() == labels
-        assert [(request.root / name).resolve() for name in found[split].names] == [
-            (tmp_path / "elsewhere" / name).resolve() for name in names
-        ]
-    shutil.rmtree(tmp_path / "elsewhere/birds/te/owl")
-    with pytest.raises(UserError, match="class folders that only one of tr, te has: owl"):
-        READERS["image_folder"].load()(request)
-    shutil.rmtree(tmp_path / "elsewhere/birds/te")
-    with pytest.raises(UserError, match=r"data set birds: not found \(looked for .*birds/te"):
-        READERS["image_folder"].load()(request)
-
-
 # --- Fashion-MNIST
 
 
@@ -560,7 +541,7 @@ def test_a_damaged_or_missing_file_of_an_unpacked_copy_is_named(
         (folder / file).write_bytes((folder / file).read_bytes() + b"x")
     what = "missing" if gone else "damaged"
     with pytest.raises(
-        UserError, match=rf"{folder.name}/{file}: {what}.*delete .*{folder.name} and run the command again"
+        UserError, match=rf"{folder.name}/{file}: {what}.*move .*{folder.name} away and run the command again"
     ):
         read(name, tmp_path)
 
@@ -577,7 +558,7 @@ def test_a_missing_or_empty_class_of_tiny_imagenet_is_named_and_the_advice_helps
         (folder / "train/n10000037/images").mkdir(parents=True)
     with pytest.raises(
         UserError,
-        match=rf"{folder}/train: 1 class folders are missing or empty: n10000037; delete {folder} and run the command",
+        match=rf"{folder}/train: 1 class folders are missing or empty: n10000037; move {folder} away and run",
     ):
         read("tiny_imagenet", tmp_path)
     shutil.rmtree(folder)
@@ -590,7 +571,7 @@ def test_a_missing_list_of_tiny_imagenet_is_named(name: str, built: Callable[[st
     read("tiny_imagenet", tmp_path)
     folder = tmp_path / "tiny-imagenet-200"
     (folder / name).unlink()
-    with pytest.raises(UserError, match=rf"{folder / name}: damaged or incomplete .*; delete {folder} and run"):
+    with pytest.raises(UserError, match=rf"{folder / name}: damaged or incomplete .*; move {folder} away and run"):
         read("tiny_imagenet", tmp_path)
 
 
@@ -599,17 +580,17 @@ def test_a_list_of_cub200_that_is_cut_names_its_folder(built: Callable[[str], Bu
     read("cub200", tmp_path)
     table = tmp_path / "CUB_200_2011/image_class_labels.txt"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:20]))
-    with pytest.raises(UserError, match=rf"{table.parent}: damaged or incomplete .*; delete it and run"):
+    with pytest.raises(UserError, match=rf"{table.parent}: damaged or incomplete .*; move {table.parent} away and run"):
         read("cub200", tmp_path)
     table.write_text("1")
-    with pytest.raises(UserError, match=rf"{table}: damaged or incomplete .*; delete {table.parent} and run"):
+    with pytest.raises(UserError, match=rf"{table}: damaged or incomplete .*; move {table.parent} away and run"):
         read("cub200", tmp_path)
 
 
 def test_an_empty_folder_of_imagenette_is_named(built: Callable[[str], Built], tmp_path: Path) -> None:
     folder = tmp_path / built("imagenette").folder
     folder.mkdir()
-    with pytest.raises(UserError, match=rf"{folder}: damaged or incomplete .*train.*; delete it and run"):
+    with pytest.raises(UserError, match=rf"{folder}: has no folder train; move it away and run"):
         read("imagenette", tmp_path)
 
 
@@ -638,12 +619,14 @@ def test_images_of_pets_that_are_gone_are_unpacked_again(built: Callable[[str], 
     shutil.rmtree(tmp_path / "oxford-iiit-pet/images")
     check(read("pets", tmp_path), expected)
     (tmp_path / "oxford-iiit-pet/annotations/test.txt").unlink()
-    with pytest.raises(UserError, match=r"oxford-iiit-pet/annotations: damaged or incomplete .*; delete it and run"):
+    with pytest.raises(
+        UserError, match=r"oxford-iiit-pet/annotations: damaged or incomplete .*; move .*annotations away"
+    ):
         read("pets", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"no image", "cannot identify"), (archives.jpeg(3), "40 × 30 px, expected 64")]
+    ("content", "words"), [(b"no image", "no image of a known format"), (archives.jpeg(3), "40 × 30 px, expected 64")]
 )
 def test_an_image_of_tiny_imagenet_that_is_none_is_named(
     content: bytes, words: str, built: Callable[[str], Built], tmp_path: Path
@@ -653,16 +636,32 @@ def test_an_image_of_tiny_imagenet_that_is_none_is_named(
     (tmp_path / "tiny-imagenet-200/val/images/val_1.JPEG").write_bytes(content)
     with pytest.raises(
         UserError,
-        match=rf"images/val_1\.JPEG: damaged or incomplete \({words}.*; delete {tmp_path}/tiny-imagenet-200 and run",
+        match=rf"images/val_1\.JPEG: damaged or incomplete \({words}.*; move {tmp_path}/tiny-imagenet-200 away and run",
     ):
         read("tiny_imagenet", tmp_path)
+
+
+def test_transparent_images_of_tiny_imagenet_are_drawn_on_the_background(
+    built: Callable[[str], Built], tmp_path: Path
+) -> None:
+    built("tiny_imagenet")
+    read("tiny_imagenet", tmp_path)
+    out = io.BytesIO()
+    Image.new("RGBA", (64, 64), (250, 0, 0, 0)).save(out, "PNG")
+    (tmp_path / "tiny-imagenet-200/val/images/val_1.JPEG").write_bytes(out.getvalue())
+    for background in ([255, 255, 255], [1, 2, 3]):
+        images = read("tiny_imagenet", tmp_path, background=background)["test"].images
+        assert any((image == np.array(background)[:, None, None]).all() for image in images)
 
 
 def test_images_that_a_list_names_must_be_there(built: Callable[[str], Built], tmp_path: Path) -> None:
     built("food101")
     read("food101", tmp_path)
     (tmp_path / "food-101/images/dish_007/17.jpg").unlink()
-    with pytest.raises(UserError, match=r"dish_007/17\.jpg: missing, and 0 more images of food101; complete the copy"):
+    with pytest.raises(
+        UserError,
+        match=r"dish_007/17\.jpg: missing, and 0 more images of food101; complete the copy",
+    ):
         read("food101", tmp_path)
 
 
@@ -676,7 +675,7 @@ def test_a_corrupt_jpeg_is_named_when_it_is_prepared(built: Callable[[str], Buil
     with pytest.MonkeyPatch.context() as patch:
         small = config.model_copy(update={"n_images": {"train": 100, "test": 100}})
         patch.setattr("ddcl.data.prepare.read_dataset", lambda name: small)
-        with pytest.raises(UserError, match=rf"1 damaged images in split train: .*{image.name}.*get them again"):
+        with pytest.raises(UserError, match=rf"1 image of split train cannot be used: .*{image.name}.*get them again"):
             prepare("imagenet100", tmp_path / "out", tmp_path, download=False)
     assert not (tmp_path / "out/manifest.json").exists()
 

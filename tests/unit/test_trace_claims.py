@@ -15,6 +15,7 @@ from ddcl.report.claims.claim_tables import FRAMES
 from ddcl.report.collect import collect
 from ddcl.report.exchange.trace import Tracer
 from ddcl.report.sources import HISTORY, SOURCES
+from ddcl.schema.places import config_names
 from tests.unit import written
 from tests.unit.synthetic import record_of
 
@@ -26,7 +27,7 @@ SUITE = {
         BLOCK | {"variants": ["ddcl_preg", "ddcl_w0"], "augmentations": ["baug"]},
         BLOCK | {"augmentations": ["baug"], "authors": True, "evaluations": ["linear_online"]},
     ],
-    "claims": [f"C{number}" for number in range(1, 9)],
+    "claims": config_names("claims"),
 }
 PLAN = Suite(SUITE, "t.yaml").plan
 DDCL = "imagenet100/ddcl/baug/seed0"
@@ -73,15 +74,16 @@ def row_of(tracer: Tracer, **keys: str) -> int:
 
 
 COLLAPSE = {"claim": "C8", "check": "collapse"}
-CURVES = {"claim": "C1", "check": "area"}
-LEAD = {"claim": "C5", "check": "ladder"}  # a difference of differences
+CURVES = {"claim": "C1a", "check": "area"}
+LEAD = {"claim": "C5a", "check": "ladder"}  # a difference of differences
 
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_every_row_is_made_again_from_its_sources_alone(name: str, whole: Path) -> None:
     tracer = tracer_of(whole, name)
     assert len(tracer.rows) >= 8
-    assert set(tracer.rows["claim"]) >= {f"C{number}" for number in range(1, 9) if number != 7}
+    letter = "" if name == "claim_gates" else "a"
+    assert set(tracer.rows["claim"]) >= {f"C{number}{letter}" for number in range(1, 7)}
     for number in range(1, len(tracer.rows) + 1):
         assert tracer.describe(number).endswith("sources: the same")
 
@@ -109,7 +111,7 @@ def test_the_sources_of_a_comparison(whole: Path) -> None:
 
 def test_a_record_that_is_missing_is_a_source(whole: Path) -> None:
     tracer = tracer_of(whole)
-    number = row_of(tracer, claim="C3", check="transfer", augmentation="caug")
+    number = row_of(tracer, claim="C3a", check="transfer", augmentation="caug")
     assert tracer.rows["n_seeds"].iloc[number - 1] == 1
     record = record_of(PLAN, "imagenet100/simsiam/caug/seed1", "linear_b32", "cub200")
     text = f"{record} part full, perturbation none, metric top1: no cell; missing"
@@ -118,11 +120,18 @@ def test_a_record_that_is_missing_is_a_source(whole: Path) -> None:
 
 def test_a_claim_has_the_sources_of_all_its_checks(whole: Path) -> None:
     tracers = {name: tracer_of(whole, name).frame for name in FRAMES}
-    for claim in (f"C{number}" for number in range(1, 9)):
-        own = [set().union(*frame.loc[frame["claim"] == claim, SOURCES]) for frame in tracers.values()]
-        assert own[0] == own[1] == own[2]
-        assert bool(own[0]) == (claim != "C7")
-    assert "nothing that it could be made of is in the suite" in tracer_of(whole, "claims").describe(7)
+    for claim in ("C1", "C2", "C3", "C4", "C5", "C6", "C7.1"):
+        of_form = [
+            set().union(*frame.loc[frame["claim"] == f"{claim}a", SOURCES])
+            for name, frame in tracers.items()
+            if name != "claim_gates"
+        ]
+        gates = tracers["claim_gates"]
+        assert of_form[0] == of_form[1]
+        assert of_form[0] == of_form[2].union(*gates.loc[gates["claim"] == claim, SOURCES])
+        assert bool(of_form[0]) == (claim != "C7.1")
+    absent = row_of(tracer_of(whole, "claims"), claim="C7.1a")
+    assert "nothing that it could be made of is in the suite" in tracer_of(whole, "claims").describe(absent)
 
 
 def needed(source: str) -> tuple[str, ...]:
@@ -151,7 +160,7 @@ def test_predictions_and_endings_that_changed_since_are_noticed(results: Path) -
     tracer = tracer_of(results)
     predictions_path(results / record_of(PLAN, DDCL, "linear")).unlink()
     with pytest.raises(UserError, match=r"says effect .*, the files of its sources .*; `ddcl collect && ddcl claims`"):
-        tracer.describe(row_of(tracer, claim="C2", check="linear", augmentation="baug"))
+        tracer.describe(row_of(tracer, claim="C2a", check="centred", augmentation="baug"))
     end(results, DDCL, "diverged")
     with pytest.raises(UserError, match=r"says effect 50, the files of its sources 100\.0"):
         tracer.describe(row_of(tracer, **COLLAPSE))

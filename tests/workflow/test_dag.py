@@ -47,6 +47,7 @@ def test_default_suite_plans_every_run_once(fresh: Path) -> None:
         "pretrain": 26,
         "extract": 26,
         "linear": 26,
+        "linear_online_short": 26,
         "knn": 26,
         "plan": 1,
         "collect": 1,
@@ -103,7 +104,12 @@ def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
     ("file", "old", "new", "expected"),
     [
         ("config/config.yaml", "evaluations: [", "evaluatoins: [", ["evaluatoins", "did you mean 'evaluations'"]),
-        ("config/config.yaml", "[linear, knn]", "[linaer, knn]", ["linaer", "did you mean 'linear'"]),
+        (
+            "config/config.yaml",
+            "[linear, linear_online_short",
+            "[linaer, linear_online_short",
+            ["linaer", "did you mean 'linear'"],
+        ),
         ("config/config.yaml", "[digits]\n    variants: [ddcl,", "[digits]\n    variants: [dcdl,", ["dcdl", "'ddcl'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_farc: 0.8", ["ddcl.yaml", "dir_farc", "'dir_frac'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_frac: much", ["ddcl.yaml", "dir_frac", "'much'"]),
@@ -146,8 +152,9 @@ class TestAfterARun:
             assert set(frame["status"]) <= {"ok"} | ends
             assert all((done_smoke / f"results/tables/{table}.{end}").stat().st_size for end in ("md", "tex", "html"))
         claims = pd.read_csv(done_smoke / "results/tables/claims.csv")
-        assert list(claims["claim"]) == [f"C{number}" for number in range(1, 9)]
-        assert set(claims["verdict"]) <= {"inconclusive", "not run"}  # one seed
+        names = [f"C{number}{form}" for number in (1, 2, 3, 4, 5, 6, 7.1, 7.2, 7.3, 7.4) for form in "ab"]
+        assert list(claims["claim"]) == [*names, "C8"]
+        assert set(claims["verdict"]) <= {"inconclusive", "not run", "protocol differs"}  # one seed, no paper's probe
         assert "\\DdclBaugLinear" in (done_smoke / "results/tables/macros.tex").read_text()
         for figure in ("knn_curves", "robustness", "augmentation", "parts", "claims"):
             assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))

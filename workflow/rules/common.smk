@@ -1,4 +1,7 @@
 # The checked suite, and what the rules ask of it (ddcl/plan/rules.py). Any configuration error stops here, before a job.
+#
+# Nothing is typed here for a shell: what stands in the rules' commands are names of one pattern (ddcl/schema/names.py),
+# numbers, and text that is quoted (`:q`); where data sets, code and programs lie, jobs are told by their environment.
 import gc
 import os
 import sys
@@ -7,7 +10,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from ddcl.base.checkout import told_of_command
 from ddcl.base.errors import UserError
+from ddcl.data.readers.folders import listed_counts
 from ddcl.plan.addresses import predictions_of
 from ddcl.plan.clock import clock_path, old_layout, set_clock
 from ddcl.plan.datasets import missing_message
@@ -18,6 +23,7 @@ from ddcl.plan.rules import (
     FRAMES,
     RUN,
     Rules,
+    job_environment,
     log_pattern,
     record_pattern,
 )
@@ -25,26 +31,33 @@ from ddcl.plan.rules import (
 RESULTS = Path("results")
 
 try:
-    RULES = Rules.load(map(Path, workflow.configfiles))
+    # A suite is one whole file, read by the project's own reader: nothing is merged, nothing is taken from elsewhere.
+    RULES = Rules.load(
+        [Path(file) for file in workflow.configfiles],
+        Path(workflow.basedir) / "config/config.yaml",
+        workflow.config_settings.config or {},
+        listed_counts,
+    )
+    RULES.check_targets(sys.argv[1:])
     if workflow.is_main_process:
         notes = [
             set_clock(RULES.plan, RESULTS),
             old_layout(RESULTS),
+            told_of_command(),
             missing_message(RULES.suite.dataset_configs, RULES.data_root),
         ]
         for note in filter(None, notes):
             logger.warning(note)
-except UserError as error:
+except (UserError, OSError) as error:
     raise WorkflowError(str(error)) from None
 
 # All modules and the suite stay to the end: without this, Python looks through them again and again as the DAG grows.
 gc.freeze()
 
-# Jobs use the interpreter that runs Snakemake, whether or not its environment is activated. Where the data sets lie is
-# no parameter of a rule: moving them redoes nothing.
-shell.prefix(
-    f'export PATH="{os.path.dirname(sys.executable)}:$PATH" DDCL_DATA="{RULES.data_root}"; '
-)
+# Jobs use the interpreter that runs Snakemake, whether or not its environment is activated, and this checkout's code; an
+# environment that they are given by `--sdm conda` goes before it. Where the data sets lie is no parameter of a rule:
+# moving them redoes nothing.
+os.environ.update(job_environment(RULES.data_root, Path(workflow.basedir)))
 
 
 wildcard_constraints:

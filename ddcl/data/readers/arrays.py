@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
+from ddcl.data.readers.decode import open_image, pixels, upright_rgb
 from ddcl.data.readers.fetch import Archive, check_md5, damaged_is_named, obtain
 from ddcl.data.readers.source import NO_LABEL, ArraySplit, Request
 
@@ -92,8 +93,8 @@ def _check_files(folder: Path, files: list[Any]) -> None:
     """Raise `UserError` naming the first of the (name, md5) that is missing or damaged."""
     for name, md5 in files:
         if not (folder / name).exists():
-            raise UserError(f"{folder / name}: missing; delete {folder} and run the command again")
-        check_md5(folder / name, md5, f"delete {folder} and run the command again")
+            raise UserError(f"{folder / name}: missing; move {folder} away and run the command again")
+        check_md5(folder / name, md5, f"move {folder} away and run the command again")
 
 
 def read_stl10(request: Request) -> dict[str, ArraySplit]:
@@ -171,7 +172,7 @@ def read_tiny_imagenet(request: Request) -> dict[str, ArraySplit]:
     if lost:
         raise UserError(
             f"{folder / 'train'}: {len(lost)} class folders are missing or empty: {', '.join(lost[:5])}; "
-            f"delete {folder} and run the command again"
+            f"move {folder} away and run the command again"
         )
     train = [
         (path, label)
@@ -187,14 +188,13 @@ def read_tiny_imagenet(request: Request) -> dict[str, ArraySplit]:
 
 def _decode(request: Request, folder: Path, items: list[tuple[Path, int]]) -> ArraySplit:
     """Return the split of image files below `folder`, decoded; one that cannot be decoded is named."""
-    from PIL import Image
     from tqdm import tqdm
 
     images = np.empty((len(items), 3, TINY_SIDE_PX, TINY_SIDE_PX), np.uint8)
     for i, (path, _) in enumerate(tqdm(items, unit="file", desc=request.dataset, disable=None)):
-        with damaged_is_named(path, folder), Image.open(path) as image:
-            rgb = image.convert("RGB")
+        with damaged_is_named(path, folder), open_image(path.read_bytes()) as image:
+            rgb = upright_rgb(image, request.background)
             if rgb.size != (TINY_SIDE_PX, TINY_SIDE_PX):
                 raise ValueError(f"{rgb.width} × {rgb.height} px, expected {TINY_SIDE_PX}")
-            images[i] = np.asarray(rgb).transpose(2, 0, 1)
+            images[i] = pixels(rgb)
     return _split(request, images, [label for _, label in items])

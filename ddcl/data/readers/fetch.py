@@ -161,15 +161,15 @@ def alone(folder: Path) -> Iterator[None]:
 def missing(request: Request, folder: Path, names: Sequence[str] = ()) -> None:
     """Raise the `UserError` of a data set that is not there."""
     looked = " or ".join(dict.fromkeys(map(str, [folder, *(folder.parent / name for name in names)])))
-    how = request.obtain or "run `ddcl prepare` without --no-download, or put the files there"
+    how = request.obtain or f"put the files there{'' if request.download else ', or leave out --no-download'}"
     raise UserError(f"data set {request.dataset}: not found (looked for {looked}); get it: {how}")
 
 
 @contextmanager
-def damaged_is_named(path: Path, delete: Path | None = None) -> Iterator[None]:
+def damaged_is_named(path: Path, whole: Path | None = None) -> Iterator[None]:
     """Turn whatever reading a damaged file raises into a `UserError` that names it.
 
-    delete: the folder that must be unpacked again if that is not only this file. A full disk, a missing permission and
+    whole: the folder that must be unpacked again if that is not only this file. A full disk, a missing permission and
     too little memory are no damage.
     """
     try:
@@ -179,6 +179,5 @@ def damaged_is_named(path: Path, delete: Path | None = None) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
             raise UserError(f"{path}: cannot be read or unpacked ({error})") from None
-        raise UserError(
-            f"{path}: damaged or incomplete ({error}); delete {delete or 'it'} and run the command again"
-        ) from None
+        first = f"move {whole or path} away" if whole or path.is_dir() else "delete it"
+        raise UserError(f"{path}: damaged or incomplete ({error}); {first} and run the command again") from None

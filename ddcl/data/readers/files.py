@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import numpy as np
 
 from ddcl.base.errors import UserError
 from ddcl.data.readers.fetch import Archive, alone, check_md5, damaged_is_named, missing, obtain
+from ddcl.data.readers.folders import Listing, list_classes, list_image_folder, subfolders
 from ddcl.data.readers.source import FileSplit, Request
 from ddcl.schema.readers import read_class_list
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 INCOMPLETE = "complete the copy, or unpack it again"
 CUB = Archive(
     "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
@@ -40,39 +41,18 @@ def _split(request: Request, items: Iterable[tuple[Path | str, int]]) -> FileSpl
 
 def class_folders(request: Request, folder: Path, names: Iterable[str]) -> FileSplit:
     """Return the images in the subfolders `names` of `folder`, labelled by their place among the names."""
-    names = list(names)
-    lost = [name for name in names if not (folder / name).is_dir()]
-    if lost:
-        raise UserError(
-            f"{folder}: {len(lost)} of {len(names)} class folders are missing: {', '.join(lost[:5])}; {INCOMPLETE}"
-        )
-    items: list[tuple[Path | str, int]] = []
-    for label, name in enumerate(names):
-        found = [entry.path for entry in os.scandir(folder / name) if entry.name.lower().endswith(EXTENSIONS)]
-        if not found:
-            raise UserError(f"{folder / name}: no image in it (looked for {', '.join(EXTENSIONS)}); {INCOMPLETE}")
-        items += [(path, label) for path in found]
-    return _split(request, items)
+    return _of_classes(request, list_classes(folder, names, INCOMPLETE))
 
 
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+def _of_classes(request: Request, listing: Listing) -> FileSplit:
+    items = ((path, label) for label, paths in enumerate(listing.images.values()) for path in paths)
+    return replace(_split(request, items), classes=tuple(listing.images), ignored=listing.ignored)
 
 
 def read_image_folder(request: Request) -> dict[str, FileSplit]:
-    """Return any data set of class folders: <folder>/<train>/<class>/*.jpg, and the same classes for testing."""
-    folder = request.root / request.settings.folder
-    train, test = folder / request.settings.train, folder / request.settings.test
-    for place in (train, test):
-        if not place.is_dir():
-            missing(request, place)
-    classes, others = _subfolders(train), _subfolders(test)
-    if classes != others:
-        only = sorted(set(classes) ^ set(others))
-        raise UserError(
-            f"{folder}: class folders that only one of {train.name}, {test.name} has: {', '.join(only[:5])}"
-        )
-    return {"train": class_folders(request, train, classes), "test": class_folders(request, test, classes)}
+    """Return any data set of class folders, in two folders for training and testing, or in one that is split."""
+    lists = list_image_folder(request.dataset, request.settings, request.root)
+    return {split: _of_classes(request, listing) for split, listing in lists.items()}
 
 
 def read_imagenet(request: Request) -> dict[str, FileSplit]:
@@ -84,7 +64,7 @@ def read_imagenet(request: Request) -> dict[str, FileSplit]:
     if not all((folder / split).is_dir() for split in ("train", "val")):
         _unpack_imagenet(request, folder)
     wanted = _class_list(request)
-    classes = _subfolders(folder / "train") if wanted is None else wanted
+    classes = subfolders(folder / "train") if wanted is None else wanted
     return {
         "train": class_folders(request, folder / "train", classes),
         "test": class_folders(request, folder / "val", classes),
@@ -134,8 +114,9 @@ def read_imagenette(request: Request) -> dict[str, FileSplit]:
     url, md5 = Imagenette._ARCHIVES["320px"]
     folder = request.root / Path(url).stem
     obtain(request, folder, [Archive(url, md5)])
-    with damaged_is_named(folder):
-        classes = _subfolders(folder / "train")
+    if not (folder / "train").is_dir():
+        raise UserError(f"{folder}: has no folder train; move it away and run the command again")
+    classes = subfolders(folder / "train")
     return {
         split: class_folders(request, folder / place, classes) for split, place in (("train", "train"), ("test", "val"))
     }

@@ -6,7 +6,7 @@ where pretraining uses other images than `train` (STL-10's unlabelled ones). `pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,6 +27,7 @@ class Request:
     settings: the reader's own settings, an instance of its model in `ddcl.schema.registry`.
     download: whether a missing data set may be fetched.
     obtain: words for the message when it is missing: what to get, and where by name.
+    background: RGB, 0 … 255, under transparent pixels of images that the reader decodes.
     """
 
     dataset: str
@@ -35,6 +36,7 @@ class Request:
     settings: Any
     download: bool
     obtain: str
+    background: Sequence[int] = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,15 @@ class ArraySplit:
 
 @dataclass(frozen=True)
 class FileSplit:
-    """Large images that stay files: names relative to `Request.root`, sorted within a class, and int64 labels [N]."""
+    """Large images that stay files: names relative to `Request.root`, sorted within a class, and int64 labels [N].
+
+    classes: the names of class folders. ignored: the number of files that are no images, by kind.
+    """
 
     names: Sequence[str]
     labels: NDArray[np.int64]
+    classes: Sequence[str] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
 
 Splits: TypeAlias = dict[str, ArraySplit] | dict[str, FileSplit]

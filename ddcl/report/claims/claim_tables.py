@@ -15,52 +15,67 @@ import pandas as pd
 
 from ddcl.base.files import write_text
 from ddcl.report.claims.contrasts import Address
-from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm
 from ddcl.report.claims.verdicts import INCONCLUSIVE, NOT_RUN
 from ddcl.report.sources import SOURCES, joined
 from ddcl.report.tables.csv_files import csv_text
 from ddcl.report.tables.latex import tex_escape
 from ddcl.report.tables.printing import markdown_escape
 
-CLAIMS = ["claim", "verdict", "statement", "source", "effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images"]
-CLAIMS += ["n_comparisons", "smallest_effect", "minimum_detectable_effect", "seeds_needed", "note"]
-CHECKS = ["claim", "check", "decides", *CLAIMS[1:-1], "ci_method", "p", "note"]
+CLAIMS = ["claim", "form", "verdict", "statement", "source", "effect", "ci_low", "ci_high", "unit", "n_seeds"]
+CLAIMS += ["n_images", "n_comparisons", "smallest_effect", "minimum_detectable_effect", "seeds_needed", "note"]
+CHECKS = ["claim", "check", "decides", *CLAIMS[1:-1], "ci_method", "p", "p_holm", "gate", "note"]
 COMPARISONS = ["claim", "comparison", "dataset", "augmentation", "treatment", "control", "evaluation", "perturbation"]
 COMPARISONS += ["part", "metric", "effect", "ci_low", "ci_high", "ci_method", "p", "p_holm", "n_seeds", "n_images"]
-COMPARISONS += ["verdict", "note", "check", "eval_dataset", "unit"]
+COMPARISONS += ["verdict", "gate", "note", "check", "eval_dataset", "unit", "smallest_effect"]
+GATES = ["claim", "gate", "arm", "state", "evaluation", "effect", "ci_low", "ci_high", "n_seeds", "least", "reference"]
+GATES += ["reported_value", "statement"]
 SHARED = ["verdict", "statement", "effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images", "smallest_effect"]
 SHARED += ["minimum_detectable_effect", "seeds_needed", "note"]
-FOUND = ["effect", "ci_low", "ci_high", "ci_method", "p", "p_holm", "n_seeds", "n_images", "verdict", "note"]
+FOUND = ["effect", "ci_low", "ci_high", "ci_method", "p", "p_holm", "n_seeds", "n_images", "verdict", "gate", "note"]
+FOUND += ["smallest_effect"]
 HEADERS = ["claim", "", "verdict", "effect (95 % CI)", "seeds", "detectable", "seeds needed", "note"]
 MORE_IMAGES = "more test images"
 DIGITS = 6  # significant ones, in the CSV
 
 
 def claim_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
-    """Return one row per claim; its numbers are those of the check that its verdict rests on."""
+    """Return one row per claim and form; its numbers are those of the check that its verdict rests on."""
     rows = []
     for claim in claims:
-        row = {"claim": claim.name} | check_row(claim.headline)
-        row |= {"verdict": claim.verdict, "statement": claim.statement, "source": claim.source, "note": claim.note}
-        rows.append(row | {SOURCES: joined(_sources(check) for check in claim.checks)})
+        for form in claim.forms:
+            row = {"claim": form.name, "form": form.form} | check_row(form.headline)
+            row |= {"verdict": form.verdict, "statement": claim.statement, "source": claim.source, "note": form.note}
+            rows.append(row | {SOURCES: joined(_sources(claim, check) for check in form.checks)})
     return pd.DataFrame(rows, columns=[*CLAIMS, SOURCES])
 
 
-def _sources(check: JudgedCheck) -> tuple[str, ...]:
-    return joined(tuple(each.sources) for each in check.comparisons)
+def _sources(claim: JudgedClaim, check: JudgedCheck) -> tuple[str, ...]:
+    """Return what the comparisons of a check are made of, and the gates of their arms."""
+    gates = {gate.key: gate for gate in claim.gates}
+    named = dict.fromkeys(name for each in check.comparisons for name in each.gates)
+    sources = [each.sources for each in check.comparisons] + [gates[name].sources for name in named]
+    return joined(map(tuple, sources))
 
 
 def check_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
-    """Return one row per check of each claim, with its pooled effect."""
+    """Return one row per check of each claim and form, with its pooled effect."""
     rows = [
-        {"claim": claim.name, "check": check.name, "decides": check.decides}
-        | {"source": claim.source, "ci_method": check.ci_method, "p": check.p}
+        {"claim": form.name, "form": form.form, "check": check.name, "decides": check.decides}
+        | {"source": claim.source, "ci_method": check.ci_method, "p": check.p, "p_holm": check.p_holm}
+        | {"gate": check.gate}
         | check_row(check)
-        | {SOURCES: joined(_sources(other) for other in claim.checks if other.family == check.family)}
+        | {SOURCES: joined(_sources(claim, other) for other in form.checks if _rests_on(check, other))}
         for claim in claims
-        for check in claim.checks
+        for form in claim.forms
+        for check in form.checks
     ]
     return pd.DataFrame(rows, columns=[*CHECKS, SOURCES])
+
+
+def _rests_on(check: JudgedCheck, other: JudgedCheck) -> bool:
+    """Return whether Holm's correction ties a check to another: over a family, or over those that decide."""
+    return other.family == check.family or (check.decides and other.decides)
 
 
 def check_row(check: JudgedCheck) -> dict[str, object]:
@@ -71,10 +86,10 @@ def check_row(check: JudgedCheck) -> dict[str, object]:
 def comparison_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
     """Return one row per comparison of each check."""
     rows = []
-    for claim in claims:
-        for check in claim.checks:
+    for form in (form for claim in claims for form in claim.forms):
+        for check in form.checks:
             for number, each in enumerate(check.comparisons):
-                row: dict[str, object] = {"claim": claim.name, "comparison": f"{check.name}.{number}"}
+                row: dict[str, object] = {"claim": form.name, "comparison": f"{check.name}.{number}"}
                 row |= each.treatment._asdict() | {name: getattr(each, name) for name in FOUND}
                 row |= {"treatment": _named(each, each.treatment), "control": _named(each, each.control)}
                 row |= {"check": check.name, "unit": check.unit, SOURCES: tuple(each.sources)}
@@ -82,7 +97,27 @@ def comparison_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*COMPARISONS, SOURCES])
 
 
-FRAMES = {"claims": claim_frame, "claim_checks": check_frame, "claim_comparisons": comparison_frame}
+def gate_frame(claims: list[JudgedClaim]) -> pd.DataFrame:
+    """Return one row per gate and arm of each claim. Which gates there are rests on the claim's comparisons."""
+    compared = {
+        claim.name: [_sources(claim, check) for form in claim.forms for check in form.checks] for claim in claims
+    }
+    rows = [
+        {"claim": claim.name, "gate": gate.name}
+        | {name: getattr(gate, name) for name in GATES[2:]}
+        | {SOURCES: joined([tuple(gate.sources), *compared[claim.name]])}
+        for claim in claims
+        for gate in claim.gates
+    ]
+    return pd.DataFrame(rows, columns=[*GATES, SOURCES])
+
+
+FRAMES = {
+    "claims": claim_frame,
+    "claim_checks": check_frame,
+    "claim_comparisons": comparison_frame,
+    "claim_gates": gate_frame,
+}
 
 
 def _named(comparison: JudgedComparison, arm: Address) -> str:
@@ -125,10 +160,15 @@ def _lines(claims: list[JudgedClaim]) -> list[list[str]]:
     """Return the printed rows: each claim with its verdict, and below it its checks."""
     lines: list[list[str]] = []
     for claim in claims:
-        lines.append([claim.name, claim.statement, claim.verdict, "", "", "", "", ""])
-        for check in claim.checks:
-            lines.append(["", *_check_line(check)])
+        for form in claim.forms:
+            lines.append([form.name, _row_text(claim, form), form.verdict, "", "", "", "", ""])
+            lines += [["", *_check_line(check)] for check in form.checks]
     return lines
+
+
+def _row_text(claim: JudgedClaim, form: JudgedForm) -> str:
+    """Return a claim's statement, with the form where there are several."""
+    return claim.statement if len(claim.forms) == 1 else f"{claim.statement.rstrip('.')} ({form.form})."
 
 
 CAPTION = (
@@ -153,11 +193,11 @@ def to_markdown(claims: list[JudgedClaim]) -> str:
 
 
 def to_latex(claims: list[JudgedClaim]) -> str:
-    """Return a floating table in booktabs style: one row per claim, with the numbers of the check that decides it."""
+    """Return a floating table in booktabs style: a row per claim and form, with the numbers of what decides it."""
     body = []
-    for claim in claims:
-        _, _, *numbers, _ = _check_line(claim.headline)
-        cells = [claim.name, claim.statement, claim.verdict, *numbers]
+    for claim, form in ((each, form) for each in claims for form in each.forms):
+        _, _, *numbers, _ = _check_line(form.headline)
+        cells = [form.name, _row_text(claim, form), form.verdict, *numbers]
         body.append("  " + " & ".join(map(tex_escape, cells)) + r" \\")
     widths = (r"p{0.23\textwidth}", r"p{0.14\textwidth}", r"p{0.17\textwidth}")
     ragged = "".join(r">{\raggedright\arraybackslash}" + width for width in widths)
@@ -183,7 +223,7 @@ def to_latex(claims: list[JudgedClaim]) -> str:
 
 
 def write_claims(claims: list[JudgedClaim], folder: Path) -> None:
-    """Write claims.{csv,md,tex}, claim_checks.csv and claim_comparisons.csv to `folder`."""
+    """Write claims.{csv,md,tex}, claim_checks.csv, claim_comparisons.csv and claim_gates.csv to `folder`."""
     for name, frame_of in FRAMES.items():
         frame = frame_of(claims).drop(columns=SOURCES)
         write_text(folder / f"{name}.csv", csv_text(frame, f"%.{DIGITS}g"))

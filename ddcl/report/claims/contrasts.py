@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import NamedTuple
 
@@ -13,12 +13,11 @@ from ddcl.plan.plan import Cell, Plan, PlannedRun
 from ddcl.report.collected import Collected
 from ddcl.report.sources import SOURCES, joined, source_of
 from ddcl.report.tables.convergence import convergence_values
-from ddcl.schema.claims import MONITOR, CheckSpec, PairSpec
+from ddcl.schema.claims import MONITOR, CheckSpec, Form, PairSpec
+from ddcl.schema.gates import BASE
 from ddcl.schema.names import CLEAN
 
-DEFAULTS = {"part": "full", "perturbation": CLEAN, "metric": "top1"}
 EPOCHS = "epochs_to_95"
-NOT_REACHED = "not reached"
 
 
 class Address(NamedTuple):
@@ -69,8 +68,8 @@ class Comparison:
     seeds: tuple[int, ...]
     lost: Mapping[int, str]
     marks: Mapping[int, str]
-    differs: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    differs: tuple[str, ...] = ()
 
     @property
     def treatment(self) -> Address:
@@ -94,9 +93,10 @@ class Cells:
 
     @classmethod
     def of(cls, found: Collected, checks: list[CheckSpec]) -> Cells:
-        """Return the planned cells of the evaluations and metrics that the checks name, measured or not."""
+        """Return the planned cells of the evaluations and metrics that checks and gates name, measured or not."""
         cells = cls(plan=found.plan)
         evaluations = {name for check in checks for name in (*check.evaluation, *check.instead)}
+        evaluations |= {name for gate in found.plan.gates.values() for name in gate.evaluation}
         metrics = {"top1"} | {name for check in checks for name in _metrics(check)}
         for run in found.plan.runs:
             cells.runs.setdefault(run.arm, run)
@@ -133,7 +133,7 @@ class Cells:
                 planned[seed] = Measured(float(value), "missing" if unmeasured else str(status), int(n))
 
     def _add_convergence(self, found: Collected, checks: list[CheckSpec]) -> None:
-        """Add the metrics of training curves; epochs as shares of the training's, the last where it never got there."""
+        """Add the metrics of training curves; epochs as shares of the training's, 1 where it never got there."""
         pairs = [pair for check in checks if MONITOR in check.evaluation for pair in check.pairs]
         reference = {pair.treatment["variant"]: pair.control["variant"] for pair in pairs}
         values = convergence_values(found.records, found.histories, found.plan, reference)
@@ -141,7 +141,7 @@ class Cells:
             run = self.runs[row["dataset"], row["variant"], row["augmentation"]]
             value = float(row["value"])
             if row["metric"] == EPOCHS:
-                value = 1.0 if row["status"] == NOT_REACHED else value / run.epochs
+                value /= run.epochs + run.extra_warmup_epochs
             place = ("full", MONITOR, row["eval_dataset"], CLEAN, row["metric"])
             self._add((*run.arm, row["seed"]), place, Measured(value, row["status"], 0, row[SOURCES]))
 
@@ -155,13 +155,13 @@ def _metrics(check: CheckSpec) -> Iterator[str]:
             yield cell["metric"]
 
 
-def comparisons(check: CheckSpec, cells: Cells) -> list[Comparison]:
-    """Return every comparison of the check that the suite plans cells for, with the claim's protocol or one instead."""
+def comparisons(check: CheckSpec, form: Form, cells: Cells) -> list[Comparison]:
+    """Return every comparison of a form that the suite plans cells for, with the claim's protocol or one instead."""
     datasets = dict.fromkeys(dataset for dataset, _, _ in cells.runs)
     tested = dict.fromkeys((address.dataset, address.eval_dataset) for address in cells.measured)
     places = [place for place in tested if (place[0] == place[1]) == (check.tested_on == "own")]
     found: dict[tuple[Term, ...], Comparison] = {}
-    for dataset, pair, keys in product(datasets, check.pairs, _products(check)):
+    for dataset, pair, keys in product(datasets, check.forms.get(form, []), _products(check)):
         for place in (each for each in places if each[0] == dataset):
             terms = _planned_terms(check, pair, keys, place, cells)
             if terms:
@@ -173,7 +173,7 @@ def _products(check: CheckSpec) -> Iterator[dict[str, str]]:
     """Yield the cells' keys that the check compares over."""
     for given in check.over:
         for names in product(*given.values()):
-            yield DEFAULTS | dict(zip(given, names, strict=True))
+            yield {str(key): name for key, name in (*BASE.items(), *zip(given, names, strict=True))}
 
 
 def _planned_terms(
@@ -193,6 +193,11 @@ def _planned_terms(
 
 
 def _comparison(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Comparison:
+    return replace(contrast(terms, cells), differs=tuple(_differences(check, terms, cells)))
+
+
+def contrast(terms: tuple[Term, ...], cells: Cells) -> Comparison:
+    """Return the contrast of planned cells, with the seeds in which all have a value."""
     own = [cells.measured[term.address] for term in terms]
     planned = sorted(set().union(*own))
     lost, marks = dict[int, str](), dict[int, str]()
@@ -211,7 +216,7 @@ def _comparison(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Comp
         for term, of in zip(terms, own, strict=True)
         for seed, value in of.items()
     )
-    return Comparison(terms, seeds, lost, marks, tuple(_differences(check, terms, cells)), sources)
+    return Comparison(terms, seeds, lost, marks, sources)
 
 
 def _arm(address: Address) -> str:
@@ -230,12 +235,15 @@ def _differences(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Ite
         yield f"evaluated by {evaluation}, not by {' or '.join(check.evaluation)}"
 
 
-def missing_arms(check: CheckSpec, cells: Cells) -> str:
-    """Return why a suite has no comparison of a check: ``not in the suite: variants ddcl_preg``."""
-    variants = dict.fromkeys(cell["variant"] for pair in check.pairs for cell in (pair.treatment, pair.control))
+def missing_arms(check: CheckSpec, form: Form, cells: Cells) -> str:
+    """Return why a suite has no comparison of a form: ``not in the suite: variants ddcl_preg``."""
+    pairs = check.forms.get(form, [])
+    if not pairs:
+        return f"not asked of the {form} form"
+    variants = dict.fromkeys(cell["variant"] for pair in pairs for cell in (pair.treatment, pair.control))
     trained = {variant for _, variant, _ in cells.runs}
     absent = [name for name in variants if name not in trained]
-    whole = [pair for pair in check.pairs if {pair.treatment["variant"], pair.control["variant"]} <= trained]
+    whole = [pair for pair in pairs if {pair.treatment["variant"], pair.control["variant"]} <= trained]
     if not whole:
         return f"not in the suite: variants {', '.join(absent)}"
     evaluated = {(address.evaluation, address.eval_dataset == address.dataset) for address in cells.measured}

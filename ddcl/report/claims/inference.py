@@ -1,22 +1,25 @@
-"""Intervals and tests for paired differences: over seeds, over test images, and over both at once.
+"""Intervals and tests for paired differences over seeds, and over seeds and test images at once.
 
 Pure functions on arrays. Differences come as D [S, N]: of seed s and test image i, the treatment's correctness minus
-the control's, of the same seed and the same image. What each interval means, and the coverage that was measured:
-docs/statistics.md.
+the control's, of the same seed and the same image. What each interval means, and the coverage and family-wise error
+that were measured: docs/statistics.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Array = NDArray[np.floating]
-MANY = 1e9  # degrees of freedom: from here on t is normal
+FEWEST_SEEDS = 3  # below, nothing is decided and no interval is given: two seeds do not know how much seeds differ
+LOG_P = np.linspace(-34.0, 0.0, 273)  # of shares of a chi-square distribution, down to 1e-15: cells of the integral
+MANY = 1e6  # degrees of freedom: from here on t is normal
 Blocks = Mapping[tuple[str, str], Array]  # by (whose seeds, whose test images)
 
 
@@ -42,40 +45,98 @@ class Estimate:
     seeds: tuple[Component, ...] = ()
     images: tuple[Component, ...] = ()
 
+    def p_equivalence(self, smallest: float) -> float:
+        """Return twice the larger p of the two one-sided tests that the effect is within ±`smallest` (TOST).
 
-def combined(components: Sequence[Component], confidence: float) -> Component:
-    """Return the sum of independent components, with the degrees of freedom that its t interval is to be made with.
+        Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987. Below 5 % exactly where the 95 % interval is within ±smallest.
+        """
+        if np.isnan(self.p):
+            return np.nan
+        distance = smallest - abs(self.effect)
+        p = two_sided_p(abs(distance), self.seeds, self.images)
+        return p if distance > 0 else 2 - p
 
-    Those whose quantile of t is the mean of the components' quantiles, weighted with the variances (Cochran and Cox,
-    Experimental Designs, 1957, 4.14; Cochran, Biometrics 20, 1964). Satterthwaite's are too many with 2 or 3 seeds.
+    def within(self, bound: float) -> Estimate:
+        """Return the same with its interval cut at ±`bound`, beyond which no value lies; it covers as often."""
+        if np.isnan(self.low):
+            return self
+        return replace(self, low=max(self.low, -bound), high=min(self.high, bound))
+
+
+def pooled(components: Sequence[Component]) -> Component:
+    """Return the sum of components of one kind, with the fewest of their degrees of freedom."""
+    return Component(sum(part.variance for part in components), min((part.df for part in components), default=np.inf))
+
+
+@cache
+def _mixture(df: float) -> tuple[Array, Array]:
+    """Return by what a variance of `df` degrees of freedom may have been taken too small, and how likely each is."""
+    middle, width = (LOG_P[1:] + LOG_P[:-1]) / 2, LOG_P[1] - LOG_P[0]
+    weights = np.exp(middle) * width
+    return df / stats.chi2.ppf(np.exp(middle), df), weights / weights.sum()
+
+
+def two_sided_p(distance: float, seeds: Sequence[Component], images: Sequence[Component]) -> float:
+    """Return the p of a distance from 0 of a mean whose variance has components over seeds and over images.
+
+    That of the Behrens-Fisher distribution: the sum of two independent t, each with its own scale (Fisher, Annals of
+    Eugenics 6, 1935; Robinson, Annals of Statistics 4, 1976: not anticonservative). With one component, Student's.
     """
-    tail, total = (1 - confidence) / 2, sum(part.variance for part in components)
-    spread = [part for part in components if part.variance > 0]
-    if len(spread) < 2:
-        return Component(total, spread[0].df if spread else np.inf)
-    quantile = sum(part.variance * float(stats.t.isf(tail, part.df)) for part in spread) / total
+    own, other = pooled(seeds), pooled(images)
+    if not other.variance > 0:
+        return 2 * float(_tail(distance / np.sqrt(own.variance), own.df))
+    if not own.variance > 0:
+        return 2 * float(_tail(distance / np.sqrt(other.variance), other.df))
+    factors, weights = _mixture(own.df)
+    scales = np.sqrt(own.variance * factors + other.variance)
+    return 2 * float(weights @ _tail(distance / scales, other.df))
+
+
+def _tail(distance: Array | float, df: float) -> Array:
+    """Return the share of a t distribution beyond a distance: as `scipy.stats.t.sf`, without its checks' cost."""
+    return np.asarray(special.stdtr(min(df, MANY), -np.asarray(distance)))
+
+
+def half_width(seeds: Sequence[Component], images: Sequence[Component], confidence: float) -> float:
+    """Return half of the interval: the distance whose p is 1 − confidence."""
+    error = float(np.sqrt(pooled(seeds).variance + pooled(images).variance))
+
+    def excess(distance: float) -> float:
+        return two_sided_p(distance * error, seeds, images) - (1 - confidence)
+
+    most = float(stats.t.isf((1 - confidence) / 2, 1))  # with one degree of freedom; no interval is wider
+    return error * float(optimize.brentq(excess, 0.0, 2 * most, xtol=1e-8))
+
+
+def combined(seeds: Sequence[Component], images: Sequence[Component], confidence: float) -> Component:
+    """Return the whole variance, with the degrees of freedom whose t gives the same interval: what power is made of."""
+    own, other = pooled(seeds), pooled(images)
+    total = own.variance + other.variance
+    if not (own.variance > 0 and other.variance > 0):
+        return Component(total, own.df if own.variance > 0 else other.df)
+    wanted = half_width(seeds, images, confidence) / float(np.sqrt(total))
 
     def excess(inverse_df: float) -> float:
-        return float(stats.t.isf(tail, 1 / inverse_df)) - quantile
+        return float(stats.t.isf((1 - confidence) / 2, 1 / inverse_df)) - wanted
 
-    fewest, most = min(part.df for part in spread), min(max(part.df for part in spread), MANY)
+    fewest, most = own.df, min(other.df, MANY)
     for df, beyond in ((most, excess(1 / most) >= 0), (fewest, excess(1 / fewest) <= 0)):
-        if beyond:  # all components have the same degrees of freedom
+        if beyond:
             return Component(total, df)
     return Component(total, 1 / float(optimize.brentq(excess, 1 / most, 1 / fewest)))
 
 
 def t_estimate(effect: float, seeds: Sequence[Component], images: Sequence[Component], confidence: float) -> Estimate:
-    """Return the t interval of a mean whose variance is the sum of the components; none where that sum is 0."""
-    method = "seeds and images (two-way, Cochran)" if images else "seeds (t)"
-    parts = tuple(seeds), tuple(images)
-    variance, df = combined([*seeds, *images], confidence)
-    if not variance > 0:
-        return Estimate(effect, np.nan, np.nan, np.nan, f"{method}: no spread, so no interval", *parts)
-    se = float(np.sqrt(variance))
-    half = float(stats.t.isf((1 - confidence) / 2, df)) * se
-    p = 2 * float(stats.t.sf(abs(effect) / se, df))
-    return Estimate(effect, effect - half, effect + half, p, method, *parts)
+    """Return the interval of a mean whose variance is the sum of the components; none where that sum is 0, or where
+    there are too few seeds."""
+    method = "seeds and images (two-way, Behrens-Fisher)" if images else "seeds (t)"
+    found = Estimate(effect, method=method, seeds=tuple(seeds), images=tuple(images))
+    if not seeds or pooled(seeds).df < FEWEST_SEEDS - 1:
+        return replace(found, method=f"none: fewer than {FEWEST_SEEDS} seeds")
+    if not pooled([*seeds, *images]).variance > 0:
+        return replace(found, method=f"{method}: no spread, so no interval")
+    half = half_width(seeds, images, confidence)
+    return replace(found, low=effect - half, high=effect + half, p=two_sided_p(abs(effect), seeds, images))
 
 
 def seed_components(blocks: Blocks) -> list[Component]:
@@ -119,8 +180,18 @@ def interaction(block: Array) -> float:
 
 def seed_estimate(differences: Array, confidence: float) -> Estimate:
     """Return mean and t interval of differences [S]: "other seeds, these test images"."""
-    blocks = {("", ""): differences[:, None]}
-    return t_estimate(float(differences.mean()), seed_components(blocks), [], confidence)
+    return pooled_estimate({("", ""): differences[:, None]}, confidence)
+
+
+def share_estimate(shares: Array, confidence: float) -> Estimate:
+    """Return the mean of shares [S] in [0, 1], with an interval that is within [0, 1], too.
+
+    The t interval of their arcsines of square roots, taken back (Bartlett, Biometrics 3, 1947).
+    """
+    angles = np.arcsin(np.sqrt(shares))
+    found = replace(seed_estimate(angles, confidence), effect=float(shares.mean()))
+    low, high = (float(np.sin(np.clip(end, 0, np.pi / 2)) ** 2) for end in (found.low, found.high))
+    return replace(found, low=low, high=high, method=found.method.replace("(t)", "(t of arcsines)"))
 
 
 def pooled_estimate(blocks: Blocks, confidence: float) -> Estimate:
@@ -129,45 +200,9 @@ def pooled_estimate(blocks: Blocks, confidence: float) -> Estimate:
     It takes the place of a hierarchical bootstrap (seeds, then images), whose intervals are too short for few seeds.
     """
     effect = float(sum(block.mean() for block in blocks.values()))
+    if min(len(block) for block in blocks.values()) < 2:
+        return Estimate(effect, method=f"none: fewer than {FEWEST_SEEDS} seeds")
     return t_estimate(effect, seed_components(blocks), image_components(blocks), confidence)
-
-
-def image_estimate(means: Mapping[str, Array], confidence: float, draws: int, seed: int) -> Estimate:
-    """Return the sum of means over images with its percentile bootstrap interval: "this seed, other test images".
-
-    means: by set of images, differences [N]. To draw N images with replacement is to draw how often each value occurs,
-    so values are drawn and not images: the same distribution, at the cost of the number of values.
-    p is of the normal approximation.
-    """
-    generator = np.random.default_rng(seed)
-    resampled, variance = np.zeros(draws), 0.0
-    for each in means.values():
-        values, counts = np.unique(np.round(each, 6), return_counts=True)
-        resampled += generator.multinomial(len(each), counts / len(each), size=draws) @ values / len(each)
-        variance += float(each.var(ddof=1)) / len(each)
-    effect, tail = float(sum(each.mean() for each in means.values())), 50 * (1 - confidence)
-    low, high = np.percentile(resampled, [tail, 100 - tail])
-    p = 2 * float(stats.norm.sf(abs(effect) / np.sqrt(variance))) if variance > 0 else np.nan
-    parts = (Component(variance, np.inf),)
-    return Estimate(effect, float(low), float(high), p, "images (bootstrap)", images=parts)
-
-
-def mcnemar(treatment: NDArray[np.bool_], control: NDArray[np.bool_]) -> float:
-    """Return the two-sided mid-p of McNemar's exact test of two classifiers on the same images (Fagerland et al. 2013).
-
-    treatment, control: whether each image was classified correctly. 1 where they never differ.
-    """
-    better, worse = int((treatment & ~control).sum()), int((control & ~treatment).sum())
-    return sign_test(better, worse, mid=True)
-
-
-def sign_test(better: int, worse: int, mid: bool = False) -> float:
-    """Return the two-sided exact p of so many changes for the better and for the worse; `mid`: its mid-p."""
-    n, few = better + worse, min(better, worse)
-    if better == worse:
-        return 1.0
-    p = 2 * float(stats.binom.cdf(few, n, 0.5))
-    return p - float(stats.binom.pmf(few, n, 0.5)) if mid else min(p, 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

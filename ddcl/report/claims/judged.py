@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
@@ -16,9 +16,11 @@ from ddcl.base.errors import UserError
 from ddcl.base.sealed import Sealed
 from ddcl.base.yaml_files import Model
 from ddcl.report.claims.contrasts import Address
+from ddcl.report.claims.gates import State
+from ddcl.report.claims.pooling import SeedEffect
 from ddcl.report.claims.verdicts import UNDECIDED, Verdict
 from ddcl.report.collected import Collected
-from ddcl.schema.claims import JUDGED
+from ddcl.schema.claims import JUDGED, Form, Reported
 
 WHAT, MAKER = "verdicts on the claims", "ddcl claims"
 INFINITE = "inf"
@@ -37,12 +39,14 @@ Number = Annotated[
     float, Field(allow_inf_nan=True), BeforeValidator(_from_json), PlainSerializer(_to_json)
 ]  # NaN is null in the file, as JSON has none, and infinity a word
 Cell = Annotated[Address, PlainSerializer(Address._asdict)]
+SeedEffectJson = Annotated[SeedEffect, PlainSerializer(SeedEffect._asdict)]
 
 
 class Finding(Model):
     """An effect, positive in favour of the claim, with its interval; NaN where there is none.
 
-    n_images: 0 where the interval is not over test images.
+    p_holm: p after Holm's correction: of a comparison over its family, of a check over those that decide the claim.
+    n_images: 0 where the interval is not over test images. gate: the state of all gates of its arms together.
     """
 
     verdict: Verdict
@@ -51,7 +55,10 @@ class Finding(Model):
     ci_high: Number
     ci_method: str
     p: Number
+    p_holm: Number
+    smallest_effect: float
     n_images: int
+    gate: State
     note: str
 
 
@@ -59,7 +66,8 @@ class JudgedComparison(Finding):
     """Treatment against control, over the seeds in which both have values.
 
     treatment_minus, control_minus: where the arms' values are differences, the cells that are taken off them.
-    p_holm: p after Holm's correction. sources: of all planned cells, measured or not (`ddcl.report.sources`).
+    seed_effects: of each seed. gates: names and arms of gates of the claim. sources: of all planned cells, measured or
+    not (`ddcl.report.sources`).
     """
 
     treatment: Cell
@@ -67,7 +75,8 @@ class JudgedComparison(Finding):
     treatment_minus: Cell | None
     control_minus: Cell | None
     seeds: list[int]
-    p_holm: Number
+    seed_effects: list[float]
+    gates: list[str]
     sources: list[str]
 
     @property
@@ -84,20 +93,22 @@ class JudgedComparison(Finding):
 class JudgedCheck(Finding):
     """A check, with its effect pooled over comparisons, and what an undecided one would have needed.
 
-    n_seeds: of the data set with the fewest. n_images: of all test sets together. seeds_needed: infinite where no
-    number of seeds is enough.
+    why: it does not decide. n_seeds: of the data set with the fewest. n_images: of all test sets together.
+    smallest_effect: the mean of the pooled comparisons'. seeds_needed: infinite where no number of seeds is enough.
     """
 
     name: str
     label: str
     statement: str
     decides: bool
+    why: str
     family: str
     unit: str
-    smallest_effect: float
+    reported_values: Reported | None
     minimum_detectable_effect: Number
     seeds_needed: Number
     n_seeds: int
+    seed_effects: list[SeedEffectJson]
     comparisons: list[JudgedComparison]
 
     @property
@@ -106,12 +117,39 @@ class JudgedCheck(Finding):
         return f"{self.name}: {self.verdict}{'' if isnan(self.effect) else f' ({self.effect:+.2f})'}"
 
 
-class JudgedClaim(Model):
-    """A claim and its verdict. source: where the paper makes it."""
+class JudgedGate(Model):
+    """A gate of an arm (`ddcl.schema.gates`): points, and what follows where it is failed.
+
+    effect: of an arm that must reach a published accuracy (reference), that accuracy itself, percent.
+    """
 
     name: str
+    arm: str
+    label: str
     statement: str
-    source: str
+    follows: str
+    evaluation: str
+    effect: Number
+    ci_low: Number
+    ci_high: Number
+    n_seeds: int
+    reference: float | None
+    least: float
+    reported_value: float | None
+    state: State
+    sources: list[str]
+
+    @property
+    def key(self) -> str:
+        """How comparisons name it."""
+        return f"{self.name} {self.arm}"
+
+
+class JudgedForm(Model):
+    """A form of DDCL and its verdict on a claim: a row of the tables, such as C1a."""
+
+    name: str
+    form: Form
     verdict: Verdict
     checks: list[JudgedCheck]
 
@@ -133,10 +171,29 @@ class JudgedClaim(Model):
         return "; ".join([*said, *filter(None, [self.headline.note])])
 
 
+class JudgedClaim(Model):
+    """A claim with a verdict for each form, the paper's first. source: where the paper makes it. gates: of all arms."""
+
+    name: str
+    statement: str
+    statement_short: str
+    source: str
+    reported: str
+    reported_short: str
+    decided_by: Literal["all", "any"]
+    forms: list[JudgedForm]
+    gates: list[JudgedGate]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the paper's claim: that of the form whose code and numbers were published."""
+        return self.forms[0].verdict
+
+
 class JudgedClaims(Sealed):
     """What `ddcl claims` found. plan: the digest of the plan. collected: the seal of the files it was found in."""
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
     suite: str
     plan: str
     collected: str
@@ -164,8 +221,16 @@ def read_judged(found: Collected) -> list[JudgedClaim]:
         raise UserError(f"{path}: verdicts on {other}; run `ddcl claims` again")
     if judged.collected != found.seal:
         raise UserError(f"{path}: judged from other collected files than those beside it; run `ddcl claims` again")
-    planned = [(name, [(check.name, check.decides) for check in spec.checks]) for name, spec in plan.claims.items()]
-    if planned != [(claim.name, [(check.name, check.decides) for check in claim.checks]) for claim in judged.claims]:
+    planned = [
+        (name, form, [(check.name, check.decides) for check in spec.checks if form in check.forms])
+        for name, spec in plan.claims.items()
+        for form in spec.forms
+    ]
+    if planned != [
+        (claim.name, own.form, [(check.name, check.decides) for check in own.checks])
+        for claim in judged.claims
+        for own in claim.forms
+    ]:
         raise UserError(f"{path}: other claims or checks than suite {plan.suite} has; run `ddcl claims` again")
     return judged.claims
 

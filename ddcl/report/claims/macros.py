@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ddcl.base.errors import UserError
+from ddcl.plan.macro_names import PROTOCOLS, command_name
 from ddcl.plan.plan import Cell, Plan
-from ddcl.report.claims.inference import seed_estimate
+from ddcl.report.claims.inference import share_estimate
 from ddcl.report.claims.judged import JudgedClaim
 from ddcl.report.collected import Collected
 from ddcl.report.sources import source_of
@@ -23,25 +22,15 @@ from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
-DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-PROTOCOLS = ("linear", "knn", "online")
 HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex}, then for example
 %%   DDCL reaches \%(example)s{} after BAug.
 %% Names: data set (where the suite has several), variant, augmentation, evaluation; digits are spelled, underscores
 %% left out. Accuracies are top-1 in percent of the whole features on clean test images, last epoch. Their interval is
-%% over seeds (t), for the same test images; with one seed over test images (Wilson), for the same seed. Claims: effects
-%% are positive in favour of the claim, and their intervals those of claim_checks.csv. After each number: the cells of
-%% the records, or the row of the table, that it comes from, below the results folder; `ddcl trace` follows the row.
+%% over seeds (t of arcsines, so within 0 to 100), for the same test images; below three seeds there is none. Claims:
+%% effects are positive in favour of the claim, and their intervals those of claim_checks.csv; a is the asymmetric form,
+%% whose verdict is that of the paper's claim, b the symmetric. After each number: the cells of the records, or the row
+%% of the table, that it comes from, below the results folder; `ddcl trace` follows the row.
 """
-
-
-def command_name(*words: str) -> str:
-    """Return a name of letters only: ``ddcl_f50``, ``baug`` → ``DdclFFiveZeroBaug``."""
-    pieces = [piece for word in words for piece in re.split(r"[^a-zA-Z0-9]+", word) if piece]
-    return "".join(
-        "".join(DIGITS[int(letter)] if letter.isdigit() else letter for letter in piece[0].upper() + piece[1:])
-        for piece in pieces
-    )
 
 
 def macros(found: Collected, claims: list[JudgedClaim]) -> str:
@@ -84,14 +73,8 @@ def accuracy_text(rows: pd.DataFrame, rules: StatisticsSpec) -> str:
     n = f"$n={len(values)}$" if len(values) == len(rows) else f"$n={len(values)}$ of {len(rows)}"
     if not len(values):
         return f"-- ({n})"
-    if len(values) == 1:
-        images = int(rows["n"].max())
-        low, high = stats.binomtest(round(values[0] * images), images).proportion_ci(rules.confidence, method="wilson")
-        n += f", {images} images"
-    else:
-        estimate = seed_estimate(values, rules.confidence)
-        low, high = estimate.low, estimate.high
-    return _text(f"{100 * values.mean():.1f}", (100 * low, 100 * high), ".1f", n, rules)
+    found = share_estimate(values, rules.confidence)
+    return _text(f"{100 * found.effect:.1f}", (100 * found.low, 100 * found.high), ".1f", n, rules)
 
 
 def _text(number: str, interval: tuple[float, float], form: str, n: str, rules: StatisticsSpec) -> str:
@@ -102,14 +85,14 @@ def _text(number: str, interval: tuple[float, float], form: str, n: str, rules: 
 
 
 def _effects(claims: list[JudgedClaim], rules: StatisticsSpec) -> Iterator[tuple[str, str, str]]:
-    """Yield name, text and row of each claim's verdict, and of each check's effect."""
+    """Yield name, text and row of the verdict of each claim and form, and of each check's effect."""
     check_rows = count(1)
-    for claim_row, claim in enumerate(claims, 1):
-        yield command_name("claim", claim.name, "verdict"), claim.verdict, f"tables/claims.csv, row {claim_row}"
-        for check in claim.checks:
+    for form_row, form in enumerate((form for claim in claims for form in claim.forms), 1):
+        yield command_name("claim", form.name, "verdict"), form.verdict, f"tables/claims.csv, row {form_row}"
+        for check in form.checks:
             row = next(check_rows)
             if not np.isnan(check.effect):
                 number = f"${check.effect:+.2f}$ {tex_escape(check.unit)}"
                 n = f"$n={check.n_seeds}$"
                 text = _text(number, (check.ci_low, check.ci_high), "+.2f", n, rules)
-                yield command_name("claim", claim.name, check.name), text, f"tables/claim_checks.csv, row {row}"
+                yield command_name("claim", form.name, check.name), text, f"tables/claim_checks.csv, row {row}"

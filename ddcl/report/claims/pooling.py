@@ -2,84 +2,165 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from ddcl.report.claims.contrasts import Cells, Comparison, missing_arms
-from ddcl.report.claims.correctness import Correctness, differences, single_pair
+from ddcl.report.claims.correctness import Correctness, differences
 from ddcl.report.claims.endings import ended_comparisons, ended_pool
-from ddcl.report.claims.inference import Array, Estimate, image_estimate, mcnemar, pooled_estimate
-from ddcl.report.claims.verdicts import DIFFERS, INCONCLUSIVE, NOT_RUN, Verdict
+from ddcl.report.claims.gates import FAILED, POINTS, GateResult, Key, joint, needed
+from ddcl.report.claims.inference import FEWEST_SEEDS, Array, Estimate, pooled_estimate
+from ddcl.report.claims.verdicts import DIFFERS, INCONCLUSIVE, NOT_RUN, NOT_TESTABLE, Verdict
 from ddcl.report.collected import Collected
-from ddcl.schema.claims import CheckSpec, StatisticsSpec
+from ddcl.schema.claims import CheckSpec, Form, StatisticsSpec
 
-ONE_SEED = "one seed: nothing is known of other seeds, an interval is over test images only"
+FEW_SEEDS = f"fewer than {FEWEST_SEEDS} seeds: nothing is decided"
 
 
 @dataclass(frozen=True)
 class Result:
-    """A comparison with its effect. p_holm: p after Holm's correction within the family."""
+    """A comparison with its effect, before it is judged.
+
+    smallest: effect that matters. gates: those of its arms. per_seed: the effect of each of its seeds.
+    """
 
     comparison: Comparison
     estimate: Estimate
     n_images: int
     note: str
+    smallest: float
+    gates: tuple[GateResult, ...] = ()
+    per_seed: tuple[float, ...] = ()
     verdict: Verdict = INCONCLUSIVE
     p_holm: float = np.nan
 
+    @cached_property
+    def failed(self) -> bool:
+        """Whether it fails a gate."""
+        return joint(self.gates) == FAILED
+
+    @property
+    def measured(self) -> bool:
+        """Whether it has an effect, of arms that differ in nothing else."""
+        return bool(self.comparison.seeds) and not self.comparison.differs
+
 
 class Evidence(NamedTuple):
-    """What claims are judged by. comparisons: by the names of claim and check."""
+    """What claims are judged by. comparisons: by the names of claim, check and form. gates: of their arms."""
 
     found: Collected
     cells: Cells
-    comparisons: dict[tuple[str, str], list[Comparison]]
+    comparisons: dict[tuple[str, str, Form], list[Comparison]]
     correctness: Correctness
     rules: StatisticsSpec
+    gates: Mapping[Key, GateResult]
+
+    def estimated(self, comparison: Comparison) -> Estimate:
+        """Return the effect of a gate's contrast, in points."""
+        matrix, _ = differences(comparison, self.cells.measured, self.correctness)
+        return pooled_estimate({("", ""): matrix * np.float32(POINTS)}, self.rules.confidence)
+
+
+class SeedEffect(NamedTuple):
+    """The effect in one seed of a data set, over the comparisons that are pooled there."""
+
+    dataset: str
+    seed: int
+    effect: float
 
 
 class Pool(NamedTuple):
-    """A check before its verdict: its comparisons, and the effect pooled over those that can be."""
+    """A check before its verdict: its comparisons, and the effect pooled over those that can be.
+
+    smallest: the mean of the pooled comparisons' smallest effects that matter. testable: whether at most half of the
+    comparisons fail a gate; else the effect is that of all of them.
+    """
 
     results: list[Result]
     estimate: Estimate
     n_seeds: int
     note: str
+    smallest: float
+    testable: bool = True
+    per_seed: tuple[SeedEffect, ...] = ()
 
 
-def pool(claim: str, check: CheckSpec, evidence: Evidence) -> Pool:
-    """Return the comparisons of a check with their effects, and the mean of these effects, paired by seed."""
-    found = evidence.comparisons[claim, check.name]
+def pool(place: tuple[str, str, Form], check: CheckSpec, evidence: Evidence) -> Pool:
+    """Return the comparisons of a form with their effects, and the mean of these effects, paired by seed."""
+    found = evidence.comparisons[place]
     if not found:
-        return Pool([], Estimate(np.nan), 0, missing_arms(check, evidence.cells))
-    pooled, seeds, note = _poolable(found)
-    chosen, results = set(map(id, pooled)), []
-    blocks: dict[tuple[str, str], Array] = {}
+        return Pool([], Estimate(np.nan), 0, missing_arms(check, place[2], evidence.cells), check.smallest_effect.value)
+    results, matrices = [], {}
     for each in found:
-        if not each.seeds:
-            results.append(Result(each, Estimate(np.nan), 0, _note(each), NOT_RUN))
-            continue
-        matrix, missing = differences(each, evidence.cells.measured, evidence.correctness)
-        matrix = matrix * np.float32(check.scale * (1 if check.direction == "higher" else -1))
-        images = matrix.shape[1] if matrix.shape[1] > 1 else 0
-        verdict: Verdict = DIFFERS if each.differs else INCONCLUSIVE
-        results.append(Result(each, _estimate(each, matrix, evidence), images, _note(each, missing), verdict))
-        if id(each) in chosen:
-            key = (each.treatment.dataset, each.treatment.eval_dataset if images else "")
-            rows = matrix[[each.seeds.index(seed) for seed in seeds[key[0]]]] / len(pooled)
-            blocks[key] = blocks[key] + rows if key in blocks else rows
+        result, matrix = _result(check, each, evidence)
+        results.append(result)
+        matrices[id(each)] = matrix
+    measured = [each for each in results if each.measured]
+    failed = [each for each in measured if each.failed]
+    testable = 2 * len(failed) <= len(measured)
+    own = [each for each in measured if not (each.failed and testable)]
+    pooled, seeds, note = _poolable([each.comparison for each in own])
+    blocks, per_seed = _blocks(pooled, seeds, matrices)
     n_seeds = min((len(seeds[each.treatment.dataset]) for each in pooled), default=0)
-    return Pool(results, _pooled(blocks, n_seeds, evidence.rules), n_seeds, note)
+    smallest = [each.smallest for each in own if any(each.comparison is other for other in pooled)]
+    estimate = pooled_estimate(blocks, evidence.rules.confidence) if blocks else Estimate(np.nan)
+    estimate = estimate.within(_bound(check, found[0]))
+    mean = float(np.mean(smallest)) if smallest else check.smallest_effect.value
+    return Pool(results, estimate, n_seeds, note, mean, testable, per_seed)
 
 
-def _poolable(found: list[Comparison]) -> tuple[list[Comparison], dict[str, list[int]], str]:
+def _result(check: CheckSpec, each: Comparison, evidence: Evidence) -> tuple[Result, Array]:
+    """Return a comparison with its effect, and its differences [S, N]."""
+    gates = tuple(evidence.gates[key] for key in needed(check, each, evidence.found.plan, evidence.cells))
+    smallest = check.smallest(each.treatment.dataset)
+    if not each.seeds:
+        nothing = Result(each, Estimate(np.nan), 0, _note(each), smallest, gates, verdict=NOT_RUN)
+        return nothing, np.zeros((0, 1), np.float32)
+    matrix, missing = differences(each, evidence.cells.measured, evidence.correctness)
+    matrix = matrix * np.float32(check.scale * (1 if check.direction == "higher" else -1))
+    images = matrix.shape[1] if matrix.shape[1] > 1 else 0
+    estimate = pooled_estimate({("", ""): matrix}, evidence.rules.confidence).within(_bound(check, each))
+    per_seed = tuple(map(float, matrix.mean(axis=1, dtype=np.float64)))
+    result = Result(each, estimate, images, _note(each, missing), smallest, gates, per_seed)
+    verdict: Verdict = DIFFERS if each.differs else NOT_TESTABLE if result.failed else INCONCLUSIVE
+    return replace(result, verdict=verdict), matrix
+
+
+def _bound(check: CheckSpec, comparison: Comparison) -> float:
+    """Return what no effect can exceed: of differences of shares 1, of differences of those 2."""
+    return check.scale * len(comparison.terms) / 2 if check.bounded else np.inf
+
+
+def _blocks(
+    pooled: list[Comparison], seeds: dict[str, list[int]], matrices: dict[int, Array]
+) -> tuple[dict[tuple[str, str], Array], tuple[SeedEffect, ...]]:
+    """Return the weighted sums of differences by data set and test images, and the mean effect of each seed."""
+    blocks: dict[tuple[str, str], Array] = {}
+    effects: dict[str, list[Array]] = {}
+    for each in pooled:
+        dataset, matrix = each.treatment.dataset, matrices[id(each)]
+        own = matrix[[each.seeds.index(seed) for seed in seeds[dataset]]]
+        key = (dataset, each.treatment.eval_dataset if matrix.shape[1] > 1 else "")
+        rows = own / len(pooled)
+        blocks[key] = blocks[key] + rows if key in blocks else rows
+        effects.setdefault(dataset, []).append(own.mean(axis=1, dtype=np.float64))
+    means = {dataset: np.mean(own, axis=0) for dataset, own in effects.items()}
+    return blocks, tuple(
+        SeedEffect(dataset, seed, float(effect))
+        for dataset, own in means.items()
+        for seed, effect in zip(seeds[dataset], own, strict=True)
+    )
+
+
+def _poolable(valid: list[Comparison]) -> tuple[list[Comparison], dict[str, list[int]], str]:
     """Return the comparisons to pool, the seeds of each data set that all of its comparisons have, and a note.
 
     Comparisons of one seed are pooled only where there are no others.
     """
-    valid = [each for each in found if each.seeds and not each.differs]
     several = [each for each in valid if len(each.seeds) > 1]
     note = f"{len(valid) - len(several)} of one seed, not pooled" if several and len(several) < len(valid) else ""
     pooled = several or valid
@@ -91,33 +172,9 @@ def _poolable(found: list[Comparison]) -> tuple[list[Comparison], dict[str, list
     if without:
         note = f"no {'two seeds' if several else 'seed'} in all comparisons on {', '.join(without)}: not pooled"
         pooled = [each for each in pooled if each.treatment.dataset not in without]
-    elif pooled and not several:
-        note = ONE_SEED
+    elif pooled and min(map(len, seeds.values())) < FEWEST_SEEDS:
+        note = "; ".join(filter(None, [note, FEW_SEEDS]))
     return pooled, seeds, note
-
-
-def _estimate(comparison: Comparison, matrix: Array, evidence: Evidence) -> Estimate:
-    """Return effect and interval of one comparison. matrix: [S, N] differences."""
-    estimate = _pooled({("", ""): matrix}, len(matrix), evidence.rules)
-    if len(matrix) == 1 and matrix.shape[1] > 1:
-        pair = single_pair(comparison, evidence.cells.measured, evidence.correctness)
-        if pair is not None:
-            return replace(estimate, p=mcnemar(*pair), method=f"{estimate.method}, p of McNemar's test")
-    return estimate
-
-
-def _pooled(blocks: dict[tuple[str, str], Array], n_seeds: int, rules: StatisticsSpec) -> Estimate:
-    """Return the interval that the evidence allows: over seeds and images, over seeds, over images, or none."""
-    if not blocks:
-        return Estimate(np.nan)
-    if n_seeds > 1:
-        return pooled_estimate(blocks, rules.confidence)
-    if any(block.shape[1] == 1 for block in blocks.values()):
-        return Estimate(float(sum(block.mean() for block in blocks.values())), method="none: one seed, no test images")
-    means: dict[str, Array] = {}
-    for (_, images), block in blocks.items():
-        means[images] = means[images] + block[0] if images in means else block[0]
-    return image_estimate(means, rules.confidence, rules.bootstrap_draws, rules.bootstrap_seed)
 
 
 def _note(comparison: Comparison, missing: str = "") -> str:
@@ -125,21 +182,27 @@ def _note(comparison: Comparison, missing: str = "") -> str:
     parts = [*comparison.differs, missing]
     parts += [f"seed {seed}: {what}" for seed, what in comparison.lost.items()]
     parts += [f"seed {seed}: {what}, counted" for seed, what in comparison.marks.items()]
-    if len(comparison.seeds) == 1:
-        parts.append(ONE_SEED)
     return "; ".join(part for part in parts if part)
 
 
-def ended_pool_of(check: CheckSpec, evidence: Evidence) -> Pool:
+def ended_pool_of(form: Form, check: CheckSpec, evidence: Evidence) -> Pool:
     """Return the comparisons of the share of runs that ended badly, and that share over all pairs of runs."""
-    confidence = evidence.rules.confidence
-    found = ended_comparisons(check, evidence.found)
+    confidence, smallest = evidence.rules.confidence, check.smallest_effect.value
+    found = ended_comparisons(check, form, evidence.found)
     if not found:
-        return Pool([], Estimate(np.nan), 0, missing_arms(check, evidence.cells))
+        return Pool([], Estimate(np.nan), 0, missing_arms(check, form, evidence.cells), smallest)
     results = [
-        Result(each, ended_pool(check, [counts], confidence), 0, _note(each), INCONCLUSIVE if each.seeds else NOT_RUN)
+        Result(
+            each,
+            ended_pool(check, [counts], confidence),
+            0,
+            _note(each),
+            check.smallest(each.treatment.dataset),
+            verdict=INCONCLUSIVE if each.seeds else NOT_RUN,
+        )
         for each, counts in found
     ]
     counted = [counts for each, counts in found if each.seeds]
     n_seeds = min((len(each.seeds) for each, _ in found if each.seeds), default=0)
-    return Pool(results, ended_pool(check, counted, confidence), n_seeds, "")
+    note = FEW_SEEDS if 0 < n_seeds < FEWEST_SEEDS else ""
+    return Pool(results, ended_pool(check, counted, confidence), n_seeds, note, smallest)

@@ -73,7 +73,7 @@ def with_seeds(
 ) -> Callable[[int], Component]:
     """Return the spread that a measured estimate would have with another number of seeds and the same test images."""
     per_seed = [part.variance * (part.df + 1) for part in seeds]
-    return lambda n: combined([*(Component(each / n, n - 1) for each in per_seed), *images], confidence)
+    return lambda n: combined([Component(each / n, n - 1) for each in per_seed], images, confidence)
 
 
 def pairs_needed(rate: float, confidence: float, wanted: float) -> int | None:

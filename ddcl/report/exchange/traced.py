@@ -78,11 +78,12 @@ def _judged(name: str) -> Callable[[Collected], pd.DataFrame]:
 
 JUDGES = "ddcl claims"
 EFFECT = ("effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images")
-OUTLOOK = ("n_comparisons", "smallest_effect", "minimum_detectable_effect", "seeds_needed", "verdict")
+OUTLOOK = ("p_holm", "gate", "n_comparisons", "smallest_effect", "minimum_detectable_effect", "seeds_needed", "verdict")
 TEST = ("ci_method", "p")
+GATE = ("evaluation", "effect", "ci_low", "ci_high", "n_seeds", "state")
 CELLS = ("dataset", "augmentation", "treatment", "control", "evaluation", "perturbation", "part", "metric")
 CLAIM_TABLES = {
-    "claims": Traced(_judged("claims"), ("claim",), JUDGES, (*EFFECT, *OUTLOOK), 6),
+    "claims": Traced(_judged("claims"), ("claim",), JUDGES, (*EFFECT, *OUTLOOK[2:]), 6),
     "claim_checks": Traced(_judged("claim_checks"), ("claim", "check"), JUDGES, (*EFFECT, *TEST, *OUTLOOK), 6),
     "claim_comparisons": Traced(
         _judged("claim_comparisons"),
@@ -90,6 +91,7 @@ CLAIM_TABLES = {
         JUDGES,
         (*EFFECT, *TEST, "note"),
         6,
-        whole=("comparison", "p_holm", "verdict"),  # number and Holm's correction, among its family
+        whole=("comparison", "p_holm", "gate", "verdict"),  # number and Holm's correction among its family, other arms
     ),
+    "claim_gates": Traced(_judged("claim_gates"), ("claim", "gate", "arm"), JUDGES, GATE, 6),
 }

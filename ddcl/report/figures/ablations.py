@@ -37,7 +37,7 @@ def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> F
     x = {run.names: values.index(run.settings[setting]) for runs in groups for run in runs}
     frame = frame[frame["part"].isin(list(PARTS))]
     frame = frame.assign(x=[x.get(key, np.nan) for key in frame[RUN].itertuples(index=False, name=None)])
-    panels = [_panel(style, frame, runs, groups) for runs in groups] or [Panel("", frame.iloc[:0], [])]
+    panels = [_panel(style, frame, runs, groups) for runs in groups]
     paint = partial(_paint, ticks=[f"{value * unit:g}" for value in values], style=style)
     names = {part: part if part == FULL else part.upper() for part in PARTS}
     lines = [Line2D([], [], color=PARTS[part], marker=MARKER[part], label=name) for part, name in names.items()]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.layout import FULL, PARTS, FigureStyle, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
 from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
@@ -53,7 +53,7 @@ def augmentation(found: Collected) -> Figure:
         rows.append(
             [style.panel(frame[frame["evaluation"] == name], dataset, [label]) for name, label in evaluations.items()]
         )
-    columns = min(max(map(len, rows)), 4)
+    columns = min(max(map(len, rows), default=0), 4)
     panels = [panel for row in rows for panel in [*row, *[None] * (-len(row) % columns)]]  # a data set has its own rows
     labels = ("Augmentation of the training", "Top-1 on clean images (%)")
     handles = [*style.lines(), dots("seeds", "#666666")]
@@ -89,6 +89,4 @@ def parts(found: Collected) -> Figure:
     patches = [Patch(color=colour, label=name if name == FULL else name.upper()) for name, colour in PARTS.items()]
     handles = [*patches, *style.lines()[len(style.variants) :], dots("seeds, ± sd")]
     labels = ("Augmentation of the training", f"Top-1 (%), {style.label('evaluation', evaluation)}")
-    if not panels:
-        panels, columns = [Panel("", frame.iloc[:0], [])], columns[:1]
     return panel_figure(panels, (len(columns), 1.8), labels, paint, handles)

@@ -14,14 +14,25 @@ from matplotlib.lines import Line2D
 
 from ddcl.report.claims.contrasts import Address
 from ddcl.report.claims.judged import Finding, JudgedCheck, JudgedClaim, JudgedComparison, read_judged
-from ddcl.report.claims.verdicts import CONTRADICTED, DIFFERS, INCONCLUSIVE, NOT_RUN, SUPPORTED, UNDECIDED
+from ddcl.report.claims.verdicts import (
+    CONTRADICTED,
+    DIFFERS,
+    INCONCLUSIVE,
+    NO_EFFECT,
+    NOT_RUN,
+    NOT_TESTABLE,
+    SUPPORTED,
+    UNDECIDED,
+)
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import INK, NOTE, WIDTH, FigureStyle
 
 STYLES = {  # of verdicts: apart in hue, in lightness and in shape
     SUPPORTED: ("#0072B2", "o"),
     CONTRADICTED: ("#D55E00", "X"),
+    NO_EFFECT: ("#222222", "P"),
     INCONCLUSIVE: ("#777777", "D"),
+    NOT_TESTABLE: ("#BBBBBB", "v"),
     DIFFERS: ("#CC79A7", "s"),
     NOT_RUN: ("#999999", "|"),
 }
@@ -69,9 +80,9 @@ def claims(found: Collected) -> Figure:
 
 
 def _rows(judged: list[JudgedClaim], look: FigureStyle, comparisons: bool) -> Iterator[Row]:
-    for claim in judged:
-        yield Row(f"{claim.name}: {claim.verdict}", "claim", claim.verdict)
-        for check in claim.checks:
+    for form in (form for claim in judged for form in claim.forms):
+        yield Row(f"{form.name}: {form.verdict}", "claim", form.verdict)
+        for check in form.checks:
             yield _check_row(check)
             if comparisons and check.decides and len(check.comparisons) > 1:
                 yield from (_comparison_row(each, check, look) for each in check.comparisons)
@@ -92,7 +103,7 @@ def _comparison_row(result: JudgedComparison, check: JudgedCheck, look: FigureSt
         words = (str(getattr(each, key)).replace("_", " ") for each in (own, other))
         names = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
     label = ", ".join([" − ".join(names), *_conditions(own, look, check)])
-    return Row(label, "comparison", result.verdict, result, check.smallest_effect)
+    return Row(label, "comparison", result.verdict, result, result.smallest_effect)
 
 
 def _conditions(own: Address, look: FigureStyle, check: JudgedCheck) -> Iterator[str]:

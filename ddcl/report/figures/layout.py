@@ -23,6 +23,7 @@ from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
 FULL = "full"
+NO_PANELS = "no data: there is nothing to draw, the suite shows no such run"
 WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper
 # Okabe-Ito without its yellow; the first four are not the colours of the parts.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -140,6 +141,27 @@ def note(panel: Panel) -> str:
     return ", ".join(f"{MARKS.get(name, '')} {count} of {len(status)} runs {name}".lstrip() for name, count in found)
 
 
+def _notes(panels: Sequence[Panel | None], columns: int) -> list[str]:
+    """Return what is written above each panel: 96 characters fit beside each other."""
+    # no line ends within "2 of 24 runs missing"
+    texts = [note(panel).replace(" ", "\0").replace(",\0", ", ") if panel else "" for panel in panels]
+    return [textwrap.fill(text, 96 // columns).replace("\0", " ") for text in texts]
+
+
+def _nothing(height: float) -> Figure:
+    """Return a figure without panels, which says so. height: of a row, inches."""
+    figure = Figure(figsize=(WIDTH, height + 0.6), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, NO_PANELS, transform=axes.transAxes, ha="center", va="center", color=NOTE)
+    return figure
+
+
+def _add_legend(figure: Figure, handles: list[Artist]) -> None:
+    lines = -(-len(handles) // 4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
+
+
 def panel_figure(
     panels: Sequence[Panel | None],
     shape: tuple[int, float],
@@ -150,15 +172,16 @@ def panel_figure(
 ) -> Figure:
     """Lay out the panels, `paint` each, and add notes and the legend. None is a gap.
 
-    shape: columns, inches per row. labels: of the x and the y axes. sharex: which panels have one x axis.
+    shape: columns, inches per row. labels: of the x and the y axes. sharex: which panels have one x axis. Without a
+    panel, the figure says that there is nothing to draw.
     """
+    if not panels:
+        return _nothing(shape[1])
     columns = max(shape[0], 1)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=sharex, sharey="row", squeeze=False)
-    # 96 characters fit beside each other; no line ends within "2 of 24 runs missing".
-    texts = [note(panel).replace(" ", "\0").replace(",\0", ", ") if panel else "" for panel in panels]
-    notes = [textwrap.fill(text, 96 // columns).replace("\0", " ") for text in texts]
+    notes = _notes(panels, columns)
     pad = 3 + 7.5 * max(len(text.splitlines()) for text in notes)
     for axes, panel, below, text in zip(grid.flat, panels, [*panels[columns:], *[None] * columns], notes, strict=True):
         if panel is None:
@@ -176,6 +199,5 @@ def panel_figure(
             axes.set_xlabel(textwrap.fill(panel.xlabel or labels[0], 80 // columns))
     if all(panel.frame["value"].isna().all() for panel in panels if panel):
         grid[0, 0].set_ylim(0, 105)
-    lines = -(-len(handles) // 4)
-    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
+    _add_legend(figure, handles)
     return figure

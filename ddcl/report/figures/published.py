@@ -39,7 +39,6 @@ def published(found: Collected) -> Figure:
         Line2D([], [], color=NOTE, linestyle="--", label="equal"),
     ]
     labels = ("Published top-1 (%)", "Measured top-1 (%)")
-    panels = panels or [Panel("", frame, [])]
     return panel_figure(panels, (min(len(panels), 3), 2.6), labels, partial(_paint, marks=marks), handles)
 
 

@@ -49,13 +49,13 @@ def response(found: Collected, family: str) -> Figure:
     shape = (len(style.augmentations), 1.45)
     figure = panel_figure(panels, shape, (STRENGTHS[family], ""), partial(paint, style=style, family=family), handles)
     n_rows = len(parts) * len(style.augmentations)
-    for start in range(0, len(panels), n_rows):
+    for start in range(0, len(panels), max(n_rows, 1)):
         same_scale(figure.axes[start : start + n_rows])
     return figure
 
 
 def same_scale(panels: list[Axes]) -> None:
-    """Give the panels of one measure the same y axis: parts are there to be compared."""
+    """Give the panels of one measure the same y axis, so that curves can be read across."""
     limits = [axes.get_ylim() for axes in panels if axes.has_data()]
     if limits:
         panels[0].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))

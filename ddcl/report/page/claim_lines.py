@@ -8,8 +8,16 @@ from math import isinf, isnan
 
 from ddcl.plan.plan import Cell, Plan
 from ddcl.report.claims.contrasts import Address
-from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
-from ddcl.report.claims.verdicts import CONTRADICTED, DIFFERS, INCONCLUSIVE, NOT_RUN, SUPPORTED
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm, JudgedGate
+from ddcl.report.claims.verdicts import (
+    CONTRADICTED,
+    DIFFERS,
+    INCONCLUSIVE,
+    NO_EFFECT,
+    NOT_RUN,
+    NOT_TESTABLE,
+    SUPPORTED,
+)
 from ddcl.report.claims.verdicts import Verdict as Word
 from ddcl.report.sources import histories_of, source_of
 from ddcl.schema.claims import MONITOR
@@ -18,10 +26,13 @@ from ddcl.schema.claims import MONITOR
 LOOKS: dict[Word, tuple[str, str]] = {
     SUPPORTED: ("▲", "supported"),
     CONTRADICTED: ("▼", "contradicted"),
+    NO_EFFECT: ("■", "none"),
     INCONCLUSIVE: ("◆", "inconclusive"),
+    NOT_TESTABLE: ("✕", "absent"),
     NOT_RUN: ("○", "absent"),
     DIFFERS: ("≠", "absent"),
 }
+STATES = {"passed": "✓ passed", "failed": "✕ failed", "undecided": "? undecided"}  # of gates
 CONDITIONS = ("dataset", "augmentation", "evaluation", "perturbation", "part", "metric")
 
 
@@ -60,17 +71,34 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """A gate and its arm. effect: points with the interval, and the least that is needed. text: what is so, or not."""
+
+    label: str
+    arm: str
+    state: str
+    effect: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Claim:
-    """A claim, what was found, and the comparisons that it rests on."""
+    """A claim and a form, what was found, the gates of its arms, and the comparisons that it rests on.
+
+    papers: whether it is the form whose verdict is that of the paper's claim.
+    """
 
     name: str
+    papers: bool
     statement: str
     source: str
+    reported: str
     verdict: Verdict
     effect: str
     n: str
     power: str
     note: str
+    gates: list[Gate]
     comparisons: list[Comparison]
 
 
@@ -79,22 +107,38 @@ def claim_lines(judged: list[JudgedClaim], plan: Plan, anchors: Mapping[str, str
 
     anchors: dataset/variant/augmentation -> the anchor of the card; source -> that of its values (`cards.Cards`).
     """
-    return [_claim(claim, plan, anchors) for claim in judged]
+    return [_claim(claim, form, plan, anchors) for claim in judged for form in claim.forms]
 
 
-def _claim(claim: JudgedClaim, plan: Plan, anchors: Mapping[str, str]) -> Claim:
-    headline = claim.headline
+def _claim(claim: JudgedClaim, form: JudgedForm, plan: Plan, anchors: Mapping[str, str]) -> Claim:
+    headline = form.headline
+    used = {key for check in form.checks for each in check.comparisons for key in each.gates}
     return Claim(
-        name=claim.name,
-        statement=claim.statement,
+        name=form.name,
+        papers=form is claim.forms[0],
+        statement=claim.statement if len(claim.forms) == 1 else f"{claim.statement.rstrip('.')} ({form.form}).",
         source=claim.source,
-        verdict=Verdict(claim.verdict),
+        reported=claim.reported,
+        verdict=Verdict(form.verdict),
         effect=effect_text(headline.effect, (headline.ci_low, headline.ci_high), headline.unit),
         n=n_text({"seeds": headline.n_seeds, "images": headline.n_images, "comparisons": len(headline.comparisons)}),
-        power=power_text(headline) if claim.verdict == INCONCLUSIVE else "",
-        note=claim.note,
-        comparisons=[_comparison(each, check, plan, anchors) for check in claim.checks for each in check.comparisons],
+        power=power_text(headline) if form.verdict == INCONCLUSIVE else "",
+        note=form.note,
+        gates=[_gate(each) for each in claim.gates if each.key in used],
+        comparisons=[_comparison(each, check, plan, anchors) for check in form.checks for each in check.comparisons],
     )
+
+
+def _gate(gate: JudgedGate) -> Gate:
+    """Return a gate as it is shown: with its numbers, and what follows where it is failed."""
+    if gate.reference is None:
+        least, unit = f"at least {number(gate.least)} points" if gate.least else "above 0", "points"
+    else:
+        least, unit = f"at least {number(gate.reference + gate.least)} %, published {number(gate.reference)} %", "%"
+    paper = "" if gate.reported_value is None else f"; in the paper {number(gate.reported_value, '+')}"
+    found = effect_text(gate.effect, (gate.ci_low, gate.ci_high), unit)
+    text = {"failed": gate.follows, "undecided": "Not enough of it was run."}.get(gate.state, gate.statement)
+    return Gate(gate.label, gate.arm, STATES[gate.state], f"{found}, needed {least}{paper}", text)
 
 
 def power_text(check: JudgedCheck) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from ddcl.plan.plan import Plan, PlannedRun
@@ -14,19 +15,19 @@ def commands(plan: Plan, runs: list[PlannedRun], ended: Sequence[CollectedRun]) 
 
     runs: of the plan, one per seed. ended: what runs.json says of them.
     """
-    file = suite_file(plan.suite)
+    file = shlex.quote(suite_file(plan.suite)) if suite_file(plan.suite) else ""
     commits = {each.summary.provenance.git_commit for each in ended if each.summary} - {None}
     lines = [f"git checkout {commit}" for commit in commits] if len(commits) == 1 else []
     given = f" --configfile {file}" if file else ""
     for run in runs:
         targets = [f"results/{run.record(item)}" for item in run.targets]
-        lines.append(f"snakemake --cores all{given} -- {' '.join(targets)}")
+        lines.append(f"snakemake --cores all{given} -- {shlex.join(targets)}")
     lines += ["", "# the training alone", f"ddcl resolve{f' --suite {file}' if file else ''}"]
-    lines.append(f"ddcl prepare {runs[0].dataset}")
-    return "\n".join([*lines, *(f"ddcl pretrain --run results/{run.folder}" for run in runs)])
+    lines.append(f"ddcl prepare {shlex.quote(runs[0].dataset)}")
+    return "\n".join([*lines, *(f"ddcl pretrain --run {shlex.quote(f'results/{run.folder}')}" for run in runs)])
 
 
 def command(plan: Plan, file: str) -> str:
     """Return the command that makes one file of the results folder again."""
     given = suite_file(plan.suite) or f"FILE_OF_{plan.suite}"
-    return f"snakemake --cores all --configfile {given} --force results/{file}"
+    return f"snakemake --cores all --configfile {shlex.quote(given)} --force {shlex.quote(f'results/{file}')}"

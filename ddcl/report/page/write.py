@@ -118,9 +118,10 @@ def _published(plan: Plan, printed: dict[str, Printed]) -> list[PublishedNumber]
 
 
 def _tally(claims: list[Claim]) -> str:
-    """Return how many claims have which verdict: ``1 supported, 7 inconclusive``."""
-    counts = Counter(claim.verdict.word for claim in claims)
-    return ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
+    """Return how many of the paper's claims have which verdict: ``Of 8 claims …: 1 supported, 7 inconclusive``."""
+    counts = Counter(claim.verdict.word for claim in claims if claim.papers)
+    found = ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
+    return f"Of {counts.total()} claims, on the evidence of this suite: {found}"
 
 
 def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, Links]]:

@@ -17,13 +17,18 @@ from ddcl.schema.tables import KEYS, RUN
 Curves = dict[tuple[Any, ...], pd.DataFrame]
 AGAINST = ("epochs_to_95", "seconds_to_95", "epochs_to_90_gain")  # metrics that are measured against a reference
 NO_GAIN = "no gain"  # status: the reference ended no better than the untrained encoder
+NOT_REACHED = "not reached"  # status: censored at the training's end, which is the value
 COLUMNS = [*RUN, *KEYS[3:], "seen", "selection", "metric", "value", "n", "status", SOURCES]
 
 
 def convergence_values(
     records: pd.DataFrame, histories: pd.DataFrame, plan: Plan, reference_variant: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Return one row per trained run and convergence metric."""
+    """Return one row per trained run and convergence metric.
+
+    A goal that was never reached has the training's end as its value. So means over seeds are restricted means (Royston
+    and Parmar, BMC Med. Res. Methodol. 13, 2013): at most what longer training would give, and not those of survivors.
+    """
     ended = training_statuses(records)
     curves = {key: curve for key, curve in monitored_curves(histories).items() if ended.get(key) in WHOLE}
     ended = {key: status for key, status in ended.items() if key in curves or status not in WHOLE}
@@ -42,6 +47,7 @@ def convergence_values(
                 status = paired_status(status, ended.get(reference, "missing"))
                 if key in curves and reference in curves and np.isnan(value):
                     status = _why_not(metric, curves[reference])
+                    value = _end(metric, curves[key]) if status == NOT_REACHED else value
             sources = histories_of([run, *([runs[reference]] if metric in AGAINST and reference in runs else [])])
             rows.append(common | {"metric": metric, "value": value, "n": 0, "status": status, SOURCES: sources})
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -104,4 +110,9 @@ def _first(reached: Any) -> int | None:
 def _why_not(metric: str, reference: pd.DataFrame) -> str:
     """Return the status of a metric that both curves are there for and that has no value."""
     first, last = reference["knn_top1"].iloc[0], reference["knn_top1"].iloc[-1]
-    return NO_GAIN if metric == "epochs_to_90_gain" and last <= first else "not reached"
+    return NO_GAIN if metric == "epochs_to_90_gain" and last <= first else NOT_REACHED
+
+
+def _end(metric: str, curve: pd.DataFrame) -> float:
+    """Return the training's end, in the unit of a metric."""
+    return float(curve["seconds" if metric.startswith("seconds") else "epoch"].iloc[-1])

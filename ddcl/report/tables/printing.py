@@ -25,9 +25,13 @@ MARKS = {
     "diverged": ("‡", "a seed diverged; it has no value"),
     "failed": ("✗", "a seed failed or was interrupted; it has no value"),
     "missing": ("…", "a seed was not run yet, or is out of date; it has no value"),
-    "not reached": ("∞", "a seed never got there; it has no value"),
+    "not reached": (
+        "∞",
+        "a seed never got there; it counts with the end of its training, so the mean is at least this",
+    ),
     "no gain": ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
 }
+CENSORED = "not reached"  # a status: the value is the least that it can be
 OTHER_CODE = ("§", "made by other code than this checkout's")
 UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
 INERT = str.maketrans({"<": "&lt;", "|": "\\|", "[": "\\[", "]": "\\]", "\\": "\\\\"})
@@ -60,6 +64,8 @@ def cell_text(row: Mapping[Any, Any] | pd.Series, metric: Metric) -> str:
         return marks or NOTHING
     decimals = metric.decimals
     text = f"{row['mean']:{'+' if metric.signed else ''}.{decimals}f}".replace("-", "−")
+    if CENSORED in row["status"]:
+        text = f"≥ {text}"
     if row["n_seeds"] > 1:
         text += f" ± {row['sd']:.{decimals}f}"
     if row.get("part") in RANDOM_PARTS and row["sd_draws"] == row["sd_draws"]:

@@ -1,9 +1,9 @@
 "use strict";
 // Sorting, filtering and run cards in a dialog. Without this script the page has all of its content, and no controls.
 
-/** The number at the beginning of a cell's text, or null: "−1.2 ± 0.3 †" is -1.2. */
+/** The number at the beginning of a cell's text, or null: "−1.2 ± 0.3 †" is -1.2, "≥ 20.0 ∞" is 20. */
 function numberIn(text) {
-  const found = text.replace(/−/g, "-").replace(/,/g, "").match(/^[+-]?\d+(\.\d+)?/);
+  const found = text.replace(/−/g, "-").replace(/^≥ |,/g, "").match(/^[+-]?\d+(\.\d+)?/);
   return found ? Number(found[0]) : null;
 }
 

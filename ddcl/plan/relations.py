@@ -1,0 +1,111 @@
+"""What the parts of a suite ask of each other, beyond what each may say by itself: found before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+from ddcl.base.errors import UserError, check_name
+from ddcl.plan.expand import Expansion, Run
+from ddcl.schema.claims import FILES, MACROS
+from ddcl.schema.names import LONGEST_NAME
+from ddcl.schema.registry import METHODS, RANDOM_PARTS, part_names
+from ddcl.schema.subsets import read_subset_config, subset_path
+from ddcl.schema.suites import DatasetConfig, SuiteConfig
+
+# What an evaluation cannot be called: the rules of the workflow, as each evaluation is one, and the folder of features.
+RULES: tuple[str, ...] = (
+    "all",
+    "claims",
+    "collect",
+    "extract",
+    "features",
+    "figure",
+    "picture",
+    "plan",
+    "prepare",
+    "pretrain",
+    "report",
+)
+RULES += ("resolve", "table")
+TAKEN_TABLES = {name.partition(".")[0] for name in (*FILES, MACROS)}  # other files of results/tables
+
+
+def check_relations(asked: Expansion, config: SuiteConfig, datasets: dict[str, DatasetConfig], where: str) -> None:
+    """Raise `UserError` for what cannot be. config: the suite's own file. where: it comes from, for the message."""
+    _check_files(asked, where)
+    _check_shown(asked.runs.values(), config, where)
+    for run in asked.runs.values():
+        _check_columns(asked, run, where)
+    pairs = ((name, each) for run in asked.runs.values() for name, own in run.evaluations.items() for each in own)
+    for dataset, evaluation in dict.fromkeys(pairs):
+        _check_list(asked, dataset, evaluation, datasets[dataset].n_classes)
+    check_batches(asked.runs.values(), datasets, where)
+
+
+def _check_files(asked: Expansion, where: str) -> None:
+    """Check that no two things of the suite would be one file, or one rule."""
+    for key, names, taken in (("evaluations", asked.evaluations, RULES), ("tables", asked.tables, TAKEN_TABLES)):
+        for name in names:
+            if name in taken:
+                raise UserError(f"{where}: {key}: {name} is what the workflow itself calls a rule or a file; rename it")
+    datasets = dict.fromkeys(run.recipe.dataset for run in asked.runs.values() if METHODS[run.recipe.method].trains)
+    stems = {figure: f"figure {figure}" for figure in asked.figures}
+    for picture, dataset in product(asked.pictures, datasets):
+        stem, what = f"{picture}_{dataset}", f"picture {picture} of {dataset}"
+        if stem in stems:
+            raise UserError(f"{where}: {stems[stem]} and {what} would be the same file; rename one")
+        if len(stem) > LONGEST_NAME:
+            raise UserError(f"{where}: {what}: a name of {len(stem)} characters, at most {LONGEST_NAME} are allowed")
+        stems[stem] = what
+
+
+def _check_shown(runs: Iterable[Run], config: SuiteConfig, where: str) -> None:
+    """Check the names of what figures show: those of runs that are trained."""
+    trained = [run.recipe for run in runs if METHODS[run.recipe.method].trains]
+    for key, kind in (("figure_variants", "variant"), ("figure_augmentations", "augmentation")):
+        for name in getattr(config, key) or ():
+            check_name(kind, name, dict.fromkeys(getattr(recipe, kind) for recipe in trained), f"{where}: {key}")
+
+
+def _check_columns(asked: Expansion, run: Run, where: str) -> None:
+    """Check that random columns, where they are as many as `dir_frac` says, leave neither part empty."""
+    entry = METHODS[run.recipe.method]
+    if run.subsets is None or "dir" in entry.parts:
+        return
+    width = run.recipe.training.backbone.feature_dim
+    width = round(run.recipe.settings.get("feature_frac", 1.0) * width)
+    evaluations = {name for own in run.evaluations.values() for name in own}
+    drawn = any(set(part_names(entry, asked.protocol(name), random=True)) & set(RANDOM_PARTS) for name in evaluations)
+    if drawn and not 0 < round(run.subsets.dir_frac * width) < width:
+        raise UserError(
+            f"{where}: random_subsets.dir_frac: {run.subsets.dir_frac} of the {width} features of {run.recipe.variant} "
+            "leaves one part empty"
+        )
+
+
+def _check_list(asked: Expansion, dataset: str, evaluation: str, n_classes: int) -> None:
+    """Check that the list of images that an evaluation trains on is one of this data set."""
+    recipe = asked.evaluations[evaluation]
+    listed = asked.protocol(evaluation).settings.model_validate(recipe.settings).train_list
+    if listed is None:
+        return
+    found = read_subset_config(dataset, listed)
+    if found.dataset != dataset or len(found.positions) != n_classes:
+        what = f"a list of {len(found.positions)} classes of {found.dataset}"
+        raise UserError(
+            f"{subset_path(dataset, listed)}: {what}; evaluation {evaluation} asks for {n_classes} of {dataset}"
+        )
+
+
+def check_batches(runs: Iterable[Run], datasets: dict[str, DatasetConfig], where: str) -> None:
+    """Check that no batch is larger than the data set that it is taken of, where that is known."""
+    for run in runs:
+        images = datasets[run.recipe.dataset].n_images
+        n = images.get("pretrain", images.get("train"))
+        if METHODS[run.recipe.method].trains and n is not None and run.recipe.training.batch_size > n:
+            raise UserError(
+                f"{where}: {run.recipe.name}: batch_size {run.recipe.training.batch_size} is larger than the {n} "
+                f"training images of {run.recipe.dataset}; set a smaller one, in training_overrides of "
+                f"config/datasets/{run.recipe.dataset}.yaml"
+            )

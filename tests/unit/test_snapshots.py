@@ -1,0 +1,42 @@
+"""The committed snapshots, judged by today's claims: the numbers of docs/findings.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit import snapshots
+from tests.unit.snapshots import ROOT, SNAPSHOTS, check_of
+
+PUBLISHED = [  # of the readout beyond width: effect, low, high
+    ("fashion_mnist_diagnostics", "C7.4a", 0.017, 0.012, 0.022),
+    ("fashion_mnist_diagnostics", "C7.4b", 0.070, 0.015, 0.124),
+    ("shapes", "C7.4b", 0.038, 0.015, 0.060),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "effect", "low", "high"), PUBLISHED)
+def test_the_readout_beyond_its_width(name: str, row: str, effect: float, low: float, high: float) -> None:
+    own = check_of(name, row, "readout")
+    assert (own.effect, own.ci_low, own.ci_high) == pytest.approx((effect, low, high), abs=5e-4)
+
+
+def test_two_seeds_have_means_and_no_intervals() -> None:
+    for row, effect in (("C7.4a", 0.005), ("C7.4b", 0.092)):
+        own = check_of("digits_diagnostics", row, "readout")
+        assert own.effect == pytest.approx(effect, abs=5e-4)
+        assert own.ci_low != own.ci_low
+        assert own.verdict == "inconclusive"
+
+
+def test_a_network_that_is_not_trained_does_not_decide() -> None:
+    """Asymmetric DDCL on shapes: of all twelve readouts the mean is +0.002, of the seven that count +0.013."""
+    own = check_of("shapes", "C7.4a", "readout")
+    assert sum(each.effect for each in own.comparisons) / 12 == pytest.approx(0.002, abs=5e-4)
+    assert [each.verdict for each in own.comparisons].count("not testable") == 5
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_findings_have_these_verdicts(name: str) -> None:
+    page = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
+    for row in snapshots.table(name):
+        assert row in page, row
