@@ -148,7 +148,6 @@ def judged(case: Case, kind: str, path: Path, usual: tuple[int, str, str], found
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 def test_no_verb_is_upset_or_fooled_by_a_damaged_file(
     whole: dict[bool, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

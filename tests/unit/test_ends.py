@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,21 @@ from tests.unit.test_damaged_files import CASES, said, whole
 
 __all__ = ["whole"]  # a fixture
 ROOT = Path(__file__).parents[2]
+# imported beforehand: what was interrupted in the middle of an import cannot be imported again in this process
+IMPORTED = (
+    "ddcl.training",
+    "ddcl.pictures.render",
+    "ddcl.render",
+    "ddcl.report.page.write",
+    "ddcl.report.claims.judge",
+)
+IMPORTED += ("ddcl.report.figures.registry", "ddcl.evaluate.external", "ddcl.report.claims.planner", "ddcl.doctor")
+IMPORTED += (
+    "ddcl.report.exchange.trace",
+    "ddcl.report.exchange.archive",
+    "ddcl.evaluate.features",
+    "ddcl.evaluate.knn",
+)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +139,12 @@ def test_a_closed_pipe_a_full_disk_and_python_without_docstrings(flags: list[str
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 def test_ctrl_c_at_any_moment_of_any_verb(
     whole: dict[bool, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
+    for module in IMPORTED:
+        importlib.import_module(module)
     ends = Counter[int]()
     before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
