@@ -190,8 +190,8 @@ class Plan(Sealed):
     metrics: what is known of those that the suite's evaluations report, and of those that tables derive, by name.
     seen: by augmentation and perturbation or family, whether pretraining had such distortions. families: of each
     perturbation that belongs to one. labels: how names are printed, by kind. data: digest of each data set's recipe.
-    paper: the paper's own recipes, by method/augmentation. gates: those that the claims name. tuning: what a suite of kind
-    tuning tries.
+    paper: the paper's own recipes, by method/augmentation. gates: those that the claims name. tuning: what a
+    suite of kind tuning tries.
     """
 
     SCHEMA: ClassVar[int] = 4
