@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ddcl.base.files import damage_named
 from ddcl.plan.suite import Suite
-from ddcl.report.claims.inference import Component, combined, image_components
+from ddcl.report.claims.inference import FEWEST_SEEDS, Component, combined, image_components
 from ddcl.report.claims.power import power, seeds_needed
 from ddcl.schema.claims import PlannerSpec, StatisticsSpec, read_statistics
 from ddcl.schema.names import CLEAN
@@ -78,8 +78,9 @@ def _line(spread: Spread, images: int, planned: Counter[str], effect: float, rul
     needed = seeds_needed(effect, variance, rules.confidence, rules.power)
     noise = f"{np.sqrt(spread.per_image / images):.2f}" if images else "?"
     seeds = max(planned.values(), default=0)
-    found = f"{100 * power(effect, variance(seeds), rules.confidence):.0f} %" if seeds > 1 else "–"
-    count = "many" if needed is None else str(needed)
+    decided = seeds >= FEWEST_SEEDS
+    found = f"{100 * power(effect, variance(seeds), rules.confidence):.0f} %" if decided else "–"
+    count = "many" if needed is None else str(max(needed, FEWEST_SEEDS))
     numbers = f"{spread.sd:6.2f} {spread.correlation:5.2f} {images or '?':>7} {noise:>6} {count:>6}"
     return f"{numbers} {seeds or '–':>8} {found:>6}  {spread.source}"
 
