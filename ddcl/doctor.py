@@ -29,8 +29,7 @@ from ddcl.data.loader import TwoViewLoader, epoch_requests
 from ddcl.data.manifest import read_manifest
 from ddcl.data.readers.decode import content_digest
 from ddcl.data.stored import read_images
-from ddcl.schema.recipes import Recipe, read_dataset
-from ddcl.schema.registry import READERS
+from ddcl.schema.recipes import Recipe, keeps_files, read_dataset
 from ddcl.schema.suites import WHITE, NormalisationConfig
 
 SECONDS = 5.0  # that each stage is measured for, at least
@@ -127,7 +126,7 @@ def made_up_images(recipe: Recipe, folder: Path, workers: int) -> Images:
     """Return images of the kind and size of the run's data set: arrays, or JPEG files in `folder`."""
     n, side_px = BATCHES * recipe.training.batch_size, recipe.data.image_side_px
     labels = torch.zeros(n, dtype=torch.int64)
-    if not READERS[read_dataset(recipe.dataset).reader].keeps_files:
+    if not keeps_files(read_dataset(recipe.dataset)):
         pixels = torch.rand(n, 3, side_px, side_px, generator=torch.Generator().manual_seed(0))
         return ArrayImages(pixels.mul_(255).byte(), labels, side_px)
     from PIL import Image

@@ -217,9 +217,7 @@ def _print_cells(record: Record, shares: Collection[str]) -> None:
     """Print the cells of a record, one a line; shares: metrics that are printed as %."""
     for cell in record.cells:
         number = cell.value
-        value = (
-            record.status if number is None else f"{100 * number:.1f} %" if cell.metric in shares else f"{number:.3f}"
-        )
+        value = "diverged" if number is None else f"{100 * number:.1f} %" if cell.metric in shares else f"{number:.3f}"
         place = f"{cell.part} {cell.perturbation} {cell.metric}"
         print(f"{record.run.name} {record.evaluation.evaluation} {place}: {value}")
 
@@ -303,6 +301,17 @@ def import_(args: Namespace) -> None:
     print(f"next: {merged.next_commands(args.results)}")
 
 
+def compare(args: Namespace) -> None:
+    """Set two results folders, snapshots or archives side by side: which values repeat the other's seeds?"""
+    from ddcl.report.exchange.compare import compare, describe, read_side, write_cells
+
+    a, b = read_side(args.a), read_side(args.b)
+    cells = compare(a, b)
+    print(describe(a, b, cells))
+    if args.output:
+        write_cells(cells, args.output)
+
+
 def adopt(args: Namespace) -> None:
     """Check results that were copied or imported, and make Snakemake use those that are whole."""
     from ddcl.report.exchange.adopt import adopt
@@ -340,6 +349,14 @@ def claims(args: Namespace) -> None:
 
     for name, verdict in render_claims(args.results).items():
         print(f"{name}: {verdict}")
+
+
+def tune(args: Namespace) -> None:
+    """Choose the settings of a tuning suite: the scores in tuning.csv, and tuned.yaml for config/tuned."""
+    from ddcl.render import render_tuning
+
+    for variant, choice in render_tuning(args.results).items():
+        print(f"{variant}: {choice}")
 
 
 def figure(args: Namespace) -> None:

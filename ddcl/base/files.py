@@ -32,10 +32,10 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     else keeps the file from being written, is a `UserError` that names it; the previous `path` is untouched and the
     temporary file is removed.
     """
-    temporary = _temporary(path)
-    with _explained(path):
+    temporary = temporary_path(path)
+    with writing_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path)
+        remove_stale(path)
         try:
             write(temporary)
             with open(temporary, "rb+") as handle:
@@ -47,14 +47,14 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def writing_explained(path: Path) -> Iterator[None]:
     """Say of what goes wrong while `path` is written which file it is, and that the former one is still there."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(path) from error
-        own = error.filename is None or str(error.filename) in map(str, (path, path.parent, _temporary(path)))
+        own = error.filename is None or str(error.filename) in map(str, (path, path.parent, temporary_path(path)))
         reason = (error.strerror or error) if own else explained(error)
         raise UserError(f"{path}: cannot be written ({reason}); nothing was replaced") from error
     except RuntimeError as error:  # torch.save reports a failed write as RuntimeError, without an errno
@@ -63,7 +63,8 @@ def _explained(path: Path) -> Iterator[None]:
         raise _disk_full(path) from error
 
 
-def _temporary(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
+    """Return where `path` is written before it is renamed: beside it, named after this process."""
     return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp{path.suffix}")
 
 
@@ -77,7 +78,7 @@ def rename(source: Path, target: Path) -> None:
         os.close(folder)
 
 
-def _remove_stale(path: Path) -> None:
+def remove_stale(path: Path) -> None:
     """Remove what killed processes left of `path`: of dead ones on this node, and whatever is a day old."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp{path.suffix}"):
         node, _, process = stale.name.removeprefix(f".{path.name}.").removesuffix(f".tmp{path.suffix}").rpartition(".")
@@ -85,21 +86,6 @@ def _remove_stale(path: Path) -> None:
             old = time.time() - stale.stat().st_mtime > STALE_SECONDS
             if old or (node == platform.node() and process.isdecimal() and not alive(int(process))):
                 remove(stale)
-
-
-@contextmanager
-def temporary_folder(beside: Path) -> Iterator[Path]:
-    """Make a folder beside `beside`, on its file system; with all that is still in it, it is gone in the end."""
-    folder = _temporary(beside)
-    with _explained(beside):
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(beside)
-        remove(folder)
-        folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def alive(process: int) -> bool:
@@ -151,7 +137,7 @@ class ArrayWriter:
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
         self.path, self.shape, self.dtype = path, shape, dtype
-        self.temporary = _temporary(path)
+        self.temporary = temporary_path(path)
         self.rows, self.digest, self._sha = 0, "", hashlib.sha256()
 
     def __enter__(self) -> ArrayWriter:
@@ -160,8 +146,8 @@ class ArrayWriter:
         header = io.BytesIO()
         description = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": self.shape}
         np.lib.format.write_array_header_1_0(header, description)
-        with _explained(self.path):
-            _remove_stale(self.path)
+        with writing_explained(self.path):
+            remove_stale(self.path)
             self._file = open(self.temporary, "wb")
         self._put(header.getvalue())
         return self
@@ -173,7 +159,7 @@ class ArrayWriter:
 
     def _put(self, data: bytes) -> None:
         self._sha.update(data)
-        with _explained(self.path):
+        with writing_explained(self.path):
             self._file.write(data)
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
@@ -181,7 +167,7 @@ class ArrayWriter:
             if kind is None:
                 if self.rows != self.shape[0]:
                     raise ValueError(f"{self.path}: {self.rows} rows were written, {self.shape[0]} announced")
-                with _explained(self.path):
+                with writing_explained(self.path):
                     self._file.flush()
                     os.fsync(self._file.fileno())
                 rename(self.temporary, self.path)

@@ -76,7 +76,7 @@ def load_checkpoint(path: Path) -> tuple[State, str]:
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not {"digest", "content"} <= stored.keys():
         raise UserError(f"{path}: not a checkpoint of this suite (format {FORMAT})")
     content: State = stored["content"]
-    if state_digest(content) != stored["digest"]:
+    if not isinstance(content, dict) or state_digest(content) != stored["digest"]:
         raise UserError(f"{path}: damaged checkpoint (its digest does not match); delete it and run again")
     return content, stored["digest"]
 

@@ -58,10 +58,25 @@ class Sums:
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a split's images: the digest of each one's content, and, if asked for, the sums of all."""
+    """What is known of a split's images.
+
+    digests: of each one's content. sums: of all, if asked for. squares: uint8 [N, 3, S, S], of files that are to be
+    one array.
+    """
 
     digests: list[str]
     sums: Sums
+    squares: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one file shows: its digest and, if asked for, square and sums; or what is wrong with it as an image."""
+
+    digest: str = ""
+    square: NDArray[np.uint8] | None = None
+    sums: Sums | None = None
+    problem: str = ""
 
 
 def check_arrays(content: ArraySplit, measured: bool) -> Checked:
@@ -80,26 +95,26 @@ def check_files(root: Path, content: FileSplit, split: str, recipe: DataRecipe, 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looks = pool.map(look, (root / name for name in content.names))
         found = list(tqdm(looks, total=len(content.names), unit="file", desc=f"check {split}", disable=None))
-    bad = [problem for _, _, problem in found if problem]
-    if bad:
+    if bad := [each.problem for each in found if each.problem]:
         more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         what = f"{len(bad)} image{'s' * (len(bad) > 1)} of split {split} cannot be used"
         raise UserError(f"{what}: {'; '.join(bad[:SHOWN])}{more}; get them again, or move them away")
-    return Checked([digest for digest, _, _ in found], Sums.all([sums for _, sums, _ in found if sums]))
+    squares = [each.square for each in found if each.square is not None]
+    sums = Sums.all([each.sums for each in found if each.sums])
+    return Checked([each.digest for each in found], sums, np.stack(squares) if squares else None)
 
 
-def _look(path: Path, recipe: DataRecipe, measured: bool) -> tuple[str, Sums | None, str]:
-    """Return a file's digest, its sums if asked for, and what is wrong with it as an image, if anything."""
+def _look(path: Path, recipe: DataRecipe, measured: bool) -> _Look:
     try:
         data = path.read_bytes()
         with open_image(data) as image:
-            if not measured:
+            if not measured and not recipe.one_array:
                 draft(image, (COARSE_PX, COARSE_PX))  # every byte is read all the same
-            rgb = upright_rgb(image, recipe.background)
-            if not measured:
-                return content_digest(data), None, ""
-            side_px = recipe.image_side_px
+                upright_rgb(image, recipe.background)
+                return _Look(content_digest(data))
+            rgb, side_px = upright_rgb(image, recipe.background), recipe.image_side_px
             square = central_square(rgb, recipe.resize_px or side_px, side_px)
-        return content_digest(data), Sums.of(square[None]), ""
+        sums = Sums.of(square[None]) if measured else None
+        return _Look(content_digest(data), square if recipe.one_array else None, sums)
     except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error …
-        return "", None, f"{path} ({' '.join(str(error).split())})"
+        return _Look(problem=f"{path} ({' '.join(str(error).split())})")

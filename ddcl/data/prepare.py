@@ -12,6 +12,7 @@ from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import file_sha256, write_array, write_text
 from ddcl.data.checked import Checked, check_arrays, check_files
+from ddcl.data.holdout import held_out
 from ddcl.data.manifest import FOLDER, array_sha256, split_path
 from ddcl.data.readers.folders import check_classes, in_words
 from ddcl.data.readers.source import NO_LABEL, ArraySplit, FileSplit, Request
@@ -42,6 +43,8 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
         background=config.background,
     )
     splits: dict[str, ArraySplit | FileSplit] = entry.load()(request)
+    if config.holdout:
+        splits = held_out(name, splits, config.holdout)
     _check_counts(name, config, splits)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     checked = {split: _check(recipe, split, content, root) for split, content in splits.items()}
@@ -52,7 +55,7 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
     manifest = Manifest(
         dataset=name,
         data=recipe,
-        kind="files" if isinstance(splits["train"], FileSplit) else "arrays",
+        kind="arrays" if entries["train"].images_sha256 else "files",
         splits=entries,
         normalisation=config.normalisation or checked["train"].sums.normalisation(name),
     )
@@ -65,6 +68,10 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
 def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySplit | FileSplit]) -> None:
     """Raise `UserError` for labels or numbers of images that are not those of the data set's YAML."""
     expected = {str(split): n for split, n in config.n_images.items()}
+    if more := expected.keys() - splits.keys():
+        raise UserError(
+            f"data set {name}: config/datasets has n_images of {', '.join(more)}, which it has no images for"
+        )
     for split, content in splits.items():
         known = content.labels[content.labels != NO_LABEL]
         classes = np.unique(known)
@@ -98,19 +105,24 @@ def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, chec
     """Write one split; return its entry in the manifest."""
     labels = np.asarray(content.labels, dtype=np.int64)
     write_array(split_path(folder, split, "labels"), labels)
+    known: dict[str, object] = {}
+    images = content.images if isinstance(content, ArraySplit) else checked.squares
+    if images is not None:
+        write_array(split_path(folder, split, "images"), images)
+        known["images_sha256"] = array_sha256(images)
+    if isinstance(content, ArraySplit):
+        known |= _write_factors(folder, split, content)
+    else:
+        text = "".join(f"{digest}\t{name}\n" for digest, name in zip(checked.digests, content.names, strict=True))
+        path = split_path(folder, split, "files")
+        write_text(path, text)
+        known |= {"classes": tuple(content.classes), "ignored": dict(content.ignored)}
+        known["files_sha256"] = file_sha256(path)
     entry = SplitEntry(
         n=len(labels),
         n_per_class=tuple(np.bincount(labels[labels != NO_LABEL]).tolist()),
         labels_sha256=array_sha256(labels),
     )
-    if isinstance(content, ArraySplit):
-        write_array(split_path(folder, split, "images"), content.images)
-        factors = _write_factors(folder, split, content)
-        return entry.model_copy(update={"images_sha256": array_sha256(content.images)} | factors)
-    text = "".join(f"{digest}\t{name}\n" for digest, name in zip(checked.digests, content.names, strict=True))
-    path = split_path(folder, split, "files")
-    write_text(path, text)
-    known = {"classes": tuple(content.classes), "ignored": dict(content.ignored), "files_sha256": file_sha256(path)}
     return entry.model_copy(update=known)
 
 

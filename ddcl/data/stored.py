@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,7 +58,7 @@ def _read_array(
     try:
         array: NDArray[Any] = np.load(file, mmap_mode="c")
     except FileNotFoundError:
-        raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
+        raise UserError(_no_images(file, path, manifest)) from None
     except Exception as error:  # of a damaged header, numpy raises nearly anything: TokenError, MemoryError …
         raise UserError(f"{file}: damaged array ({' '.join(str(error).split())}); run `ddcl prepare` again") from None
     digest = array_sha256(array)
@@ -70,13 +71,23 @@ def _read_array(
     return array
 
 
+def _no_images(file: Path, path: Path, manifest: Manifest) -> str:
+    """Return the message on a data set whose manifest, at `path`, is here without its images."""
+    results = path.parent.parent.parent
+    option = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
+    return (
+        f"{file}: missing; the manifest is here without images, as after `ddcl import`: "
+        f"`ddcl prepare {manifest.dataset}{option}` makes them, and then the same command goes on"
+    )
+
+
 def _read_files(path: Path, manifest: Manifest, split: str) -> tuple[list[str], list[str]]:
     """Return names and digests of a split's files, checked against the manifest; a file is checked when it is read."""
     file = split_path(path.parent, split, "files")
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{file}: missing; run `ddcl prepare` again") from None
+        raise UserError(_no_images(file, path, manifest)) from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); run `ddcl prepare` again") from None
     if hashlib.sha256(content).hexdigest() != manifest.splits[split].files_sha256:

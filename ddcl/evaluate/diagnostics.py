@@ -21,7 +21,7 @@ from ddcl.core.seeds import Draws, derive, generator
 from ddcl.data.images import Images
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.distortions import Distortion, all_in_a_row, distortions
-from ddcl.evaluate.encode import Job, encode_chunks
+from ddcl.evaluate.encode import Job, encode_chunks, finite
 from ddcl.evaluate.geometry import cosines, geometry, pairs
 from ddcl.evaluate.readout import FactorData, ReadoutResult, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
@@ -107,7 +107,7 @@ def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settin
 def _features(method: Method, images: Images, jobs: Mapping[str, Job]) -> dict[str, Tensor]:
     """Return the features [N, D] of all images under each job, float32, where the method is."""
     chunks = zip(*encode_chunks(method, images, list(jobs.values())), strict=True)
-    return {name: torch.cat(rows) for name, rows in zip(jobs, chunks, strict=True)}
+    return {name: finite(torch.cat(rows)) for name, rows in zip(jobs, chunks, strict=True)}
 
 
 def _params(pipeline: Pipeline, stream: int, n: int) -> dict[str, Tensor]:

@@ -17,6 +17,17 @@ CHUNK_IMAGES = 512
 Job: TypeAlias = tuple[Pipeline, int, int]  # pipeline, seed of its draws, number of the draw
 
 
+class NotFiniteError(Exception):
+    """Features are not finite: the run has weights, and nothing that can be evaluated."""
+
+
+def finite(features: Tensor) -> Tensor:
+    """Return the features; `NotFiniteError` if any is infinite or nan."""
+    if not features.isfinite().all():
+        raise NotFiniteError
+    return features
+
+
 @torch.no_grad()
 def encode_chunks(method: Method, images: Images, jobs: Sequence[Job]) -> Iterator[list[Tensor]]:
     """Yield, for consecutive images, their features [n, D] under each job, computed in evaluation mode and float32.

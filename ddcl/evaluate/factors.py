@@ -16,7 +16,7 @@ from torch import Tensor
 from ddcl.base.errors import UserError
 from ddcl.build import build_pipeline
 from ddcl.core.seeds import derive
-from ddcl.evaluate.encode import encode
+from ddcl.evaluate.encode import encode, finite
 from ddcl.evaluate.readout import FactorData, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Address, ColumnSets, Measured
@@ -36,7 +36,7 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: FactorsSettings) -> Me
         raise UserError(f"factors: the true factors of the images of {task.names[0]} are not known")
     pipeline = build_pipeline([], task.test.side_px, task.normalisation)
     features = {
-        split: encode(task.method, images, (pipeline, 0, 0))
+        split: finite(encode(task.method, images, (pipeline, 0, 0)))
         for split, images in (("train", task.train), ("test", task.test))
     }
     values: dict[Address, NDArray[np.floating]] = {}

@@ -7,11 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import ArrayWriter, file_sha256, write_array
+from ddcl.base.files import ArrayWriter, file_sha256, remove, write_array
+from ddcl.base.folders import replace_folder, temporary_folder
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.checkpoint import load_checkpoint, weights_digest
 from ddcl.core.method import Method
@@ -19,7 +18,7 @@ from ddcl.core.seeds import derive
 from ddcl.data.images import Images, on_device
 from ddcl.data.manifest import read_manifest
 from ddcl.data.stored import read_images
-from ddcl.evaluate.encode import Job, encode_chunks
+from ddcl.evaluate.encode import Job, NotFiniteError, encode_chunks, finite
 from ddcl.plan.digests import extract_digest
 from ddcl.schema import feature_index, run_summary
 from ddcl.schema.feature_index import Draw, DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
@@ -33,6 +32,8 @@ from ddcl.schema.training import Status
 def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, Status, str]:
     """Return the run's method with the checkpoint's weights, how its training ended, and the checkpoint's digest."""
     content, digest = load_checkpoint(path)
+    if not {"recipe_digest", "status", "method"} <= content.keys():
+        raise UserError(f"{path}: not the checkpoint of a run, but of something else; run `ddcl pretrain` again")
     if content["recipe_digest"] != recipe.digest:
         raise UserError(
             f"{path}: checkpoint of recipe {content['recipe_digest']}, but the run {recipe.name} has {recipe.digest}; "
@@ -40,7 +41,12 @@ def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, Status
         )
     _check_summary(path, digest)
     method = build_method(recipe)
-    method.load_state_dict(content.pop("method"), strict=True)
+    try:
+        method.load_state_dict(content.pop("method"), strict=True)
+    except (RuntimeError, KeyError) as error:  # other layers or shapes: another version of the network's package
+        raise UserError(
+            f"{path}: weights of another network ({' '.join(str(error).split())[:200]}); run `ddcl pretrain` again"
+        ) from None
     return method.to(device).requires_grad_(False), content["status"], digest
 
 
@@ -75,10 +81,10 @@ def extract(
     perturbations: Sequence[PerturbationRecipe],
     options: tuple[str, int],
 ) -> None:
-    """Write the features of the run in folder `run` on `target`. A diverged run has none; the index says so.
+    """Write the features of the run in folder `run` on `target`, and then replace those that are there.
 
-    trained_on: the manifest of the data set that the run was trained on: the encoder sees its normalisation.
-    options: device, and processes that decode images.
+    A diverged run has none, nor has one whose features are not finite; the index says so. trained_on: the manifest of
+    the run's data set, whose normalisation the encoder sees. options: device, and processes that decode images.
     """
     device, workers = options
     method, status, digest = load_frozen(run / "checkpoint.pt", recipe, device)
@@ -98,14 +104,27 @@ def extract(
         train=None,
         test=None,
     )
-    target.folder.mkdir(parents=True, exist_ok=True)
-    (target.folder / feature_index.FILE).unlink(missing_ok=True)  # it says that the features are whole
-    if status != "diverged":
-        images = _images(target, manifest, recipe.data.image_side_px, workers)
-        jobs = extraction_jobs(recipe, trained_on.normalisation, target.dataset, perturbations)
-        clean = (build_pipeline([], recipe.data.image_side_px, trained_on.normalisation), 0, 0)
-        index = index.model_copy(update=_write_all(method, images, (clean, jobs), target.folder, device))
-    sealed.write(target.folder / feature_index.FILE, index)
+    with temporary_folder(target.folder) as folder:
+        if status != "diverged":
+            images = _images(target, manifest, recipe.data.image_side_px, workers)
+            jobs = extraction_jobs(recipe, trained_on.normalisation, target.dataset, perturbations)
+            clean = (build_pipeline([], recipe.data.image_side_px, trained_on.normalisation), 0, 0)
+            index = index.model_copy(update=_written(method, images, (clean, jobs), folder, device))
+        sealed.write(folder / feature_index.FILE, index)
+        replace_folder(target.folder, folder)
+
+
+def _written(
+    method: Method, images: tuple[Images, Images], jobs: tuple[Job, dict[Draw, Job]], folder: Path, device: str
+) -> dict[str, object]:
+    """Write all that is stored; return what the index says of it. Of features that are not finite nothing is kept."""
+    try:
+        return _write_all(method, images, jobs, folder, device)
+    except NotFiniteError:
+        for path in folder.iterdir():
+            remove(path)
+        print("features that are not finite in float16: none are kept, and the index says diverged")
+        return {"status": "diverged"}
 
 
 def _images(target: Target, manifest: Manifest, side_px: int, workers: int) -> tuple[Images, Images]:
@@ -157,11 +176,8 @@ def _write_features(method: Method, images: Images, jobs: dict[Path, Job]) -> li
     with ExitStack() as stack:
         writers = [stack.enter_context(ArrayWriter(path, (len(images), width), "float16")) for path in jobs]
         for chunk in encode_chunks(method, images, list(jobs.values())):
-            for path, writer, features in zip(jobs, writers, chunk, strict=True):
-                rows = features.half()
-                if not torch.isfinite(rows).all():
-                    raise UserError(f"{path}: the features are not finite in float16")
-                writer.write(rows.cpu().numpy())
+            for writer, features in zip(writers, chunk, strict=True):
+                writer.write(finite(features.half()).cpu().numpy())
     return [writer.digest for writer in writers]
 
 

@@ -37,7 +37,10 @@ class Network(nn.Module):
 
 
 def evaluate(task: ImageTask, settings: FinetuneSettings) -> Outcome:
-    """Return the predicted class of every clean test image after fine-tuning a copy of the run's encoder."""
+    """Return the predicted class of every clean test image after fine-tuning a copy of the run's encoder.
+
+    None where it diverged.
+    """
     if settings.subset is not None:
         task = task.with_train(task.train.subset(read_subset(task.names[0], settings.subset, task.train.labels)))
     network = Network(task)
@@ -64,9 +67,11 @@ def evaluate(task: ImageTask, settings: FinetuneSettings) -> Outcome:
     network.train()
     training = SgdTraining([network], _optimizer(network, settings), loss, scores, settings)
     training.run(task)
+    chosen = {"n_train": float(len(task.train))}
+    if any(training.diverged):
+        return Outcome({}, chosen)
     last = predict()
     network.load_state_dict(training.best[0])
-    chosen = {"n_train": float(len(task.train))}
     return Outcome({TOP1: {CLEAN_DRAW: last.numpy()}, TOP1_BEST_TEST: {CLEAN_DRAW: predict().numpy()}}, chosen)
 
 

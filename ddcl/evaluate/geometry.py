@@ -20,6 +20,7 @@ from ddcl.evaluate.store import ColumnSets
 from ddcl.schema.metrics import CKA
 
 Heads: TypeAlias = Sequence[Mapping[str, tuple[Tensor, Tensor]]]  # per view: by part, prediction and projection [N, d]
+CHUNK_BYTES = 2**26  # of the distances that are in memory at a time
 UNIFORMITY_T = 2.0  # of the Gaussian potential (Wang and Isola 2020)
 
 
@@ -84,9 +85,15 @@ def uniformity(h: Tensor) -> float:
     """Return log E exp(−2 ‖f(x) − f(y)‖²) over pairs of images, l2-normalised (ibid., eq. 2 with t = 2).
 
     0: all at one point. The lower, the more evenly they cover the sphere: towards −4 where it is of many dimensions.
+    Pairs pass in chunks: memory is bounded whatever N.
     """
-    squared = F.pdist(F.normalize(h.double(), dim=1)).square()
-    return float(squared.mul(-UNIFORMITY_T).exp().mean().log())
+    x = F.normalize(h.double(), dim=1)
+    squares, n, total = x.square().sum(dim=1), len(x), x.new_zeros(())
+    for start in range(0, n, rows := max(1, CHUNK_BYTES // (8 * n))):
+        stop = start + rows
+        squared = squares[start:stop, None] + squares[start:] - 2 * x[start:stop] @ x[start:].T
+        total += squared.clamp_(min=0).mul_(-UNIFORMITY_T).exp_().triu_(diagonal=1).sum()
+    return float((total / (n * (n - 1) / 2)).log())
 
 
 def spread(h: Tensor) -> dict[str, float]:

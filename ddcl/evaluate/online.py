@@ -27,7 +27,7 @@ TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
 def evaluate(
     task: ImageTask, sets: ColumnSets, tests: TestFeatures, settings: OnlineSettings
 ) -> dict[str, list[Outcome]]:
-    """Return, per part and column set, the predicted class of every test image, by draw.
+    """Return, per part and column set, the predicted class of every test image, by draw; none where a probe diverged.
 
     sets: the columns of the features that each classifier sees. tests: test features, the clean ones among them: on
     those the best epoch is chosen, in whatever order they come; `UserError` without them.
@@ -54,11 +54,13 @@ def evaluate(
         list(probes.heads), optimizer, probes.loss, lambda: probes.accuracies(features, labels), settings
     )
     training.run(task)
+    diverged = training.diverged
     last = all_predictions(TOP1)
     for head, state in zip(probes.heads, training.best, strict=True):
         head.load_state_dict(state)
     best = all_predictions(TOP1_BEST_TEST)
-    return by_part(sets, [Outcome(own | own_best) for own, own_best in zip(last, best, strict=True)])
+    both = zip(last, best, diverged, strict=True)
+    return by_part(sets, [Outcome({} if lost else own | own_best) for own, own_best, lost in both])
 
 
 class Probes:

@@ -121,6 +121,11 @@ def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
         return store.column_sets(own, {}, job.recipe.seed, 0)
     width = parts["full"][1]
     dir_width = parts["dir"][1] if "dir" in parts else round(job.subsets.dir_frac * width)
+    if not 0 < dir_width < width:
+        raise UserError(
+            f"{job.evaluation.evaluation}: dir_frac {job.subsets.dir_frac} of {width} features gives random_dir "
+            f"{dir_width} columns and random_dvr {width - dir_width}; each needs one or more"
+        )
     controls = dict(zip(RANDOM_PARTS, ((0, dir_width), (dir_width, width)), strict=True))
     return store.column_sets(own, controls, job.recipe.seed, job.subsets.draws)
 
@@ -147,6 +152,7 @@ def evaluate_features(job: Job) -> EvaluationResult:
 def evaluate_images(job: Job) -> EvaluationResult:
     """Evaluate by a protocol that takes images itself."""
     from ddcl.data.manifest import read_manifest
+    from ddcl.evaluate.encode import NotFiniteError
     from ddcl.evaluate.features import load_frozen
 
     method, status, digest = load_frozen(job.run / "checkpoint.pt", job.recipe, job.device)
@@ -157,16 +163,22 @@ def evaluate_images(job: Job) -> EvaluationResult:
         return result
     task = _image_task(job, method, digest, (trained_on, evaluated_on))
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
-    result = replace(result, labels=task.test.labels.numpy())
+    labels = task.test.labels.numpy()
     if not job.entry.predicts:
-        return replace(result, outcomes=evaluate(task, column_sets(method.parts(), job), settings))
+        try:
+            return replace(result, outcomes=evaluate(task, column_sets(method.parts(), job), settings))
+        except NotFiniteError:
+            return replace(result, status="diverged")
     if "features" not in job.entry.inputs:
-        return replace(result, outcomes={"full": [evaluate(task, settings)]})
+        return replace(result, outcomes={"full": [evaluate(task, settings)]}, labels=labels)
     index, tests = _stored(job)
+    result = replace(result, features_seal=index.seal, features_code=index.code_digest)
     if index.checkpoint_digest != digest:
         raise UserError(f"{job.stored}: features of another checkpoint of this run; run `ddcl extract` again")
+    if index.status == "diverged":
+        return replace(result, status="diverged")
     outcomes = evaluate(task, column_sets(index.parts, job), tests, settings)
-    return replace(result, outcomes=outcomes, features_seal=index.seal, features_code=index.code_digest)
+    return replace(result, outcomes=outcomes, labels=labels)
 
 
 def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest, Manifest]) -> ImageTask:

@@ -24,7 +24,8 @@ from ddcl.schema.record import Cell, Record, predictions_path
 def evaluate_run(job: Job) -> Record:
     """Evaluate all parts of a run under all perturbations; write and return the record.
 
-    The per-image predictions lie beside it. The record of a diverged run has its cells without values. BLAS uses
+    The per-image predictions lie beside it. What diverged, the run, its features or a probe, has cells without values;
+    where none has one, so says the status. BLAS uses
     `job.threads` threads: their number can move the last bits.
     """
     with threadpool_limits(job.threads):
@@ -39,7 +40,7 @@ def evaluate_run(job: Job) -> Record:
         digest=digest,
         perturbations=tuple(job.perturbations),
         subsets=job.subsets,
-        status=result.status,
+        status=result.status if any(cell.value is not None for cell in cells) else "diverged",
         chosen=_chosen(result.outcomes),
         cells=tuple(cells),
         checkpoint_digest=result.checkpoint_digest,
@@ -81,9 +82,12 @@ def _cells(
     cells, asked = list[Cell](), set(job.cells)
     arrays: dict[str, NDArray[Any]] = {"labels": labels.astype(np.int32)}
     for (part, of_part), metric in product(outcomes.items(), metrics):
-        by_draw = [outcome.predictions[metric.name] for outcome in of_part]
+        by_draw = [outcome.predictions.get(metric.name, {}) for outcome in of_part]
         for name in job.perturbations:
             if (part, name, metric.name) in asked:
+                if not all(by_draw):
+                    cells.append(_cell((name, part, metric.name), None, 0))
+                    continue
                 predicted = _stacked(by_draw, name)
                 cells.append(_cell((name, part, metric.name), (predicted == labels).mean(axis=2), len(labels)))
                 arrays[f"{metric.name}/{part}/{name}"] = predicted.astype(np.int32)
@@ -103,7 +107,9 @@ def _cell(address: Address, values: NDArray[np.floating] | None, n: int) -> Cell
     """
     perturbation, part, metric = address
     value, n_draws, sd = None, 0, None
-    if values is not None:
+    if values is None or not np.isfinite(values).all():
+        n = 0
+    else:
         drawn = values.mean(axis=1) if len(values) > 1 else values[0]
         sd = float(drawn.std(ddof=1)) if len(drawn) > 1 else None
         value, n_draws = float(values.mean()), len(drawn)

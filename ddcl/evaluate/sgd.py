@@ -110,7 +110,15 @@ class SgdTraining:
                 self._train_epoch(task, epoch, saved)
                 self._follow()
                 self.epoch, self.step = epoch + 1, 0
+                if all(self.diverged):
+                    break
                 saved.pause(self._state, due=self.epoch % self.settings.save_epochs == 0 or self.epoch == epochs)
+
+    @property
+    def diverged(self) -> list[bool]:
+        """Of each unit, whether a weight or a statistic of it became infinite or nan: it stays so."""
+        states = [unit.state_dict().values() for unit in self.units]
+        return [not all(bool(value.isfinite().all()) for value in state) for state in states]
 
     def _train_epoch(self, task: ImageTask, epoch: int, saved: SavedStates) -> None:
         """Train one epoch, or the rest of it."""

@@ -51,7 +51,7 @@ class Features:
 class Outcome:
     """What an evaluation gives for one part and column set.
 
-    predictions: by metric, predicted classes [N] by draw.
+    predictions: by metric, predicted classes [N] by draw; none of a probe or a fine-tuning that diverged.
     chosen: the hyperparameters that it chose.
     """
 
@@ -173,7 +173,7 @@ def _array(folder: Path, stored: StoredFile) -> NDArray[Any]:
     path = folder / stored.file
     again = "run `ddcl extract` again"
     with damage_named(path, "features", again):
-        if path.is_file() and file_sha256(path) != stored.sha256:
+        if path.exists() and file_sha256(path) != stored.sha256:
             raise UserError(f"{path}: damaged (its sha256 is not the one in {feature_index.FILE}); {again}")
         array: NDArray[Any] = np.load(path, mmap_mode="c")  # copy on write: torch wants arrays that it may write to
     return array

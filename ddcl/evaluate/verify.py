@@ -110,7 +110,7 @@ def check_features(path: Path, index: FeatureIndex, dataset: str, chain: Chain) 
         "eval_dataset": (index.eval_dataset, dataset),
         "recipe_digest": (index.recipe_digest, chain.recipe.digest),
         "checkpoint_digest": (index.checkpoint_digest, chain.summary.checkpoint_digest),
-        "status": (index.status, chain.summary.status),
+        "status": (index.status, _status(index.status, chain)),
     }
     yield from _differences(path, expected | _seals(index, dataset, chain))
     for stored in index.files() if chain.arrays else ():
@@ -125,10 +125,15 @@ def check_record(path: Path, read: Record, dataset: str, chain: Chain) -> Iterat
         "evaluation": (read.evaluation.evaluation, path.stem),
         "recipe_digest": (read.provenance.recipe_digest, chain.recipe.digest),
         "checkpoint_digest": (read.checkpoint_digest, chain.summary.checkpoint_digest),
-        "status": (read.status, chain.summary.status),
+        "status": (read.status, _status(read.status, chain)),
     }
     yield from _differences(path, expected | _seals(read, dataset, chain))
     yield from _file_problems(predictions_path(path), read.predictions_sha256, path.name)
+
+
+def _status(found: str, chain: Chain) -> str | None:
+    """Return the status that a file must have: of the training, unless features or evaluation diverged themselves."""
+    return None if found == "diverged" else chain.summary.status
 
 
 def _seals(made: FeatureIndex | Record, dataset: str, chain: Chain) -> dict[str, tuple[str, str | None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -125,7 +125,10 @@ class Material:
         if not path.exists():
             return Encoder(recipe, label, "missing", None, self._normalise)
         method, status, _ = load_frozen(path, recipe, self.device)
-        return Encoder(recipe, label, status, None if status == "diverged" else method.eval(), self._normalise)
+        found = Encoder(recipe, label, status, method.eval(), self._normalise)
+        if status == "diverged" or not found.features(self.spread(1)[0].float() / 255).isfinite().all():
+            return replace(found, status="diverged", method=None)
+        return found
 
     def _normalise(self, x: Tensor) -> Tensor:
         normalisation = self.manifest.normalisation

@@ -38,8 +38,8 @@ def counted(suite: Suite, results: Path, lister: Lister = lambda configs: {}) ->
 
 def _check_numbers(name: str, config: DatasetConfig, found: Mapping[str, int]) -> None:
     for split, n in config.n_images.items():
-        if found.get(split, n) != n:
+        if found and found.get(split) != n:
             raise UserError(
-                f"config/datasets/{name}.yaml: n_images.{split}: {n}, found {found[split]}; correct it, or, if images "
-                f"were added since, run `ddcl prepare {name}` again"
+                f"config/datasets/{name}.yaml: n_images.{split}: {n}, found {found.get(split, 0)}; correct it, or, if "
+                f"images were added since, run `ddcl prepare {name}` again"
             )

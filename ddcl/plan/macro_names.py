@@ -39,11 +39,11 @@ def _all(plan: Plan) -> Iterator[tuple[str, ...]]:
     several = len({run.dataset for run, _ in with_numbers}) > 1
     for run, evaluation in with_numbers:
         yield (*run.arm[0 if several else 1 :], evaluation)
-    forms = ((claim, name, form) for name, claim in plan.claims.items() for form in claim.forms)
-    for claim, name, form in forms:
-        row = claim.row(name, form)
-        yield "claim", row, "verdict"
-        yield from (("claim", row, check.name) for check in claim.checks if form in check.forms)
+    for name, claim in plan.claims.items():
+        for form in claim.forms:
+            row = claim.row(name, form)
+            yield "claim", row, "verdict"
+            yield from (("claim", row, check.name) for check in claim.checks if form in check.forms)
 
 
 def _evaluations(plan: Plan, run: PlannedRun) -> list[str]:

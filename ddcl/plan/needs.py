@@ -15,7 +15,7 @@ from ddcl.plan.networks import needs_gpu, network_of
 from ddcl.plan.plan import PlannedPicture
 from ddcl.plan.suite import Suite
 from ddcl.schema.pictures import DRAWINGS
-from ddcl.schema.registry import READERS
+from ddcl.schema.recipes import keeps_files
 from ddcl.schema.suites import DatasetConfig
 
 SNAKEMAKE_MB = 500  # on a cluster two Snakemakes of 155 MB each run beside the job and are charged to it
@@ -138,7 +138,7 @@ def _encoding(suite: Suite, run: Run, dataset: str, sizes: tuple[float, float, f
 
 def _images_mb(config: DatasetConfig) -> float:
     """Return the MB of a data set as one array; nothing if its images stay in files and are decoded when needed."""
-    if READERS[config.reader].keeps_files:
+    if keeps_files(config):
         return 0.0
     return 3 * config.image_side_px**2 * sum(config.n_images.values()) / 1e6 if config.counted else UNKNOWN_MB
 

@@ -230,7 +230,8 @@ def _collect_cells(
         address = (target.evaluation, target.eval_dataset, each.perturbation, each.part, rule, each.metric)
         numbers: tuple[Any, ...] = (None, None, 0, 0, absent)
         if read and cell:
-            numbers = (cell.value, cell.sd_draws, cell.n, cell.n_draws, read.status)
+            status = "diverged" if cell.value is None else read.status
+            numbers = (cell.value, cell.sd_draws, cell.n, cell.n_draws, status)
         collection.records.append((*run.names, *address, *numbers, training.status, code, *digests))
 
 

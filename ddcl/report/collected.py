@@ -73,6 +73,6 @@ class Collected:
 def _frame(path: Path, sha256: str) -> pd.DataFrame:
     """Return a frame that `ddcl collect` wrote, unchanged since; `UserError` if it cannot be used."""
     with damage_named(path, "collected numbers", f"run `{MAKER}` again"):
-        if path.is_file() and file_sha256(path) != sha256:
+        if path.exists() and file_sha256(path) != sha256:
             raise UserError(f"{path}: damaged or edited (its sha256 is not the one in {RUNS}); run `{MAKER}` again")
         return pd.read_parquet(path)

@@ -12,12 +12,9 @@ from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.schema.gates import Cell, GateSpec, Key, read_gate
 from ddcl.schema.known import check_known
-from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.places import config_names, config_path
-from ddcl.schema.variants import authors_name, scales, variant_names
 
 MONITOR = "monitor"  # "evaluation" of what comes from training histories
-NOT_IN_CONFIG = (MONITOR, "diagnostics")
 Form = Literal["asymmetric", "symmetric"]
 # Of a claim's rows: C1a, C1b. The first form is the one whose code and numbers were published: its verdict is that of
 # the paper's claim.
@@ -27,7 +24,6 @@ JUDGED = "claims.json"  # below results/tables: the judged claims, from which th
 FRAMES = ("claims", "claim_checks", "claim_comparisons", "claim_gates")  # of which there are CSV files
 FILES = (*(f"{name}.csv" for name in FRAMES), "claims.md", "claims.tex", JUDGED)
 MACROS = "macros.tex"
-FOLDERS = {"augmentation": "augmentations", "dataset": "datasets", "perturbation": "perturbations"}
 
 
 class PairSpec(Model):
@@ -154,7 +150,7 @@ class ClaimSpec(Model):
         return [form for form in LETTERS if any(form in check.forms for check in deciding)]
 
     def row(self, name: str, form: Form) -> str:
-        """Return what the row of a form is called. name: of the claim."""
+        """Return how the row of a form is called, of the claim of this name: ``C1a``; the name where there is one."""
         return f"{name}{LETTERS[form]}" if len(self.forms) > 1 else name
 
 
@@ -163,7 +159,8 @@ class PlannerSpec(Model):
 
     seed_sd: float = Field(gt=0, description="standard deviation over seeds of an accuracy, points")
     pair_correlation: float = Field(ge=-1, lt=1, description="of two methods' accuracies over the same seeds")
-    accuracy: float = Field(gt=0, lt=100, description="percent")
+    discordance: float = Field(gt=0, le=100, description="percent of test images that one of two methods gets right")
+    discordance_shared: float = Field(ge=0, le=1, description="share of its variance that all seeds have in common")
 
 
 class StatisticsSpec(Model):
@@ -184,48 +181,31 @@ def read_claim(name: str) -> ClaimSpec:
     """Read and check config/claims/`name`.yaml; a name that config/ does not have is an error."""
     path = config_path("claims", name)
     claim = parse(ClaimSpec, read_yaml(path), str(path))
-    known = _known()
     for check in claim.checks:
-        _check_names(check, known, f"{path}: check {check.name}")
+        where = f"{path}: check {check.name}"
+        cells = [cell for pair in check.pairs for cell in pair.model_dump().values()]
+        named = [(key, name) for cell in cells for key, name in cell.items()]
+        named += [(key, name) for keys in check.over for key, names in keys.items() for name in names]
+        named += [("dataset", name) for name in check.smallest_effects]
+        _check_names(named, [*check.evaluation, *check.instead], where)
+        for gate in check.gates:
+            check_name("gate", gate, config_names("gates"), where)
     return claim
 
 
 def read_gates(claims: Iterable[ClaimSpec]) -> dict[str, GateSpec]:
     """Read and check the gates that the claims name; a name that config/ does not have is an error."""
     names = dict.fromkeys(name for claim in claims for check in claim.checks for name in check.gates)
-    gates, known = {name: read_gate(name) for name in names}, _known()
+    gates = {name: read_gate(name) for name in names}
     for name, gate in gates.items():
-        where = str(config_path("gates", name))
-        found: list[tuple[str, str]] = [*gate.treatment.items(), *gate.control.items()]
-        found += [(key, each) for key, several in gate.when.items() for each in several]
-        _check(found, gate.evaluation, known, where)
+        named: list[tuple[str, str]] = [*gate.treatment.items(), *gate.control.items()]
+        named += [(key, each) for key, several in gate.when.items() for each in several]
+        _check_names(named, gate.evaluation, str(config_path("gates", name)))
     return gates
 
 
-def _known() -> dict[str, list[str]]:
-    """Return the names that config/ has, by the key of a cell that they may stand at, and of evaluations."""
-    variants = [name for scale in scales() for name in variant_names(scale)]
-    known = {key: config_names(folder) for key, folder in FOLDERS.items()}
-    known["augmentation"].append(NO_AUGMENTATION)
-    known["variant"] = [*variants, *map(authors_name, variants)]
-    return known | {"evaluation": [*config_names("evaluations"), *NOT_IN_CONFIG]}
-
-
-def _check_names(check: CheckSpec, known: dict[str, list[str]], where: str) -> None:
-    cells = [cell for pair in check.pairs for cell in pair.model_dump().values()]
-    named = [(key, name) for cell in cells for key, name in cell.items()]
-    named += [(key, name) for keys in check.over for key, names in keys.items() for name in names]
-    _check(named, [*check.evaluation, *check.instead], known, where)
-    for name in check.gates:
-        check_name("gate", name, config_names("gates"), where)
-    for name in check.smallest_effects:
-        check_name("dataset", name, known["dataset"], where)
-
-
-def _check(named: Iterable[tuple[str, str]], evaluations: list[str], known: dict[str, list[str]], where: str) -> None:
-    """Raise `UserError` for the first name that config/ does not have."""
-    for key, name in (*named, *(("evaluation", name) for name in evaluations)):
-        if key in known:
-            check_name(key, name, known[key], where)
-        elif key in ("part", "metric"):
-            check_known(key, [name], where)
+def _check_names(named: list[tuple[str, str]], evaluations: list[str], where: str) -> None:
+    """Raise `UserError` for the first name that nothing has. named: keys of cells, with names that stand at them."""
+    for key in dict.fromkeys(key for key, _ in named):
+        check_known(key, dict.fromkeys(name for own, name in named if own == key), where)
+    check_known("evaluation", (name for name in evaluations if name != MONITOR), where)

@@ -59,6 +59,8 @@ class DrawnFiles(Model):
 class FeatureIndex(Sealed):
     """The stored features of a run on a data set. A diverged run has none: train and test are None.
 
+    So has one whose features are not finite: then `status`, else that of the training, is `diverged`.
+
     digest: of perturbations, draws and data (`ddcl.plan.addresses`). parts: the columns [start, stop) of each part.
     checkpoint_digest: of the content of the run's checkpoint. code_digest: of the extraction.
     encoder_digest: of the weights. trained_on_seal, evaluated_on_seal: of the manifests of both data sets.

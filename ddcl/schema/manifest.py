@@ -20,9 +20,9 @@ class SplitEntry(Model):
     """A split: its images, and the sha256 of what is kept of them.
 
     n_per_class: of the images whose class is known. classes: names of class folders. images_sha256: of images in an
-    array; files_sha256: of the list of images in files, their digests and names in order. ignored: files beside them
-    that are no images, by kind. n_in_train: of test images, how many have the content of a training image.
-    factors: names of the true factors, where they are known.
+    array; files_sha256: of the list of the files that they are in, or come from, with the digest of each. ignored:
+    files beside them that are no images, by kind. n_in_train: of test images, how many have the content of a training
+    image. factors: names of the true factors, where they are known.
     """
 
     n: int = Field(ge=0)

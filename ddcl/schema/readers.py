@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -43,7 +44,9 @@ class ImageNetSettings(Model):
 class ImageFolderSettings(Model):
     """Settings of `ddcl.data.readers.files:read_image_folder`."""
 
-    folder: str = Field(min_length=1, description="folder below data_root (or an absolute path, or one from ~)")
+    folder: str = Field(
+        min_length=1, description="folder below data_root (or an absolute path; ~ and $NAME are expanded)"
+    )
     train: str = Field(default="train", description="folder in it of the training images: one subfolder per class")
     test: str = Field(default="val", description="folder in it of the test images: the same subfolders")
     test_frac: float | None = Field(
@@ -66,8 +69,8 @@ class ImageFolderSettings(Model):
         return self
 
     def place(self, root: Path) -> Path:
-        """Return the folder. root: `data_root`."""
-        return root / Path(self.folder).expanduser()
+        """Return the folder, with `~` and variables of the environment in its name. root: `data_root`."""
+        return root / os.path.expandvars(os.path.expanduser(self.folder))
 
 
 def read_class_list(dataset: str, file: str, sha256: str | None) -> list[str]:

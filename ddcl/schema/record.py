@@ -20,7 +20,9 @@ WHAT, MAKER = "record", "ddcl evaluate"
 
 
 class Cell(Model):
-    """One number. value: the mean over the draws; None where the run diverged. sd_draws: None for a single draw.
+    """One number. value: the mean over the draws; None where the run, its features or the evaluation diverged.
+
+    sd_draws: None for a single draw.
 
     n: images that it is of.
     """
@@ -40,6 +42,7 @@ class Record(Sealed):
     digest: of all that decides it beside run and code (`ddcl.plan.addresses`). perturbations: that it covers.
     subsets: random columns as the control of width. chosen: hyperparameters that were chosen, of each column set of
     each part. checkpoint_digest: of the content of the run's checkpoint.
+    status: of the run's training; `diverged` also where no cell has a value.
     features_seal: of the index of the stored features, features_code: of the code that extracted them; None where the
     evaluation took none.
     trained_on_seal, evaluated_on_seal: of the manifests of both data sets.

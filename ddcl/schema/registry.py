@@ -105,7 +105,7 @@ class ReaderEntry(Entry):
     """A reader of a data set.
 
     factors: what is known of its images beside the class, by name.
-    keeps_files: its images stay in files, decoded when they are needed; else they become one array.
+    keeps_files: it gives files, which stay so unless the data set's YAML says otherwise; else it gives one array.
     """
 
     factors: tuple[str, ...] = ()

@@ -10,7 +10,6 @@ import pytest
 
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_json
 from ddcl.plan.addresses import data_folder, run_folder
 from ddcl.plan.cost import costs, describe, encoded_images, jobs, measured_rates, task_size, work_of
 from ddcl.plan.counted import counted
@@ -18,11 +17,12 @@ from ddcl.plan.datasets import data_root, is_there, missing_message
 from ddcl.plan.needs import evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
 from ddcl.plan.networks import Network, Throughput
 from ddcl.plan.suite import Suite
-from ddcl.schema import run_summary
+from ddcl.schema import manifest, run_summary
 from ddcl.schema.evaluations import DISTORTED, EvaluationSettings, TaskSize
 from ddcl.schema.places import CONFIG_DIR, VARIABLE
 from ddcl.schema.recipes import Recipe, data_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
+from tests.unit import written
 from tests.unit.made_run import write_data, write_run
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))
@@ -202,9 +202,12 @@ def manifest_path(results: Path, dataset: str) -> Path:
     return results / data_folder(dataset, data_recipe(dataset)) / "manifest.json"
 
 
-def write_manifest(results: Path) -> None:
-    splits = {"train": {"n": 120_000}, "test": {"n": 6000}}
-    write_json(manifest_path(results, "birds"), {"splits": splits})
+def write_manifest(results: Path, dataset: str = "birds", train: int = 120_000, test: int = 6000) -> None:
+    path = manifest_path(results, dataset)
+    written.write_manifest(path.parent, dataset)
+    own = manifest.load(path)
+    splits = {name: own.splits[name].model_copy(update={"n": n}) for name, n in (("train", train), ("test", test))}
+    sealed.write(path, own.model_copy(update={"splits": splits}))
 
 
 def test_images_that_were_not_counted_make_hours_unknown_and_not_zero(birds: Suite, tmp_path: Path) -> None:
@@ -237,7 +240,7 @@ def test_a_prepared_data_set_is_counted_by_its_manifest(birds: Suite, tmp_path: 
 
 
 def test_numbers_of_images_that_contradict_each_other_are_named(tmp_path: Path) -> None:
-    write_json(manifest_path(tmp_path, "cifar10"), {"splits": {"train": {"n": 1}, "test": {"n": 10_000}}})
+    write_manifest(tmp_path, "cifar10", 1, 10_000)
     with pytest.raises(UserError, match=r"cifar10.yaml: n_images.train: 50000, found 1; correct it, or, .*prepare cif"):
         counted(suite(), tmp_path)
 

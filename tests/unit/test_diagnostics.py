@@ -67,7 +67,7 @@ class Planted(Method):
         place = torch.arange(SIDE) - (SIDE - 1) / 2
         centre = torch.stack(((light * place).sum(dim=(1, 2)), (light * place[:, None]).sum(dim=(1, 2))), dim=1)
         colours = x.sum(dim=(2, 3))
-        colours = colours / colours.sum(dim=1, keepdim=True)
+        colours = colours / colours.sum(dim=1, keepdim=True).clamp_min(1e-6)
         direction = nn.functional.normalize(centre, dim=1)
         known = direction.repeat(1, 3) if self.knows else colours.repeat(1, 2)
         return torch.cat((colours.repeat(1, 2), known), dim=1)

@@ -102,4 +102,57 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     assert list(frame.columns) == ["part", "metric", "value", "sd_draws", "n_draws", "n"]
     assert len(printed) == 1 + len(frame)
     assert main(["diagnose", str(tmp_path / "none.npz")]) == 2
-    assert "cannot be read as an npz file" in capsys.readouterr().err
+    assert "missing npz file" in capsys.readouterr().err
+
+
+def moved(**changes: Any) -> Arrays:
+    return {name: array for name, array in (arrays() | changes).items() if name != "views" and array is not None}
+
+
+def test_seconds_since_1970_and_other_units_move_no_number(tmp_path: Path) -> None:
+    plain, content = arrays(), {}
+    known = {"features": plain["features"][:, 3:] + 0.1, "factor_time": plain["factor_angle_deg"]}
+    for name, time, scale in (("plain", 0, 1), ("far", 1.7e9, 1), ("huge", 0, 1e300), ("tiny", 0, 1e-300)):
+        changed = {"features": known["features"] * scale, "factor_time": (known["factor_time"] + time) * scale}
+        frame = diagnose(write(tmp_path / f"{name}.npz", changed), SETTINGS, draws=0, seed=0)
+        content[name] = values(frame)
+    for name, found in content.items():
+        assert found == pytest.approx(content["plain"], abs=1e-4), name
+    assert content["plain"]["full", "readout_time"] > 0.5
+
+
+def test_features_far_from_zero_are_read_as_well(tmp_path: Path) -> None:
+    found = [
+        values(diagnose(write(tmp_path / "f.npz", moved(features=arrays()["features"] + far)), SETTINGS, 0, 0))
+        for far in (0.0, 1e8)
+    ]
+    for part, metric in (("dir", "readout_class"), ("dvr", "readout_angle_deg")):
+        assert found[1][part, metric] == pytest.approx(found[0][part, metric], abs=0.02)
+
+
+ONE = np.zeros(N, int)
+TRAIN = np.arange(N) < 600
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"factor_size": np.full(N, 3.0)}, "factor_size: is 3.0 in all rows that are fitted to: nothing to read"),
+        ({"factor_class": ONE}, "factor_class: is 0 in all rows that are fitted to: nothing to read"),
+        ({"factor_class": np.arange(N)}, r"class \d+ is in \d rows that are fitted to; 2 are needed"),
+        ({"factor_class": np.where(TRAIN, ONE, 1), "train": TRAIN}, "is 0 in all rows that are fitted to"),
+        ({"features": np.full((N, 5), 1.7e308) * np.sign(np.arange(N) - 9.5)[:, None]}, "too large to be computed"),
+        ({"features": np.zeros((N, 0))}, r"expected one column or more, found \[900, 0\]"),
+        ({"features": np.array([{}], dtype=object)}, "npz file cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_has_no_number(changes: Arrays, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        diagnose(write(tmp_path / "f.npz", moved(**changes)), SETTINGS, 0, 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY", b"PK\x03\x04" + b"x" * 90])
+def test_a_file_that_is_no_npz_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "f.npz").write_bytes(content)
+    with pytest.raises(UserError, match="npz file cannot be read"):
+        diagnose(tmp_path / "f.npz", SETTINGS, 0, 0)

@@ -26,6 +26,7 @@ class Server:
     """What is served, how, and what was asked for.
 
     cut_after: close the connection after so many bytes. chunked: without saying how many there are.
+    length: what is said in place of the right Content-Length.
     """
 
     url: str = ""
@@ -33,6 +34,7 @@ class Server:
     cut_after: int | None = None
     resumes: bool = True
     chunked: bool = False
+    length: str = ""
     status: int = 200
     asked: list[str | None] = field(default_factory=list)
     sent: int = 0
@@ -65,7 +67,7 @@ def server() -> Iterator[Server]:
             if state.chunked:
                 self.send_header("Transfer-Encoding", "chunked")
             else:
-                self.send_header("Content-Length", str(len(rest)))
+                self.send_header("Content-Length", state.length or str(len(rest)))
             self.end_headers()
             length, rest = len(rest), rest[: state.cut_after]
             state.sent += len(rest)
@@ -99,6 +101,15 @@ def test_a_whole_download_and_then_no_request_at_all(server: Server, tmp_path: P
     assert [file.name for file in path.parent.iterdir()] == ["data.bin"]
     fetch(archive(server), tmp_path / "new")
     assert server.asked == [None]
+
+
+@pytest.mark.parametrize("length", ["abc", "-1", "²", "9" * 40])
+def test_a_length_that_is_none_is_not_believed(length: str, server: Server, tmp_path: Path) -> None:
+    server.length = length.encode().decode("latin-1")
+    try:
+        assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
+    except UserError as error:  # Python's own client reads to a length that it can read
+        assert "download failed" in str(error)  # noqa: PT017
 
 
 def test_a_download_that_was_cut_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:

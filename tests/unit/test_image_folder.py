@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_json
+from ddcl.base.files import write_json, write_text
 from ddcl.base.yaml_files import parse
-from ddcl.data.images import chunks
+from ddcl.data.images import ArrayImages, chunks
 from ddcl.data.prepare import describe, prepare
 from ddcl.data.readers.folders import EXTENSIONS, list_image_folder, listed_counts
 from ddcl.data.stored import read_images
 from ddcl.plan.addresses import data_folder
+from ddcl.plan.counted import counted
 from ddcl.plan.datasets import missing_message
+from ddcl.plan.suite import Suite
 from ddcl.schema.manifest import Manifest
+from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.readers import ImageFolderSettings
 from ddcl.schema.recipes import data_recipe, read_dataset
+from ddcl.schema.suites import suite_path
 
 CLASSES = ("across", "down", "slanted")
 RNG = np.random.default_rng(0)
@@ -243,7 +250,7 @@ def test_damaged_files_are_named_together(birds: Path) -> None:
 def test_pictures_of_unknown_range_and_giants_are_named(birds: Path) -> None:
     Image.fromarray(np.ones((8, 8), np.float32)).save(birds / "train/down/float.tif")
     Image.new("1", (20000, 10000)).save(birds / "train/down/giant.png")
-    with pytest.raises(UserError, match=r"2 images .*float\.tif \(pixels of mode F have no .*giant\.png \(Image size"):
+    with pytest.raises(UserError, match=r"2 images .*float\.tif \(pixels of mode F .*giant\.png \(too large for"):
         made(birds)
 
 
@@ -279,6 +286,33 @@ def test_what_is_not_there_says_what_was_looked_for_and_what_is_there(birds: Pat
     say(settings={"folder": str(birds.parents[1] / "nowhere/birds")})
     with pytest.raises(UserError, match=r"nowhere/birds, which is not there; put it there, or name another one"):
         made(birds)
+
+
+def test_files_can_become_one_array_of_the_squares_that_evaluation_sees(birds: Path) -> None:
+    path = birds.parents[1] / "out/manifest.json"
+    say(resize_px=9)
+    as_files = made(birds)
+    (squares,) = next(read_images(path, as_files, "test", 8).load(chunks(9, 9), None))
+    say(resize_px=9, one_array=True)
+    as_array = made(birds)
+    images = read_images(path, as_array, "test", 8)
+    assert (as_files.kind, as_array.kind) == ("files", "arrays")
+    assert isinstance(images, ArrayImages)
+    assert torch.equal(images.images, squares)
+    assert as_array.normalisation == as_files.normalisation
+    assert as_array.splits["test"].files_sha256 == as_files.splits["test"].files_sha256
+    assert as_array.data.digest != as_files.data.digest
+
+
+@pytest.mark.parametrize("folder", ["~/own birds", "$OWN/own birds", "{root}/own birds"])
+def test_a_folder_may_lie_anywhere(folder: str, birds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = birds.parents[1]
+    birds.rename(root / "own birds")
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.setenv("OWN", str(root))
+    say(settings={"folder": folder.format(root=root)})
+    assert made(birds).splits["train"].n == 18
+    assert missing_message({"birds": read_dataset("birds")}, birds.parent) == ""
 
 
 # --- one folder of classes
@@ -351,6 +385,7 @@ def test_settings_that_cannot_be(settings: dict[str, Any], words: str, birds: Pa
         {"settings": {"folder": "birds", "train": "val", "test": "train"}},
         {"image_side_px": 9},
         {"resize_px": 10},
+        {"one_array": True},
         {"n_classes": 4},
         {"normalisation": {"mean": [0.5] * 3, "std": [0.5] * 3}},
         {"background": [0, 0, 0]},
@@ -378,3 +413,33 @@ def test_prepare_says_all_this_on_the_command_line(birds: Path, capsys: pytest.C
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "--" not in error
+
+
+# --- what the documents say
+
+
+def test_the_documented_example_is_a_suite_that_can_be_run(birds: Path) -> None:
+    documented(Path(os.environ["DDCL_CONFIG"]))
+    suite = Suite.load(suite_path("clipart"))
+    root = birds.parent
+    assert "clipart (Clip art): put its class folders there" in missing_message(suite.dataset_configs, root)
+    for name in ("animals", "food", "people", "plants", "tools", "transport"):
+        for i in range(16):
+            save(root / "clipart" / name / f"{i}.png")
+    assert missing_message(suite.dataset_configs, root) == ""
+    lister = partial(listed_counts, root=root)
+    images = counted(suite, root, lister).dataset_configs["clipart"].n_images
+    assert images == {"train": 72, "test": 24}
+    (root / "clipart/seventh").mkdir()
+    with pytest.raises(UserError, match=r"clipart/seventh: no image in it"):
+        counted(suite, root, lister)
+    assert main(["resolve", "--check", "--suite", "clipart", "--results", str(root)]) == 2
+
+
+def documented(config: Path) -> None:
+    """Write the example of docs/datasets.md into a folder of configuration."""
+    text = (CONFIG_DIR.parent / "docs/datasets.md").read_text(encoding="utf-8")
+    for kind in ("datasets", "suites"):
+        found = re.search(rf"```\n# config/{kind}/clipart\.yaml\n(.*?)```", text, re.DOTALL)
+        assert found
+        write_text(config / kind / "clipart.yaml", found[1])

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
 from ddcl.plan.plan import Plan
@@ -19,13 +20,15 @@ from ddcl.plan.rules import CLAIMS
 from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
-from ddcl.report.page.facts import attention
+from ddcl.report.page.facts import attention, facts
 from ddcl.report.page.write import write_page
+from ddcl.schema import manifest
 from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.recipes import build_recipe
 from ddcl.schema.tables import read_table
 from tests.unit import pages, synthetic
 from tests.unit.synthetic import record_of
+from tests.unit.written import write_manifest
 
 VOID = {"meta", "img", "br", "link", "hr", "input", "path", "polyline"}
 
@@ -57,6 +60,19 @@ def found(tmp_path: Path) -> Collected:
     """What was collected of a suite with two tables and all figures."""
     plan = plan_of(["knn", "linear"], list(FIGURES))
     return pages.results(tmp_path, plan, synthetic.records(plan))
+
+
+def test_test_images_that_are_training_images_are_said(found: Collected) -> None:
+    assert "Test images seen in training" not in facts(found)
+    for name, folder in zip(found.plan.data, found.plan.data_folders, strict=True):
+        path = found.results / folder / "manifest.json"
+        write_manifest(path.parent, name)
+        own = manifest.load(path)
+        test = own.splits["test"].model_copy(update={"n_in_train": 75})
+        sealed.write(path, own.model_copy(update={"splits": own.splits | {"test": test}}))
+    labels = [found.plan.label("dataset", name) for name in found.plan.data]
+    said = "; ".join(f"75 of 450 of {label} have the same bytes" for label in labels)
+    assert facts(found)["Test images seen in training"] == said
 
 
 def render(found: Collected) -> str:

@@ -80,6 +80,7 @@ def test_pretraining_is_on_the_training_images_where_there_are_no_others(
     ("train", "changes", "message"),
     [
         (arrays(6), {"n_images": {"train": 7}}, "split train has 6 images; config/datasets says 7"),
+        (arrays(6), {"n_images": {"pretrain": 7}}, "has n_images of pretrain, which it has no images for"),
         (arrays(6, classes=1), {}, r"split train has 1 classes, \[1\] missing; config/datasets says 2"),
         (arrays(6, classes=3), {}, "split train has labels up to 2; config/datasets says 2"),
         (ArraySplit(arrays(6).images, np.array([0, 1, 0, 1, 0, -1])), {}, "1 images of split train have no label"),
@@ -175,7 +176,8 @@ def test_test_images_that_are_training_images_are_counted(prepared: Callable[...
     [
         ({"n_images": {"trian": 7}}, "n_images.trian.*'train', 'test' or 'pretrain'"),
         ({"resize_px": 10, "image_side_px": 16}, "resize_px 10 is below image_side_px 16: .* black frame"),
-        ({"resize_px": 10}, "resize_px is for images that stay in files; those of reader toy do not"),
+        ({"resize_px": 10}, "resize_px is for images in files; reader toy makes arrays"),
+        ({"one_array": True}, "one_array is for images in files; reader toy makes arrays"),
         ({"background": [255, 255]}, "background: .*at least 3"),
         ({"background": [0, 0, 256]}, "background.2: .*less than or equal to 255"),
     ],

@@ -641,6 +641,19 @@ def test_an_image_of_tiny_imagenet_that_is_none_is_named(
         read("tiny_imagenet", tmp_path)
 
 
+def test_transparent_images_of_tiny_imagenet_are_drawn_on_the_background(
+    built: Callable[[str], Built], tmp_path: Path
+) -> None:
+    built("tiny_imagenet")
+    read("tiny_imagenet", tmp_path)
+    out = io.BytesIO()
+    Image.new("RGBA", (64, 64), (250, 0, 0, 0)).save(out, "PNG")
+    (tmp_path / "tiny-imagenet-200/val/images/val_1.JPEG").write_bytes(out.getvalue())
+    for background in ([255, 255, 255], [1, 2, 3]):
+        images = read("tiny_imagenet", tmp_path, background=background)["test"].images
+        assert any((image == np.array(background)[:, None, None]).all() for image in images)
+
+
 def test_images_that_a_list_names_must_be_there(built: Callable[[str], Built], tmp_path: Path) -> None:
     built("food101")
     read("food101", tmp_path)

@@ -166,7 +166,7 @@ def test_failed_cells_are_told_from_those_that_were_not_run(tmp_path: Path) -> N
     assert failed.message.endswith("pretrain.log: CUDA out of memory")
     seal = written.write_manifest(tmp_path / PLAN.data_folders[0], "digits")
     write_json(tmp_path / RUN.folder / "config.json", synthetic.recipe_of(RUN).model_dump())
-    written.write_training(tmp_path / RUN.folder, RUN, seal, synthetic.value)
+    written.write_training(tmp_path / RUN.folder, RUN, seal, 0.1, {0: 0.3, 6: 0.4})
     log(tmp_path, RUN.log(MEASURE, "digits"), "MemoryError\n")
     found = collect(PLAN, tmp_path, partial=True)
     frame = found.frames("t")[0]

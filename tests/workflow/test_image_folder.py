@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ddcl.base.files import read_json, write_json, write_text
+from tests.unit.test_image_folder import documented
 from tests.workflow.commands import copy_project, run, run_of, snakemake, target_of
 
 DATASET = """\
@@ -122,3 +124,33 @@ def test_class_folders_from_files_to_tables(copy: Path) -> None:
     assert done.returncode == 2
     assert "down/3.jpg" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_documented_example_goes_from_a_folder_to_the_page(copy: Path) -> None:
+    """One folder of classes, no split, no normalisation; with one epoch and one seed. Then an edit of its YAML."""
+    documented(copy / "config")
+    fewer = {"seeds: [0, 1]": "seeds: [0]", "[ddcl, simsiam]": "[ddcl]", "[baug, caug]": "[baug]"}
+    for kind, changes in (("datasets", {"epochs: 20": "epochs: 1"}), ("suites", fewer)):
+        path = copy / f"config/{kind}/clipart.yaml"
+        text = path.read_text()
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        write_text(path, text)
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(("animals", "food", "people", "plants", "tools", "transport")):
+        for i in range(16):
+            place = copy / f"data/clipart/{name}/{'more/' if i % 2 else ''}{i}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 40 * (number + 1), (48, 40, 4), dtype=np.uint8)).save(place)
+    done = snakemake("--configfile", "config/suites/clipart.yaml", copy=copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "clipart" in (copy / "results/report/index.html").read_text()
+    write_text(path := copy / "config/datasets/clipart.yaml", path.read_text() + "background: [0, 0, 0]\n")
+    again = snakemake("-n", "--configfile", "config/suites/clipart.yaml", copy=copy)
+    assert re.search(r"prepare +1\b", again.stdout + again.stderr)
+    write_text(path, path.read_text().replace("n_classes: 6", "n_classes: 7"))
+    refused = snakemake("-n", "--configfile", "config/suites/clipart.yaml", copy=copy)
+    assert refused.returncode != 0
+    assert "6 class folders (animals, food, people, plants, tools, …)" in refused.stdout + refused.stderr

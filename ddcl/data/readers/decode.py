@@ -46,6 +46,8 @@ def open_image(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise OSError("empty file" if not data else "no image of a known format") from None
+    except Image.DecompressionBombError as error:
+        raise OSError(f"too large for one image: {error}; save it smaller") from None
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

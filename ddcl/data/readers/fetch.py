@@ -91,7 +91,8 @@ def _download(url: str, part: Path) -> None:
     with response:
         resumed = response.status == 206
         length = response.headers.get("Content-Length")
-        total = int(length) + (start if resumed else 0) if length else None
+        known = length is not None and length.isascii() and length.isdigit() and len(length) < 19
+        total = int(length) + (start if resumed else 0) if known else None
         with open(part, "ab" if resumed else "wb") as out:
             bar = tqdm(
                 total=total, initial=start if resumed else 0, unit="B", unit_scale=True, desc=part.name, disable=None

@@ -121,18 +121,3 @@ def differences(
                 return per_seed[:, None], "no predictions: seeds only"
             found[row] += term.sign * correct
     return found, ""
-
-
-def single_pair(
-    comparison: Comparison, cells: dict[Address, dict[int, Measured]], correctness: Correctness
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Return both arms' correctness [N] where each is one seed's single prediction per image, for McNemar's test."""
-    if len(comparison.terms) != 2 or len(comparison.seeds) != 1:
-        return None
-    seed, arms = comparison.seeds[0], []
-    for term in comparison.terms:
-        correct = correctness.of(term.address, seed, cells[term.address][seed])
-        if correct is None or not np.isin(correct, (0, 1)).all():
-            return None
-        arms.append(correct == 1)
-    return arms[0], arms[1]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import canonical_json, file_sha256, read_json, rename, temporary_folder
+from ddcl.base.files import canonical_json, file_sha256, read_json, rename
+from ddcl.base.folders import temporary_folder
 from ddcl.plan.plan import FILE as PLAN
 from ddcl.plan.plan import Plan, read_plan
 from ddcl.report.exchange.adopt import adopt

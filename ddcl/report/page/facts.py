@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ddcl.base.errors import UserError
 from ddcl.plan.plan import Plan
 from ddcl.report.collect import OTHER_CODE, CollectedRun
 from ddcl.report.collected import Collected
 from ddcl.report.page.cards import anchor_of, commit_text
+from ddcl.schema import manifest
 from ddcl.schema.run_summary import FILE, RunSummary
 from ddcl.schema.tables import RUN
 
@@ -34,6 +36,7 @@ def facts(found: Collected) -> dict[str, str]:
         "Perturbations": _labels(plan, "perturbation", plan.perturbations),
         "Cells": f"{int((records['status'] == 'ok').sum())} of {len(records)} measured and healthy",
         "Test images": "; ".join(f"{n:,}" for n in images),
+        "Test images seen in training": shared_text(found),
         "Training time": f"{sum(summary.seconds for summary in done) / 60:.1f} minutes, summed over runs",
         "Device": _distinct(f"{summary.provenance.device}, {summary.precision}" for summary in done),
         "Host": _distinct(summary.provenance.host for summary in done),
@@ -55,6 +58,20 @@ def _distinct(texts: Iterable[str]) -> str:
 def versions_text(summary: RunSummary) -> str:
     """Return the versions of the packages that a run was made with."""
     return " · ".join(f"{name} {number}" for name, number in summary.provenance.versions.items() if number)
+
+
+def shared_text(found: Collected) -> str:
+    """Return how many test images have the content of a training image; nothing where none has."""
+    texts = []
+    for name, folder in zip(found.plan.data, found.plan.data_folders, strict=True):
+        try:
+            test = manifest.load(found.results / folder / "manifest.json").splits["test"]
+        except UserError:  # `ddcl collect` names it
+            continue
+        if test.n_in_train:
+            label = found.plan.label("dataset", name)
+            texts.append(f"{test.n_in_train:,} of {test.n:,} of {label} have the same bytes")
+    return "; ".join(texts)
 
 
 def code_text(found: Collected) -> str:
