@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 LONGEST = 120  # characters of a quoted value
+MOST_NAMES = 40  # that are listed
 
 
 class UserError(Exception):
@@ -37,11 +38,12 @@ def explained(error: Exception) -> str:
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest allowed name, else the list of allowed names."""
-    names = sorted(allowed)
+    names = sorted(set(allowed))
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; allowed: {', '.join(names)}" if names else ""
+    more = f", and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"; allowed: {', '.join(names[:MOST_NAMES])}{more}" if names else ""
 
 
 def shown(value: object) -> str:
