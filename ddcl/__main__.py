@@ -173,6 +173,13 @@ def build_parser() -> argparse.ArgumentParser:
         results=RESULTS,
     )
     verb(verbs.import_, archive=_name("archive of `ddcl export`") | PATH, results=RESULTS)
+    side = "results folder, snapshot or archive of `ddcl export`"
+    verb(
+        verbs.compare,
+        a={**_name(side), **PATH, "metavar": "A"},
+        b={**_name(side), **PATH, "metavar": "B"},
+        output={**PATH, "help": "CSV file to write, a row per cell that both have"},
+    )
     verb(verbs.adopt, results=RESULTS)
     verb(
         verbs.clean,
@@ -181,6 +188,7 @@ def build_parser() -> argparse.ArgumentParser:
         results=RESULTS,
     )
     verb(verbs.claims, results=RESULTS)
+    verb(verbs.tune, results=RESULTS)
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
     verb(
         verbs.picture,

@@ -42,6 +42,17 @@ def render_claims(results: Path) -> dict[str, str]:
     return {claim.name: claim.verdict for claim in claims}
 
 
+def render_tuning(results: Path) -> dict[str, str]:
+    """Write the scores of a tuning suite's settings and its choice to `results`/tables; return the choice, as text."""
+    from ddcl.report.tables.tuning import choose, scores, write_choice
+
+    found = Collected.load(results)
+    frame = scores(found)
+    tuned = choose(found, frame)
+    write_choice(tuned, frame, results / "tables")
+    return {name: choice.text for name, choice in tuned.choices.items()}
+
+
 def render_figure(name: str, results: Path) -> None:
     """Write `results`/figures/`name`.{png,pdf}."""
     from ddcl.report.figures.layout import write_figure

@@ -301,6 +301,17 @@ def import_(args: Namespace) -> None:
     print(f"next: {merged.next_commands(args.results)}")
 
 
+def compare(args: Namespace) -> None:
+    """Set two results folders, snapshots or archives side by side: which values repeat the other's seeds?"""
+    from ddcl.report.exchange.compare import compare, describe, read_side, write_cells
+
+    a, b = read_side(args.a), read_side(args.b)
+    cells = compare(a, b)
+    print(describe(a, b, cells))
+    if args.output:
+        write_cells(cells, args.output)
+
+
 def adopt(args: Namespace) -> None:
     """Check results that were copied or imported, and make Snakemake use those that are whole."""
     from ddcl.report.exchange.adopt import adopt
@@ -338,6 +349,14 @@ def claims(args: Namespace) -> None:
 
     for name, verdict in render_claims(args.results).items():
         print(f"{name}: {verdict}")
+
+
+def tune(args: Namespace) -> None:
+    """Choose the settings of a tuning suite: the scores in tuning.csv, and tuned.yaml for config/tuned."""
+    from ddcl.render import render_tuning
+
+    for variant, choice in render_tuning(args.results).items():
+        print(f"{variant}: {choice}")
 
 
 def figure(args: Namespace) -> None:

@@ -12,6 +12,7 @@ from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import file_sha256, write_array, write_text
 from ddcl.data.checked import Checked, check_arrays, check_files
+from ddcl.data.holdout import held_out
 from ddcl.data.manifest import FOLDER, array_sha256, split_path
 from ddcl.data.readers.folders import check_classes, in_words
 from ddcl.data.readers.source import NO_LABEL, ArraySplit, FileSplit, Request
@@ -42,6 +43,8 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
         background=config.background,
     )
     splits: dict[str, ArraySplit | FileSplit] = entry.load()(request)
+    if config.holdout:
+        splits = held_out(name, splits, config.holdout)
     _check_counts(name, config, splits)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     checked = {split: _check(recipe, split, content, root) for split, content in splits.items()}

@@ -84,9 +84,10 @@ def extract(
     """Write the features of the run in folder `run` on `target`, and then replace those that are there.
 
     A diverged run has none, nor has one whose features are not finite; the index says so. trained_on: the manifest of
-    the data that the encoder is used to. options: device, and processes that decode images.
+    the run's data set, whose normalisation the encoder sees. options: device, and processes that decode images.
     """
-    method, status, digest = load_frozen(run / "checkpoint.pt", recipe, options[0])
+    device, workers = options
+    method, status, digest = load_frozen(run / "checkpoint.pt", recipe, device)
     manifest = read_manifest(target.manifest_path, target.dataset, data_recipe(target.dataset))
     index = FeatureIndex(
         run=recipe.key,
@@ -103,13 +104,12 @@ def extract(
         train=None,
         test=None,
     )
-    side_px, normalisation = recipe.data.image_side_px, trained_on.normalisation
-    clean = (build_pipeline([], side_px, normalisation), 0, 0)
-    both = (clean, extraction_jobs(recipe, normalisation, target.dataset, perturbations))
     with temporary_folder(target.folder) as folder:
         if status != "diverged":
-            images = _images(target, manifest, side_px, workers=options[1])
-            index = index.model_copy(update=_written(method, images, both, folder, options[0]))
+            images = _images(target, manifest, recipe.data.image_side_px, workers)
+            jobs = extraction_jobs(recipe, trained_on.normalisation, target.dataset, perturbations)
+            clean = (build_pipeline([], recipe.data.image_side_px, trained_on.normalisation), 0, 0)
+            index = index.model_copy(update=_written(method, images, (clean, jobs), folder, device))
         sealed.write(folder / feature_index.FILE, index)
         replace_folder(target.folder, folder)
 

@@ -48,7 +48,7 @@ def jobs(suite: Suite) -> dict[str, int]:
     counts["extract"] = sum(bool(suite.features(run, dataset)) for run in runs for dataset in run.evaluations)
     counts.update(evaluation for run in runs for evaluations in run.evaluations.values() for evaluation in evaluations)
     counts.update(plan=1, collect=1, table=len(suite.tables), figure=len(suite.figures), report=1, all=1)
-    counts.update(claims=int(bool(suite.claims)), picture=len(suite.plan.pictures))
+    counts.update(claims=int(bool(suite.claims)), picture=len(suite.plan.pictures), tune=int(bool(suite.plan.tuning)))
     return {rule: n for rule, n in counts.items() if n}
 
 

@@ -5,13 +5,14 @@ Imports no torch: Snakemake reads it at every start.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
 from ddcl.base.errors import UserError, check_name
 from ddcl.schema.claims import ClaimSpec, read_claim
 from ddcl.schema.figures import WORDS
+from ddcl.schema.metrics import ACCURACY
 from ddcl.schema.names import CLEAN, NO_AUGMENTATION
 from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbations
 from ddcl.schema.pictures import read_picture
@@ -20,6 +21,8 @@ from ddcl.schema.recipes import EvaluationRecipe, Recipe, build_recipe, read_dat
 from ddcl.schema.registry import EVALUATIONS, READERS, EvaluationEntry
 from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, read_suite
 from ddcl.schema.tables import TableSpec, read_table
+from ddcl.schema.training import TrainingConfig
+from ddcl.schema.tuning import Setting, TuningConfig, budget_of
 from ddcl.schema.variants import read_variant
 
 
@@ -92,6 +95,8 @@ class Expansion:
         for place, block in enumerate(config.runs):
             _check_block(block, f"{where}: runs.{place}")
             self._add_block(block, config, where)
+        if config.tuning:
+            self._add_tuning(config.tuning, config, where)
         for figure in config.figures:
             check_name("figure", figure, WORDS, f"{where}: figures")
         self.figures += [figure for figure in config.figures if figure not in self.figures]
@@ -99,7 +104,29 @@ class Expansion:
         self.claims |= {name: read_claim(name) for name in config.claims if name not in self.claims}
         self.pictures += [name for name in config.pictures if read_picture(name) and name not in self.pictures]
 
-    def _add_block(self, block: BlockConfig, config: SuiteConfig, where: str) -> None:
+    def _add_tuning(self, tuning: TuningConfig, config: SuiteConfig, where: str) -> None:
+        """Add the runs of every setting; `UserError` where test images would choose, or budgets differ."""
+        if read_dataset(tuning.dataset).holdout is None:
+            raise UserError(
+                f"{where}: tuning: dataset {tuning.dataset} has no `holdout`, so its test images would choose; "
+                f"name one that has, such as a copy of it with `base: {tuning.dataset}` and holdout"
+            )
+        for variant in tuning.grids:
+            block = BlockConfig(
+                datasets=[tuning.dataset],
+                variants=[variant],
+                augmentations=tuning.augmentations,
+                seeds=tuning.seeds,
+                evaluations=[tuning.evaluation],
+                perturbations=[tuning.perturbation],
+            )
+            for setting in tuning.settings(variant):
+                self._add_block(block, config, where, setting)
+        check_budgets(tuning, {run.recipe.variant: run.recipe.training for run in self.runs.values()}, where)
+        if ACCURACY not in self.protocol(tuning.evaluation).metrics:
+            raise UserError(f"{where}: tuning: evaluation {tuning.evaluation} gives no {ACCURACY.name} to choose by")
+
+    def _add_block(self, block: BlockConfig, config: SuiteConfig, where: str, setting: Setting | None = None) -> None:
         evaluations = config.evaluations if block.evaluations is None else block.evaluations
         named = config.perturbations if block.perturbations is None else block.perturbations
         perturbations = [member for name in named for member in self._read_perturbations(name, config.draws, where)]
@@ -114,8 +141,9 @@ class Expansion:
             )
             raise UserError(f"{where}: runs: a block needs {missing}, its own or the suite's")
         for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
-            first = build_recipe((dataset, variant, augmentation), block.seeds[0], block.overrides, block.authors)
-            config_of = read_variant(read_dataset(dataset), variant, {}, block.authors)
+            names = (dataset, variant, augmentation)
+            first = build_recipe(names, block.seeds[0], block.overrides, block.authors, setting)
+            config_of = read_variant(read_dataset(dataset), variant, {}, block.authors, setting)
             words = (config_of.label, config_of.published_as or variant)
             _ = first.arm_digest  # computed here, once: the copies for other seeds keep it
             for seed in block.seeds:
@@ -163,3 +191,15 @@ class Expansion:
         if run.subsets != subsets:
             raise UserError(f"{where}: runs: {recipe.name} stands in two suites with other random_subsets")
         return run
+
+
+def check_budgets(tuning: TuningConfig, training: Mapping[str, TrainingConfig], where: str) -> None:
+    """Raise `UserError` unless every variant of a tuning suite gets as many settings and epochs as the others.
+
+    training: the numbers of each setting's runs, by the setting's name.
+    """
+    epochs = {name: own.epochs + own.schedule.extra_warmup_epochs for name, own in training.items()}
+    budgets = {variant: budget_of(tuning, variant, epochs) for variant in tuning.grids}
+    if len({(each.settings, each.epochs) for each in budgets.values()}) > 1:
+        found = ", ".join(f"{name} {each.settings} and {each.epochs}" for name, each in budgets.items())
+        raise UserError(f"{where}: tuning.grids: variants must have equal budgets; settings and epochs are {found}")

@@ -26,7 +26,9 @@ from ddcl.schema.names import Name
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.run_key import RunKey
+from ddcl.schema.setups import Setup
 from ddcl.schema.tables import RUN, TableSpec
+from ddcl.schema.tuning import CHOICE, SCORES, TuningConfig
 
 FILE = "suite.json"  # below the results folder
 WHAT, MAKER = "plan", "ddcl resolve"
@@ -114,6 +116,7 @@ class PlannedRun(RunKey):
     batch_size: int
     authors: bool
     published_as: str
+    setup: Setup = Setup()
     targets: list[Target]
 
     @property
@@ -187,7 +190,8 @@ class Plan(Sealed):
     metrics: what is known of those that the suite's evaluations report, and of those that tables derive, by name.
     seen: by augmentation and perturbation or family, whether pretraining had such distortions. families: of each
     perturbation that belongs to one. labels: how names are printed, by kind. data: digest of each data set's recipe.
-    paper: the paper's own recipes, by method/augmentation. gates: those that the claims name.
+    paper: the paper's own recipes, by method/augmentation. gates: those that the claims name. tuning: what a suite
+    of kind tuning tries.
     """
 
     SCHEMA: ClassVar[int] = 4
@@ -213,6 +217,7 @@ class Plan(Sealed):
     labels: dict[str, dict[str, str]]
     paper: dict[str, Recipe] = Field(default_factory=dict)
     published: list[PublishedNumber] = Field(default_factory=list)
+    tuning: TuningConfig | None = None
 
     def paper_recipe(self, run: PlannedRun) -> Recipe | None:
         """Return the paper's recipe of a run's method under its augmentation, if it has one."""
@@ -296,6 +301,7 @@ class Plan(Sealed):
         names += [f"figures/{name}.{end}" for name in self.figures for end in ("png", "pdf")]
         names += [f"figures/{picture.name}.{end}" for picture in self.pictures for end in ("png", "pdf", "csv")]
         names += [f"tables/{name}" for name in (*CLAIM_FILES, MACROS)] if self.claims else []
+        names += [f"tables/{name}" for name in (SCORES, CHOICE)] if self.tuning else []
         return [*names, "report/index.html"]
 
     @property

@@ -44,6 +44,7 @@ from ddcl.plan.suite import Suite
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from ddcl.schema.figures import WORDS
 from ddcl.schema.pictures import DRAWINGS
+from ddcl.schema.tuning import CHOICE, SCORES
 
 Wildcards = Any  # of a job: a mapping of names
 Function = Callable[[Any], Any]  # of a job's wildcards, as Snakemake calls it
@@ -54,6 +55,7 @@ DATA = "data/{prepared}"
 FEATURES = f"{RUN}/on/{{eval_dataset}}/features-{{digest}}/arrays"
 HEX = "[0-9a-f]{8}"
 CLAIMS = (*FILES, MACROS)
+TUNING = (SCORES, CHOICE)
 FRAMES = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
 HEADINGS = {"convergence": "While training", "published": "Beside published numbers"}
 

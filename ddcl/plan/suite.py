@@ -29,6 +29,7 @@ from ddcl.schema.paper import paper_recipe
 from ddcl.schema.published import PublishedNumber, read_published
 from ddcl.schema.recipes import Recipe, data_recipe, read_dataset
 from ddcl.schema.registry import METHODS, part_names
+from ddcl.schema.setups import setup_of
 from ddcl.schema.subsets import read_subset_config
 from ddcl.schema.suites import RandomSubsetsConfig, parse_suite
 
@@ -177,6 +178,7 @@ class Suite:
             labels=self._all_labels(),
             paper=self._paper(),
             published=self._published(),
+            tuning=self.config.tuning,
         )
 
     def _published(self) -> list[PublishedNumber]:
@@ -247,6 +249,7 @@ class Suite:
             batch_size=recipe.training.batch_size,
             authors=recipe.authors,
             published_as=run.published_as,
+            setup=setup_of(recipe),
             targets=[
                 self._target(run, dataset, evaluation, perturbations)
                 for dataset, evaluations in run.evaluations.items()

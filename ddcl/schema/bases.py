@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ddcl.base.errors import UserError, shown
 from ddcl.base.yaml_files import merge
 
-NOT_INHERITED = ("published_as",)  # keys that are said of one name alone
+NOT_INHERITED = ("published_as", "tuned")  # keys that are said of one name alone
 
 
 class Named(NamedTuple):

@@ -159,7 +159,8 @@ class PlannerSpec(Model):
 
     seed_sd: float = Field(gt=0, description="standard deviation over seeds of an accuracy, points")
     pair_correlation: float = Field(ge=-1, lt=1, description="of two methods' accuracies over the same seeds")
-    accuracy: float = Field(gt=0, lt=100, description="percent")
+    discordance: float = Field(gt=0, le=100, description="percent of test images that one of two methods gets right")
+    discordance_shared: float = Field(ge=0, le=1, description="share of its variance that all seeds have in common")
 
 
 class StatisticsSpec(Model):

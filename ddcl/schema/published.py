@@ -13,6 +13,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import damage_named
 from ddcl.base.yaml_files import Count, Model, parse
 from ddcl.schema.places import config_path, shown_path
+from ddcl.schema.setups import Setup, published_setup
 
 COUNTS = ("epochs", "batch_size")
 
@@ -41,6 +42,7 @@ class PublishedNumber(Model):
     value_percent: str = Field(pattern=r"^[0-9]+(\.[0-9]+)?$", description="percent, in the digits of the source")
     protocol: str = Field(description="in the words of the source")
     note: str = Field(description="what else to know")
+    setup: Setup = Field(default=Setup(), description="with what it was trained (config/published_setups.yaml)")
 
 
 def read_published() -> tuple[PublishedNumber, ...]:
@@ -64,4 +66,6 @@ def _number(row: dict[str, str], path: Path, line: int) -> PublishedNumber:
         if text and not re.fullmatch("[0-9]{1,9}", text):
             raise UserError(f"{path}:{line}: {name}: expected a whole number, found {text!r}")
         values[name] = int(text) if text else None
+    names = [row.get(key) or "" for key in ("source", "dataset", "variant")]
+    values["setup"] = published_setup(*names).model_dump(include=set(Setup.model_fields))
     return parse(PublishedNumber, values, f"{path}:{line}")

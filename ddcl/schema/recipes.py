@@ -24,8 +24,9 @@ from ddcl.schema.places import config_path
 from ddcl.schema.readers import ImageFolderSettings
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
 from ddcl.schema.run_key import RunKey
-from ddcl.schema.suites import WHITE, Background, DatasetConfig, EvaluationConfig, NormalisationConfig
+from ddcl.schema.suites import WHITE, Background, DatasetConfig, EvaluationConfig, HoldoutConfig, NormalisationConfig
 from ddcl.schema.training import TrainingConfig
+from ddcl.schema.tuning import Setting
 from ddcl.schema.variants import authors_name, read_variant
 
 
@@ -40,6 +41,9 @@ class DataRecipe(Model):
     resize_px: int | None
     one_array: bool = Field(default=False, json_schema_extra={"absent": False})
     background: Background = Field(default=WHITE, json_schema_extra={"absent": [*WHITE]})
+    holdout: HoldoutConfig | None = Field(
+        default=None, json_schema_extra={"absent": None}, exclude_if=lambda value: value is None
+    )
 
     def identity(self) -> dict[str, object]:
         """Return what digests are made of."""
@@ -144,18 +148,18 @@ def _settings(model: type[BaseModel], values: dict[str, object], where: str) -> 
 
 def read_dataset(name: str) -> DatasetConfig:
     """Read and check config/datasets/`name`.yaml."""
-    path = config_path("datasets", name)
-    dataset = parse(DatasetConfig, read_yaml(path), str(path))
-    check_name("reader", dataset.reader, READERS, str(path))
-    for op, values in dataset.augmentation_overrides.items():
-        build_settings(op, values, f"{path}: augmentation_overrides")
+    where, values = on_its_base(name, lambda own: _find("datasets", own))
+    dataset = parse(DatasetConfig, values, where)
+    check_name("reader", dataset.reader, READERS, where)
+    for op, own in dataset.augmentation_overrides.items():
+        build_settings(op, own, f"{where}: augmentation_overrides")
     if (dataset.resize_px is not None or dataset.one_array) and not READERS[dataset.reader].keeps_files:
         key = "one_array" if dataset.one_array else "resize_px"
-        raise UserError(f"{path}: {key} is for images in files; reader {dataset.reader} makes arrays")
+        raise UserError(f"{where}: {key} is for images in files; reader {dataset.reader} makes arrays")
     settings = reader_settings(name, dataset)
     if not isinstance(settings, ImageFolderSettings):
         return dataset
-    obtain = dataset.obtain or f"put its class folders there, or say in settings.folder of {path} where they are"
+    obtain = dataset.obtain or f"put its class folders there, or say in settings.folder of {where} where they are"
     found_by = dataset.found_by or [str(settings.place(Path()))]
     return dataset.model_copy(update={"obtain": obtain, "found_by": found_by})
 
@@ -180,7 +184,7 @@ def reader_settings(name: str, dataset: DatasetConfig) -> BaseModel:
 
 def read_evaluation(name: str) -> tuple[str, EvaluationRecipe]:
     """Return label and recipe of config/evaluations/`name`.yaml."""
-    where, values = on_its_base(name, _find_evaluation)
+    where, values = on_its_base(name, lambda own: _find("evaluations", own))
     config = parse(EvaluationConfig, values, where)
     check_name("protocol", config.protocol, EVALUATIONS, where)
     settings = parse(EVALUATIONS[config.protocol].settings, config.settings, f"{where}: settings")
@@ -193,16 +197,24 @@ def read_evaluation(name: str) -> tuple[str, EvaluationRecipe]:
     )
 
 
-def _find_evaluation(name: str) -> Named:
-    path = config_path("evaluations", name)
+def _find(kind: str, name: str) -> Named:
+    path = config_path(kind, name)
     return Named(str(path), read_yaml(path))
 
 
-def build_recipe(names: tuple[str, str, str], seed: int, overrides: dict[str, Any], authors: bool = False) -> Recipe:
-    """Return the recipe of the run `names` = (dataset, variant, augmentation)."""
+def build_recipe(
+    names: tuple[str, str, str],
+    seed: int,
+    overrides: dict[str, Any],
+    authors: bool = False,
+    setting: Setting | None = None,
+) -> Recipe:
+    """Return the recipe of the run `names` = (dataset, variant, augmentation). setting: that a tuning suite tries."""
     dataset_name, variant_name, augmentation = names
     dataset = read_dataset(dataset_name)
-    variant = read_variant(dataset, variant_name, overrides, authors)
+    variant = read_variant(dataset, variant_name, overrides, authors, setting)
+    if setting:
+        variant_name = setting.name(variant_name)
     trains = METHODS[variant.method].trains
     if trains == (augmentation == NO_AUGMENTATION):
         wanted = "a name in config/augmentations" if trains else repr(NO_AUGMENTATION)

@@ -13,6 +13,7 @@ from ddcl.schema.names import Label, Name, Names
 from ddcl.schema.places import config_path, existing_files, shown_path
 from ddcl.schema.sets import SettableNames, with_sets
 from ddcl.schema.training import TrainingConfig
+from ddcl.schema.tuning import TuningConfig
 
 MOST_PX = 16384  # of the side of an image
 
@@ -56,6 +57,13 @@ Background = Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_leng
 WHITE = [255, 255, 255]
 
 
+class HoldoutConfig(Model):
+    """Training images that take the place of the test split, so that something can be chosen without that one."""
+
+    frac: float = Field(gt=0, lt=1, description="share of each class's training images")
+    seed: Seed = Field(description="of the draw")
+
+
 class DatasetConfig(Model):
     """A data set and what its images dictate."""
 
@@ -90,6 +98,12 @@ class DatasetConfig(Model):
     )
     training_overrides: dict[str, Any] = Field(
         default_factory=dict, description="training settings of the scale's variants that these images need otherwise"
+    )
+    holdout: HoldoutConfig | None = Field(
+        default=None, description="for suites of kind tuning: held-out training images in place of the test split"
+    )
+    tuned: str | None = Field(
+        default=None, description="name in config/tuned: what a tuning suite chose for these images; null: nothing"
     )
     augmentation_overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -184,6 +198,9 @@ class SuiteConfig(Model):
         pattern="^.+$",
         description="folder with the data sets; the environment's DDCL_DATA goes before it",
     )
+    tuning: TuningConfig | None = Field(
+        default=None, description="in place of runs: settings to choose from, on held-out training images"
+    )
     include: Names = Field(
         default_factory=list, description="suites in config/suites whose runs, tables and figures belong to this one"
     )
@@ -209,8 +226,10 @@ class SuiteConfig(Model):
 
     @model_validator(mode="after")
     def _has_runs(self) -> SuiteConfig:
-        if not self.runs and not self.include:
-            raise ValueError("a suite needs runs, or other suites in include")
+        if self.tuning and (self.runs or self.include or self.claims):
+            raise ValueError("a suite with tuning has no runs, include or claims beside it")
+        if not self.runs and not self.include and not self.tuning:
+            raise ValueError("a suite needs runs, other suites in include, or tuning")
         return self
 
 

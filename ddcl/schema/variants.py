@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ddcl.base.errors import UserError, check_name, did_you_mean, shown
@@ -11,6 +12,7 @@ from ddcl.schema.names import check_word
 from ddcl.schema.places import config_folders, config_names, existing_files, no_such_file
 from ddcl.schema.registry import METHODS
 from ddcl.schema.suites import AnyScaleVariant, DatasetConfig, VariantConfig
+from ddcl.schema.tuning import Setting, read_choices
 
 FOLDER = "variants"
 ANY_SCALE = f"{FOLDER}/any.yaml"  # the variants that change something at every scale
@@ -57,14 +59,34 @@ def _find(scale: str, name: str) -> Named:
     return common[name]
 
 
-def read_variant(dataset: DatasetConfig, name: str, overrides: dict[str, Any], authors: bool = False) -> VariantConfig:
+def _finder(dataset: DatasetConfig) -> Callable[[str], Named]:
+    """Return what finds a variant's own numbers: of its YAML, or what was chosen on the data set in their place."""
+    chosen = read_choices(dataset.tuned) if dataset.tuned else {}
+    for own in chosen:
+        check_name("variant", own, variant_names(dataset.scale), f"config/tuned/{dataset.tuned}.yaml")
+
+    def find(name: str) -> Named:
+        found = _find(dataset.scale, name)
+        return Named(found.where, merge(found.values, chosen[name].changes)) if name in chosen else found
+
+    return find
+
+
+def read_variant(
+    dataset: DatasetConfig,
+    name: str,
+    overrides: dict[str, Any],
+    authors: bool = False,
+    setting: Setting | None = None,
+) -> VariantConfig:
     """Read and check the variant `name` of the data set's scale.
 
-    On top of the variant's own numbers come, in this order, what the data set needs otherwise, the variant's `authors`
-    section if `authors` is asked for, and a block's `overrides` of the training settings.
+    Its own numbers are what its YAML says, or what was chosen for it on the data set (`tuned`). On top of them come, in
+    this order, what the data set needs otherwise, the variant's `authors` section if `authors` is asked for, a block's
+    `overrides` of the training settings, and the `setting` that a tuning suite tries.
     """
     check_name("scale", dataset.scale, scales(), " or ".join(str(folder / FOLDER) for folder in config_folders()))
-    where, values = on_its_base(name, lambda own: _find(dataset.scale, own))
+    where, values = on_its_base(name, _finder(dataset))
     sections = {key: _section(values, key, where) for key in ("training", "authors")}
     sections["training"] = merge(sections["training"], dataset.training_overrides)
     values |= sections
@@ -73,19 +95,29 @@ def read_variant(dataset: DatasetConfig, name: str, overrides: dict[str, Any], a
             raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
         values = merge(values, values["authors"])
     values["training"] = merge(values["training"], overrides)
-    of_data = f"training_overrides of data set {dataset.label}"
-    changed = {of_data: dataset.training_overrides, "the block's overrides": overrides}
-    names = " and ".join(name for name, change in changed.items() if change)
-    full = f"{where} with {names}" if names else where
+    if setting:
+        values = merge(values, setting.changes) | {"label": f"{values.get('label')}, {setting.text}"}
+    full = _with_changes(where, dataset, overrides, setting)
     variant = parse(VariantConfig, values, full)
     check_name("method", variant.method, METHODS, where)
     method = METHODS[variant.method]
-    misfit = parse(method.settings, variant.settings, f"{where}: settings").misfit(variant.training)
+    misfit = parse(method.settings, variant.settings, f"{full if setting else where}: settings").misfit(
+        variant.training
+    )
     if misfit:
         raise UserError(f"{full}: settings.{misfit}")
     if method.trains and not variant.training.epochs:
         raise UserError(f"{full}: training.epochs: {variant.method} is trained, so expected 1 or more, found 0")
     return variant.model_copy(update={"label": f"{variant.label} (as published)"}) if authors else variant
+
+
+def _with_changes(where: str, dataset: DatasetConfig, overrides: dict[str, Any], setting: Setting | None) -> str:
+    """Return, for messages, where a variant stands and what was changed of it."""
+    of_data = f"training_overrides of data set {dataset.label}"
+    changed = {of_data: dataset.training_overrides, "the block's overrides": overrides}
+    changed |= {setting.text: setting.changes} if setting else {}
+    names = " and ".join(name for name, change in changed.items() if change)
+    return f"{where} with {names}" if names else where
 
 
 def _section(values: dict[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -297,7 +297,7 @@ def test_a_block_with_a_mistake(changes: dict[str, Any], message: str) -> None:
         ({"perturbations": ["color"]}, "a block needs 'none' in perturbations"),
         ({"evaluations": []}, "a block needs evaluations"),
         ({"evaluation": ["knn"]}, "unknown key 'evaluation'; did you mean 'evaluations'"),
-        ({"runs": []}, "a suite needs runs, or other suites in include"),
+        ({"runs": []}, "a suite needs runs, other suites in include, or tuning"),
     ],
 )
 def test_a_suite_with_a_mistake(changes: dict[str, Any], message: str) -> None:

@@ -13,6 +13,7 @@ from ddcl.report.tables.printing import layout, to_markdown
 from ddcl.report.tables.published import differences
 from ddcl.schema.places import CONFIG_DIR
 from ddcl.schema.published import read_published
+from ddcl.schema.setups import Setup
 from ddcl.schema.tables import read_table
 
 BLOCK = {"datasets": ["imagenet100"], "variants": ["ddcl", "simsiam"], "augmentations": ["baug"], "seeds": [0, 1]}
@@ -140,16 +141,16 @@ def test_published_number_measured_value_and_difference_by_hand() -> None:
     assert chosen.loc["top1", "mean"] == pytest.approx(80.0)
     assert chosen.loc["top1_best_test_epoch", "mean"] == pytest.approx(81.0)
     assert chosen.loc["difference", "mean"] == pytest.approx(81.0 - value)
-    assert set(chosen["differs"]) == {"nothing known"}
+    assert set(chosen["differs"]) == {"classes not known"}  # which 100 of ImageNet's
 
 
 def test_what_differs_is_said() -> None:
     frame = table("published").query("source == 'DDCL official README' and perturbation == 'none'")
     fair = frame[(frame["variant"] == "simsiam") & (frame["part"] == "full")]
     by_evaluation = {name: set(own["differs"]) for name, own in fair.groupby("evaluation")}
-    assert by_evaluation["linear_online"] == {"extra warm-up 0, published 30"}
+    assert by_evaluation["linear_online"] == {"extra warm-up 0, published 30; classes not known"}
     assert by_evaluation["linear"] == {
-        "extra warm-up 0, published 30; protocol, published linear probe on frozen backbone"
+        "extra warm-up 0, published 30; classes not known; protocol, published linear probe on frozen backbone"
     }
     changes = {
         "source": "a blog",
@@ -160,12 +161,15 @@ def test_what_differs_is_said() -> None:
         "same_as": "",
         "protocol": "by hand (at night)",
         "selection": "max-over-epochs",
+        "setup": Setup(heads="none"),
     }
     number = read_published()[0].model_copy(update=changes)
     values = {"backbone": "ResNet-50", "epochs": 500, "batch_size": 256, "extra_warmup_epochs": 0}
     run = PLAN.runs[0].model_copy(update=values)
     assert differences(number, run, "linear") == (
         "backbone ResNet-50, published ResNet-18; epochs 500, published 800; batch 256, published 512; augmentation; "
+        "heads projector 3 × 2048, predictor 512, published none; optimiser not known; normalisation not known; "
+        "classes not known; "
         "protocol, published by hand; selection max-over-epochs"
     )
 

@@ -130,7 +130,8 @@ def test_class_folders_from_files_to_tables(copy: Path) -> None:
 def test_the_documented_example_goes_from_a_folder_to_the_page(copy: Path) -> None:
     """One folder of classes, no split, no normalisation; with one epoch and one seed. Then an edit of its YAML."""
     documented(copy / "config")
-    for kind, changes in (("datasets", {"epochs: 20": "epochs: 1"}), ("suites", {"seeds: [0, 1]": "seeds: [0]"})):
+    fewer = {"seeds: [0, 1]": "seeds: [0]", "[ddcl, simsiam]": "[ddcl]", "[baug, caug]": "[baug]"}
+    for kind, changes in (("datasets", {"epochs: 20": "epochs: 1"}), ("suites", fewer)):
         path = copy / f"config/{kind}/clipart.yaml"
         text = path.read_text()
         for old, new in changes.items():

@@ -22,6 +22,7 @@ from ddcl.plan.rules import (
     FEATURES,
     FRAMES,
     RUN,
+    TUNING,
     Rules,
     job_environment,
     log_pattern,

@@ -8,6 +8,7 @@ localrules:
     collect,
     table,
     claims,
+    tune,
     figure,
     report,
 
@@ -99,6 +100,22 @@ rule claims:
         code=RULES.report_code(),
     shell:
         "exec python -m ddcl claims > {log} 2>&1"
+
+
+# The choice of a tuning suite; `config/tuned` is where it is put to use.
+rule tune:
+    input:
+        COLLECTED,
+    output:
+        [f"results/tables/{name}" for name in TUNING],
+    log:
+        "results/logs/tune.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=RULES.report_code(),
+    shell:
+        "exec python -m ddcl tune > {log} 2>&1"
 
 
 rule figure:

@@ -1,33 +1,50 @@
-"""`ddcl plan --effect`: how many seeds find a difference of accuracies, and what the test images alone blur."""
+"""`ddcl plan --effect`: how many seeds find a difference of accuracies, paired by seed and by test image."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from numpy.typing import NDArray
 
 from ddcl.base.files import damage_named
 from ddcl.plan.suite import Suite
-from ddcl.report.claims.power import paired, seeds_needed, unpaired
-from ddcl.schema.claims import PlannerSpec, read_statistics
+from ddcl.report.claims.inference import FEWEST_SEEDS, Component, combined, image_components
+from ddcl.report.claims.power import power, seeds_needed
+from ddcl.schema.claims import PlannerSpec, StatisticsSpec, read_statistics
 from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import METHODS, TOP1
 
-LINEAR = ("linear", "online")  # protocols whose spread over seeds is measured
+LINEAR = ("linear", "online")  # protocols whose spread is measured
+FULL = f"{TOP1}/full/{CLEAN}"  # predictions of a record
 Given = tuple[float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Of accuracies on a data set, in points: sd over seeds, correlation of two methods, mean; and how it is known."""
+    """Of accuracies on a data set, in points; and how it is known.
+
+    sd: over seeds. correlation: of two methods over the same seeds. discordance: percent of test images that exactly
+    one of two methods gets right. per_image: variance over images of the difference of two methods, averaged over
+    seeds, points²: what is left of the noise of the test images however many seeds there are, times their number.
+    """
 
     sd: float
     correlation: float
-    accuracy: float
+    discordance: float
+    per_image: float
     source: str
+
+    def of_difference(self, images: int, confidence: float) -> Callable[[int], Component]:
+        """Return the variance of a mean paired difference over so many seeds on so many test images (0: not known)."""
+        paired = 2 * (1 - self.correlation) * self.sd**2
+        noise = [Component(self.per_image / images, images - 1)] if images > 1 else []
+        return lambda seeds: combined([Component(paired / seeds, seeds - 1)], noise, confidence)
 
 
 def plan_seeds(suite: Suite, results: Path, effect: float, given: Given) -> str:
@@ -37,44 +54,50 @@ def plan_seeds(suite: Suite, results: Path, effect: float, given: Given) -> str:
     guesses of config/statistics.yaml.
     """
     rules, (sd, correlation, wanted) = read_statistics(), given
-    wanted = wanted or rules.power
-    head = f"seeds per arm to find a difference of {effect:g} points with {100 * wanted:.0f} % power"
-    lines = [f"{head} (two-sided t test, {100 * (1 - rules.confidence):.0f} % level):", ""]
-    columns = f"{'sd':>6} {'r':>5} {'unpaired':>9} {'paired':>7} {'test images':>12} {'at %':>6} {'noise':>6}  sd and r"
+    rules = rules.model_copy(update={"power": wanted or rules.power})
+    head = f"suite {suite.config.suite}: seeds per arm to find a difference of {effect:g} points with"
+    lines = [
+        f"{head} {100 * rules.power:.0f} % power (two-way t test, {100 * (1 - rules.confidence):.0f} % level):",
+        "",
+    ]
+    columns = f"{'sd':>6} {'r':>5} {'images':>7} {'noise':>6} {'seeds':>6} {'planned':>8} {'power':>6}  known from"
     lines.append(f"  {'data set':18} {columns}")
     for name, config in suite.dataset_configs.items():
         spread = measured_spread(suite, results, name, rules.planner)
-        own_sd, own_r = sd or spread.sd, spread.correlation if correlation is None else correlation
-        source = "given" if sd else spread.source
-        models = (unpaired(own_sd), paired(own_sd * np.sqrt(2 * (1 - own_r))))
-        seeds = [seeds_needed(effect, model, rules.confidence, wanted) for model in models]
-        counts = ["many" if each is None else str(each) for each in seeds]
-        images = config.n_images.get("test", 0)
-        noise = f"{image_noise(spread.accuracy, images, rules.confidence):.2f}" if images else "?"
-        numbers = f"{own_sd:6.2f} {own_r:5.2f} {counts[0]:>9} {counts[1]:>7} {images or '?':>12}"
-        numbers += f" {spread.accuracy:6.1f} {noise:>6}"
-        lines.append(f"  {name:18} {numbers}  {source}")
+        if sd:
+            spread = replace(spread, sd=sd, source=f"sd given; {spread.source}")
+        spread = spread if correlation is None else replace(spread, correlation=correlation)
+        planned = Counter(run.recipe.arm_digest for run in suite.runs.values() if run.recipe.dataset == name)
+        lines.append(f"  {name:18} {_line(spread, config.n_images.get('test', 0), planned, effect, rules)}")
     return "\n".join([*lines, "", *NOTES])
 
 
+def _line(spread: Spread, images: int, planned: Counter[str], effect: float, rules: StatisticsSpec) -> str:
+    """Return the numbers of one data set. planned: seeds of each of the suite's arms on it."""
+    variance = spread.of_difference(images, rules.confidence)
+    needed = seeds_needed(effect, variance, rules.confidence, rules.power)
+    noise = f"{np.sqrt(spread.per_image / images):.2f}" if images else "?"
+    seeds = max(planned.values(), default=0)
+    decided = seeds >= FEWEST_SEEDS
+    found = f"{100 * power(effect, variance(seeds), rules.confidence):.0f} %" if decided else "–"
+    count = "many" if needed is None else str(max(needed, FEWEST_SEEDS))
+    numbers = f"{spread.sd:6.2f} {spread.correlation:5.2f} {images or '?':>7} {noise:>6} {count:>6}"
+    return f"{numbers} {seeds or '–':>8} {found:>6}  {spread.source}"
+
+
 NOTES = (
-    "sd: of an accuracy over seeds, points. r: correlation of two methods over the same seeds. paired: compared",
-    "seed by seed. noise: half of the interval of an unpaired difference of two accuracies on so many test images,",
-    "points, both at so many percent; more seeds do not shrink it. Paired by image it is smaller (`ddcl claims`).",
+    "sd: of an accuracy over seeds, points. r: correlation of two methods over the same seeds. noise: standard error,",
+    "in points, that the test images leave in a paired difference, however many seeds there are. planned: seeds of",
+    "the suite on this data set, and the power that they have; many: no number of seeds finds it on so few images.",
 )
-
-
-def image_noise(accuracy: float, n: int, confidence: float) -> float:
-    """Return the half-width, in points, of the interval of an unpaired difference of two accuracies (percent)."""
-    share = accuracy / 100
-    half = stats.norm.isf((1 - confidence) / 2) * np.sqrt(2 * share * (1 - share) / n)
-    return float(100 * half)
 
 
 def measured_spread(suite: Suite, results: Path, dataset: str, guess: PlannerSpec) -> Spread:
     """Return what the collected linear accuracies of trained runs on `dataset` say, else the guess."""
     path = results / "records.parquet"
-    guessed = Spread(guess.seed_sd, guess.pair_correlation, guess.accuracy, "guess, not measured")
+    discordance = guess.discordance
+    per_image = 100 * discordance * guess.discordance_shared  # points²: 100² times the share of images
+    guessed = Spread(guess.seed_sd, guess.pair_correlation, discordance, per_image, "guess, not measured")
     if not path.exists():
         return guessed
     linear = [name for name, recipe in suite.evaluations.items() if recipe.protocol in LINEAR]
@@ -99,7 +122,51 @@ def measured_spread(suite: Suite, results: Path, dataset: str, guess: PlannerSpe
         correlation = float(np.clip(1 - of_pairs / (2 * variance), -1.0, 0.99))
     groups = int((table.count() > 1).sum())
     source = f"measured, {len(table)} seeds of {groups} variants and augmentations"
-    return Spread(sd or guess.seed_sd, correlation, float(table.mean().mean()), source)
+    return with_images(
+        Spread(sd or guess.seed_sd, correlation, discordance, per_image, source), suite, results, dataset
+    )
+
+
+def with_images(spread: Spread, suite: Suite, results: Path, dataset: str) -> Spread:
+    """Return the spread with what the predictions beside the records say of the test images, where there are any."""
+    found = [(_discordance(own), _per_image(own)) for own in paired_correctness(suite, results, dataset)]
+    if not found:
+        return replace(spread, source=f"{spread.source}; test images: guess")
+    discordance, per_image = (float(each) for each in np.mean(found, axis=0))
+    source = f"{spread.source}; {discordance:.1f} % discordant in {len(found)} pairs"
+    return replace(spread, discordance=discordance, per_image=per_image, source=source)
+
+
+def _discordance(differences: NDArray[np.float64]) -> float:
+    return float(100 * np.abs(differences).mean())
+
+
+def _per_image(differences: NDArray[np.float64]) -> float:
+    images = image_components({("", ""): 100 * differences})
+    return float(images[0].variance * differences.shape[1])
+
+
+def paired_correctness(suite: Suite, results: Path, dataset: str) -> Iterator[NDArray[np.float64]]:
+    """Yield, of two methods trained on a data set under one augmentation, the difference of correctness [seeds, N].
+
+    From the predictions beside the records of the first linear evaluation, where two seeds or more have them.
+    """
+    evaluation = next((name for name, own in suite.evaluations.items() if own.protocol in LINEAR), None)
+    correct: dict[str, dict[str, dict[int, NDArray[np.float64]]]] = {}
+    for run in suite.plan.runs:
+        for target in run.targets:
+            path = results / run.predictions(target)
+            wanted = run.trains and run.dataset == target.eval_dataset == dataset and target.evaluation == evaluation
+            if wanted and path.exists():
+                with np.load(path) as archive:
+                    if FULL in archive:
+                        own = (archive[FULL] == archive["labels"]).mean(axis=(0, 1))
+                        correct.setdefault(run.augmentation, {}).setdefault(run.variant, {})[run.seed] = own
+    for arms in correct.values():
+        for one, other in combinations(arms.values(), 2):
+            seeds = sorted(one.keys() & other.keys())
+            if len(seeds) > 1:
+                yield np.stack([one[seed] - other[seed] for seed in seeds])
 
 
 def _mean_variance(table: pd.DataFrame) -> float:

@@ -58,16 +58,6 @@ def seeds_needed(effect: float, spread: Callable[[int], Component], confidence: 
     return high
 
 
-def unpaired(sd: float) -> Callable[[int], Component]:
-    """Return the spread of the difference of two arms' means, each over so many seeds of standard deviation `sd`."""
-    return lambda seeds: Component(2 * sd**2 / seeds, 2 * (seeds - 1))
-
-
-def paired(sd: float) -> Callable[[int], Component]:
-    """Return the spread of the mean of so many paired differences of standard deviation `sd`."""
-    return lambda seeds: Component(sd**2 / seeds, seeds - 1)
-
-
 def with_seeds(
     seeds: Sequence[Component], images: Sequence[Component], confidence: float
 ) -> Callable[[int], Component]:

@@ -12,6 +12,7 @@ from ddcl.report.sources import SOURCES
 from ddcl.report.tables.statistics import aggregate
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
+from ddcl.schema.setups import UNKNOWN
 from ddcl.schema.tables import KEYS
 from ddcl.schema.variants import authors_name
 
@@ -92,6 +93,12 @@ def differences(number: PublishedNumber, run: PlannedRun, evaluation: str) -> st
         found.append(f"batch {run.batch_size}, published {number.batch_size}")
     if not number.augmentation:
         found.append("augmentation")
+    for name, published in number.setup:
+        own = getattr(run.setup, name)
+        if published == UNKNOWN:
+            found.append(f"{name} not known")
+        elif published != own:
+            found.append(f"{name} {own}, published {published}")
     if number.same_as != evaluation:
         found.append(f"protocol, published {number.protocol.split(' (')[0]}")
     if number.selection not in ("best-test-epoch", "last-epoch"):
