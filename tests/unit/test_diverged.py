@@ -53,7 +53,7 @@ def test_a_probe_that_diverged_predicts_nothing_and_the_others_go_on(
 
 def test_a_fine_tuning_that_diverged_ends_and_predicts_nothing(digits: Images, tmp_path: Path) -> None:
     task = task_of(digits, tmp_path, n_train=64)
-    settings = finetune_settings(epochs=50, lr_backbone=1e30, lr_classifier=1e30)
+    settings = finetune_settings(epochs=50, lr_backbone=1e6, lr_classifier=1e6)
     assert finetune.evaluate(task, settings).predictions == {}
 
 
