@@ -32,7 +32,9 @@ class GateSpec(Model):
     treatment: Cell = Field(description="the accuracy that must be higher: what it has in place of the arm's keys")
     control: Cell = Field(default={}, description="than this one, in the same way")
     reference: float | None = Field(
-        default=None, description="percent; in place of a control, a published accuracy that must be reached"
+        default=None,
+        description="percent; in place of a control, a published accuracy that must be reached. Neither: no such "
+        "number is known yet, and the gate is undecided",
     )
     evaluation: list[str] = Field(min_length=1, description="protocols; the first that has values is taken")
     least: float = Field(description="points that the mean must reach; the interval must lie above 0 as well")
@@ -40,8 +42,8 @@ class GateSpec(Model):
 
     @model_validator(mode="after")
     def _one_control(self) -> GateSpec:
-        if (self.reference is None) != bool(self.control):
-            raise ValueError("control or reference: one of the two is needed")
+        if self.reference is not None and self.control:
+            raise ValueError("control or reference: only one of the two can be compared with")
         return self
 
 

@@ -150,17 +150,25 @@ def test_gates_without_runs_or_seeds_are_undecided(tmp_path: Path) -> None:
 
 
 def test_an_accuracy_that_must_be_reached() -> None:
-    spec = read_gate("known_knn")
+    unknown = read_gate("known_knn")
+    assert state_of(unknown, Estimate(84.0, 83.0, 85.0), 3) == "undecided"
+    spec = unknown.model_copy(update={"reference": 84.7})
     assert state_of(spec, Estimate(84.0, 83.0, 85.0), 3) == "passed"
     assert state_of(spec, Estimate(83.0, 82.0, 84.0), 3) == "failed"
     assert state_of(spec, Estimate(83.0), 1) == "undecided"
-    with pytest.raises(ValueError, match="one of the two"):
-        GateSpec(**spec.model_dump() | {"reference": None})
+    with pytest.raises(ValueError, match="only one of the two"):
+        GateSpec(**spec.model_dump() | {"control": {"augmentation": "caug"}})
     assert joint([]) == "passed"
 
 
 @pytest.mark.parametrize(("knn", "verdict"), [(0.845, "supported"), (0.80, "not testable")])
-def test_an_engine_below_the_known_knn_decides_nothing(knn: float, verdict: str, tmp_path: Path) -> None:
+def test_an_engine_below_a_known_knn_decides_nothing(
+    knn: float, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own/gates").mkdir(parents=True)
+    text = Path("config/gates/known_knn.yaml").read_text(encoding="utf-8") + "reference: 84.7\n"
+    (tmp_path / "own/gates/known_knn.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("DDCL_CONFIG", str(tmp_path / "own"))
     block = {"datasets": ["cifar10"], "seeds": [0, 1, 2], "overrides": {}}
     own = block | {"variants": ["ddcl", "simsiam"], "augmentations": ["baug"], "evaluations": ["linear_online"]}
     check = block | {"variants": ["barlow_twins_igor"], "augmentations": ["baug_no_blur"], "evaluations": ["knn200"]}

@@ -1,7 +1,8 @@
 """Gates: whether the arms of a comparison could show what is claimed at all, before they are compared.
 
 A gate is a difference of accuracies of one arm (`ddcl.schema.gates`), estimated as comparisons are. It is passed,
-failed, or undecided: where the suite has not its cells, or fewer than three seeds.
+failed, or undecided: where the suite has not its cells, or fewer than three seeds, or where no number is known that
+an accuracy must reach.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def passed_gates(
 
 def state_of(spec: GateSpec, estimate: Estimate, n_seeds: int) -> State:
     """Return whether a gate is passed: its mean is large enough and, where two are compared, its interval above 0."""
-    if n_seeds < FEWEST_SEEDS or np.isnan(estimate.effect):
+    unknown = spec.reference is None and not spec.control
+    if unknown or n_seeds < FEWEST_SEEDS or np.isnan(estimate.effect):
         return OPEN
     if spec.reference is not None:
         return PASSED if estimate.effect - spec.reference >= spec.least else FAILED

@@ -233,6 +233,7 @@ def _judged_gate(result: GateResult) -> JudgedGate:
         ci_low=float(result.estimate.low),
         ci_high=float(result.estimate.high),
         n_seeds=len(own.seeds) if own else 0,
+        compared=bool(result.spec.control),
         reference=result.spec.reference,
         least=result.spec.least,
         reported_value=result.spec.reported_value,

@@ -120,7 +120,8 @@ class JudgedCheck(Finding):
 class JudgedGate(Model):
     """A gate of an arm (`ddcl.schema.gates`): points, and what follows where it is failed.
 
-    effect: of an arm that must reach a published accuracy (reference), that accuracy itself, percent.
+    effect: of an arm that must reach a published accuracy (reference), that accuracy itself, percent. compared: whether
+    it is a difference of two accuracies instead.
     """
 
     name: str
@@ -133,6 +134,7 @@ class JudgedGate(Model):
     ci_low: Number
     ci_high: Number
     n_seeds: int
+    compared: bool
     reference: float | None
     least: float
     reported_value: float | None

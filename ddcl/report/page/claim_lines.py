@@ -131,13 +131,18 @@ def _claim(claim: JudgedClaim, form: JudgedForm, plan: Plan, anchors: Mapping[st
 
 def _gate(gate: JudgedGate) -> Gate:
     """Return a gate as it is shown: with its numbers, and what follows where it is failed."""
-    if gate.reference is None:
-        least, unit = f"at least {number(gate.least)} points" if gate.least else "above 0", "points"
+    unit = "points" if gate.compared else "%"
+    if gate.compared:
+        least = f"at least {number(gate.least)} points" if gate.least else "above 0"
+    elif gate.reference is None:
+        least = "a published number of the same recipe, and none is known"
     else:
-        least, unit = f"at least {number(gate.reference + gate.least)} %, published {number(gate.reference)} %", "%"
+        least = f"at least {number(gate.reference + gate.least)} %, published {number(gate.reference)} %"
     paper = "" if gate.reported_value is None else f"; in the paper {number(gate.reported_value, '+')}"
     found = effect_text(gate.effect, (gate.ci_low, gate.ci_high), unit)
-    text = {"failed": gate.follows, "undecided": "Not enough of it was run."}.get(gate.state, gate.statement)
+    text = {"failed": gate.follows, "undecided": "It is not decided, and closes nothing."}.get(
+        gate.state, gate.statement
+    )
     return Gate(gate.label, gate.arm, STATES[gate.state], f"{found}, needed {least}{paper}", text)
 
 
