@@ -58,7 +58,7 @@ def distorted(material: Material, settings: ActivationSettings) -> tuple[dict[st
     """Return test images of different classes [n, 3, S, S] in [0, 1], by the name of their distortion, and labels."""
     images, labels = material.spread(settings.n_images)
     alpha_px, sigma_px = settings.elastic_alpha_px, settings.elastic_sigma_px
-    elastic = ElasticSettings(alpha_px=alpha_px, sigma_px=sigma_px, prob=1.0, scale_with_side=True)
+    elastic = ElasticSettings(alpha_px=alpha_px, sigma_px=sigma_px, prob=1.0, scale_with_side=True, matched=[])
     draws = Draws(derive(material.entry.dataset, "pictures", "elastic"), torch.arange(len(images)))
     params = load_op("elastic").sample(draws, "0:elastic", tuple(images.shape[-2:]), elastic)
     angle = torch.full((len(images),), settings.angle_deg)
