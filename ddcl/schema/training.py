@@ -143,7 +143,8 @@ class TrainingConfig(Model):
     def _batch_is_shared_equally(self) -> TrainingConfig:
         if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
             raise ValueError(
-                f"batch_size {self.batch_size} is no equal share of two or more for {self.processes} processes"
+                f"batch_size {self.batch_size} cannot be shared equally by {self.processes} processes, with two images "
+                "or more for each"
             )
         return self
 

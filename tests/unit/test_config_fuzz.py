@@ -16,11 +16,11 @@ from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import merge, read_yaml
 from ddcl.plan.cost import describe
 from ddcl.plan.suite import Suite
-from ddcl.schema import places
+from ddcl.schema import places, recipes
 from ddcl.schema.bases import on_its_base
 from ddcl.schema.figures import WORDS
 from ddcl.schema.places import config_names
-from ddcl.schema.recipes import _find_evaluation, read_dataset
+from ddcl.schema.recipes import read_dataset
 from ddcl.schema.variants import _find
 from tests.unit.mutations import cases, damaged
 
@@ -42,7 +42,10 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             values = on_its_base(name, lambda own: _find("small", own)).values
             dump(folder / f"variants/small/{name}.yaml", values | {"training": merge(values["training"], overrides)})
         for name in EVALUATIONS:
-            dump(folder / f"evaluations/{name}.yaml", on_its_base(name, _find_evaluation).values)
+            dump(
+                folder / f"evaluations/{name}.yaml",
+                on_its_base(name, lambda own: recipes._find("evaluations", own)).values,
+            )
         for name in DATASETS:
             values = read_yaml(folder / f"datasets/{name}.yaml")
             dump(folder / f"datasets/{name}.yaml", {k: v for k, v in values.items() if not k.endswith("_overrides")})

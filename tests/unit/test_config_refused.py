@@ -73,7 +73,7 @@ def complaint(blocks: Any = None, **values: Any) -> str:
         ({"overrides": {"batch_size": 100_000}}, "ddcl/baug/seed0: batch_size 100000 is larger than the 1347 training"),
         ({"overrides": {"backbone": {"widths": [3, 32, 64]}}}, "training.backbone: .*the first must be even, found 3"),
         ({"overrides": {"collapse": {"min_effective_rank": 65}}}, "min_effective_rank 65 is more than the 64 features"),
-        ({"overrides": {"processes": 2, "batch_size": 2}}, "batch_size 2 is no equal share of two or more for 2 proc"),
+        ({"overrides": {"processes": 2, "batch_size": 2}}, "batch_size 2 cannot be shared equally by 2 proc"),
     ],
 )
 def test_a_block(block: dict[str, Any], message: str) -> None:

@@ -40,7 +40,8 @@ HOSTILE = [
 
 
 def printed(text: str) -> tuple[Printed, TableSpec]:
-    spec = TableSpec(title=text, caption=text, kind="cells", rows=["variant"], columns=["metric"], print=["top1"])
+    spec = TableSpec(title="t", caption="c", kind="cells", rows=["variant"], columns=["metric"], print=["top1"])
+    spec = spec.model_copy(update={"title": text, "caption": text})  # as if config/ had not refused it
     return Printed(["variant"], [text], [(["plain"], [Cell("1.0")]), ([text], [Cell("2.0")])], []), spec
 
 

@@ -691,7 +691,7 @@ def test_a_wrong_number_of_images_is_refused(name: str, built: Callable[[str], B
     assert not (tmp_path / "out/manifest.json").exists()
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name not in ("digits", "shapes")])
+@pytest.mark.parametrize("name", [name for name in DATASETS if read_dataset(name).found_by])
 def test_what_is_missing_says_what_to_get_and_into_which_folder(
     name: str, tmp_path: Path, site: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,7 @@ def test_a_dry_run_leaves_its_clock_and_nothing_else(fresh: Path) -> None:
     assert len(list((fresh / ".snakemake/plans").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_results_of_an_earlier_layout_are_named_and_left_alone(fresh: Path, tmp_path: Path) -> None:
     copy = duplicate(fresh, tmp_path / "project")
     old = copy / "results/runs/digits/ddcl/baug/seed0"

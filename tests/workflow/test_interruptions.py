@@ -74,6 +74,7 @@ def digest(folder: Path) -> str:
     return load_checkpoint(folder / "checkpoint.pt")[1]
 
 
+@pytest.mark.slow
 def test_a_signal_gives_status_75_and_the_next_start_goes_on_at_that_step_and_a_second_process_is_refused(
     prepared: Path,
 ) -> None:

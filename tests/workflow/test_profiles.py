@@ -32,6 +32,7 @@ def asked(output: str, rule: str) -> list[dict[str, str]]:
     return [dict(item.split("=", 1) for item in line.split(", ") if "=" in item) for line in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["slurm", "workstation"])
 def test_the_bare_profile_is_the_paper_and_a_configfile_takes_its_place(profile: str, copy: Path) -> None:
     paper = Suite.load(copy / "config/suites/imagenet.yaml").plan
