@@ -21,7 +21,7 @@ from ddcl.report.claims.inference import (
     two_sided_p,
 )
 from tests.unit import simulated
-from tests.unit.simulated import CONFIDENCE, SEEDS, SPREADS
+from tests.unit.simulated import CONFIDENCE, SPREADS
 
 STATISTICS = Path(__file__).resolve().parents[2] / "docs/statistics.md"
 
@@ -147,24 +147,22 @@ def test_families_are_falsely_found_seldom_enough() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spread", SPREADS)
-@pytest.mark.parametrize("seeds", SEEDS)
-def test_95_percent_intervals_cover_and_families_err_as_they_should(seeds: int, spread: tuple[float, float]) -> None:
-    assert 94 <= simulated.coverage(seeds, spread) <= 98
-    assert simulated.family_error(seeds, spread) <= 6 + 1.2  # two standard errors of the simulation
-
-
-@pytest.mark.slow
-def test_the_tables_of_the_page_are_those_of_the_simulation() -> None:
-    page = STATISTICS.read_text(encoding="utf-8").splitlines()
+def test_the_tables_of_the_page_are_those_of_the_simulation_and_say_what_is_promised() -> None:
+    page, place, found = STATISTICS.read_text(encoding="utf-8").splitlines(), 0, []
     for head, rule, *rows in simulated.tables():
-        start = page.index(head)
-        assert page[start + 1] == rule
-        for printed, made in zip(page[start + 2 : start + 2 + len(rows)], rows, strict=True):
+        place = page.index(head, place + 1)
+        assert page[place + 1] == rule
+        found.append([])
+        for printed, made in zip(page[place + 2 : place + 2 + len(rows)], rows, strict=True):
             own, other = ([cell.strip() for cell in row.strip("|").split("|")] for row in (printed, made))
             assert own[0] == other[0]
             # the same draws; on another machine a few of thousands may fall on the other side
             assert list(map(float, own[1:])) == pytest.approx(list(map(float, other[1:])), abs=0.3)
+            found[-1] += map(float, other[1:])
+    coverage, family_error, power, _ = found
+    assert 94 <= min(coverage) <= max(coverage) <= 98
+    assert max(family_error) <= 6
+    assert 77 <= min(power) <= max(power) <= 83
 
 
 def test_a_plain_hierarchical_bootstrap_would_cover_too_little() -> None:

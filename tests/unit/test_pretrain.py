@@ -151,7 +151,7 @@ def test_a_compiled_encoder_trains_as_the_plain_one(tmp_path: Path) -> None:
     """The same weights but for rounding, under the same names; the monitor, too, sees the same features."""
     runs = []
     for compiled in (False, True):
-        recipe = build_recipe(("digits", "simsiam", "baug"), 0, {"precision": "fp32", "compile": compiled, "epochs": 2})
+        recipe = build_recipe(("digits", "simsiam", "baug"), 0, {"precision": "fp32", "compile": compiled, "epochs": 1})
         features: list[Tensor] = []
 
         def monitor(method: Method, features: list[Tensor] = features) -> Row:

@@ -20,7 +20,7 @@ from ddcl.report.collect import RUNS, CollectedRuns
 from ddcl.schema import history, record, run_summary
 from ddcl.schema.history import History
 from ddcl.schema.manifest import Manifest, SplitEntry
-from ddcl.schema.recipes import data_recipe, read_evaluation
+from ddcl.schema.recipes import data_recipe, read_dataset, read_evaluation
 from ddcl.schema.record import Cell, Record, predictions_path
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.run_summary import RunSummary
@@ -90,13 +90,18 @@ def write_results(
 
 def write_manifest(folder: Path, dataset: str) -> str:
     """Write the manifest of a data set without its images; return its seal."""
-    split = SplitEntry(n=450, n_per_class=(45,) * 10, labels_sha256="l", images_sha256="i")
+    config = read_dataset(dataset)
+    counts = {split: config.n_images.get(split, 450) for split in ("train", "test")}
+    per_class = {split: (n // config.n_classes,) * config.n_classes for split, n in counts.items()}
     normalisation = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)
     made = Manifest(
         dataset=dataset,
         data=data_recipe(dataset),
         kind="arrays",
-        splits={"train": split, "test": split},
+        splits={
+            split: SplitEntry(n=n, n_per_class=per_class[split], labels_sha256="l", images_sha256="i")
+            for split, n in counts.items()
+        },
         normalisation=normalisation,
     )
     sealed.write(folder / "manifest.json", made)

@@ -208,8 +208,8 @@ class TestAfterARun:
             ),
             (
                 "ddcl/schema/methods.py",
-                "default=0.0, ge=0",
-                "default=0.1, ge=0",
+                'default=0.0, description="weight of PReg',
+                'default=0.1, description="weight of PReg',
                 SHOWN | dict.fromkeys(RUN, 2),
                 {"prepare"},
             ),
@@ -272,7 +272,7 @@ class TestAfterARun:
         with open(copy / "ddcl/schema/methods.py", "a", encoding="utf-8") as settings:
             settings.write("\n\nclass FurtherSettings(SimSiamBaselineSettings):\n    pull: float = 0.9\n")
         registry = copy / "ddcl/schema/registry.py"
-        replace(registry, "SimSiamBaselineSettings\nfrom", "FurtherSettings, SimSiamBaselineSettings\nfrom")
+        replace(registry, "    SimSiamBaselineSettings,\n)", "    FurtherSettings,\n    SimSiamBaselineSettings,\n)")
         entry = '    "further": MethodEntry("baselines.further:SimSiam", FurtherSettings),\n'
         replace(registry, "METHODS = {\n", f"METHODS = {{\n{entry}")
         variant = copy / "config/variants/small/further.yaml"

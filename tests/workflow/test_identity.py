@@ -305,7 +305,7 @@ class TestTwoSuites:
         # the archive has no images: a new training asks for them, and what is finished stays so
         said(verb("resolve", "--suite", "b", "--results", "elsewhere", copy=copy))
         new = read_plan(copy / "elsewhere").run(RUN).folder
-        assert "run `ddcl prepare` again" in said(verb("pretrain", "--run", f"elsewhere/{new}", copy=copy), 2)
+        assert "`ddcl prepare digits` makes them" in said(verb("pretrain", "--run", f"elsewhere/{new}", copy=copy), 2)
         said(verb("prepare", "digits", copy=copy))
         assert dry(copy) == {}
 
