@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from ddcl.base.errors import UserError, did_you_mean, shown
@@ -42,6 +42,9 @@ def each_once(items: list[T]) -> list[T]:
         if item in items[:place]:
             raise ValueError(f"{shown(item)} is given twice")
     return items
+
+
+Seeds = Annotated[list[Seed], AfterValidator(each_once)]
 
 
 def rising(bounds: list[float]) -> list[float]:

@@ -5,7 +5,7 @@ Imports no torch: Snakemake reads it at every start.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -42,18 +42,18 @@ class Run:
         known += [name for name in perturbations if name not in known]
 
 
-def _check_names(folder: str, names: Iterable[str] | None, where: str) -> None:
+def _check_names(folder: str, names: Sequence[str] | None, where: str) -> None:
     """Raise `UserError` for a name that config/`folder` does not have. where: the names stand, for the message."""
+    known = config_names(folder) if names else []
     for name in names or ():
-        check_name(folder.removesuffix("s"), name, config_names(folder), where)
+        check_name(folder.removesuffix("s"), name, known, where)
 
 
 def _check_block(block: BlockConfig, where: str) -> None:
     for key in ("datasets", "evaluations", "perturbations"):
         _check_names(key, getattr(block, key), f"{where}.{key}")
-    _check_names(
-        "augmentations", (name for name in block.augmentations if name != NO_AUGMENTATION), f"{where}.augmentations"
-    )
+    trained = [name for name in block.augmentations if name != NO_AUGMENTATION]
+    _check_names("augmentations", trained, f"{where}.augmentations")
     for item in block.transfer:
         _check_names("datasets", item.to, f"{where}.transfer")
         _check_names("evaluations", item.evaluations, f"{where}.transfer")
@@ -118,7 +118,7 @@ class Expansion:
                 augmentations=tuning.augmentations,
                 seeds=tuning.seeds,
                 evaluations=[tuning.evaluation],
-                perturbations=[tuning.perturbation],
+                perturbations=[CLEAN],
             )
             for setting in tuning.settings(variant):
                 self._add_block(block, config, where, setting)

@@ -12,23 +12,14 @@ from ddcl.schema.names import LONGEST_NAME
 from ddcl.schema.registry import METHODS, RANDOM_PARTS, part_names
 from ddcl.schema.subsets import read_subset_config, subset_path
 from ddcl.schema.suites import DatasetConfig, SuiteConfig
+from ddcl.schema.tuning import CHOICE, SCORES
 
 # What an evaluation cannot be called: the rules of the workflow, as each evaluation is one, and the folder of features.
-RULES: tuple[str, ...] = (
-    "all",
-    "claims",
-    "collect",
-    "extract",
-    "features",
-    "figure",
-    "picture",
-    "plan",
-    "prepare",
-    "pretrain",
-    "report",
+RULES = (
+    *("all", "claims", "collect", "extract", "features", "figure", "picture", "plan", "prepare", "pretrain", "report"),
+    *("resolve", "table", "tune"),
 )
-RULES += ("resolve", "table")
-TAKEN_TABLES = {name.partition(".")[0] for name in (*FILES, MACROS)}  # other files of results/tables
+TAKEN_TABLES = {name.partition(".")[0] for name in (*FILES, MACROS, SCORES, CHOICE)}  # other files of results/tables
 
 
 def check_relations(asked: Expansion, config: SuiteConfig, datasets: dict[str, DatasetConfig], where: str) -> None:

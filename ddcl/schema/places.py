@@ -19,12 +19,13 @@ CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"  # the project's
 def config_folders() -> list[Path]:
     """Return the folders that are searched, in order; `UserError` if one that ``DDCL_CONFIG`` names is not there."""
     named = [text for text in os.environ.get(VARIABLE, "").split(os.pathsep) if text]
-    for text in named:
-        if not expanded(text, VARIABLE).is_dir():
+    folders = [expanded(text, VARIABLE) for text in named]
+    for text, folder in zip(named, folders, strict=True):
+        if not folder.is_dir():
             raise UserError(
                 f"{VARIABLE}: no such folder: {text}; expected folders like config/, with {os.pathsep!r} between"
             )
-    return list(dict.fromkeys([*(expanded(text, VARIABLE).absolute() for text in named), CONFIG_DIR]))
+    return list(dict.fromkeys([*(folder.absolute() for folder in folders), CONFIG_DIR]))
 
 
 def existing_files(relative: str) -> list[Path]:

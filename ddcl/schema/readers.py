@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from pydantic import Field, model_validator
 
 from ddcl.base.errors import UserError
+from ddcl.base.paths import expanded
 from ddcl.base.yaml_files import MOST, Model, Seed
 from ddcl.schema.places import existing_files, no_such_file
 
@@ -69,8 +69,11 @@ class ImageFolderSettings(Model):
         return self
 
     def place(self, root: Path) -> Path:
-        """Return the folder, with `~` and variables of the environment in its name. root: `data_root`."""
-        return root / os.path.expandvars(os.path.expanduser(self.folder))
+        """Return the folder, with `~` and variables of the environment in its name. root: `data_root`.
+
+        `UserError` for a variable that is not set.
+        """
+        return root / expanded(self.folder, "settings.folder")
 
 
 def read_class_list(dataset: str, file: str, sha256: str | None) -> list[str]:

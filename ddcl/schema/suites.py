@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
-from ddcl.base.yaml_files import MOST, Count, Model, Seed, each_once, parse, read_yaml
+from ddcl.base.yaml_files import MOST, Count, Model, Seed, Seeds, each_once, parse, read_yaml
 from ddcl.schema.names import Label, Name, Names
 from ddcl.schema.places import config_path, existing_files, shown_path
 from ddcl.schema.sets import SettableNames, with_sets
@@ -165,9 +165,7 @@ class BlockConfig(Model):
     datasets: Names = Field(min_length=1, description="names in config/datasets")
     variants: Names = Field(min_length=1, description="names in config/variants/<scale>")
     augmentations: Names = Field(min_length=1, description="names in config/augmentations, or none")
-    seeds: Annotated[list[Seed], AfterValidator(each_once)] = Field(
-        min_length=1, description="seeds of order, weights and draws"
-    )
+    seeds: Seeds = Field(min_length=1, description="seeds of order, weights and draws")
     authors: bool = Field(
         default=False,
         description="with the quirks of the official code: each variant's `authors` section on top, as NAME_authors",

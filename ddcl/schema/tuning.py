@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from pydantic import Field, model_validator
 
-from ddcl.base.yaml_files import Model, Seed, parse, read_yaml
-from ddcl.schema.names import CLEAN
+from ddcl.base.yaml_files import Model, Seeds, parse, read_yaml
+from ddcl.schema.names import Name, Names
 from ddcl.schema.places import config_path
 
 FOLDER = "tuned"  # below config/: what was chosen, by data set
@@ -49,11 +49,11 @@ class Setting(Model):
 class TuningConfig(Model):
     """What is tried, on what, and by which number it is chosen: the best mean over seeds and augmentations."""
 
-    dataset: str = Field(description="name in config/datasets, of a data set with `holdout`: no test image chooses")
-    augmentations: list[str] = Field(min_length=1, description="names in config/augmentations")
-    seeds: list[Seed] = Field(min_length=1, description="of each setting")
-    evaluation: str = Field(description="name in config/evaluations: its accuracy of all features chooses")
-    grids: dict[str, Grid] = Field(
+    dataset: Name = Field(description="name in config/datasets, of a data set with `holdout`: no test image chooses")
+    augmentations: Names = Field(min_length=1, description="names in config/augmentations")
+    seeds: Seeds = Field(min_length=1, description="of each setting")
+    evaluation: Name = Field(description="name in config/evaluations: its accuracy of all features chooses")
+    grids: dict[Name, Grid] = Field(
         min_length=1,
         description="by variant: the values to try of each of its keys (`training.…` or `settings.…`), in all "
         "combinations. Every variant must get as many epochs of training, over all its runs",
@@ -73,11 +73,6 @@ class TuningConfig(Model):
         """Return the settings that are tried of a variant."""
         grid = self.grids[variant]
         return [Setting(values=dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
-
-    @property
-    def perturbation(self) -> str:
-        """Under which perturbation held-out images are classified: none."""
-        return CLEAN
 
 
 class Budget(Model):

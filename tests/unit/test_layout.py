@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ddcl.base import fingerprint
+from ddcl.plan import relations
 from ddcl.schema.ops import OPS
 from ddcl.schema.pictures import DRAWINGS
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS
@@ -211,6 +213,13 @@ def test_only_schema_and_plan_open_config() -> None:
         if not below(module, "ddcl.schema", "ddcl.plan", "ddcl.base.yaml_files")
         and any(isinstance(node, ast.alias) and node.name == "read_yaml" for node in ast.walk(tree(module)))
     }
+
+
+def test_no_evaluation_may_be_called_like_a_rule() -> None:
+    """Each evaluation is a rule of its name, beside those that the workflow has anyway; the features have a folder."""
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    named = re.findall(r"^rule (\w+):", text + (ROOT / "Snakefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {*named, "features"} == {*relations.RULES}
 
 
 # --- the form of modules

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ddcl.__main__ import main
+from ddcl.base.errors import UserError
 from ddcl.plan.suite import Suite
 from ddcl.report.claims.planner import Spread, measured_spread, paired_correctness, plan_seeds, with_images
 from ddcl.report.claims.power import power
@@ -76,6 +77,9 @@ def test_what_predictions_say_of_the_images_by_hand(tmp_path: Path) -> None:
     assert spread.per_image == pytest.approx(10 * shared)
     assert "15.0 % discordant in 1 pairs" in spread.source
     assert with_images(spread, planned, tmp_path / "none", "digits").source.endswith("test images: guess")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"predictions cannot be read .*run `ddcl evaluate` again"):
+        list(paired_correctness(planned, tmp_path, "digits"))
 
 
 def test_measured_spread_by_hand(tmp_path: Path) -> None:

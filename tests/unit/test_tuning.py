@@ -14,6 +14,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import parse, read_yaml
 from ddcl.data.holdout import held_out
 from ddcl.data.readers.source import ArraySplit
+from ddcl.plan.rules import Rules
 from ddcl.plan.suite import Suite
 from ddcl.report.tables.tuning import choose, scores, write_choice
 from ddcl.schema.places import VARIABLE
@@ -49,6 +50,9 @@ def test_each_setting_is_a_variant_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"seeds": [0, 0]}, "tuning.seeds: .*0 is given twice"),
+        ({"augmentations": ["baug", "baug"]}, "tuning.augmentations: .*'baug' is given twice"),
+        ({"dataset": "../digits"}, "tuning.dataset: .*match pattern"),
         ({"dataset": "digits"}, "dataset digits has no `holdout`, so its test images would choose"),
         (
             {"grids": GRIDS | {"ddcl": {RATE: [0.2]}}},
@@ -65,6 +69,14 @@ def test_each_setting_is_a_variant_of_its_own() -> None:
 def test_a_mistake_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         suite(**changes)
+
+
+def test_its_files_may_be_typed_and_are_no_tables_names() -> None:
+    found = suite()
+    rules = Rules(found)
+    rules.check_targets([f"results/tables/{name}" for name in (SCORES, CHOICE)])
+    with pytest.raises(UserError, match="unknown table 'tunin'"):
+        rules.check_targets(["results/tables/tunin.csv"])
 
 
 def test_a_tuning_suite_has_no_claims() -> None:

@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ddcl.schema.suites import WHITE
+
 NO_LABEL = -1  # of images of which no class is known; only in the split `pretrain`
 
 
@@ -36,7 +38,7 @@ class Request:
     settings: Any
     download: bool
     obtain: str
-    background: Sequence[int] = (255, 255, 255)
+    background: Sequence[int] = tuple(WHITE)
 
 
 @dataclass(frozen=True)

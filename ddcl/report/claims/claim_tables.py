@@ -15,7 +15,7 @@ import pandas as pd
 
 from ddcl.base.files import write_text
 from ddcl.report.claims.contrasts import Address
-from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
 from ddcl.report.claims.verdicts import INCONCLUSIVE, NOT_RUN
 from ddcl.report.sources import SOURCES, joined
 from ddcl.report.tables.csv_files import csv_text
@@ -161,14 +161,9 @@ def _lines(claims: list[JudgedClaim]) -> list[list[str]]:
     lines: list[list[str]] = []
     for claim in claims:
         for form in claim.forms:
-            lines.append([form.name, _row_text(claim, form), form.verdict, "", "", "", "", ""])
+            lines.append([form.name, claim.statement_of(form), form.verdict, "", "", "", "", ""])
             lines += [["", *_check_line(check)] for check in form.checks]
     return lines
-
-
-def _row_text(claim: JudgedClaim, form: JudgedForm) -> str:
-    """Return a claim's statement, with the form where there are several."""
-    return claim.statement if len(claim.forms) == 1 else f"{claim.statement.rstrip('.')} ({form.form})."
 
 
 CAPTION = (
@@ -197,7 +192,7 @@ def to_latex(claims: list[JudgedClaim]) -> str:
     body = []
     for claim, form in ((each, form) for each in claims for form in each.forms):
         _, _, *numbers, _ = _check_line(form.headline)
-        cells = [form.name, _row_text(claim, form), form.verdict, *numbers]
+        cells = [form.name, claim.statement_of(form), form.verdict, *numbers]
         body.append("  " + " & ".join(map(tex_escape, cells)) + r" \\")
     widths = (r"p{0.23\textwidth}", r"p{0.14\textwidth}", r"p{0.17\textwidth}")
     ragged = "".join(r">{\raggedright\arraybackslash}" + width for width in widths)

@@ -186,6 +186,10 @@ class JudgedClaim(Model):
     forms: list[JudgedForm]
     gates: list[JudgedGate]
 
+    def statement_of(self, form: JudgedForm) -> str:
+        """Return the statement, with the form where there are several."""
+        return self.statement if len(self.forms) == 1 else f"{self.statement.rstrip('.')} ({form.form})."
+
     @property
     def verdict(self) -> Verdict:
         """The verdict on the paper's claim: that of the form whose code and numbers were published."""

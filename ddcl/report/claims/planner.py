@@ -158,7 +158,7 @@ def paired_correctness(suite: Suite, results: Path, dataset: str) -> Iterator[ND
             path = results / run.predictions(target)
             wanted = run.trains and run.dataset == target.eval_dataset == dataset and target.evaluation == evaluation
             if wanted and path.exists():
-                with np.load(path) as archive:
+                with damage_named(path, "predictions", "run `ddcl evaluate` again"), np.load(path) as archive:
                     if FULL in archive:
                         own = (archive[FULL] == archive["labels"]).mean(axis=(0, 1))
                         correct.setdefault(run.augmentation, {}).setdefault(run.variant, {})[run.seed] = own

@@ -16,9 +16,10 @@ import pandas as pd
 from scipy import stats
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_text
+from ddcl.base.files import damage_named, write_text
 from ddcl.report.collect import FILES
 from ddcl.report.exchange.unpack import unpack
+from ddcl.report.tables.csv_files import csv_text
 from ddcl.schema.metrics import Metric
 from ddcl.schema.registry import EVALUATIONS, TOP1
 
@@ -47,11 +48,8 @@ def read_side(path: Path) -> Side:
 
 def _cells(folder: Path) -> pd.DataFrame:
     file = folder / FILES[0]
-    try:
+    with damage_named(file, "collected records", "`ddcl collect` makes them"):
         frame = pd.read_parquet(file)
-    except (OSError, ValueError) as error:
-        told = " ".join(str(error).split())
-        raise UserError(f"{file}: cannot be read as collected records ({told}); `ddcl collect` makes them") from None
     lacking = [name for name in NEEDED if name not in frame]
     if lacking:
         raise UserError(f"{file}: has no columns {', '.join(lacking)}; this is not what `ddcl collect` writes")
@@ -158,4 +156,4 @@ def _share(own: pd.DataFrame) -> str:
 
 def write_cells(cells: pd.DataFrame, path: Path) -> None:
     """Write the cells as CSV."""
-    write_text(path, cells.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    write_text(path, csv_text(cells, "%.4f"))

@@ -116,7 +116,7 @@ def _claim(claim: JudgedClaim, form: JudgedForm, plan: Plan, anchors: Mapping[st
     return Claim(
         name=form.name,
         papers=form is claim.forms[0],
-        statement=claim.statement if len(claim.forms) == 1 else f"{claim.statement.rstrip('.')} ({form.form}).",
+        statement=claim.statement_of(form),
         source=claim.source,
         reported=claim.reported,
         verdict=Verdict(form.verdict),
