@@ -81,6 +81,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none: there is no such folder or archive"):
+        read_side(tmp_path / "none")
     (tmp_path / "x.zip").write_text("no archive")
     with pytest.raises(UserError, match="cannot be read as an archive"):
         read_side(tmp_path / "x.zip")

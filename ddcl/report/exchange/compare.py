@@ -39,6 +39,8 @@ class Side(NamedTuple):
 
 def read_side(path: Path) -> Side:
     """Read the collected records of a results folder, a snapshot or an archive; `UserError` if there are none."""
+    if not path.exists():
+        raise UserError(f"{path}: there is no such folder or archive")
     if path.is_dir():
         return Side(str(path), _cells(path))
     with TemporaryDirectory() as folder:
