@@ -27,6 +27,17 @@ def test_no_page_is_wider_than_its_window(size: tuple[int, int], browser: Browse
     assert browser.js("const d = document.querySelector('dialog'); return d.scrollWidth <= d.clientWidth")
 
 
+@pytest.mark.parametrize("size", [PHONE, (1440, 900)])
+def test_the_longest_name_of_a_claim_has_room_beside_its_statement(size: tuple[int, int], browser: Browser) -> None:
+    browser.resize(size)
+    widths = browser.js(
+        """return [...document.querySelectorAll('.claim .id')].map(
+          each => { each.textContent = 'C7.4b'; return [each.scrollWidth, each.clientWidth] })"""
+    )
+    assert widths
+    assert all(text <= room for text, room in widths)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_in_both_colour_schemes(scheme: str, browser: Browser) -> None:
     browser.scheme(scheme)
