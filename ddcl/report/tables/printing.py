@@ -12,6 +12,7 @@ import pandas as pd
 from ddcl.base.files import write_text
 from ddcl.plan.plan import Plan
 from ddcl.report.sources import SOURCES
+from ddcl.report.tables.convergence import NO_GAIN, NOT_REACHED
 from ddcl.report.tables.csv_files import write_csv
 from ddcl.report.tables.emphasis import NOTE
 from ddcl.report.tables.latex import to_latex
@@ -25,13 +26,12 @@ MARKS = {
     "diverged": ("‡", "a seed diverged; it has no value"),
     "failed": ("✗", "a seed failed or was interrupted; it has no value"),
     "missing": ("…", "a seed was not run yet, or is out of date; it has no value"),
-    "not reached": (
+    NOT_REACHED: (
         "∞",
         "a seed never got there; it counts with the end of its training, so the mean is at least this",
     ),
-    "no gain": ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
+    NO_GAIN: ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
 }
-CENSORED = "not reached"  # a status: the value is the least that it can be
 OTHER_CODE = ("§", "made by other code than this checkout's")
 UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
 INERT = str.maketrans({"<": "&lt;", "|": "\\|", "[": "\\[", "]": "\\]", "\\": "\\\\"})
@@ -64,7 +64,7 @@ def cell_text(row: Mapping[Any, Any] | pd.Series, metric: Metric) -> str:
         return marks or NOTHING
     decimals = metric.decimals
     text = f"{row['mean']:{'+' if metric.signed else ''}.{decimals}f}".replace("-", "−")
-    if CENSORED in row["status"]:
+    if NOT_REACHED in row["status"]:  # the value is the least that it can be
         text = f"≥ {text}"
     if row["n_seeds"] > 1:
         text += f" ± {row['sd']:.{decimals}f}"
