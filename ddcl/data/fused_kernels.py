@@ -8,30 +8,17 @@ where that is possible; pixels that move go from one buffer to another.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
-import numba
 import numpy as np
+
+from ddcl.core.compiled import compiled
 
 CROP, JITTER, GREY, BLUR, FLIP, ROTATION, ELASTIC = range(7)  # codes of the operations
 FRAME = 3  # black pixels about an image that is read between its pixels: one before it, two after it
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as in `ddcl.data.ops.color_jitter`
 F, U = np.float32, np.uintp  # an unsigned index is not tested for being negative
 # no infinities or nans come in; sums may be reordered, so that they are vectorised
-_compiled = partial(
-    numba.njit, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
-)
-
-
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function, once for all processes; for this one alone where no folder for it can be written."""
-    try:
-        compiled: Callable[..., Any] = _compiled(cache=True)(function)
-    except RuntimeError:  # neither the code's folder nor HOME, nor NUMBA_CACHE_DIR: a read-only installation
-        compiled = _compiled()(function)
-    return compiled
+_jit = compiled({"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"})
 
 
 @_jit

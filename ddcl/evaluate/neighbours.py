@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 BANK_BYTES = 2**29  # of voting features that are float32 at once
 BLOCK_BYTES = 2**28  # of similarities that exist at once; smaller blocks take longer
+LARGE = 128  # times as many voters as neighbours: from there on, candidates are worth their search on a CPU
 
 
 Columns: TypeAlias = Tensor | slice
@@ -28,9 +29,11 @@ def nearest(bank: Tensor, queries: Tensor, k: int, columns: Columns = ALL) -> tu
     query_blocks = torch.split(queries, max(1, BLOCK_BYTES // (4 * min(n, bank_rows))))
     for start in range(0, n, bank_rows):
         voters = F.normalize(bank[start : start + bank_rows, columns].float(), dim=1)
+        room = torch.empty(len(query_blocks[0]), len(voters), device=bank.device)  # one for all: new memory is slow
         for number, block in enumerate(query_blocks):
-            similarity = F.normalize(block[:, columns].float(), dim=1) @ voters.T  # [m, n]
-            cosine, row = similarity.topk(min(k, len(voters)), dim=1)
+            unit = F.normalize(block[:, columns].float(), dim=1)
+            similarity = torch.mm(unit, voters.T, out=room[: len(block)])  # [m, n]
+            cosine, row = _top(similarity, min(k, len(voters)))
             row += start
             if start == 0:
                 found.append((cosine, row))
@@ -39,6 +42,16 @@ def nearest(bank: Tensor, queries: Tensor, k: int, columns: Columns = ALL) -> tu
             cosine, order = cosine.topk(min(k, cosine.shape[1]), dim=1)
             found[number] = cosine, row.gather(1, order)
     return torch.cat([cosine for cosine, _ in found]), torch.cat([row for _, row in found])
+
+
+def _top(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return what `similarity.topk(k, dim=1)` does."""
+    if similarity.device.type == "cpu" and similarity.shape[1] >= LARGE * k:
+        from ddcl.evaluate.largest import largest  # here: numba takes a second to import
+
+        return largest(similarity, k)
+    cosine, row = similarity.topk(k, dim=1)
+    return cosine, row
 
 
 def knn_predict(

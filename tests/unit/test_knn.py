@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddcl.evaluate import knn, neighbours
+from ddcl.evaluate import knn, largest, neighbours
 from ddcl.evaluate.neighbours import knn_predict
 from ddcl.evaluate.store import Features, FeatureTask
 from ddcl.schema.evaluations import KnnSettings
@@ -161,3 +161,43 @@ def test_evaluate_predicts_every_perturbation_from_the_training_features() -> No
     assert [len(own) for own in found.values()] == [1, 2]
     assert found["random_dvr"][0].predictions["top1"][Draw("none", 0)].tolist()[1] == 3  # by the first column only
     assert found["random_dvr"][1].predictions["top1"][Draw("none", 0)].tolist() != [0, 3]
+
+
+@pytest.mark.parametrize("k", [1, 7, 200])
+@pytest.mark.parametrize("n", [128 * 200, 128 * 200 + 77])
+def test_largest_is_topk(k: int, n: int) -> None:
+    x = torch.randn(30, n, generator=torch.Generator().manual_seed(k))
+    for found, expected in zip(largest.largest(x, k), x.topk(k, dim=1), strict=True):
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2, 3])
+def test_largest_takes_of_equal_values_those_that_topk_takes(digits: int) -> None:
+    """Of rounded values, most are equal to others: among the k largest, or just outside."""
+    x = torch.randn(40, 5000, generator=torch.Generator().manual_seed(digits)).round(decimals=digits)
+    for k in (1, 5, 30):
+        for found, expected in zip(largest.largest(x, k), x.topk(k, dim=1), strict=True):
+            assert torch.equal(found, expected)
+
+
+def test_largest_is_topk_where_rows_are_odd() -> None:
+    x = torch.randn(6, 3000, generator=torch.Generator().manual_seed(0))
+    x[0, :100], x[1, 5], x[2], x[3, 7] = torch.nan, torch.nan, torch.nan, torch.inf
+    x[4, 20:], x[5] = -torch.inf, torch.arange(3000.0)
+    for found, expected in zip(largest.largest(x, 20), x.topk(20, dim=1), strict=True):
+        assert torch.equal(found.nan_to_num(nan=9e9), expected.nan_to_num(nan=9e9))
+
+
+def test_large_banks_are_searched_by_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And find what `topk` does, equal cosines of doubled features included."""
+    rng = torch.Generator().manual_seed(0)
+    bank, queries = torch.randn(2000, 8, generator=rng).half().repeat(2, 1), torch.randn(50, 8, generator=rng)
+    asked = []
+    monkeypatch.setattr(largest, "largest", lambda x, k: asked.append(k) or x.topk(k, dim=1))
+    expected = neighbours.nearest(bank, queries, 30)
+    monkeypatch.undo()
+    assert asked == [30]
+    assert all(torch.equal(*pair) for pair in zip(neighbours.nearest(bank, queries, 30), expected, strict=True))
+    asked.clear()
+    neighbours.nearest(bank, queries, 32)
+    assert asked == []
