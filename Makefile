@@ -33,9 +33,11 @@ test-browser: .venv/ready
 soak: .venv/ready
 	$(BIN)/python -m tests.soak
 
-# Speed against the peer paths, side by side; writes benchmarks/results. About half an hour on two idle cores.
+# Speed against the peer paths, side by side; writes benchmarks/results. About an hour on two idle cores. One of the
+# peers, lightly, is no dependency: without it, a line says what to install.
 bench: .venv/ready
-	for name in augmentation step probe knn dag collect; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@$(BIN)/python benchmarks/lightly_peer.py
+	for name in augmentation step probe knn dag jobs collect; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -45,15 +45,24 @@ class Ratio:
         return row | {"ratio": f"{ours / peer:.3g}"}
 
 
-def in_turns(paths: dict[str, Callable[[], float]], repeats: int, what: str) -> dict[str, list[float]]:
-    """Return what each path says it measured, `repeats` times in turns, after one unmeasured round."""
+def in_turns(
+    paths: dict[str, Callable[[], float]], repeats: int, what: str, unmeasured: int = 1
+) -> dict[str, list[float]]:
+    """Return what each path says it measured, `repeats` times in turns, after so many unmeasured rounds."""
     found: dict[str, list[float]] = {name: [] for name in paths}
-    for repeat in tqdm(range(repeats + 1), desc=what, disable=None):
+    for repeat in tqdm(range(repeats + unmeasured), desc=what, disable=None):
         for name, path in paths.items():
             value = path()
-            if repeat:
+            if repeat >= unmeasured:
                 found[name].append(value)
     return found
+
+
+def products() -> str:
+    """Return which units for bf16 products the CPU has, of those that make a difference here."""
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split() if Path("/proc/cpuinfo").is_file() else []
+    names = {"avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX"}
+    return " and ".join(name for flag, name in names.items() if flag in flags) or "no bf16 units known"
 
 
 def machine() -> str:
@@ -62,7 +71,8 @@ def machine() -> str:
     cores = len(os.sched_getaffinity(0))
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    return f"{device_name('cpu')}, {cores} cores; Python {platform.python_version()}, {versions}; commit {commit}"
+    processor = f"{device_name('cpu')}, {products()}, {cores} cores"
+    return f"{processor}; Python {platform.python_version()}, {versions}; commit {commit}"
 
 
 def write(name: str, ratios: list[Ratio]) -> None:
