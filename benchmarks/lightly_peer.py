@@ -22,12 +22,14 @@ from lightly.loss import NegativeCosineSimilarity
 from lightly.models import ResNetGenerator
 from lightly.models.modules import SimSiamPredictionHead, SimSiamProjectionHead
 from lightly.transforms import SimSiamTransform
+from lightly.utils.benchmarking import knn_predict
 from PIL import Image
 from torch import Tensor, nn
 
 from ddcl.core.encoders import build_encoder
 from ddcl.schema.recipes import Recipe
 
+__all__ = ["AUGMENTATIONS", "SimSiam", "knn_predict", "loader"]
 AUGMENTATIONS = {"baug": {}, "caug": {"rr_prob": 1.0, "rr_degrees": 90.0}}  # lightly has no elastic deformation
 
 
