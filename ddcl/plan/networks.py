@@ -47,6 +47,11 @@ def network_name(recipe: Recipe) -> str:
     return f"{recipe.training.backbone.name} @ {recipe.data.image_side_px}"
 
 
+def speed_name(recipe: Recipe) -> str:
+    """Return the name of all that the speed of a run's network depends on, on one device: shape, side and precision."""
+    return f"{network_name(recipe)}, {forward_gflops(recipe):.4g} GFLOPs, {recipe.training.precision}"
+
+
 def network_of(recipe: Recipe) -> Network:
     """Return how fast a run's network is: its own figure, else that of the nearest one by FLOPs, scaled.
 

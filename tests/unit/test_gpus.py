@@ -59,6 +59,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, uuids: list[str], folder: Path) -> 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(uuids))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=uuids[index]))
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
     monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(folder))
     return chosen
 
