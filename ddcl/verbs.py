@@ -145,7 +145,7 @@ def pretrain(args: Namespace) -> None:
 def _pretrain(args: Namespace, folder: Path, recipe: Recipe, meter: Meter) -> None:
     """Train the run in `folder`, whose lock is held; say what it cost, unless it was finished before."""
     args.threads = max(1, args.threads // recipe.training.processes)
-    device = _device(args, meter)
+    device = _device(args, meter, recipe)
     from ddcl.plan.digests import pretrain_digest
     from ddcl.plan.job_cost import only_warned
     from ddcl.schema import manifest, run_summary
@@ -168,8 +168,9 @@ def extract(args: Namespace) -> None:
     """Write the features of a trained run, clean and perturbed, on a data set."""
     from ddcl.plan.job_cost import Meter, only_warned
 
-    meter = Meter()
-    device = _device(args, meter)
+    meter, run = Meter(), _run(args)
+    recipe = _recipe(run)
+    device = _device(args, meter, recipe)
     from ddcl.base.lock import locked
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.features import Target, extract
@@ -181,8 +182,6 @@ def extract(args: Namespace) -> None:
 
     meter.started()
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
-    run = _run(args)
-    recipe = _recipe(run)
     dataset = args.eval_dataset or recipe.dataset
     trained_on = read_manifest(_manifest(args, recipe.dataset, recipe.data), recipe.dataset, recipe.data)
     digest = features_digest(perturbations, data_recipe(dataset))
@@ -243,7 +242,7 @@ def _evaluation_job(args: Namespace, run: Path, recipe: Recipe, meter: Meter) ->
         cells=cells,
         features=features,
         subsets=subsets,
-        device=_device(args, meter),
+        device=_device(args, meter, recipe),
         threads=args.threads,
         checkpoint_minutes=args.checkpoint_minutes,
     )
@@ -477,23 +476,27 @@ def _workers(args: Namespace) -> int:
     return int(args.threads) if args.threads > 1 else 0
 
 
-def _device(args: Namespace, meter: Meter | None = None) -> Device:
-    """Return the device to use, after setting torch's number of threads, and tell it to the meter of a job's cost."""
+def _device(args: Namespace, meter: Meter | None = None, recipe: Recipe | None = None) -> Device:
+    """Return the device to use, after setting torch's number of threads, and tell it to the meter of a job's cost.
+
+    recipe: of the run that the job is of; one without has a GPU to itself.
+    """
     import torch
 
     from ddcl.core.devices import device_name, keep_freed_memory
+    from ddcl.plan.gpu_places import places_for
     from ddcl.plan.job_cost import Meter
 
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     meter = meter or Meter()
-    device = _kind_of_device(args, meter)
+    device = _kind_of_device(args, meter, places_for(recipe) if recipe else 1)
     meter.device, meter.device_name = device, device_name(device)
     return device
 
 
-def _kind_of_device(args: Namespace, meter: Meter) -> Device:
-    """Return the kind of the device to use; of several GPUs, one that is free is the current one then."""
+def _kind_of_device(args: Namespace, meter: Meter, places: int) -> Device:
+    """Return the kind of the device to use; of several GPUs, one that has room is the current one then."""
     import torch
 
     from ddcl.core.gpus import gpu_given, use_free_gpu
@@ -505,5 +508,5 @@ def _kind_of_device(args: Namespace, meter: Meter) -> Device:
     if not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed now: cpu, auto")
     with meter.waiting():
-        use_free_gpu()
+        use_free_gpu(places)
     return "cuda"

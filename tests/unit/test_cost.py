@@ -51,7 +51,9 @@ def test_every_suite_has_cells_and_jobs(name: str) -> None:
 def test_hours_and_bytes_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = {"forward_gflops": 1.11, "train_images_per_s": 1000, "encode_images_per_s": 5000}
     network = Network.model_validate({**speeds, "checkpoint_mb": 80, "source": "by hand"})
-    known = Throughput(device="a card", small_gflops=0.2, networks={"ResNet-18 @ 32": network})
+    known = Throughput(
+        device="a card", small_gflops=0.2, shared_gflops=2, shared_mb=8000, networks={"ResNet-18 @ 32": network}
+    )
     monkeypatch.setattr("ddcl.plan.networks.throughput", lambda: known)
     cost = costs(suite(), tmp_path)["cifar10"]
     assert cost.pretraining_hours == pytest.approx(2 * 50_000 * 200 * 2 / 1000 / 3600)  # runs, images, epochs, views
