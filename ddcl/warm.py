@@ -29,8 +29,9 @@ from types import FrameType
 from typing import NoReturn
 
 VARIABLE = "DDCL_WARM"  # of the environment of jobs: where the warm process listens
-LEARNING = ("torch", "timm.models.resnet", "numba", "sklearn")
-FRAMES = ("pandas", "pyarrow.parquet", "scipy.stats")
+COMMON = ("pydantic", "yaml")
+LEARNING = (*COMMON, "torch", "timm.models.resnet", "numba", "sklearn")
+FRAMES = (*COMMON, "pandas", "pyarrow.parquet", "scipy.stats")
 DRAWING = (*FRAMES, "matplotlib.figure", "seaborn")
 # What each verb imports of other packages: loaded before the first fork for it.
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
@@ -164,6 +165,8 @@ def _load(verb: str) -> None:
     """Import what a verb imports of other packages; one that is missing is the job's to tell."""
     for name in LIBRARIES[verb]:
         with contextlib.suppress(ImportError):
+            if name == "numba" and name not in sys.modules:  # its compiler is half a second's work, too
+                importlib.import_module(name).njit("int64(int64)")(lambda x: x)
             importlib.import_module(name)
     gc.freeze()  # what is never looked at again stays shared
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ddcl import warm
+from ddcl import verbs, warm
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTER = """
@@ -127,6 +128,12 @@ def test_only_jobs_of_one_thread_and_of_stages_are_forked(monkeypatch: pytest.Mo
         warm.run(["table"])
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert warm.run(["table"]) is None
+
+
+def test_what_is_loaded_for_a_verb_is_there() -> None:
+    assert all(callable(getattr(verbs, verb)) for verb in warm.LIBRARIES)
+    for name in {name for names in warm.LIBRARIES.values() for name in names}:
+        assert importlib.util.find_spec(name), name
 
 
 def test_a_machine_without_such_sockets_has_no_warm_process(monkeypatch: pytest.MonkeyPatch) -> None:
