@@ -183,7 +183,7 @@ def build_parser() -> argparse.ArgumentParser:
     verb(verbs.adopt, results=RESULTS)
     verb(
         verbs.clean,
-        unused={"action": "store_true", "help": "runs, features, records, data and logs that no plan asks for"},
+        unused={"action": "store_true", "help": "runs, features, records, data, logs and costs that no plan asks for"},
         yes={"action": "store_true", "help": "do not ask"},
         results=RESULTS,
     )

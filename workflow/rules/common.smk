@@ -17,6 +17,7 @@ from ddcl.data.readers.folders import listed_counts
 from ddcl.plan.addresses import predictions_of
 from ddcl.plan.clock import clock_path, old_layout, set_clock
 from ddcl.plan.datasets import missing_message
+from ddcl.plan.gpu_places import share_gpus
 from ddcl.plan.rules import (
     CLAIMS,
     DATA,
@@ -42,6 +43,7 @@ try:
     )
     RULES.check_targets(sys.argv[1:])
     if workflow.is_main_process:
+        share_gpus(workflow.global_resources)
         notes = [
             set_clock(RULES.plan, RESULTS),
             old_layout(RESULTS),
