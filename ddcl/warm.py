@@ -26,7 +26,6 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import NoReturn
 
 VARIABLE = "DDCL_WARM"  # of the environment of jobs: where the warm process listens
 COMMON = ("pydantic", "yaml")
@@ -44,6 +43,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 KILLED = 137  # the exit status of what was killed, as the shell says it
+ASKING_SECONDS = 10.0
 LENGTH = 8  # bytes of the number before the request, and of the process's number in the answer
 
 _kept: list[subprocess.Popen[bytes]] = []  # for as long as this process lives, which is what the warm one goes by
@@ -148,17 +148,30 @@ def serve(listener: socket.socket, folder: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     while 0 not in select.select([0, listener.fileno()], [], [])[0]:
         connection, _ = listener.accept()
-        with connection, contextlib.suppress(OSError, EOFError):  # who asked may have been killed
-            length, files, *_ = socket.recv_fds(connection, LENGTH, 3)
-            arguments, cwd, environment = json.loads(_received(connection, int.from_bytes(length)))
-            _load(arguments[0])
-            if os.fork() == 0:
+        # who asked may have been killed; whom nobody answers runs by itself
+        with connection, contextlib.suppress(OSError, EOFError):
+            _answer(listener, connection)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answer(listener: socket.socket, connection: socket.socket) -> None:
+    """Take a request and fork a process for it."""
+    connection.settimeout(ASKING_SECONDS)  # one that was stopped while it asks must not keep the others waiting
+    length, files, *_ = socket.recv_fds(connection, LENGTH, 3)
+    try:
+        arguments, cwd, environment = json.loads(_received(connection, int.from_bytes(length)))
+        connection.settimeout(None)
+        _load(arguments[0])
+        if os.fork() == 0:
+            try:
                 listener.close()
                 _become(files, cwd, environment)
                 _work(connection, arguments)
-            for file in files:
-                os.close(file)
-    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os._exit(1)  # whatever happens, there is one warm process
+    finally:
+        for file in files:
+            os.close(file)
 
 
 def _load(verb: str) -> None:
@@ -187,7 +200,7 @@ def _become(files: Sequence[int], cwd: str, environment: Mapping[str, str]) -> N
     random.seed()
 
 
-def _work(connection: socket.socket, arguments: Sequence[str]) -> NoReturn:
+def _work(connection: socket.socket, arguments: Sequence[str]) -> None:
     """Do the verb, say the exit status, and end."""
     connection.sendall(os.getpid().to_bytes(LENGTH))
     threading.Thread(target=_die_with, args=[connection], daemon=True).start()
