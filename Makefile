@@ -66,4 +66,4 @@ lock:
 	  --no-annotate --output-file requirements.lock
 
 clean:
-	rm -rf .venv .snakemake results/runs results/data results/logs results/benchmarks
+	rm -rf .venv .snakemake results/runs results/data results/logs results/costs

@@ -1,58 +1,34 @@
 """Where the time of a suite goes: `python benchmarks/suite_split.py NAME WALL_SECONDS`, after it, in the root.
 
-WALL_SECONDS: what ``time snakemake …`` said. Reads results/benchmarks (Snakemake's own measurements per job) and
-results/runs.json, and writes benchmarks/results/NAME_split.csv. Seconds are summed over jobs; as many ran at a time as
-there are cores. Start-up is the time until the libraries of the job are imported, measured here.
+WALL_SECONDS: what ``time snakemake …`` said. Reads results/costs, where each job says what it cost, and writes
+benchmarks/results/NAME_split.csv. Seconds are summed over jobs; as many ran at a time as there are cores. Start-up is
+the time until the libraries of the job are imported; Python's own start, before it, counts among all else.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 
-IMPORTS = dict.fromkeys(("linear", "knn"), "import torch")
-OTHERS = "import torch, timm.models.resnet"
-
-
-def import_seconds(statement: str) -> float:
-    """Return the median of five fresh interpreters that run `statement`."""
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", statement], check=True)
-        seconds.append(time.perf_counter() - start)
-    return sorted(seconds)[2]
-
-
-def job_times(results: Path) -> pd.DataFrame:
-    """Return one row per job, with its rule: the file's name without the data set that it was evaluated on."""
-    datasets = [path.parent.name for path in (results / "data").glob("*/manifest.json")]
-    frames = []
-    for path in (results / "benchmarks").glob("*/*/*/*/*.tsv"):
-        suffix = next((f"_{name}" for name in datasets if path.stem.endswith(f"_{name}")), "")
-        frames.append(pd.read_csv(path, sep="\t").assign(rule=path.stem.removesuffix(suffix)))
-    return pd.concat(frames)
+from ddcl.plan.job_cost import read_costs
 
 
 def main(name: str, wall_seconds: float) -> None:
     """Print and write the split."""
-    results, cores = Path("results"), os.cpu_count() or 1
-    times = job_times(results)
-    start_up = {statement: import_seconds(statement) for statement in {*IMPORTS.values(), OTHERS}}
+    costs, cores = pd.DataFrame(map(dict, read_costs(Path("results")))), os.cpu_count() or 1
+    if costs.empty:
+        sys.exit("results/costs: no job said what it cost; run a suite first")
     rows = [
-        {"part": rule, "jobs": len(jobs), "seconds": jobs["s"].sum()}
-        | {"of which start-up": start_up[IMPORTS.get(str(rule), OTHERS)] * len(jobs)}
-        | {"peak MB of one job": jobs["max_rss"].max()}
-        for rule, jobs in times.groupby("rule")
+        {"part": stage, "jobs": len(jobs), "seconds": jobs["seconds"].sum()}
+        | {"of which start-up": jobs["start_seconds"].sum(), "CPU seconds": jobs["cpu_seconds"].sum()}
+        | {"peak MB of one job": jobs["peak_mb"].max()}
+        for stage, jobs in costs.groupby("stage")
     ]
-    training = sum(run["seconds"] for run in json.loads((results / "runs.json").read_text()))
-    rest = wall_seconds * cores - times["s"].sum()
+    training = costs.loc[costs["stage"] == "pretrain", "images_seconds"].sum()
+    rest = wall_seconds * cores - costs["seconds"].sum()
     rows += [
         {"part": "of pretrain: optimisation", "seconds": training},
         {"part": "all else (resolve, prepare, collect, tables, figures, page, Snakemake)", "seconds": rest},

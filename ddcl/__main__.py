@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddcl import verbs
+from ddcl import verbs, warm
 from ddcl.argument_types import above_zero, correlation, count, minutes, natural, positive, seed, share
 from ddcl.base.checkout import told_of_folder
 from ddcl.base.errors import TemporaryError, UserError, explained
@@ -183,7 +183,7 @@ def build_parser() -> argparse.ArgumentParser:
     verb(verbs.adopt, results=RESULTS)
     verb(
         verbs.clean,
-        unused={"action": "store_true", "help": "runs, features, records, data and logs that no plan asks for"},
+        unused={"action": "store_true", "help": "runs, features, records, data, logs and costs that no plan asks for"},
         yes={"action": "store_true", "help": "do not ask"},
         results=RESULTS,
     )
@@ -250,4 +250,5 @@ def _let_go_of_output() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = warm.run(sys.argv[1:])
+    sys.exit(main() if status is None else status)

@@ -15,6 +15,8 @@ from ddcl.base.errors import UserError
 DEFAULT_SUITE = "config/config.yaml"
 
 if TYPE_CHECKING:
+    from ddcl.evaluate.protocols import Job
+    from ddcl.plan.job_cost import Device, Meter
     from ddcl.plan.plan import Plan
     from ddcl.plan.suite import Suite
     from ddcl.schema.recipes import DataRecipe, Recipe
@@ -124,7 +126,9 @@ def pretrain(args: Namespace) -> None:
 
     from ddcl.base.lock import locked
     from ddcl.base.progress import announce
+    from ddcl.plan.job_cost import Meter
 
+    meter = Meter()
     folder = _run(args)
     recipe = _recipe(folder)
     if recipe.training.processes > 1:  # not to import torch before the lock is held and `ddcl status` knows
@@ -135,57 +139,91 @@ def pretrain(args: Namespace) -> None:
     with locked(folder / ".pretrain.lock", recipe.name) if first else nullcontext():
         if first:
             announce(folder / "work", recipe.training.epochs)
-        _pretrain(args, folder, recipe)
+        _pretrain(args, folder, recipe, meter)
 
 
-def _pretrain(args: Namespace, folder: Path, recipe: Recipe) -> None:
-    """Train the run in `folder`, whose lock is held."""
+def _pretrain(args: Namespace, folder: Path, recipe: Recipe, meter: Meter) -> None:
+    """Train the run in `folder`, whose lock is held; say what it cost, unless it was finished before."""
     args.threads = max(1, args.threads // recipe.training.processes)
-    device = _device(args)
+    device = _device(args, meter, recipe)
     from ddcl.plan.digests import pretrain_digest
-    from ddcl.training import Options, pretrain
+    from ddcl.plan.job_cost import only_warned
+    from ddcl.schema import manifest, run_summary
+    from ddcl.training import FINISHED, Options, pretrain
 
+    meter.started()
     options = Options(device, _workers(args), args.checkpoint_minutes)
     digest = pretrain_digest(recipe.method, [item.op for item in recipe.ops])
-    summary = pretrain(recipe, _manifest(args, recipe.dataset, recipe.data), folder, digest, options)
+    data, finished = _manifest(args, recipe.dataset, recipe.data), folder / "work" / FINISHED / run_summary.FILE
+    former = finished.read_bytes() if finished.exists() else b""
+    summary = pretrain(recipe, data, folder, digest, options)
     print(f"{recipe.name}: {summary.status} after {summary.epochs} epochs {summary.message}".rstrip())
+    with only_warned():
+        if os.environ.get("RANK", "0") == "0" and finished.read_bytes() != former:
+            images = summary.epochs * manifest.load(data).n("pretrain"), summary.seconds
+            meter.write(recipe, folder, ("pretrain", "", ""), images)
 
 
 def extract(args: Namespace) -> None:
     """Write the features of a trained run, clean and perturbed, on a data set."""
-    device = _device(args)
+    from ddcl.plan.job_cost import Meter, only_warned
+
+    meter, run = Meter(), _run(args)
+    recipe = _recipe(run)
+    device = _device(args, meter, recipe)
     from ddcl.base.lock import locked
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.features import Target, extract
     from ddcl.evaluate.locate import new_features
     from ddcl.plan.addresses import features_digest
+    from ddcl.schema import feature_index, manifest
     from ddcl.schema.op_recipes import read_perturbation
     from ddcl.schema.recipes import data_recipe
 
+    meter.started()
     perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
-    run = _run(args)
-    recipe = _recipe(run)
     dataset = args.eval_dataset or recipe.dataset
     trained_on = read_manifest(_manifest(args, recipe.dataset, recipe.data), recipe.dataset, recipe.data)
     digest = features_digest(perturbations, data_recipe(dataset))
     target = Target(dataset, _manifest(args, dataset), new_features(run, dataset, digest), digest)
     with locked(target.folder.with_name(".lock"), f"{recipe.name}, features on {dataset}"):
         extract(recipe, run, trained_on, target, perturbations, (device, _workers(args)))
+        with only_warned():
+            test, data = feature_index.load(target.folder).test, manifest.load(target.manifest_path)
+            n = data.n("train") + len(test.features) * data.n("test") if test else 0
+            images = n, meter.seconds - meter.start_seconds
+            meter.write(recipe, run, ("features", dataset, digest), images)
 
 
 def evaluate(args: Namespace) -> None:
     """Evaluate a run on a data set and write a record."""
+    from ddcl.plan.job_cost import Meter, only_warned
+
+    meter = Meter()
     from ddcl.base.lock import locked
+    from ddcl.evaluate.record import evaluate_run
+
+    run = _run(args)
+    recipe = _recipe(run)
+    job = _evaluation_job(args, run, recipe, meter)
+    meter.started()
+    with locked(job.record[0].with_name(".lock"), f"{recipe.name}, {args.evaluation} on {job.dataset}"):
+        record = evaluate_run(job)
+        with only_warned():
+            meter.write(recipe, run, (args.evaluation, job.dataset, record.digest))
+    _print_cells(record, [metric.name for metric in job.entry.metrics_of(job.evaluation.settings) if metric.is_share])
+
+
+def _evaluation_job(args: Namespace, run: Path, recipe: Recipe, meter: Meter) -> Job:
+    """Return what there is to evaluate, and where its record goes."""
     from ddcl.evaluate.locate import find_features, find_record
     from ddcl.evaluate.protocols import Job
-    from ddcl.evaluate.record import evaluate_run
     from ddcl.schema import feature_index
     from ddcl.schema.recipes import read_evaluation
     from ddcl.schema.registry import EVALUATIONS
     from ddcl.schema.suites import RandomSubsetsConfig
 
-    run, evaluation = _run(args), read_evaluation(args.evaluation)[1]
-    recipe = _recipe(run)
+    evaluation = read_evaluation(args.evaluation)[1]
     dataset = args.eval_dataset or recipe.dataset
     subsets = RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None
     features = None
@@ -193,7 +231,7 @@ def evaluate(args: Namespace) -> None:
         features = find_features(run, dataset, args.perturbations, args.features)
     index = feature_index.load(features) if features else None
     out, digest, cells = find_record(run, (recipe, evaluation, dataset), args.perturbations, subsets, index)
-    job = Job(
+    return Job(
         recipe=recipe,
         evaluation=evaluation,
         dataset=dataset,
@@ -204,13 +242,10 @@ def evaluate(args: Namespace) -> None:
         cells=cells,
         features=features,
         subsets=subsets,
-        device=_device(args),
+        device=_device(args, meter, recipe),
         threads=args.threads,
         checkpoint_minutes=args.checkpoint_minutes,
     )
-    with locked(job.record[0].with_name(".lock"), f"{recipe.name}, {args.evaluation} on {dataset}"):
-        record = evaluate_run(job)
-    _print_cells(record, [metric.name for metric in job.entry.metrics_of(evaluation.settings) if metric.is_share])
 
 
 def _print_cells(record: Record, shares: Collection[str]) -> None:
@@ -441,20 +476,37 @@ def _workers(args: Namespace) -> int:
     return int(args.threads) if args.threads > 1 else 0
 
 
-def _device(args: Namespace) -> str:
-    """Return the device to use, after setting torch's number of threads."""
+def _device(args: Namespace, meter: Meter | None = None, recipe: Recipe | None = None) -> Device:
+    """Return the device to use, after setting torch's number of threads, and tell it to the meter of a job's cost.
+
+    recipe: of the run that the job is of; one without has a GPU to itself.
+    """
     import torch
 
-    from ddcl.core.devices import keep_freed_memory
-    from ddcl.core.gpus import gpu_given, use_free_gpu
+    from ddcl.core.devices import device_name, keep_freed_memory
+    from ddcl.plan.gpu_places import places_for
+    from ddcl.plan.job_cost import Meter
 
     keep_freed_memory()
     torch.set_num_threads(args.threads)
+    meter = meter or Meter()
+    device = _kind_of_device(args, meter, places_for(recipe) if recipe else 1)
+    meter.device, meter.device_name = device, device_name(device)
+    return device
+
+
+def _kind_of_device(args: Namespace, meter: Meter, places: int) -> Device:
+    """Return the kind of the device to use; of several GPUs, one that has room is the current one then."""
+    import torch
+
+    from ddcl.core.gpus import gpu_given, use_free_gpu
+
     if args.device == "cpu" or (args.device == "auto" and not torch.cuda.is_available()):
         if args.device == "auto" and (given := gpu_given()):
             print(f"ddcl: warning: {given}, but torch finds no CUDA device: the CPU computes", file=sys.stderr)
         return "cpu"
     if not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed now: cpu, auto")
-    use_free_gpu()
+    with meter.waiting():
+        use_free_gpu(places)
     return "cuda"

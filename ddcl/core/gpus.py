@@ -1,7 +1,9 @@
-"""One GPU for each process, where a machine has several and no scheduler hands them out.
+"""Which GPU a process computes on, where a machine has several and no scheduler hands them out.
 
-A process holds a lock on a file that is named after the GPU, for as long as it lives; however it ends, the lock is
-free again. So any number of jobs may be started at once, and each waits for a GPU of its own.
+A process holds locks on files that are named after the GPU, for as long as it lives; however it ends, the kernel frees
+them. A whole GPU is an exclusive lock on its file. Each of those that share one holds a shared lock on that file, and
+the lock of a place, which is a file of its own. Who chooses holds the queue's lock, so any number of jobs may start at
+once: they choose one after the other, and nobody overtakes the one that waits.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -26,31 +29,67 @@ def gpu_given() -> str:
     return next((f"{name}={value}" for name, value in given.items() if value not in none), "")
 
 
-def use_free_gpu() -> None:
-    """Make a GPU that no other process of this user has taken the current one; wait until there is one.
+def use_free_gpu(places: int = 1) -> None:
+    """Make a GPU that has room for this process the current one; wait until there is one.
 
+    places: how many processes like this one may share a GPU; 1: it wants a GPU that no other process of this user has.
     Nothing is done where one GPU is visible, as in the job of a cluster, or where torchrun gives each rank its own.
     GPUs are known by their UUIDs, as CUDA_VISIBLE_DEVICES numbers them anew for each process.
     """
     if torch.cuda.device_count() > 1 and "LOCAL_RANK" not in os.environ:
         uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
-        torch.cuda.set_device(take_free(uuids, Path(tempfile.gettempdir())))
+        torch.cuda.set_device(take(uuids, Path(tempfile.gettempdir()) / f"ddcl-gpus-{os.getuid()}", places))
 
 
-def take_free(names: Sequence[str], folder: Path, poll_seconds: float = 1.0) -> int:
-    """Lock the first free one of `names` for the life of this process and return its index; wait until one is free."""
-    waited = False
-    while True:
-        for index, name in enumerate(names):
-            descriptor = os.open(folder / f"ddcl-gpu-{name}-{os.getuid()}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-            else:
-                _held.append(descriptor)
-                return index
-        if not waited:
+def take(names: Sequence[str], folder: Path, places: int = 1, poll_seconds: float = 1.0) -> int:
+    """Take one of the GPUs `names` for the life of this process, and return its index; wait until one has room.
+
+    Of those with room it is one that the fewest processes share. folder: of the locks. places: as in `use_free_gpu`.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    queue = None
+    for attempt in count():
+        queue = _locked(folder / "queue", fcntl.LOCK_EX | fcntl.LOCK_NB) if queue is None else queue
+        index = None if queue is None else _take_now(names, folder, places)
+        if queue is not None and index is not None:
+            os.close(queue)
+            return index
+        if attempt == 1:  # at first, others may only be choosing
             print(f"waiting: all {len(names)} GPUs are taken by other jobs", file=sys.stderr, flush=True)
-            waited = True
         time.sleep(poll_seconds)
+    raise AssertionError
+
+
+def _take_now(names: Sequence[str], folder: Path, places: int) -> int | None:
+    """Take the GPU with the most room and return its index; None where none has any. The queue's lock is held."""
+    free = {index: _free(folder, name, places) for index, name in enumerate(names)}
+    for index in sorted(free, key=lambda index: -len(free[index])):
+        kind = fcntl.LOCK_EX if places == 1 else fcntl.LOCK_SH
+        if free[index] and (gpu := _locked(folder / names[index], kind | fcntl.LOCK_NB)) is not None:
+            _held.append(gpu)
+            if places > 1 and (place := _locked(free[index][0], fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
+                _held.append(place)
+            return index
+    return None
+
+
+def _free(folder: Path, name: str, places: int) -> list[Path]:
+    """Return the places on a GPU that nobody has, whether or not somebody has the whole of it."""
+    paths = [folder / f"{name}-{place}" for place in range(places)]
+    found = []
+    for path in paths:
+        if (descriptor := _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
+            os.close(descriptor)
+            found.append(path)
+    return found
+
+
+def _locked(path: Path, kind: int) -> int | None:
+    """Return the descriptor of the file `path`, locked; None where it would have to wait and may not."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, kind)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -10,6 +10,7 @@ So equal work of two suites is shared, and unequal work has another place. The f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -93,6 +94,23 @@ def log_folder(run: str) -> str:
 def log_path(run: str, stage: str, eval_dataset: str = "") -> str:
     """Return the log of a job of the run in folder `run`. stage: with its digest, where it has one."""
     return f"{log_folder(run)}/{'/'.join(filter(None, (eval_dataset, stage)))}.log"
+
+
+def cost_path(recipe: Recipe, stage: str, eval_dataset: str = "", digest: str = "") -> str:
+    """Return the file that says what a job of a run cost: named as its log is."""
+    name = addressed(stage, digest) if digest else stage
+    return f"{cost_folder(run_folder(recipe))}/{'/'.join(filter(None, (eval_dataset, name)))}.json"
+
+
+def cost_folder(run: str) -> str:
+    """Return the folder of what the jobs of the run in folder `run` cost."""
+    return f"costs/{run.removeprefix('runs/')}"
+
+
+def results_of(folder: Path, recipe: Recipe) -> Path | None:
+    """Return the results folder that a run's folder is in; None where the run lies elsewhere than at its address."""
+    whole, place = os.path.abspath(folder), f"/{run_folder(recipe)}"
+    return Path(whole.removesuffix(place)) if whole.endswith(place) else None
 
 
 def predictions_of(record: str) -> str:

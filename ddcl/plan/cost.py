@@ -1,7 +1,7 @@
 """What a suite costs, before anything runs: jobs per rule, hours, disk, and data sets that are missing.
 
-Imports no torch. Hours come from the throughput of runs in the results folder, else from config/throughput.yaml. What
-cannot be known is "unknown", never 0.
+Imports no torch. Hours come from what jobs in the results folder took (`ddcl.plan.speeds`), else from the guesses in
+config/throughput.yaml. What cannot be known is "unknown", never 0.
 """
 
 from __future__ import annotations
@@ -10,20 +10,29 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import isnan, nan
 from pathlib import Path
-from statistics import median
 
-from ddcl.base.errors import UserError
 from ddcl.plan.cells import has_cell
 from ddcl.plan.counted import counted
 from ddcl.plan.datasets import missing_message
 from ddcl.plan.expand import Run
 from ddcl.plan.networks import Network, feature_width, network_of, throughput
+from ddcl.plan.speeds import Measured, Speeds
 from ddcl.plan.suite import Suite
-from ddcl.schema import run_summary
 from ddcl.schema.evaluations import TaskSize, Work
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import METHODS, RANDOM_PARTS
 from ddcl.schema.subsets import n_listed
+
+STAGES = 4  # of a source that are named
+FEATURES_ONLY = "not counted"  # how long solvers work on features that nobody has measured
+
+
+@dataclass
+class Source:
+    """Where speeds come from: which stages have theirs from there, and the measured jobs, by what they are known by."""
+
+    stages: dict[str, None] = field(default_factory=dict)  # in order, each once
+    jobs: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -33,12 +42,26 @@ class Cost:
     pretraining_hours: float = 0.0
     evaluation_hours: float = 0.0
     disk_bytes: float = 0.0
-    sources: dict[str, None] = field(default_factory=dict)  # in order, each once
+    sources: dict[str, Source] = field(default_factory=dict)
+    remarks: dict[str, None] = field(default_factory=dict)
+
+    def add_source(self, stage: str, where: str, measured: Measured | None = None) -> None:
+        """Say where the speed of a stage comes from, and which jobs measured it."""
+        source = self.sources.setdefault(where, Source())
+        source.stages[stage] = None
+        source.jobs |= set(map(id, measured.costs)) if measured else set()
 
     @property
     def source(self) -> str:
-        """All sources in one line."""
-        return "; ".join(self.sources)
+        """All sources in one line, each with its stages where there are several."""
+        texts = []
+        for where, source in self.sources.items():
+            n = len(source.jobs)
+            text = f"{where} ({n} job{'s' if n > 1 else ''})" if n else where
+            names, more = [*source.stages][:STAGES], len(source.stages) - STAGES
+            stages = f"{', '.join(names)}{f' and {more} more' if more > 0 else ''}"
+            texts.append(text if len(self.sources) == 1 else f"{stages}: {text}")
+        return "; ".join([*texts, *self.remarks])
 
 
 def jobs(suite: Suite) -> dict[str, int]:
@@ -52,45 +75,42 @@ def jobs(suite: Suite) -> dict[str, int]:
     return {rule: n for rule, n in counts.items() if n}
 
 
-def measured_rates(suite: Suite, results: Path) -> dict[str, tuple[float, str]]:
-    """Return, by data set, the median images/s of finished pretraining runs in `results`, and their device.
-
-    Runs whose files cannot be read do not count: `ddcl collect` names them.
-    """
-    rates: dict[str, list[float]] = {}
-    devices: dict[str, str] = {}
-    for path in sorted((results / "runs").glob("*/*/*/seed*/run.json")):
-        try:
-            summary = run_summary.load(path)
-        except UserError:
-            continue
-        dataset = summary.run.dataset
-        config = suite.dataset_configs.get(dataset)
-        images = config.n_images if config else {}
-        n = images.get("pretrain", images.get("train"))
-        if summary.epochs and summary.seconds and n:
-            rates.setdefault(dataset, []).append(n * summary.epochs / summary.seconds)
-            devices[dataset] = summary.provenance.device
-    return {name: (median(values), devices[name]) for name, values in rates.items()}
-
-
 def costs(suite: Suite, results: Path) -> dict[str, Cost]:
     """Return the cost of the suite's runs by the data set that they train on."""
     suite = counted(suite, results)
-    measured, found = measured_rates(suite, results), dict[str, Cost]()
+    speeds, found = Speeds(results), dict[str, Cost]()
     for run in suite.runs.values():
-        recipe, network = run.recipe, network_of(run.recipe)
-        cost = found.setdefault(recipe.dataset, Cost())
-        rate, source = measured.get(recipe.dataset, (network.train_images_per_s / 2, network.source))
+        cost = found.setdefault(run.recipe.dataset, Cost())
         encoded = sum(encoded_images(suite, run, dataset) for dataset in run.evaluations)
-        seconds = encoded / network.encode_images_per_s
-        for dataset, evaluations in run.evaluations.items():
-            seconds += sum(evaluation_seconds(suite, run, dataset, name, network) for name in evaluations)
-        cost.pretraining_hours += pretraining_images(suite, run) / rate / 3600
-        cost.evaluation_hours += seconds / 3600
-        cost.disk_bytes += network.checkpoint_mb * 1e6 + stored_bytes(recipe, encoded)
-        cost.sources |= dict.fromkeys([source, *_uncounted(suite, run)])
+        cost.disk_bytes += network_of(run.recipe).checkpoint_mb * 1e6 + stored_bytes(run.recipe, encoded)
+        cost.remarks |= dict.fromkeys(_uncounted(suite, run))
+        _add_hours(cost, suite, run, speeds)
     return found
+
+
+def _add_hours(cost: Cost, suite: Suite, run: Run, speeds: Speeds) -> None:
+    """Add the hours of a run's jobs: of images at the speed of its network, and of what a job takes beside them."""
+    network, guess = network_of(run.recipe), f"config/throughput.yaml ({network_of(run.recipe).source})"
+    trained, encoded = (speeds.of_images(run.recipe, stage) for stage in ("pretrain", "features"))
+    cost.add_source("pretrain", trained.where if trained else guess, trained)
+    changes = {"train_images_per_s": 2 * trained.images_per_s} if trained else {}
+    changes |= {"encode_images_per_s": encoded.images_per_s} if encoded else {}
+    network = network.model_copy(update=changes)
+    cost.pretraining_hours += pretraining_images(suite, run) / (network.train_images_per_s / 2) / 3600
+    cost.pretraining_hours += trained.other_seconds / 3600 if trained else 0.0
+    seconds = 0.0
+    for dataset in filter(lambda name: suite.features(run, name), run.evaluations):
+        cost.add_source("extract", encoded.where if encoded else guess, encoded)
+        seconds += encoded_images(suite, run, dataset) / network.encode_images_per_s
+        seconds += encoded.other_seconds if encoded else 0.0
+    of_images = trained.where if trained and encoded else guess
+    for target in suite.plan.run(run.recipe.name).targets:
+        name, dataset = target.evaluation, target.eval_dataset
+        measured = speeds.of_evaluation(run.recipe, name, dataset, target.digest)
+        own = of_images if "images" in suite.protocol(name).inputs else FEATURES_ONLY
+        cost.add_source(name, measured.where if measured else own, measured)
+        seconds += measured.seconds if measured else evaluation_seconds(suite, run, dataset, name, network)
+    cost.evaluation_hours += seconds / 3600
 
 
 def _uncounted(suite: Suite, run: Run) -> list[str]:
@@ -174,7 +194,7 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
         lines.append(f"  {name:20} {hours} {_shown([cost.disk_bytes / 1e9]):>8}  {cost.source}")
     all_hours = [hours for cost in by_dataset.values() for hours in (cost.pretraining_hours, cost.evaluation_hours)]
     disk = _shown([cost.disk_bytes / 1e9 for cost in by_dataset.values()])
-    where = f"hours of {throughput().device} where the speed is a guess"
+    where = f"hours of {throughput().device} where the speed is of config/throughput.yaml"
     lines.append(f"  {'all':20} {_shown(all_hours):>21} {disk:>8}  {where}")
     return "\n".join([*lines, "", missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"])
 

@@ -14,6 +14,8 @@ from ddcl.schema.recipes import Recipe
 from ddcl.schema.training import EXPANSION, BackboneConfig
 
 SAME = 0.02  # relative difference of FLOPs up to which a figure is of the same network
+VIEWS = 2  # of an image, whose activations training holds at once
+ACTIVATION = 8  # bytes of each output of a convolution: itself and normalised, float32
 CHECKPOINT = 8  # bytes per weight of the encoder: float32, and heads about as large
 
 
@@ -32,6 +34,8 @@ class Throughput(Model):
 
     device: str
     small_gflops: float = Field(gt=0)
+    shared_gflops: float = Field(gt=0)
+    shared_mb: float = Field(gt=0)
     networks: dict[str, Network]
 
 
@@ -45,6 +49,11 @@ def throughput() -> Throughput:
 def network_name(recipe: Recipe) -> str:
     """Return the key of a run's network in config/throughput.yaml."""
     return f"{recipe.training.backbone.name} @ {recipe.data.image_side_px}"
+
+
+def speed_name(recipe: Recipe) -> str:
+    """Return the name of all that the speed of a run's network depends on, on one device: shape, side and precision."""
+    return f"{network_name(recipe)}, {forward_gflops(recipe):.4g} GFLOPs, {recipe.training.precision}"
 
 
 def network_of(recipe: Recipe) -> Network:
@@ -74,6 +83,18 @@ def needs_gpu(recipe: Recipe) -> bool:
     return not _is_small(forward_gflops(recipe))
 
 
+def shares_gpu(recipe: Recipe) -> bool:
+    """Return whether a run cannot fill a GPU: its images take little work, and its batches little of the memory."""
+    return forward_gflops(recipe) < throughput().shared_gflops and activations_mb(recipe) < throughput().shared_mb
+
+
+def activations_mb(recipe: Recipe) -> float:
+    """Return about how many MB the activations of a training step take, on each device."""
+    training = recipe.training
+    outputs = sum(side**2 * out for _, side, out in _convolutions(training.backbone, recipe.data.image_side_px))
+    return training.batch_size / training.processes * VIEWS * ACTIVATION * outputs / 1e6
+
+
 def _is_small(gflops: float) -> bool:
     return gflops < throughput().small_gflops
 
@@ -91,12 +112,12 @@ def forward_flops(backbone: BackboneConfig, side_px: int) -> int:
 @cache
 def _flops(backbone: str, side_px: int) -> int:
     shape = BackboneConfig.model_validate_json(backbone)
-    return 2 * sum(weights * side**2 for weights, side in _convolutions(shape, side_px))
+    return 2 * sum(weights * side**2 for weights, side, _ in _convolutions(shape, side_px))
 
 
 def checkpoint_mb(backbone: BackboneConfig) -> float:
     """Return about how large a checkpoint is, at least 1 MB."""
-    return max(1.0, CHECKPOINT * sum(weights for weights, _ in _convolutions(backbone, 1)) / 1e6)
+    return max(1.0, CHECKPOINT * sum(weights for weights, _, _ in _convolutions(backbone, 1)) / 1e6)
 
 
 def feature_width(recipe: Recipe) -> int:
@@ -104,10 +125,10 @@ def feature_width(recipe: Recipe) -> int:
     return recipe.training.backbone.widths[-1] * EXPANSION[recipe.training.backbone.block]
 
 
-def _convolutions(backbone: BackboneConfig, side_px: int) -> Iterator[tuple[int, int]]:
-    """Yield the number of weights of each convolution, and the side of its output, px (`ddcl.core.encoders`)."""
+def _convolutions(backbone: BackboneConfig, side_px: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the weights of each convolution, and the side, px, and channels of its output (`ddcl.core.encoders`)."""
     side, channels = -(-side_px // backbone.stem_stride), backbone.widths[0]
-    yield int(backbone.stem[0]) ** 2 * 3 * channels, side
+    yield int(backbone.stem[0]) ** 2 * 3 * channels, side, channels
     if backbone.max_pool:
         side = -(-side // 2)
     for stage, (blocks, width) in enumerate(zip(backbone.blocks, backbone.widths, strict=True)):
@@ -115,11 +136,11 @@ def _convolutions(backbone: BackboneConfig, side_px: int) -> Iterator[tuple[int,
             stride = 2 if stage and not block else 1
             before, side, out = side, -(-side // stride), width * EXPANSION[backbone.block]
             if backbone.block == "basic":
-                yield 9 * channels * width, side
+                yield 9 * channels * width, side, width
             else:
-                yield channels * width, before
-                yield 9 * width * width, side
-            yield (9 if backbone.block == "basic" else 1) * width * out, side
+                yield channels * width, before, width
+                yield 9 * width * width, side, width
+            yield (9 if backbone.block == "basic" else 1) * width * out, side, out
             if stride > 1 or channels != out:
-                yield channels * out, side
+                yield channels * out, side, out
             channels = out

@@ -29,6 +29,7 @@ from ddcl.plan.digests import (
     report_digest,
 )
 from ddcl.plan.expand import Run
+from ddcl.plan.gpu_places import places_taken
 from ddcl.plan.needs import (
     Needs,
     evaluate_needs,
@@ -331,8 +332,12 @@ class Rules:
                 getattr(self.needs(stage, wildcards, *evaluation), name) * min(attempt, most)
             )
 
+        def places(wildcards: Wildcards, attempt: int) -> int:
+            n = self.needs(stage, wildcards, *evaluation).gpu
+            return n * places_taken(self.run(wildcards).recipe) if n else 0
+
         return {
-            "gpu": amount("gpu", 1),
+            "gpu": places,
             "mem_mb": amount("mem_mb", 3),
             "disk_mb": amount("disk_mb", 1),
             "runtime": amount("runtime", 3),

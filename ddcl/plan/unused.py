@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import remove
-from ddcl.plan.addresses import log_folder
+from ddcl.plan.addresses import cost_folder, log_folder
 from ddcl.plan.plan import FILE, Plan, read_plan_file
 
-PATTERNS = ("data/*", "runs/*/*/*/seed*", "runs/*/*/*/seed*/on/*/*", "logs/*/*/*/seed*", "benchmarks/runs/*/*/*/seed*")
+PATTERNS = ("data/*", "runs/*/*/*/seed*", "runs/*/*/*/seed*/on/*/*", "logs/*/*/*/seed*", "costs/*/*/*/seed*")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def used_folders(plan: Plan) -> set[str]:
     """Return the folders below the results folder that a plan names."""
     used = set(plan.data_folders)
     for run in plan.runs:
-        used |= {run.folder, log_folder(run.folder), f"benchmarks/{run.folder}"}
+        used |= {run.folder, log_folder(run.folder), cost_folder(run.folder)}
         for target in run.targets:
             used.add(str(Path(run.record(target)).parent))
             features = run.features(target)

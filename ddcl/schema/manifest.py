@@ -47,6 +47,10 @@ class Manifest(Sealed):
     splits: dict[str, SplitEntry]
     normalisation: NormalisationConfig
 
+    def n(self, split: str) -> int:
+        """Return the number of images of a split; `pretrain` is `train` where the data set has no other."""
+        return self.splits[split if split in self.splits else "train"].n
+
 
 def load(path: Path) -> Manifest:
     """Read a manifest; `UserError` if it cannot be used."""

@@ -88,8 +88,8 @@ def histories(plan: Plan, gain: dict[str, float], noise: float = 0.01) -> pd.Dat
     rows = []
     for run in plan.runs:
         luck = np.random.default_rng([run.seed, len(run.variant)]).normal(0, noise)
-        for epoch in range(0, run.epochs + 1, 2):
-            knn = 0.8 - 0.5 * np.exp(-epoch * (1 + gain.get(run.variant, 0.0) + luck) / 6)
+        for epoch in range(0, run.epochs + 1, max(1, run.epochs // 12)):
+            knn = 0.8 - 0.5 * np.exp(-4 * epoch / run.epochs * (1 + gain.get(run.variant, 0.0) + luck))
             rows.append(run.key | {"epoch": epoch, "seconds": 1.0 * epoch, "knn_top1": knn})
     return pd.DataFrame(rows)
 

@@ -20,16 +20,21 @@ from ddcl.report.collected import Collected
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOTS = ("digits_diagnostics", "fashion_mnist_diagnostics", "shapes")
+SUITES = {"digits_diagnostics": "digits_full"}  # of whose name there is no suite any more
 JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # the others rest on the paper's probe, or on runs with PReg
 
 
 def snapshot(name: str) -> Collected:
-    """Return what a snapshot holds, under the plan that the suite of its name has today."""
-    folder, plan = ROOT / "results/snapshots" / name, Suite.load(ROOT / f"config/suites/{name}.yaml").plan
+    """Return what a snapshot holds, under the plan that its suite has today."""
+    suite = ROOT / f"config/suites/{SUITES.get(name, name)}.yaml"
+    folder, plan = ROOT / "results/snapshots" / name, Suite.load(suite).plan
     records = pd.read_parquet(folder / "records.parquet").assign(code="")
     histories = pd.read_parquet(folder / "histories.parquet")
     claims = {claim: plan.claims[claim] for claim in JUDGED}
-    return Collected(plan.changed(claims=claims), records, histories, [], folder)
+    trained = [
+        run.model_copy(update={"epochs": int(histories["epoch"].max())}) if run.epochs else run for run in plan.runs
+    ]
+    return Collected(plan.changed(claims=claims, runs=trained), records, histories, [], folder)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,21 @@ import pytest
 
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.plan.addresses import data_folder, run_folder
-from ddcl.plan.cost import costs, describe, encoded_images, jobs, measured_rates, task_size, work_of
+from ddcl.base.files import write_json
+from ddcl.plan.addresses import cost_path, data_folder
+from ddcl.plan.cost import Cost, costs, describe, encoded_images, jobs, task_size, work_of
 from ddcl.plan.counted import counted
 from ddcl.plan.datasets import data_root, is_there, missing_message
 from ddcl.plan.needs import evaluate_needs, extract_needs, is_short, prepare_needs, pretrain_needs
-from ddcl.plan.networks import Network, Throughput
+from ddcl.plan.networks import Network, Throughput, speed_name
+from ddcl.plan.speeds import local_device
 from ddcl.plan.suite import Suite
-from ddcl.schema import manifest, run_summary
+from ddcl.schema import manifest
 from ddcl.schema.evaluations import DISTORTED, EvaluationSettings, TaskSize
 from ddcl.schema.places import CONFIG_DIR, VARIABLE
-from ddcl.schema.recipes import Recipe, data_recipe, read_evaluation
+from ddcl.schema.recipes import Recipe, build_recipe, data_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
 from tests.unit import written
-from tests.unit.made_run import write_data, write_run
 
 NAMES = sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml"))
 
@@ -49,41 +51,135 @@ def test_every_suite_has_cells_and_jobs(name: str) -> None:
 def test_hours_and_bytes_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = {"forward_gflops": 1.11, "train_images_per_s": 1000, "encode_images_per_s": 5000}
     network = Network.model_validate({**speeds, "checkpoint_mb": 80, "source": "by hand"})
-    known = Throughput(device="a card", small_gflops=0.2, networks={"ResNet-18 @ 32": network})
+    known = Throughput(
+        device="a card", small_gflops=0.2, shared_gflops=2, shared_mb=8000, networks={"ResNet-18 @ 32": network}
+    )
     monkeypatch.setattr("ddcl.plan.networks.throughput", lambda: known)
     cost = costs(suite(), tmp_path)["cifar10"]
     assert cost.pretraining_hours == pytest.approx(2 * 50_000 * 200 * 2 / 1000 / 3600)  # runs, images, epochs, views
     encoded = 50_000 + (1 + 3) * 10_000  # training images; clean ones and three draws of a perturbation
     assert cost.evaluation_hours == pytest.approx(2 * encoded / 5000 / 3600)
     assert cost.disk_bytes == pytest.approx(2 * (80e6 + encoded * 512 * 2))
-    assert cost.source == "by hand"
+    assert cost.source == "pretrain, extract: config/throughput.yaml (by hand); knn: not counted"
 
 
-def finished(results: Path, recipe: Recipe, epochs: int, seconds: float) -> Path:
-    """Write the run.json of a run that took `seconds` on a card; return it."""
-    summary = run_summary.load(write_run(results, write_data(results)) / run_summary.FILE)
-    path = results / run_folder(recipe) / run_summary.FILE
-    changes: dict[str, Any] = {"run": recipe.key, "epochs": epochs, "seconds": seconds}
-    changes["provenance"] = summary.provenance.model_copy(update={"device": "a card"})
-    sealed.write(path, summary.model_copy(update=changes))
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def finished(results: Path, recipe: Recipe, where: tuple[str, str, str] = ("pretrain", "", ""), **values: Any) -> Path:
+    """Write what a job of a run cost, by default its training here; return the file."""
+    cost = {"stage": where[0], "eval_dataset": where[1], "digest": where[2], "network": speed_name(recipe)}
+    cost |= {"seconds": 10.0, "start_seconds": 4.0, "cpu_seconds": 10.0, "peak_mb": 900.0, "processes": 1}
+    cost |= {"images": None, "images_seconds": None, "device": "cpu", "device_name": "a CPU", "host": platform.node()}
+    path = results / cost_path(recipe, *where)
+    write_json(path, cost | values)
     return path
 
 
-def test_finished_runs_replace_the_guess(tmp_path: Path) -> None:
-    """Those that can be read: an older or damaged run.json says nothing."""
-    block = {"datasets": ["digits"], "variants": ["ddcl"], "augmentations": ["caug"], "seeds": [1]}
-    digits = suite(runs=[block])
-    guess = measured_rates(digits, tmp_path)
-    write_run(tmp_path, write_data(tmp_path), seed=1)
-    n = digits.dataset_configs["digits"].n_images["train"]
-    assert (guess, measured_rates(digits, tmp_path)) == ({}, {"digits": (n / 2.5, "cpu")})  # one epoch in 2.5 s
-    before = costs(suite(), tmp_path)["cifar10"]
-    path = finished(tmp_path, suite().recipes["cifar10/simsiam/baug/seed0"], 200, 1000.0)
-    after = costs(suite(), tmp_path)["cifar10"]
-    assert after.pretraining_hours == pytest.approx(2 * 1000 / 3600)
-    assert (before.source, after.source) == ("guess", "a card")
-    path.write_text(path.read_text().replace("1000.0", "2000.0"))
-    assert costs(suite(), tmp_path)["cifar10"].source == "guess"
+def hours(results: Path, **values: Any) -> tuple[float, float, str]:
+    """Return the hours of training and evaluating two runs, and the line that says how they are known."""
+    cost = costs(suite(**values), results)["cifar10"]
+    return cost.pretraining_hours, cost.evaluation_hours, cost.source
+
+
+GUESS = "config/throughput.yaml (guess)"
+CIFAR = suite().recipes["cifar10/simsiam/baug/seed0"]
+
+
+def test_finished_jobs_replace_the_guess(tmp_path: Path) -> None:
+    """Those that can be read: a file of another version says nothing."""
+    guessed = hours(tmp_path)
+    assert guessed[2] == f"pretrain, extract: {GUESS}; knn: not counted"
+    of_training = {"images": 50_000 * 200, "images_seconds": 1000.0}
+    path = finished(tmp_path, CIFAR, seconds=1060.0, **of_training)
+    trained = hours(tmp_path)
+    assert trained[0] == pytest.approx(2 * 1060 / 3600)  # two runs as long as this one
+    assert trained[2] == f"pretrain: measured on this machine (1 job); extract: {GUESS}; knn: not counted"
+    finished(tmp_path, CIFAR, ("features", "cifar10", "1f" * 8), images=1000, images_seconds=2.0, seconds=7.0)
+    (target,) = suite().plan.run(CIFAR.name).targets
+    finished(tmp_path, CIFAR, ("knn", "cifar10", target.digest), seconds=36.0)
+    encoded = 50_000 + (1 + 3) * 10_000
+    assert hours(tmp_path)[1] == pytest.approx(2 * (encoded / 500 + 5 + 36) / 3600)
+    assert hours(tmp_path)[2] == "measured on this machine (3 jobs)"
+    path.write_text("{}")
+    assert hours(tmp_path)[0] == guessed[0]
+
+
+def test_speeds_are_medians_of_the_jobs_here_and_of_those_elsewhere_only_without(tmp_path: Path) -> None:
+    def trained(seed: int, rate: float, **values: Any) -> None:
+        recipe = CIFAR.model_copy(update={"seed": seed})
+        finished(tmp_path, recipe, seconds=100.0, images=int(100 * rate), images_seconds=100.0, **values)
+
+    def rate() -> float:
+        return 2 * 50_000 * 200 / hours(tmp_path)[0] / 3600
+
+    for seed, (node, card) in enumerate([("node2", "a GPU"), ("node1", "a GPU"), ("node3", "another GPU")]):
+        trained(seed, 4000, host=node, device="cuda", device_name=card)
+    assert rate() == pytest.approx(4000)
+    assert hours(tmp_path)[2].startswith("pretrain: measured elsewhere, a GPU on node1, node2 (2 jobs); extract: ")
+    trained(3, 8000, host=platform.node(), device="cuda", device_name="a GPU that jobs do not use now")
+    assert "a GPU on node1, node2 (2 jobs)" in hours(tmp_path)[2]
+    for seed, measured in enumerate((100, 300, 1000), 4):
+        trained(seed, measured)
+    assert rate() == pytest.approx(300)
+    assert "pretrain: measured on this machine (3 jobs)" in hours(tmp_path)[2]
+
+
+@pytest.mark.parametrize("training", [{"precision": "bf16"}, {"backbone": {"blocks": [3, 4, 6, 3]}}])
+def test_another_network_or_precision_has_another_speed(training: dict[str, Any], tmp_path: Path) -> None:
+    guessed = hours(tmp_path)
+    other = build_recipe(("cifar10", "simsiam", "baug"), 0, training)
+    finished(tmp_path, other, images=100, images_seconds=1.0)
+    assert hours(tmp_path) == guessed
+    finished(tmp_path, build_recipe(("cifar100", "simsiam", "caug"), 0, {}), images=100, images_seconds=1.0)
+    assert hours(tmp_path)[0] > guessed[0]  # the same network, whatever it was trained on
+
+
+def test_several_processes_have_the_speed_of_one_each_and_a_resumed_job_no_time_beside(tmp_path: Path) -> None:
+    finished(tmp_path, CIFAR, images=4000, images_seconds=10.0, processes=4, seconds=3.0)
+    assert hours(tmp_path)[0] == pytest.approx(2 * 50_000 * 200 / 100 / 3600)
+
+
+def test_an_evaluation_of_other_draws_is_another(tmp_path: Path) -> None:
+    (target,) = suite().plan.run(CIFAR.name).targets
+    finished(tmp_path, CIFAR, ("knn", "cifar10", target.digest))
+    assert "knn: measured on this machine" in hours(tmp_path)[2]
+    assert "knn: not counted" in hours(tmp_path, draws=4)[2]
+
+
+def test_an_evaluation_on_images_takes_the_speed_that_was_measured(tmp_path: Path) -> None:
+    values = {"evaluations": ["linear_online"], "perturbations": ["none"]}
+    guessed = hours(tmp_path, **values)
+    assert guessed[2] == GUESS
+    finished(tmp_path, CIFAR, images=100, images_seconds=1.0)
+    finished(tmp_path, CIFAR, ("features", "cifar10", "1f" * 8), images=100, images_seconds=1.0)
+    assert hours(tmp_path, **values)[1] > 10 * guessed[1]
+    assert hours(tmp_path, **values)[2] == "measured on this machine (2 jobs)"
+
+
+def test_many_stages_are_counted_and_not_named() -> None:
+    cost = Cost()
+    for stage in "abcdef":
+        cost.add_source(stage, "guess")
+    assert cost.source == "guess"
+    cost.add_source("g", "not counted")
+    assert cost.source == "a, b, c, d and 2 more: guess; g: not counted"
+
+
+def test_a_machine_has_a_gpu_if_it_shows_one_and_the_environment_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert local_device(tmp_path) == "cpu"
+    (tmp_path / "nvidiactl").touch()
+    assert local_device(tmp_path) == "cpu"
+    (tmp_path / "nvidia0").touch()
+    assert local_device(tmp_path) == "cuda"
+    for hidden in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert local_device(tmp_path) == "cpu"
 
 
 def test_the_paper_is_the_union_of_its_suites() -> None:
@@ -233,7 +329,7 @@ def test_a_prepared_data_set_is_counted_by_its_manifest(birds: Suite, tmp_path: 
     epochs, speed = run.recipe.training.epochs, 1200 / 2
     assert cost.pretraining_hours == pytest.approx(120_000 * epochs / speed / 3600)
     assert cost.evaluation_hours > 0
-    assert cost.source == "guess"
+    assert GUESS in cost.source
     assert encoded_images(counted(birds, tmp_path), run, "birds") == 120_000 + (1 + 3) * 6000
     manifest_path(tmp_path, "birds").write_text("{")
     assert not counted(birds, tmp_path).dataset_configs["birds"].counted
@@ -266,14 +362,6 @@ def test_jobs_on_images_that_were_not_counted_ask_for_a_day(birds: Suite, tmp_pa
     known = counted(birds, tmp_path)
     assert is_short(evaluate_needs(known, run, "birds", "knn"))
     assert pretrain_needs(known, run).runtime > 24 * 60 + 20
-
-
-def test_a_run_of_a_data_set_without_a_manifest_has_no_speed(birds: Suite, tmp_path: Path) -> None:
-    (run,) = birds.runs.values()
-    finished(tmp_path, run.recipe, 200, 1000.0)
-    assert measured_rates(counted(birds, tmp_path), tmp_path) == {}
-    write_manifest(tmp_path)
-    assert measured_rates(counted(birds, tmp_path), tmp_path) == {"birds": (120_000 * 200 / 1000, "a card")}
 
 
 # --- where data sets lie

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddcl.core.encoders import build_encoder
 from ddcl.plan.networks import (
+    activations_mb,
     checkpoint_mb,
     forward_flops,
     forward_gflops,
@@ -52,6 +54,22 @@ def test_flops_and_weights_are_those_that_torch_counts(name: str) -> None:
     assert forward_flops(backbone, side_px) == counter.get_total_flops()
     weights = sum(p.numel() for p in encoder.parameters() if p.ndim == 4)
     assert checkpoint_mb(backbone) == pytest.approx(max(1.0, 8 * weights / 1e6))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_activations_are_the_outputs_of_the_convolutions(name: str) -> None:
+    values, side_px = SHAPES[name]
+    recipe = recipe_of(values)
+    outputs: list[int] = []
+    with torch.device("meta"):
+        encoder, _ = build_encoder(recipe.training.backbone)
+        for module in encoder.modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_hook(lambda module, x, h: outputs.append(h.numel()))
+        encoder.eval()(torch.empty(1, 3, side_px, side_px))
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"image_side_px": side_px})})
+    bytes_held = 2 * recipe.training.batch_size * 8 * sum(outputs)  # two views; two float32 for each
+    assert activations_mb(recipe) == pytest.approx(bytes_held / 1e6)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONFIG_DIR / "suites").glob("*.yaml")))

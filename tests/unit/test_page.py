@@ -162,7 +162,7 @@ def test_a_published_number_leads_to_its_place(tmp_path: Path) -> None:
 def test_a_card_says_how_the_recipe_departs_and_how_to_make_it_again(found: Collected) -> None:
     html = render(found)
     card = html[html.index('id="card-digits-ddcl-baug"') : html.index('id="card-digits-ddcl-caug"')]
-    assert '<th scope="row">training.epochs</th><td class="key">24</td><td class="key">500</td>' in card
+    assert '<th scope="row">training.epochs</th><td class="key">48</td><td class="key">500</td>' in card
     assert (
         '<th scope="row">training.schedule.extra_warmup_epochs</th><td class="key">0</td><td class="key">30</td>'
         in card

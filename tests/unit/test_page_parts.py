@@ -102,8 +102,8 @@ def test_differences_from_the_paper_are_those_of_the_recipe() -> None:
     recipe = build_recipe(("digits", "ddcl_f50", "caug"), 0, {})
     own = {setting.name: setting for setting in settings(recipe, paper)}
     assert own["method.dir_frac"][1:] == ("0.5", "0.8", True)
-    assert own["training.epochs"][1:] == ("24", "500", True)
-    assert own["training.monitor.every_epochs"][1:] == ("4", "10", False)
+    assert own["training.epochs"][1:] == ("48", "500", True)
+    assert own["training.monitor.every_epochs"][1:] == ("8", "10", False)
     authors = build_recipe(("imagenet100", "ddcl", "caug"), 3, {}, authors=True)
     assert [setting for setting in settings(authors, paper) if setting.differs] == []
     assert not any(setting.differs or setting.paper for setting in settings(recipe, None))

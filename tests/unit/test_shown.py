@@ -9,6 +9,7 @@ import pytest
 
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
+from ddcl.plan.addresses import cost_folder
 from ddcl.plan.clock import clock_path, set_clock
 from ddcl.plan.plan import Plan, write_plan
 from ddcl.plan.suite import Suite
@@ -72,10 +73,10 @@ def test_used_is_what_any_plan_names_also_one_that_was_imported(results: Path) -
         unused(results)
     sealed.write(results / "suite.json", a)  # as an import does
     for plan in (a, b):
-        for name in (f"{plan.runs[0].folder}/run.json", f"benchmarks/{plan.runs[0].folder}/pretrain.tsv"):
+        for name in (f"{plan.runs[0].folder}/run.json", f"{cost_folder(plan.runs[0].folder)}/pretrain.json"):
             (results / name).parent.mkdir(parents=True)
             (results / name).write_text("1234")
-    of_b = {b.runs[0].folder: 4, f"benchmarks/{b.runs[0].folder}": 4}
+    of_b = {b.runs[0].folder: 4, cost_folder(b.runs[0].folder): 4}
     assert unused(results).folders == of_b
     write_plan(b, results)
     assert unused(results).folders == {}

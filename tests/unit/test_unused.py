@@ -9,6 +9,7 @@ import pytest
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
+from ddcl.plan.addresses import cost_folder
 from ddcl.plan.plan import Plan, write_plan
 from ddcl.plan.unused import delete, describe, unused
 from tests.unit import synthetic
@@ -19,6 +20,7 @@ RUN, OTHERS = (plan.run("digits/ddcl/caug/seed0") for plan in (PLAN, OTHER))
 STRAY = [
     "data/digits-00000000",
     "logs/digits/ddcl/caug-00000000/seed0",
+    "costs/digits/ddcl/caug-00000000/seed0",
     "runs/digits/ddcl/caug/seed0",  # of an earlier version
     f"{PLAN.run('digits/simsiam/baug/seed0').folder}/on/digits/features-00000000",
     f"{PLAN.run('digits/simsiam/baug/seed0').folder}/on/digits/knn-00000000",
@@ -32,6 +34,7 @@ def fill(results: Path, plan: Plan) -> None:
     for run in plan.runs:
         write_text(results / run.folder / "run.json", "r")
         write_text(results / run.log("pretrain"), "l")
+        write_text(results / cost_folder(run.folder) / "pretrain.json", "c")
         for target in run.targets:
             write_text(results / run.record(target), "t")
             write_text(results / str(run.features(target)) / "features.json", "f")
@@ -56,7 +59,7 @@ def files(results: Path) -> set[str]:
 def test_what_no_plan_names_is_unused_and_nothing_else(results: Path) -> None:
     found = unused(results)
     assert found.folders == dict.fromkeys(STRAY, 5)
-    assert (found.bytes, {plan.suite for plan in found.plans}) == (25, {"synthetic", "other"})
+    assert (found.bytes, {plan.suite for plan in found.plans}) == (30, {"synthetic", "other"})
     before = files(results)
     delete(found, results)
     assert before - files(results) == {f"{name}/deep/file" for name in STRAY}
@@ -95,5 +98,5 @@ def test_the_verb_deletes_only_what_it_was_told_to(results: Path, capsys: pytest
     assert "nothing was deleted; give --yes" in capsys.readouterr().err
     assert files(results) == before
     assert main(["clean", "--unused", "--yes", "--results", str(results)]) == 0
-    assert "deleted 5 folders" in capsys.readouterr().out
-    assert len(before) - len(files(results)) == 5
+    assert "deleted 6 folders" in capsys.readouterr().out
+    assert len(before) - len(files(results)) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,8 @@ from ddcl.core.method import Method
 from ddcl.evaluate import features
 from ddcl.evaluate.verify import verify_run
 from ddcl.plan import addresses
-from ddcl.schema import manifest, record
+from ddcl.plan.job_cost import read_costs
+from ddcl.schema import manifest, record, run_summary
 from ddcl.schema.op_recipes import read_perturbation
 from ddcl.schema.recipes import build_recipe, data_recipe, load_recipe
 from tests.workflow.commands import ROOT, ddcl
@@ -132,6 +134,21 @@ def test_a_run_leaves_all_its_files(trained: Path) -> None:
     assert {cell.part for cell in cells} == {"full", "dir", "dvr"}
     assert all(cell.n == 450 and cell.value is not None and 0 <= cell.value <= 1 for cell in cells)
     assert verify_run(run_folder(trained), {"digits": data_folder(trained) / "manifest.json"}) == []
+
+
+def test_every_job_of_a_run_says_what_it_cost(trained: Path) -> None:
+    costs = {cost.stage: cost for cost in read_costs(trained / "results")}
+    assert set(costs) == {"pretrain", "features", "linear", "knn"}
+    data = manifest.load(data_folder(trained) / "manifest.json")
+    train, test = data.n("train"), data.n("test")
+    images = {name: cost.images for name, cost in costs.items()}
+    assert images == {"pretrain": train, "features": train + 2 * test, "linear": None, "knn": None}  # clean, and a draw
+    for cost in costs.values():
+        assert 0 < cost.start_seconds < cost.seconds
+        assert cost.cpu_seconds > 0.1
+        assert 100 < cost.peak_mb < 4000
+        assert (cost.device, cost.host) == ("cpu", platform.node())
+    assert costs["pretrain"].images_seconds == run_summary.load(run_folder(trained) / run_summary.FILE).seconds
 
 
 def test_a_checkpoint_of_another_training_of_the_same_recipe(copied: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from ddcl.plan.cost import jobs as jobs_of
 from ddcl.plan.plan import read_plan
 from ddcl.plan.suite import Suite
-from tests.workflow.commands import copy_project, planned, replace, run, snakemake
+from tests.workflow.commands import copy_project, planned, replace, run, run_of, snakemake
 from tests.workflow.conftest import Finished
 
 RUN = ("resolve", "pretrain", "extract", "linear", "knn")  # the jobs of one run
@@ -43,19 +45,44 @@ def test_default_suite_plans_every_run_once(fresh: Path) -> None:
     assert jobs == {
         "all": 1,
         "prepare": 1,
-        "resolve": 26,
-        "pretrain": 26,
-        "extract": 26,
-        "linear": 26,
-        "linear_online_short": 26,
-        "knn": 26,
+        "resolve": 55,
+        "pretrain": 55,
+        "extract": 55,
+        "linear": 55,
+        "linear_online_short": 55,
+        "knn": 55,
+        "diagnostics": 55,
         "plan": 1,
         "collect": 1,
         "table": 7,
         "claims": 1,
-        "figure": 5,
+        "figure": 7,
         "report": 1,
     }
+
+
+def test_jobs_of_this_machine_are_forked_and_give_what_others_give(smoke: Finished, tmp_path: Path) -> None:
+    copy = tmp_path / "project"
+    shutil.copytree(smoke.copy, copy, symlinks=True)
+    seen, watch = tmp_path / "seen", tmp_path / "watch"
+    watch.mkdir()
+    text = f"import os, sys\nprint(os.environ.get('DDCL_WARM'), *sys.orig_argv, file=open({str(seen)!r}, 'a'))\n"
+    (watch / "sitecustomize.py").write_text(text)
+    run_folder = copy / "results" / run_of(copy, "digits/ddcl/caug/seed0").folder
+    records = {path: path.read_bytes() for path in sorted(run_folder.glob("on/digits/*/*.json"))}
+    assert records
+    environment = os.environ | {"PYTHONPATH": str(watch)}
+    for hooks, forked in (([], True), (["--no-hooks"], False)):
+        shutil.rmtree(run_folder)
+        seen.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *hooks, *SMOKE]
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        jobs = [line for line in seen.read_text().splitlines() if " -m ddcl pretrain" in line]
+        assert len(jobs) == 1
+        assert jobs[0].startswith("None ") is not forked
+        assert ("ddcl.warm" in seen.read_text()) is forked
+        assert {path: path.read_bytes() for path in records} == records
 
 
 @pytest.mark.slow
@@ -113,7 +140,7 @@ def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
         ("config/config.yaml", "[digits]\n    variants: [ddcl,", "[digits]\n    variants: [dcdl,", ["dcdl", "'ddcl'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_farc: 0.8", ["ddcl.yaml", "dir_farc", "'dir_frac'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_frac: much", ["ddcl.yaml", "dir_frac", "'much'"]),
-        ("config/variants/small/common.yaml", "\n  epochs: 24", "\n  epochs: '24'", ["training.epochs", "'24'"]),
+        ("config/datasets/digits.yaml", "\n  epochs: 48", "\n  epochs: '48'", ["training.epochs", "'48'"]),
         ("config/augmentations/baug.yaml", "grayscale: {prob", "grayscale: {porb", ["baug.yaml", "porb", "'prob'"]),
         ("config/datasets/digits.yaml", "reader: digits", "reader: digit", ["digits.yaml", "'digits'"]),
     ],

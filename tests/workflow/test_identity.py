@@ -282,7 +282,7 @@ class TestTwoSuites:
         assert all(re.search(rf"\d\.\d MB  results/{folder}$", output, re.MULTILINE) for folder in of_b)
         assert tree(copy / "results") == before
         said(verb("clean", "--unused", "--yes", copy=copy))
-        beside = {folder.replace("runs/", place, 1) for folder in of_b for place in ("logs/", "benchmarks/runs/")}
+        beside = {folder.replace("runs/", place, 1) for folder in of_b for place in ("logs/", "costs/")}
         gone = {name for name in before if name not in tree(copy / "results")}
         assert gone
         assert {re.sub(r"(/seed\d+)/.*", r"\1", name) for name in gone} <= of_b | beside

@@ -16,6 +16,8 @@ from ddcl.base.files import write_json
 from ddcl.core.checkpoint import load_checkpoint
 from ddcl.evaluate.verify import verify_run
 from ddcl.plan.addresses import run_folder
+from ddcl.plan.job_cost import read_costs
+from ddcl.schema import run_summary
 from ddcl.schema.recipes import build_recipe
 from tests.workflow.commands import ROOT, ddcl, run
 
@@ -91,9 +93,13 @@ def test_a_signal_gives_status_75_and_the_next_start_goes_on_at_that_step_and_a_
     assert "ddcl: interrupted by SIGTERM; the state is in " in error
     assert "Traceback" not in error
     epoch, step = step_of(folder)
+    assert read_costs(prepared / "stopped") == []
     done = ddcl("pretrain", "--run", str(folder), cwd=prepared)
     assert done.returncode == 0, done.stderr
     assert f"after {epoch} epochs and {step} steps" in done.stdout
+    (cost,) = read_costs(prepared / "stopped")
+    summary = run_summary.load(folder / run_summary.FILE)
+    assert (cost.images, cost.images_seconds) == (3 * 1347, summary.seconds)  # of both jobs
 
 
 @pytest.mark.slow
@@ -115,10 +121,12 @@ def test_outputs_that_snakemake_deleted_are_not_trained_again(prepared: Path) ->
     folder = new_run(prepared, "deleted", 1)
     assert ddcl("pretrain", "--run", str(folder), cwd=prepared).returncode == 0
     before = {name: (folder / name).read_bytes() for name in ("checkpoint.pt", "history.csv", "run.json")}
+    costs = read_costs(prepared / "deleted")
     for name in before:
         (folder / name).unlink()
     done = ddcl("pretrain", "--run", str(folder), cwd=prepared)
     assert "was finished before" in done.stdout
+    assert read_costs(prepared / "deleted") == costs  # nothing was trained, so nothing is said
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert verify_run(folder) == []
     path = folder / "checkpoint.pt"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ddcl.plan.suite import Suite
-from tests.workflow.commands import copy_project, run
+from tests.workflow.commands import copy_project, replace, run
 
 DIGITS = "config/config.yaml"
 
@@ -49,6 +49,21 @@ def test_the_bare_profile_is_the_paper_and_a_configfile_takes_its_place(profile:
     assert missing.returncode != 0
     assert "No rule to produce" in missing.stdout + missing.stderr
     assert "Traceback" not in missing.stdout + missing.stderr
+
+
+@pytest.mark.slow
+def test_a_large_run_takes_all_places_on_a_gpu_that_small_ones_share(tmp_path: Path) -> None:
+    own = copy_project(tmp_path / "project")
+    replace(own / "workstation/config.yaml", "runs_per_gpu=1", "runs_per_gpu=3")
+    suite = "config/suites/paper.yaml"
+    plan = Suite.load(own / suite).plan
+    for name, places in (("imagenet100/ddcl/caug/seed0", "3"), ("cifar10/ddcl/caug/seed0", "1")):
+        target = f"results/{plan.run(name).folder}/checkpoint.pt"
+        (resources,) = asked(dry(own, "--profile", "workstation", target), "pretrain")
+        assert resources["gpu"] == places
+    refused = run("snakemake", "-n", "--resources", "runs_per_gpu=0", "--configfile", DIGITS, cwd=own, code=own)
+    assert refused.returncode != 0
+    assert "resources: runs_per_gpu: expected a number of runs, 1 or more, found '0'" in refused.stdout + refused.stderr
 
 
 def test_every_key_of_a_profile_has_its_reason() -> None:

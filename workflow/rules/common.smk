@@ -10,12 +10,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from ddcl import warm
 from ddcl.base.checkout import told_of_command
 from ddcl.base.errors import UserError
 from ddcl.data.readers.folders import listed_counts
 from ddcl.plan.addresses import predictions_of
 from ddcl.plan.clock import clock_path, old_layout, set_clock
 from ddcl.plan.datasets import missing_message
+from ddcl.plan.gpu_places import share_gpus
 from ddcl.plan.rules import (
     CLAIMS,
     DATA,
@@ -41,6 +43,7 @@ try:
     )
     RULES.check_targets(sys.argv[1:])
     if workflow.is_main_process:
+        share_gpus(workflow.global_resources)
         notes = [
             set_clock(RULES.plan, RESULTS),
             old_layout(RESULTS),
@@ -59,6 +62,16 @@ gc.freeze()
 # environment that they are given by `--sdm conda` goes before it. Where the data sets lie is no parameter of a rule:
 # moving them redoes nothing.
 os.environ.update(job_environment(RULES.data_root, Path(workflow.basedir)))
+
+
+onstart:
+    # Jobs of this machine need not import torch each. Those of a cluster, and of other environments, start by themselves.
+    if (
+        workflow.is_main_process
+        and workflow.local_exec
+        and not workflow.deployment_settings.deployment_method
+    ):
+        warm.start()
 
 
 wildcard_constraints:

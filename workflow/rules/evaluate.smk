@@ -10,8 +10,6 @@ rule extract:
         directory(f"results/{FEATURES}"),
     log:
         f"results/{log_pattern('features')}",
-    benchmark:
-        f"results/benchmarks/{RUN}/{{eval_dataset}}/features-{{digest}}.tsv"
     group:
         "evaluation"
     conda:
@@ -42,8 +40,6 @@ for evaluation in RULES.suite.evaluations:
             predictions=f"results/{predictions_of(record_pattern(evaluation))}",
         log:
             f"results/{log_pattern(evaluation)}",
-        benchmark:
-            f"results/benchmarks/{RUN}/{{eval_dataset}}/{evaluation}-{{digest}}.tsv"
         group:
             RULES.group(evaluation)
         conda:

@@ -28,8 +28,6 @@ rule pretrain:
         summary=f"results/{RUN}/run.json",
     log:
         f"results/{log_pattern('pretrain')}",
-    benchmark:
-        f"results/benchmarks/{RUN}/pretrain.tsv"
     conda:
         "../../environment.yml"
     threads: RULES.cpus("pretrain")

@@ -1,0 +1,143 @@
+"""Jobs forked from a warm process: they end as others do, and nothing outlives the command that asked for it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ddcl import verbs, warm
+
+ROOT = Path(__file__).resolve().parents[2]
+STARTER = """
+import os, sys
+from ddcl import warm
+warm.start()
+print(os.environ[warm.VARIABLE], flush=True)
+sys.stdin.read()
+"""
+JOB_THREADS = dict.fromkeys(warm.THREADS, "1")
+
+
+Warmed = tuple[str, psutil.Process]
+
+
+@pytest.fixture(scope="module")
+def warmed() -> Iterator[Warmed]:
+    """Where a warm process listens, and that process. It ends with the one that started it."""
+    command = [sys.executable, "-c", STARTER]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
+        address = (starter.stdout or sys.stdin).readline().strip()
+        (process,) = psutil.Process(starter.pid).children()
+        yield address, process
+        starter.communicate()
+    assert until(lambda: not process.is_running()), "the warm process outlives who started it"
+    assert not Path(address).parent.exists()
+
+
+def until(true: Callable[[], object], seconds: float = 20) -> bool:
+    """Return whether something becomes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def start(words: str, address: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ddcl", *words.split()],
+        cwd=ROOT,
+        env={**os.environ, **JOB_THREADS, warm.VARIABLE: address},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
+def stuck(warmed: Warmed) -> tuple[subprocess.Popen[str], psutil.Process, int]:
+    """Start a job that waits for ever, as nobody reads what it says; return it, its process, and the pipe."""
+    address, process = warmed
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(write_end, b" " * 4096):
+            pass
+    os.set_blocking(write_end, True)
+    job = start("collect --results Makefile", address, stderr=write_end)
+    os.close(write_end)
+    assert until(process.children), "no process was forked"
+    (forked,) = process.children()
+    assert until(lambda: forked.cpu_times().user > 0 and forked.status() == psutil.STATUS_SLEEPING)
+    return job, forked, read_end
+
+
+@pytest.mark.parametrize("words", ["collect --results Makefile", "table --nosuch", "table nosuch", "table --help"])
+def test_a_job_ends_as_one_that_started_by_itself(words: str, warmed: Warmed) -> None:
+    jobs = [start(words, address) for address in (warmed[0], "")]
+    forked, other = (job.communicate() for job in jobs)
+    assert (*forked, jobs[0].returncode) == (*other, jobs[1].returncode)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_the_job_and_its_process(number: signal.Signals, warmed: Warmed) -> None:
+    job, process, pipe = stuck(warmed)
+    job.send_signal(number)
+    assert job.wait(timeout=20) == -number
+    assert until(lambda: not process.is_running()), "the forked process outlives its command"
+    os.close(pipe)
+
+
+def test_a_job_whose_process_is_killed_says_so(warmed: Warmed) -> None:
+    job, process, pipe = stuck(warmed)
+    process.kill()
+    assert until(lambda: not process.is_running())
+    with open(pipe) as said:
+        assert said.read().strip() == f"ddcl: error: process {process.pid} of this job was killed (out of memory?)"
+    assert job.wait(timeout=20) == warm.KILLED
+
+
+def test_without_a_warm_process_a_job_starts_by_itself(tmp_path: Path) -> None:
+    job = start("collect --results Makefile", str(tmp_path / "nobody"))
+    assert job.communicate()[1].startswith("ddcl: error: ")
+    assert job.returncode == 2
+
+
+def test_only_jobs_of_one_thread_and_of_stages_are_forked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(warm.VARIABLE, str(tmp_path / "nobody"))
+    for name, value in JOB_THREADS.items():
+        monkeypatch.setenv(name, value)
+
+    def asked(*_: object) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(warm.socket, "socket", asked)
+    assert warm.run(["status"]) is None
+    assert warm.run([]) is None
+    with pytest.raises(AssertionError, match="asked"):
+        warm.run(["table"])
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert warm.run(["table"]) is None
+
+
+def test_what_is_loaded_for_a_verb_is_there() -> None:
+    assert all(callable(getattr(verbs, verb)) for verb in warm.LIBRARIES)
+    for name in {name for names in warm.LIBRARIES.values() for name in names}:
+        assert importlib.util.find_spec(name), name
+
+
+def test_a_machine_without_such_sockets_has_no_warm_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(warm.VARIABLE, raising=False)
+    monkeypatch.delattr(warm.socket, "AF_UNIX")
+    warm.start()
+    assert warm.VARIABLE not in os.environ
