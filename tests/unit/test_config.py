@@ -312,9 +312,9 @@ def test_negative_seeds_are_refused(seeds: list[int]) -> None:
 
 
 def test_blocks_are_united() -> None:
-    built = suite([BLOCK, BLOCK | {"seeds": [0, 1]}, BLOCK | {"variants": ["simsiam"], "overrides": {"epochs": 3}}])
+    built = suite([BLOCK, BLOCK | {"seeds": [0, 1]}, BLOCK | {"variants": ["simsiam"], "overrides": {"epochs": 9}}])
     assert list(built.recipes) == ["digits/ddcl/baug/seed0", "digits/ddcl/baug/seed1", "digits/simsiam/baug/seed0"]
-    assert built.recipes["digits/simsiam/baug/seed0"].training.epochs == 3
+    assert built.recipes["digits/simsiam/baug/seed0"].training.epochs == 9
     assert built.recipes["digits/ddcl/baug/seed1"].seed == 1
 
 

@@ -160,7 +160,7 @@ def test_a_data_set_uses_what_was_chosen_for_it(own: Path) -> None:
     assert numbers("ddcl_w10") == (0.2, 10.0)  # what it says itself goes before what was chosen for its base
     assert numbers("ddcl_preg") == (0.2, 0.5)
     assert numbers("ddcl_sym") == (0.002, 1.0)  # nothing was chosen for it
-    assert numbers("ddcl", "digits") == (0.4, 1.0)
+    assert numbers("ddcl", "shapes") == (0.4, 1.0)
 
 
 def test_a_choice_for_an_unknown_variant_is_refused(own: Path) -> None:
