@@ -58,6 +58,15 @@ class _Split(Method):
             a, b = (torch.softmax(each / self.dvr_temperature, dim=1) for each in (a, b))
         return cosine(a, b)
 
+    def keep_untrained(self, *heads: nn.Module) -> None:
+        """Leave DVR's heads as they begin where no loss asks anything of them (λ = 0, the control).
+
+        Weight decay alone would shrink them, with Adam to nothing, and the cosines of their outputs would be 0.
+        """
+        if not self.dvr_weight:
+            for head in heads:
+                head.requires_grad_(False)
+
     def disentangling_loss(self, *cosines: Tensor) -> Tensor:
         """Return the DDL, a scalar in [0, 1], of the cosines [B] of the two views' DVRs, in one or two directions."""
         directions = torch.stack(cosines)  # [1 or 2, B]
@@ -80,6 +89,8 @@ class DDCL(_Split):
         self.projector_dvr = simsiam_projector(self.dvr_dim, dim, layers)
         self.predictor_dir = simsiam_predictor(dim, hidden_dim)
         self.predictor_dvr = simsiam_predictor(dim, hidden_dim)
+        if not self.preg_weight:
+            self.keep_untrained(self.projector_dvr, self.predictor_dvr)
 
     def embed(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return z_dir, z_dvr (projections) and p_dir, p_dvr (predictions), each [B, d], of one view's features h."""
@@ -132,6 +143,7 @@ class DDCLSymmetric(_Split):
         self.offdiag_weight = settings.offdiag_weight
         self.projector_dir = barlow_projector(self.dir_dim, settings.projector_dim)
         self.projector_dvr = barlow_projector(self.dvr_dim, settings.projector_dim)
+        self.keep_untrained(self.projector_dvr)
 
     def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return the projections z_dir, z_dvr [B, d] of one view's features h [B, D], z_dvr standardised."""

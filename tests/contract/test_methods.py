@@ -205,3 +205,16 @@ class Signalling(ToyLoader):
                 signal.raise_signal(signal.SIGUSR1)
             self.left -= 1
             yield batch
+
+
+@pytest.mark.parametrize("name", ["ddcl_w0", "ddcl_sym_w0"])
+def test_heads_of_which_no_loss_asks_anything_stay_as_they_begin(name: str, tmp_path: Path) -> None:
+    """Adam's weight decay alone shrinks them to nothing, and then the control's cosines would be 0."""
+    recipe = build_recipe(("digits", name, "baug"), 0, OVERRIDES)
+    method = build_method(recipe)
+    heads = [head for label, head in method.named_children() if label.endswith("_dvr")]
+    before = [p.clone() for head in heads for p in head.parameters()]
+    Pretraining(method, ToyLoader(), no_monitor, recipe.training, (recipe.digest, "code"), 0).run(tmp_path)
+    assert before
+    assert all(torch.equal(a, b) for a, b in zip(before, (p for head in heads for p in head.parameters()), strict=True))
+    assert any(p.grad is not None for p in method.encoder.parameters())
