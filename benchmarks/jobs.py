@@ -1,8 +1,7 @@
 """A real run of 1,000 and of 5,000 jobs that do nothing: the project's rules against an empty Snakefile of their shape.
 
-Ours is the Snakefile with all that the rules ask of the suite; its commands do nothing, and the outputs are touched.
-The empty one is that of `dag.py`, whose commands touch them. Both run up to the collected records, on two cores, from
-start to exit.
+Ours is the Snakefile with all that the rules ask of the suite; the empty one is that of `dag.py`. The commands of both
+do nothing, and the outputs are touched. Both run up to the collected records, on two cores, from start to exit.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ perturbations: [none, color]
 tables: [linear]
 """
 # Snakemake runs each rule's command as it is written, but its `exec` is a function that does nothing.
-OURS = """
+IDLE = """
 from pathlib import Path
 include: {snakefile!r}
 shell.prefix("exec() {{{{ :; }}}}; ")
@@ -69,16 +68,16 @@ def run(folder: Path, arguments: list[str]) -> float:
 
 def measure(jobs: int, repeats: int) -> Ratio:
     """Seconds of both."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        suite, ours, peer = folder / "jobs.yaml", folder / "Ours", folder / "Peer"
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(path)
+        suite, empty = folder / "jobs.yaml", folder / "Empty"
         suite.write_text(SUITE.format(seeds=list(range(SEEDS[jobs]))), encoding="utf-8")
-        snakefile = str(ROOT / "Snakefile")
-        ours.write_text(OURS.format(snakefile=snakefile), encoding="utf-8")
-        peer.write_text(empty_snakefile(Suite.load(suite)), encoding="utf-8")
+        empty.write_text(empty_snakefile(Suite.load(suite)), encoding="utf-8")
+        for name, snakefile in (("Ours", ROOT / "Snakefile"), ("Peer", empty)):
+            (folder / name).write_text(IDLE.format(snakefile=str(snakefile)), encoding="utf-8")
         paths = {
-            "ours": lambda: run(folder, ["--snakefile", str(ours), "--configfile", str(suite)]),
-            "peer": lambda: run(folder, ["--snakefile", str(peer)]),
+            "ours": lambda: run(folder, ["--snakefile", str(folder / "Ours"), "--configfile", str(suite)]),
+            "peer": lambda: run(folder, ["--snakefile", str(folder / "Peer")]),
         }
         found = in_turns(paths, repeats, f"{jobs} jobs", unmeasured=0)
     return Ratio(f"snakemake, {jobs} jobs that do nothing", "s", found["ours"], found["peer"], "below 1.25")
