@@ -123,10 +123,18 @@ def _read_yaml(path: Path, changed: int) -> bytes:
     return pickle.dumps(values)
 
 
-def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with `change` on top; mappings are merged key by key, anything else is replaced."""
+def merge(base: dict[str, Any], change: dict[str, Any], where: str = "") -> dict[str, Any]:
+    """Return `base` with `change` on top; mappings are merged key by key, anything else is replaced.
+
+    A mapping takes no text's or number's place: that would hide the mistake in `base`. where: it stands, for the message.
+    """
     result = dict(base)
     for key, value in change.items():
-        old = result.get(key)
-        result[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        old, path = result.get(key), f"{where}: {key}" if where else key
+        if isinstance(value, dict) and isinstance(old, dict):
+            result[key] = merge(old, value, path)
+        elif isinstance(value, dict) and old is not None:
+            raise UserError(f"{path}: expected a mapping of keys to values, found {shown(old)}")
+        else:
+            result[key] = value
     return result

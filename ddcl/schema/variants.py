@@ -67,7 +67,7 @@ def _finder(dataset: DatasetConfig) -> Callable[[str], Named]:
 
     def find(name: str) -> Named:
         found = _find(dataset.scale, name)
-        return Named(found.where, merge(found.values, chosen[name].changes)) if name in chosen else found
+        return Named(found.where, merge(found.values, chosen[name].changes, found.where)) if name in chosen else found
 
     return find
 

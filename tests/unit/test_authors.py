@@ -108,6 +108,7 @@ def warmed(loader: ToyLoader, seed: int = 0) -> Pretraining:
     values = recipe.training.model_dump()
     values["schedule"]["extra_warmup_epochs"] = 3
     values["epochs"] = 4
+    values["schedule"]["warmup_epochs"] = 0
     config = TrainingConfig.model_validate(values)
     return Pretraining(build_method(recipe), loader, no_monitor, config, ("r", "c"), seed)
 

@@ -67,7 +67,11 @@ def suite() -> dict[str, Any]:
         "title": "All kinds",
         "description": "One of each.",
         "data_root": "data",
-        "runs": [arms | {"seeds": [0, 1], "overrides": {"epochs": 3}}, floor, shapes | {"seeds": [0]}],
+        "runs": [
+            arms | {"seeds": [0, 1], "overrides": {"epochs": 3, "schedule": {"warmup_epochs": 0}}},
+            floor,
+            shapes | {"seeds": [0]},
+        ],
         "evaluations": list(EVALUATIONS),
         "perturbations": ["none", *(name for name in config_names("perturbations") if name != "none")],
         "draws": 2,

@@ -19,6 +19,8 @@ from ddcl.schema.recipes import build_recipe
 from ddcl.training import _finished, _write
 from tests.contract.test_methods import ToyLoader, no_monitor, recipe_of, training
 
+ONE_EPOCH = {"precision": "fp32", "epochs": 1, "schedule": {"warmup_epochs": 0}}
+
 
 class Toy(Method):
     """Minimises a term chosen by the test, of a linear encoder."""
@@ -122,7 +124,7 @@ def test_monitoring_does_not_change_training(tmp_path: Path) -> None:
 def test_a_finished_run_is_known_by_its_run_json_and_by_whole_files_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = build_recipe(("digits", "simsiam", "caug"), 0, {"precision": "fp32", "epochs": 1})
+    recipe = build_recipe(("digits", "simsiam", "caug"), 0, ONE_EPOCH)
     identity = [recipe.digest, "code", "seal of the data"]
     run = Pretraining(build_method(recipe), ToyLoader(), no_monitor, recipe.training, identity, 0)
     run.run(tmp_path / "work")
@@ -151,7 +153,7 @@ def test_a_compiled_encoder_trains_as_the_plain_one(tmp_path: Path) -> None:
     """The same weights but for rounding, under the same names; the monitor, too, sees the same features."""
     runs = []
     for compiled in (False, True):
-        recipe = build_recipe(("digits", "simsiam", "baug"), 0, {"precision": "fp32", "compile": compiled, "epochs": 1})
+        recipe = build_recipe(("digits", "simsiam", "baug"), 0, ONE_EPOCH | {"compile": compiled})
         features: list[Tensor] = []
 
         def monitor(method: Method, features: list[Tensor] = features) -> Row:
