@@ -126,7 +126,7 @@ def _read_yaml(path: Path, changed: int) -> bytes:
 def merge(base: dict[str, Any], change: dict[str, Any], where: str = "") -> dict[str, Any]:
     """Return `base` with `change` on top; mappings are merged key by key, anything else is replaced.
 
-    A mapping takes no text's or number's place: that would hide the mistake in `base`. where: it stands, for the message.
+    A mapping takes no text's or number's place: that would hide the mistake. where: `base` stands, for the message.
     """
     result = dict(base)
     for key, value in change.items():
