@@ -14,55 +14,89 @@ that reaches the lowest training objective.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from augmentation import MEAN, STD
 from measure import Ratio, in_turns, repeats_from_arguments, write
 from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms as tv
 
+from ddcl.__main__ import main
 from ddcl.core.method import Method
 from ddcl.data.manifest import read_manifest
-from ddcl.data.prepare import prepare
 from ddcl.data.stored import read_images
-from ddcl.evaluate.features import Target, extract, load_frozen
-from ddcl.evaluate.protocols import Job
-from ddcl.evaluate.record import evaluate_run
-from ddcl.evaluate.store import FOLDER, evaluation_folder, read_test, read_train
-from ddcl.plan.datasets import data_root
-from ddcl.plan.digests import pretrain_digest
-from ddcl.schema import feature_index
+from ddcl.evaluate.features import load_frozen
+from ddcl.evaluate.store import read_test, read_train
+from ddcl.plan.suite import Suite
+from ddcl.schema import feature_index, record
 from ddcl.schema.feature_index import CLEAN_DRAW
-from ddcl.schema.op_recipes import read_perturbation
-from ddcl.schema.recipes import Recipe, build_recipe, read_evaluation
-from ddcl.training import Options, pretrain
+from ddcl.schema.places import VARIABLE
 
 DATASET, PARTS, EPOCHS, DRAWS, BATCH = "fashion_mnist_10k", 3, 200, 10, 256
+RUN = f"{DATASET}/ddcl/baug/seed0"
 PERTURBATIONS = ("none", "color", "color_flip", "color_rotate", "color_rotate_elastic")
 SGD_RATES = (0.1, 0.3, 1.0, 3.0)
 L2_WEIGHTS = [float(value) for value in np.logspace(-6, -0.5, 12)]
+PROBE = {"base": "linear", "label": "12 penalties", "settings": {"l2_weights": L2_WEIGHTS}}
+SUITE = {
+    "suite": "probe",
+    "title": "Benchmark of the probe",
+    "description": "One run, and its linear probe.",
+    "runs": [
+        {
+            "datasets": [DATASET],
+            "variants": ["ddcl"],
+            "augmentations": ["baug"],
+            "seeds": [0],
+            "overrides": {"epochs": 3, "schedule": {"warmup_epochs": 0}},
+        }
+    ],
+    "evaluations": ["probe"],
+    "perturbations": list(PERTURBATIONS),
+    "draws": DRAWS,
+}
+
+
+def ddcl(*words: str) -> None:
+    """Run a command of the suite in this process; what it prints is not shown."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = main(words)
+    if status:
+        raise SystemExit(status)
 
 
 class Stored:
-    """A small trained run on disk, its images, and what both paths evaluate."""
+    """A small trained run in a results folder, made by the suite's own commands."""
 
     def __init__(self, folder: Path) -> None:
-        self.manifest_path = folder / "data" / DATASET / "manifest.json"
-        prepare(DATASET, self.manifest_path.parent, data_root(), False)
-        self.recipe: Recipe = build_recipe((DATASET, "ddcl", "baug"), 0, {"epochs": 3})
-        self.run = folder / "run"
-        digest = pretrain_digest("ddcl", [item.op for item in self.recipe.ops])
-        pretrain(self.recipe, self.manifest_path, self.run, digest, Options())
+        for kind, values in (("evaluations", PROBE), ("suites", SUITE)):
+            (folder / "config" / kind).mkdir(parents=True)
+            (folder / "config" / kind / "probe.yaml").write_text(yaml.safe_dump(values))
+        os.environ[VARIABLE] = str(folder / "config")
+        self.results = folder / "results"
+        suite = Suite.load(folder / "config/suites/probe.yaml")
+        self.recipe, planned = suite.recipes[RUN], suite.plan.run(RUN)
+        (target,) = planned.targets
+        self.run, self.features = self.results / planned.folder, self.results / planned.features(target)
+        self.record = self.results / planned.record(target)
+        self.command("resolve", "--suite", "probe")
+        self.command("prepare", DATASET, "--no-download")
+        self.command("pretrain", "--run", RUN)
+        (self.manifest_path,) = self.results.glob("data/*/manifest.json")
         self.manifest = read_manifest(self.manifest_path, DATASET, self.recipe.data)
-        evaluation = read_evaluation("linear")[1]
-        self.evaluation = evaluation.model_copy(update={"settings": evaluation.settings | {"l2_weights": L2_WEIGHTS}})
-        self.perturbations = [read_perturbation(name, DRAWS) for name in PERTURBATIONS]
-        self.features = evaluation_folder(self.run, DATASET) / FOLDER
+
+    def command(self, *words: str) -> None:
+        """Run a command on these results."""
+        ddcl(*words, "--results", str(self.results))
 
     def frozen(self) -> Method:
         """Return the trained encoder."""
@@ -71,14 +105,10 @@ class Stored:
 
 def ours(stored: Stored) -> float:
     """Return the seconds of extraction and evaluation."""
-    start = time.perf_counter()
-    target = Target(DATASET, stored.manifest_path, stored.features)
-    extract(stored.recipe, stored.run, stored.manifest, target, stored.perturbations, ("cpu", 0))
-    data = (stored.manifest_path, stored.manifest_path)
-    threads = torch.get_num_threads()
-    evaluate_run(
-        Job(stored.recipe, stored.evaluation, DATASET, PERTURBATIONS, stored.run, data, device="cpu", threads=threads)
-    )
+    start, threads = time.perf_counter(), str(torch.get_num_threads())
+    under = ("--run", RUN, "--threads", threads, "--perturbations", *PERTURBATIONS)
+    stored.command("extract", "--draws", str(DRAWS), *under)
+    stored.command("evaluate", "probe", *under)
     return time.perf_counter() - start
 
 
@@ -194,11 +224,9 @@ def measure(repeats: int) -> list[Ratio]:
             what = f"linear probe of 3 parts, {n} hyperparameters for the peer, 5 perturbations × {DRAWS} draws"
             rates = [[86400 / value for value in values] for values in (found["ours"], seconds)]
             rows.append(Ratio(what, "runs/day", *rates, target))
-        record = evaluate_run(
-            Job(stored.recipe, stored.evaluation, DATASET, ["none"], stored.run, (stored.manifest_path,) * 2)
-        )
-        chosen = {part: own[0]["l2_weight"] for part, own in record.chosen.items()}
-        solved = {cell.part: 100 * (cell.value or 0.0) for cell in record.cells}
+        made = record.load(stored.record)
+        chosen = {part: own[0]["l2_weight"] for part, own in made.chosen.items()}
+        solved = {cell.part: 100 * (cell.value or 0.0) for cell in made.cells if cell.perturbation == "none"}
         for part, accuracy in sgd_accuracies(stored, chosen).items():
             what = f"accuracy of the probe, {part}, against 200 epochs of SGD on the same features"
             rows.append(Ratio(what, "%", [solved[part]], [accuracy], "within 0.3 points"))
