@@ -141,7 +141,7 @@ def test_a_closed_pipe_a_full_disk_and_python_without_docstrings(flags: list[str
 
 def interrupt_the_verb(_: int, frame: FrameType | None) -> None:
     """Press Ctrl-C while a verb's own function runs; a moment before or after it, look again in a millisecond."""
-    while frame and frame.f_code.co_filename != verbs.__file__:
+    while frame and frame.f_globals.get("__name__") != verbs.__name__:
         frame = frame.f_back
     if frame:
         signal.raise_signal(signal.SIGINT)

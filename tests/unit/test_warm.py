@@ -68,6 +68,7 @@ def start(words: str, address: str, stderr: int = subprocess.PIPE) -> subprocess
 def stuck(warmed: Warmed) -> tuple[subprocess.Popen[str], psutil.Process, int]:
     """Start a job that waits for ever, as nobody reads what it says; return it, its process, and the pipe."""
     address, process = warmed
+    assert until(lambda: not process.children()), "a job of another test goes on"
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     with contextlib.suppress(BlockingIOError):
