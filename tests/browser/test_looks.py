@@ -28,11 +28,14 @@ def test_no_page_is_wider_than_its_window(size: tuple[int, int], browser: Browse
 
 
 @pytest.mark.parametrize("size", [PHONE, (1440, 900)])
-def test_the_longest_name_of_a_claim_has_room_beside_its_statement(size: tuple[int, int], browser: Browser) -> None:
+@pytest.mark.parametrize(("part", "longest"), [(".id", "C7.4b"), ("summary .verdict", "■ no effect that matters")])
+def test_the_longest_words_of_a_claims_line_have_room(
+    part: str, longest: str, size: tuple[int, int], browser: Browser
+) -> None:
     browser.resize(size)
     widths = browser.js(
-        """return [...document.querySelectorAll('.claim .id')].map(
-          each => { each.textContent = 'C7.4b'; return [each.scrollWidth, each.clientWidth] })"""
+        f"""return [...document.querySelectorAll('.claim {part}')].map(
+          each => {{ each.textContent = '{longest}'; return [each.scrollWidth, each.clientWidth] }})"""
     )
     assert widths
     assert all(text <= room for text, room in widths)
