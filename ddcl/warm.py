@@ -54,26 +54,25 @@ def start() -> None:
 
     Where the machine has no such sockets, or no place for one, every job starts by itself.
     """
-    folder = tempfile.mkdtemp(prefix="ddcl-")  # nobody else may enter it
-    address = f"{folder}/warm"
+    folder = ""
     try:
+        folder = tempfile.mkdtemp(prefix="ddcl-")  # nobody else may enter it
+        address = f"{folder}/warm"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen(socket.SOMAXCONN)
-            command = [sys.executable, "-m", "ddcl.warm", str(listener.fileno()), folder]
-            environment, quiet = {**os.environ, **THREADS}, subprocess.DEVNULL
             process = subprocess.Popen(
-                command,
-                env=environment,
+                [sys.executable, "-m", "ddcl.warm", str(listener.fileno()), folder],
+                env={**os.environ, **THREADS},
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.PIPE,
-                stdout=quiet,
+                stdout=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for Snakemake and its jobs
             )
-            _kept.append(process)
     except (OSError, AttributeError):
         shutil.rmtree(folder, ignore_errors=True)
         return
+    _kept.append(process)
     os.environ[VARIABLE] = address
 
 

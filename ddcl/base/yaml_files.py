@@ -123,18 +123,18 @@ def _read_yaml(path: Path, changed: int) -> bytes:
     return pickle.dumps(values)
 
 
-def merge(base: dict[str, Any], change: dict[str, Any], where: str = "") -> dict[str, Any]:
+def merge(base: dict[str, Any], change: dict[str, Any], where: str) -> dict[str, Any]:
     """Return `base` with `change` on top; mappings are merged key by key, anything else is replaced.
 
-    A mapping takes no text's or number's place: that would hide the mistake. where: `base` stands, for the message.
+    A mapping takes no text's or number's place: that would hide the mistake. where: file and key path that `base`
+    stands at, as the message begins, such as ``NAME.yaml: training.``.
     """
     result = dict(base)
     for key, value in change.items():
-        old, path = result.get(key), f"{where}: {key}" if where else key
+        old = result.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
-            result[key] = merge(old, value, path)
+            value = merge(old, value, f"{where}{key}.")
         elif isinstance(value, dict) and old is not None:
-            raise UserError(f"{path}: expected a mapping of keys to values, found {shown(old)}")
-        else:
-            result[key] = value
+            raise UserError(f"{where}{key}: expected a mapping of keys to values, found {shown(old)}")
+        result[key] = value
     return result

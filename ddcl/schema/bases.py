@@ -32,5 +32,6 @@ def on_its_base(name: str, find: Callable[[str], Named], chain: tuple[str, ...] 
         return Named(where, values)
     if not isinstance(base, str):
         raise UserError(f"{where}: base: expected a name, found {shown(base)}")
-    below = on_its_base(base, find, (*chain, name)).values
-    return Named(where, merge({key: value for key, value in below.items() if key not in NOT_INHERITED}, values))
+    below = on_its_base(base, find, (*chain, name))
+    inherited = {key: value for key, value in below.values.items() if key not in NOT_INHERITED}
+    return Named(where, merge(inherited, values, f"{below.where}: "))

@@ -80,7 +80,7 @@ def read_ops(
 
 def _complete(item: OpRecipe, overrides: dict[str, dict[str, Any]], where: str) -> OpRecipe:
     """Return the operation with overrides and all defaults filled in, checked."""
-    values = merge(item.settings, overrides.get(item.op, {}))
+    values = merge(item.settings, overrides.get(item.op, {}), f"{where}: {item.op}.")
     settings: BaseModel = build_settings(item.op, values, where)
     return OpRecipe(op=item.op, settings=settings.model_dump())
 
@@ -119,7 +119,7 @@ def _lists_of(family: str, config: OpsConfig) -> tuple[str, dict[str, list[Any]]
     """Return the operation of a family, and the lists of its settings."""
     lists = config.family
     if config.base is not None:
-        lists = merge(_read_ops_config("perturbations", config.base).family, lists)
+        lists = merge(_read_ops_config("perturbations", config.base).family, lists, f"{config.base}.yaml: family.")
     if len(lists) != 1 or config.ops or config.remove:
         path = config_path("perturbations", family)
         raise UserError(f"{path}: a family has exactly one operation, and neither ops nor remove")

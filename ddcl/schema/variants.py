@@ -67,7 +67,11 @@ def _finder(dataset: DatasetConfig) -> Callable[[str], Named]:
 
     def find(name: str) -> Named:
         found = _find(dataset.scale, name)
-        return Named(found.where, merge(found.values, chosen[name].changes, found.where)) if name in chosen else found
+        return (
+            Named(found.where, merge(found.values, chosen[name].changes, f"{found.where}: "))
+            if name in chosen
+            else found
+        )
 
     return find
 
@@ -88,15 +92,15 @@ def read_variant(
     check_name("scale", dataset.scale, scales(), " or ".join(str(folder / FOLDER) for folder in config_folders()))
     where, values = on_its_base(name, _finder(dataset))
     sections = {key: _section(values, key, where) for key in ("training", "authors")}
-    sections["training"] = merge(sections["training"], dataset.training_overrides)
+    sections["training"] = merge(sections["training"], dataset.training_overrides, f"{where}: training.")
     values |= sections
     if authors:
         if not values["authors"]:
             raise UserError(f"{where}: has no section `authors`, but a block with `authors: true` names it")
-        values = merge(values, values["authors"])
-    values["training"] = merge(values["training"], overrides)
+        values = merge(values, values["authors"], f"{where}: ")
+    values["training"] = merge(values["training"], overrides, f"{where}: training.")
     if setting:
-        values = merge(values, setting.changes) | {"label": f"{values.get('label')}, {setting.text}"}
+        values = merge(values, setting.changes, f"{where}: ") | {"label": f"{values.get('label')}, {setting.text}"}
     full = _with_changes(where, dataset, overrides, setting)
     variant = parse(VariantConfig, values, full)
     check_name("method", variant.method, METHODS, where)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.browser.browser import Browser
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -75,9 +75,7 @@ def press(browser: Browser, key: str) -> None:
 
 def wait_for_closing(browser: Browser) -> None:
     """Wait until the dialog has given its cards back: it says that it closes a moment after it did."""
-    end = time.monotonic() + 5
-    while browser.all("dialog article") and time.monotonic() < end:
-        time.sleep(0.02)
+    until(lambda: not browser.all("dialog article"), seconds=5)
     assert browser.all("dialog article") == []
 
 

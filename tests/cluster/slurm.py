@@ -12,10 +12,11 @@ import shutil
 import socket
 import stat
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tests.waiting import until
 
 ETC = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf")
@@ -157,8 +158,5 @@ def call(*command: str, check: bool = True) -> str:
 
 def wait_for(what: str, true: Callable[[], object], seconds: float = 60) -> None:
     """Wait until `true` gives something true; an error if that takes longer than `seconds`."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {seconds} s for {what}")
-        time.sleep(0.2)
+    if not until(true, seconds):
+        raise TimeoutError(f"waited {seconds} s for {what}")

@@ -176,7 +176,7 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
 
 def test_merge_goes_into_mappings_and_replaces_the_rest() -> None:
     base = {"a": {"x": 1, "y": {"z": 2}}, "l": [1, 2], "n": {"q": 1}}
-    merged = merge(base, {"a": {"y": {"z": 3}}, "l": [3], "n": None, "new": 4})
+    merged = merge(base, {"a": {"y": {"z": 3}}, "l": [3], "n": None, "new": 4}, "base: ")
     assert merged == {"a": {"x": 1, "y": {"z": 3}}, "l": [3], "n": None, "new": 4}
     assert base == {"a": {"x": 1, "y": {"z": 2}}, "l": [1, 2], "n": {"q": 1}}
 

@@ -40,7 +40,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         overrides = read_dataset("digits").training_overrides
         for name in VARIANTS:
             values = on_its_base(name, lambda own: _find("small", own)).values
-            dump(folder / f"variants/small/{name}.yaml", values | {"training": merge(values["training"], overrides)})
+            dump(
+                folder / f"variants/small/{name}.yaml", values | {"training": merge(values["training"], overrides, "")}
+            )
         for name in EVALUATIONS:
             dump(
                 folder / f"evaluations/{name}.yaml",

@@ -41,7 +41,7 @@ def put(path: Path, values: Any) -> None:
 
 
 def edit(config: Path, name: str, changes: dict[str, Any]) -> None:
-    put(config / name, merge(read_yaml(config / name), changes))
+    put(config / name, merge(read_yaml(config / name), changes, name))
 
 
 def complaint(blocks: Any = None, **values: Any) -> str:

@@ -8,14 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from ddcl import verbs, warm
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTER = """
@@ -42,16 +42,6 @@ def warmed() -> Iterator[Warmed]:
         starter.communicate()
     assert until(lambda: not process.is_running()), "the warm process outlives who started it"
     assert not Path(address).parent.exists()
-
-
-def until(true: Callable[[], object], seconds: float = 20) -> bool:
-    """Return whether something becomes true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def start(words: str, address: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
@@ -135,6 +125,13 @@ def test_what_is_loaded_for_a_verb_is_there() -> None:
     assert all(callable(getattr(verbs, verb)) for verb in warm.LIBRARIES)
     for name in {name for names in warm.LIBRARIES.values() for name in names}:
         assert importlib.util.find_spec(name), name
+
+
+def test_a_machine_without_room_for_it_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(warm.VARIABLE, raising=False)
+    monkeypatch.setattr(warm.tempfile, "tempdir", str(tmp_path / "nowhere"))
+    warm.start()
+    assert warm.VARIABLE not in os.environ
 
 
 def test_a_machine_without_such_sockets_has_no_warm_process(monkeypatch: pytest.MonkeyPatch) -> None:
