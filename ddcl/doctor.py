@@ -189,5 +189,6 @@ def describe(recipe: Recipe, device: str, threads: int, rates: Rates) -> str:
     lines += ["", f"bottleneck: {rates.bottleneck}. {ADVICE[rates.bottleneck]}"]
     if n := rates.n_images:
         hours = n * recipe.training.epochs / rates.training / 3600
-        lines.append(f"a run of {recipe.training.epochs} epochs over {n} images takes {hours:.2f} h here")
+        time = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} minutes"
+        lines.append(f"a run of {recipe.training.epochs} epochs over {n} images takes {time} here")
     return "\n".join(lines)

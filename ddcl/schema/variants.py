@@ -67,11 +67,8 @@ def _finder(dataset: DatasetConfig) -> Callable[[str], Named]:
 
     def find(name: str) -> Named:
         found = _find(dataset.scale, name)
-        return (
-            Named(found.where, merge(found.values, chosen[name].changes, f"{found.where}: "))
-            if name in chosen
-            else found
-        )
+        changes = chosen[name].changes if name in chosen else {}
+        return Named(found.where, merge(found.values, changes, f"{found.where}: "))
 
     return find
 
@@ -121,6 +118,7 @@ def _with_changes(where: str, dataset: DatasetConfig, overrides: dict[str, Any],
     changed = {of_data: dataset.training_overrides, "the block's overrides": overrides}
     changed |= {setting.text: setting.changes} if setting else {}
     names = " and ".join(name for name, change in changed.items() if change)
+    where += f" and config/tuned/{dataset.tuned}.yaml" if dataset.tuned else ""
     return f"{where} with {names}" if names else where
 
 

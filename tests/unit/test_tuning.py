@@ -163,6 +163,13 @@ def test_a_data_set_uses_what_was_chosen_for_it(own: Path) -> None:
     assert numbers("ddcl", "shapes") == (0.4, 1.0)
 
 
+def test_a_choice_that_cannot_be_names_its_file(own: Path) -> None:
+    path = own / "tuned/ours.yaml"
+    path.write_text(path.read_text().replace(f"{RATE}: 0.2", f"{RATE}: fast"))
+    with pytest.raises(UserError, match=r"ddcl.yaml and config/tuned/ours.yaml with .*base_lr: .*found 'fast'"):
+        build_recipe(("ours", "ddcl", "baug"), 0, {})
+
+
 def test_a_choice_for_an_unknown_variant_is_refused(own: Path) -> None:
     path = own / "tuned/ours.yaml"
     path.write_text(path.read_text().replace("simsiam:", "simsaim:"))
