@@ -1,6 +1,6 @@
 """A dry run of the whole paper (4,700 jobs): the project's Snakefile against an empty one of the same shape.
 
-The empty one has the same rules, wildcards, files, logs and benchmarks, and constants where the project has functions,
+The empty one has the same rules, wildcards, files and logs, and constants where the project has functions,
 a checked suite and digests of code: what is left is Snakemake's own time. Both are timed as whole processes, from start
 to exit.
 """
@@ -29,8 +29,6 @@ rule {name}:
         {outputs}
     log:
         "results/logs/{log}.log",
-    benchmark:
-        "results/benchmarks/{log}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
