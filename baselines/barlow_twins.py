@@ -23,8 +23,11 @@ class BarlowTwins(Method):
         return full_precision(self.projector(h))
 
     def step(self, batch: Batch) -> Step:
-        z1 = self.embed(self.encoder(batch.x1))  # [B, d]
-        z2 = self.embed(self.encoder(batch.x2))
+        return self.compare(self.encoder(batch.x1), self.encoder(batch.x2))
+
+    def compare(self, h1: Tensor, h2: Tensor) -> Step:
+        """Return the loss of two views' features [B, D]."""
+        z1, z2 = self.embed(h1), self.embed(h2)  # [B, d]
         return Step(barlow_twins_loss(z1, z2, self.offdiag_weight), embeddings={"full": z1})
 
     def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:

@@ -32,8 +32,12 @@ class SimSiam(Method):
         return full_precision(z), full_precision(self.predictor(z))
 
     def step(self, batch: Batch) -> Step:
-        z1, p1 = self.embed(self.features(batch.x1))  # [B, d]
-        z2, p2 = self.embed(self.features(batch.x2))
+        return self.compare(self.features(batch.x1), self.features(batch.x2))
+
+    def compare(self, h1: Tensor, h2: Tensor) -> Step:
+        """Return the loss of two views' features [B, D]."""
+        z1, p1 = self.embed(h1)  # [B, d]
+        z2, p2 = self.embed(h2)
         loss = -0.5 * (mean_cosine(p1, z2.detach()) + mean_cosine(p2, z1.detach()))  # eq. 2; detach = stop-gradient
         return Step(loss, embeddings={"full": z1})
 

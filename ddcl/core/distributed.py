@@ -105,6 +105,15 @@ def moments(x: Tensor, dims: list[int]) -> tuple[Tensor, Tensor]:
     return whole_mean, mean(var + (own_mean - whole_mean).square())
 
 
+def all_rows(x: Tensor) -> Tensor:
+    """Return the rows of all processes' x [B, d] in the order of the batch; differentiable."""
+    if processes() == 1:
+        return x
+    whole = x.new_zeros(processes() * len(x), *x.shape[1:])
+    whole[rank() * len(x) : (rank() + 1) * len(x)] = x
+    return total(whole)
+
+
 def rows(x: Tensor) -> Tensor:
     """Return the rows of all processes' x [B, d] in the order of the batch, without gradient."""
     if processes() == 1:

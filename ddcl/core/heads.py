@@ -23,15 +23,25 @@ def simsiam_projector(in_dim: int, out_dim: int, layers: int = 3) -> nn.Sequenti
     )
 
 
+def two_layers(in_dim: int, hidden_dim: int, out_dim: int) -> nn.Sequential:
+    """Return an MLP [B, in_dim] → [B, out_dim] with one hidden layer (BN, ReLU); the output is linear.
+
+    SimCLR's projector (official code: a BN more at the end); BYOL's projector and predictor (Grill et al. 2020,
+    sec. 3.3).
+    """
+    return nn.Sequential(*_hidden(in_dim, hidden_dim), nn.Linear(hidden_dim, out_dim))
+
+
 def simsiam_predictor(dim: int, hidden_dim: int) -> nn.Sequential:
     """Return the 2-layer bottleneck [B, dim] → [B, dim]; "its output fc does not have BN or ReLU" (ibid.)."""
-    return nn.Sequential(*_hidden(dim, hidden_dim), nn.Linear(hidden_dim, dim))
+    return two_layers(dim, hidden_dim, dim)
 
 
 def barlow_projector(in_dim: int, out_dim: int) -> nn.Sequential:
     """Return a 3-layer MLP [B, in_dim] → [B, out_dim], the last layer linear (Zbontar et al. 2021, sec. 2.2).
 
-    The standardisation of the output belongs to the loss there (`ddcl.core.losses.standardise`).
+    The standardisation of the output belongs to the loss there (`ddcl.core.losses.standardise`). VICReg's is the same,
+    but for biases in front of its BatchNorms, which those cancel.
     """
     return nn.Sequential(
         *_hidden(in_dim, out_dim),

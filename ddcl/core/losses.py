@@ -70,6 +70,64 @@ def barlow_twins_loss(z1: Tensor, z2: Tensor, offdiag_weight: float) -> Tensor:
     return on_diagonal + offdiag_weight * off_diagonal
 
 
+def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """Return the cross-entropy of finding each row of a [B, d] its own among all rows of b [B, d] by their cosine.
+
+    van den Oord et al. 2018 (arXiv 1807.03748), eq. 4, with cosines / temperature as log scores.
+    """
+    candidates = F.normalize(distributed.all_rows(b), dim=1)  # of all processes
+    own = torch.arange(len(a), device=a.device) + distributed.rank() * len(a)
+    return F.cross_entropy(F.normalize(a, dim=1) @ candidates.T / temperature, own)
+
+
+def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    """Return SimCLR's loss of two views' projections z1, z2 [B, d] (Chen et al. 2020, arXiv 2002.05709, eq. 1).
+
+    Each row looks for its other view among all other rows of both views: 2 B − 1 candidates. Mean over the 2 B rows.
+    """
+    z = F.normalize(torch.cat([z1, z2]), dim=1)  # [2 B, d]
+    others = torch.cat([F.normalize(distributed.all_rows(each), dim=1) for each in (z1, z2)])  # of all processes
+    row = torch.arange(len(z1), device=z.device) + distributed.rank() * len(z1)
+    first, second = row, row + len(others) // 2  # where the two views stand among the others
+    logits = z @ others.T / temperature
+    oneself = F.one_hot(torch.cat([first, second]), len(others)).bool()
+    return F.cross_entropy(logits.masked_fill(oneself, -math.inf), torch.cat([second, first]))
+
+
+def _columns(z: Tensor) -> tuple[int, Tensor, Tensor]:
+    """Return the number n of rows of all processes' z [B, d], their means and their variances (n − 1) by column."""
+    n = len(z) * distributed.processes()
+    mean, biased = distributed.moments(z, [0])
+    return n, mean, biased * n / (n - 1)
+
+
+def std_hinge(z: Tensor) -> Tensor:
+    """Return the mean over columns of ``max(0, 1 − √(Var + 1e-4))`` of z [B, d] (Bardes et al. 2022, eq. 1 and 2)."""
+    return F.relu(1 - (_columns(z)[2] + 1e-4).sqrt()).mean()
+
+
+def covariance(z: Tensor) -> Tensor:
+    """Return ``Σ_{i≠j} C_ij² / d``, C the covariance matrix of z's columns [B, d] (Bardes et al. 2022, eq. 3 and 4)."""
+    n, mean, _ = _columns(z)
+    c = distributed.total((z - mean).T @ (z - mean)) / (n - 1)  # [d, d]
+    return (c.square().sum() - torch.diagonal(c).square().sum()) / z.shape[1]
+
+
+def vicreg_loss(
+    z1: Tensor, z2: Tensor, invariance_weight: float, std_weight: float, covariance_weight: float
+) -> Tensor:
+    """Return VICReg's loss of two views' projections z1, z2 [B, d] (Bardes et al., ICLR 2022, arXiv 2105.04906, eq. 6).
+
+    Its official code halves the sum of the two views' std terms and not that of their covariance terms; so here.
+    """
+    std = 0.5 * (std_hinge(z1) + std_hinge(z2))
+    return (
+        invariance_weight * F.mse_loss(z1, z2)
+        + std_weight * std
+        + covariance_weight * (covariance(z1) + covariance(z2))
+    )
+
+
 def std_ratio(z: Tensor) -> Tensor:
     """Return the mean over columns of the std of the l2-normalised rows of z [B, d], times √d.
 

@@ -12,6 +12,8 @@ from ddcl.schema.training import MOST_WIDTH, TrainingConfig
 Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]  # a larger one was typed wrong
 
+Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]  # of a softmax over cosines
+
 
 class MethodSettings(Model):
     """Base of the settings of all methods."""
@@ -54,6 +56,23 @@ class BarlowTwinsSettings(MethodSettings):
 
     projector_dim: Width = Field(description="width of all projector layers")
     offdiag_weight: Weight = Field(description="λ of the redundancy term, eq. 1")
+
+
+class VICRegSettings(MethodSettings):
+    """Settings of `baselines.vicreg`."""
+
+    projector_dim: Width = Field(description="width of all projector layers")
+    invariance_weight: Weight = Field(default=25.0, description="of the mean square between views; the official 25")
+    std_weight: Weight = Field(default=25.0, description="of the hinge on the columns' spread; the official 25")
+    covariance_weight: Weight = Field(default=1.0, description="of the covariances' squares; the official 1")
+
+
+class SimCLRSettings(MethodSettings):
+    """Settings of `baselines.simclr`."""
+
+    hidden_dim: Width = Field(description="width of the projector's hidden layer")
+    projector_dim: Width = Field(description="width of the projection")
+    temperature: Temperature = Field(description="τ of eq. 1")
 
 
 class SplitSettings(MethodSettings):

@@ -30,7 +30,9 @@ from ddcl.schema.methods import (
     DDCLSymmetricSettings,
     MethodSettings,
     NoMethodSettings,
+    SimCLRSettings,
     SimSiamBaselineSettings,
+    VICRegSettings,
 )
 from ddcl.schema.metrics import (
     ACCURACY,
@@ -130,6 +132,8 @@ METHODS = {
     "ddcl_sym": MethodEntry("ddcl.method:DDCLSymmetric", DDCLSymmetricSettings, SPLIT_PARTS),
     "simsiam": MethodEntry("baselines.simsiam:SimSiam", SimSiamBaselineSettings),
     "barlow_twins": MethodEntry("baselines.barlow_twins:BarlowTwins", BarlowTwinsSettings),
+    "vicreg": MethodEntry("baselines.vicreg:VICReg", VICRegSettings),
+    "simclr": MethodEntry("baselines.simclr:SimCLR", SimCLRSettings),
     "random_init": MethodEntry("baselines.random_init:RandomInit", NoMethodSettings, trains=False),
 }
 

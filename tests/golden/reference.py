@@ -8,7 +8,10 @@ Stop-gradients: a loss takes its targets as arguments. Handing in constants free
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 Array = Any
 Weights = dict[str, Any]
@@ -60,16 +63,21 @@ def barlow_projector(w: Weights, name: str, h: Array) -> Array:
     return matrix(w, f"{name}.6", hidden_layers(w, name, h))
 
 
+def two_layers(w: Weights, name: str, h: Array) -> Array:
+    """Linear without bias-BN-ReLU, Linear with bias."""
+    return affine(w, f"{name}.3", relu(batch_norm(w, f"{name}.1", matrix(w, f"{name}.0", h))))
+
+
 def predictor(w: Weights, name: str, z: Array) -> Array:
     """Linear without bias-BN-ReLU, Linear with bias."""
-    return affine(w, f"{name}.3", relu(batch_norm(w, f"{name}.1", matrix(w, f"{name}.0", z))))
+    return two_layers(w, name, z)
 
 
 def mean_cosine(a: Array, b: Array) -> Array:
     """The batch mean of the rows' cosines."""
     total = 0.0
     for u, v in zip(a, b, strict=True):
-        total = total + (u * v).sum() / ((u * u).sum() ** 0.5 * (v * v).sum() ** 0.5)
+        total = total + cosine(u, v)
     return total / len(a)
 
 
@@ -85,3 +93,60 @@ def barlow_twins(z1: Array, z2: Array, offdiag_weight: float) -> Array:
             else:
                 off_diagonal = off_diagonal + c**2
     return on_diagonal + offdiag_weight * off_diagonal
+
+
+def log(x: Array) -> Array:
+    """The natural logarithm, which numpy and torch do not share an operator for."""
+    return np.log(x) if isinstance(x, np.ndarray | float) else x.log()
+
+
+def cosine(u: Array, v: Array) -> Array:
+    """The cosine of two vectors."""
+    return (u * v).sum() / ((u * u).sum() ** 0.5 * (v * v).sum() ** 0.5)
+
+
+def found(candidates: list[Array], right: int, temperature: float) -> Array:
+    """Minus the log of the right candidate's share of Σ exp(cosine / temperature); candidates: cosines."""
+    scores = [math.e ** (each / temperature) for each in candidates]
+    return -log(scores[right] / sum(scores))
+
+
+def info_nce(a: Array, b: Array, temperature: float) -> Array:
+    """The mean over rows of a: to find the row of b of the same number among all rows of b."""
+    rows = range(len(a))
+    return sum(found([cosine(a[i], b[k]) for k in rows], i, temperature) for i in rows) / len(a)
+
+
+def nt_xent(z1: Array, z2: Array, temperature: float) -> Array:
+    """SimCLR's algorithm 1: of 2 N rows, k and k + N are one image; row i looks for its pair among all rows but i."""
+    z, n = [*z1, *z2], len(z1)
+    total = 0.0
+    for i in range(2 * n):
+        others = [k for k in range(2 * n) if k != i]
+        right = others.index((i + n) % (2 * n))
+        total = total + found([cosine(z[i], z[k]) for k in others], right, temperature)
+    return total / (2 * n)
+
+
+def std_hinge(z: Array) -> Array:
+    """VICReg's v(Z): how far each column's standard deviation is below 1, on average."""
+    variance = ((z - z.mean(0)) ** 2).sum(0) / (len(z) - 1)
+    return relu(1 - (variance + 1e-4) ** 0.5).mean()
+
+
+def covariance(z: Array) -> Array:
+    """VICReg's c(Z): the squares of the covariances of different columns, over the number of columns; one by one."""
+    centred, d = z - z.mean(0), z.shape[1]
+    total = 0.0
+    for i in range(d):
+        for j in range(d):
+            if i != j:
+                total = total + ((centred[:, i] * centred[:, j]).sum() / (len(z) - 1)) ** 2
+    return total / d
+
+
+def vicreg(z1: Array, z2: Array, weights: tuple[float, float, float]) -> Array:
+    """Invariance, spread and covariance with their weights; the spread of the two views is averaged."""
+    invariance = ((z1 - z2) ** 2).mean()
+    spread = (std_hinge(z1) + std_hinge(z2)) / 2
+    return weights[0] * invariance + weights[1] * spread + weights[2] * (covariance(z1) + covariance(z2))
