@@ -46,6 +46,7 @@ class FileImages:
     background: RGB, 0 … 255, under transparent pixels.
     workers: processes that decode; 0: this one. What comes out does not depend on their number.
     exact: decode JPEG files whole for random crops too, where a part of the resolution would do.
+    groups: as in `Images`.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class FileImages:
     background: Sequence[int]
     workers: int = 0
     exact: bool = False
+    groups: Tensor | None = None
 
     @property
     def crops(self) -> bool:
@@ -68,7 +70,8 @@ class FileImages:
     def subset(self, index: Tensor) -> FileImages:
         chosen = index.tolist()
         names, digests = ([items[i] for i in chosen] for items in (self.names, self.digests))
-        return replace(self, names=names, digests=digests, labels=self.labels[index])
+        groups = None if self.groups is None else self.groups[index]
+        return replace(self, names=names, digests=digests, labels=self.labels[index], groups=groups)
 
     def load(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
         return self._in_workers(_Decoder(self, requests, crop))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
 from ddcl.core.streams import derive
+from ddcl.data.groups import held_groups
 from ddcl.data.readers.source import NO_LABEL, ArraySplit, FileSplit
 from ddcl.schema.suites import HoldoutConfig
 
@@ -18,11 +19,16 @@ Split = ArraySplit | FileSplit
 def held_out(dataset: str, splits: Mapping[str, Split], config: HoldoutConfig) -> dict[str, Split]:
     """Return the splits with the same share of each class's training images as `test`, and the rest as `train`.
 
+    Images that are in a group go together.
+
     The former test split is dropped. Pretraining does not see the held-out images either: where it has a split of its
     own, its images with labels must be the training images in order (STL-10), and the held-out ones are left out.
     """
     train = splits["train"]
-    held = _draw(train.labels, config)
+    try:
+        held = held_groups(train.labels, train.groups, config.frac, _stream(config))
+    except UserError as error:
+        raise UserError(f"data set {dataset}: holdout: {error}") from None
     found = {"train": _subset(train, ~held), "test": _subset(train, held)}
     if "pretrain" in splits:
         labels = splits["pretrain"].labels
@@ -38,18 +44,14 @@ def held_out(dataset: str, splits: Mapping[str, Split], config: HoldoutConfig) -
     return found
 
 
-def _draw(labels: NDArray[np.int64], config: HoldoutConfig) -> NDArray[np.bool_]:
-    """Return which training images [N] are held out: of each class its share, at least one."""
-    rng = np.random.Generator(np.random.PCG64(derive("holdout", config.seed)))
-    held = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        held[rng.permutation(own)[: max(1, round(config.frac * len(own)))]] = True
-    return held
+def _stream(config: HoldoutConfig) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(derive("holdout", config.seed)))
 
 
 def _subset(split: Split, kept: NDArray[np.bool_]) -> Split:
+    groups = None if split.groups is None else split.groups[kept]
     if isinstance(split, FileSplit):
-        return FileSplit([name for name, keep in zip(split.names, kept, strict=True) if keep], split.labels[kept])
+        names = [name for name, keep in zip(split.names, kept, strict=True) if keep]
+        return FileSplit(names, split.labels[kept], groups=groups)
     factors = {name: values[kept] for name, values in split.factors.items()}
-    return ArraySplit(split.images[kept], split.labels[kept], factors)
+    return ArraySplit(split.images[kept], split.labels[kept], factors, groups)

@@ -35,12 +35,16 @@ class Images(Protocol):
     """The images of a split.
 
     labels: [N] int64; −1 where no class is known.
+    groups: [N] int64, of images that are not independent (`ddcl.data.groups`); None: all are.
     side_px: of the squares that `load` yields.
     crops: whether `load` cuts the pipeline's leading crop itself.
     """
 
     @property
     def labels(self) -> Tensor: ...
+
+    @property
+    def groups(self) -> Tensor | None: ...
 
     @property
     def side_px(self) -> int: ...
@@ -63,8 +67,8 @@ class ArrayImages:
     images: uint8 [N, 3, S, S]. side_px: what the encoder sees; other sizes are resized (bilinear, antialiased).
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, side_px: int) -> None:
-        self.images, self.labels, self.side_px = images, labels, side_px
+    def __init__(self, images: Tensor, labels: Tensor, side_px: int, groups: Tensor | None = None) -> None:
+        self.images, self.labels, self.side_px, self.groups = images, labels, side_px, groups
 
     @property
     def crops(self) -> bool:
@@ -74,11 +78,12 @@ class ArrayImages:
         return len(self.images)
 
     def subset(self, index: Tensor) -> ArrayImages:
-        return ArrayImages(self.images[index], self.labels[index], self.side_px)
+        groups = None if self.groups is None else self.groups[index]
+        return ArrayImages(self.images[index], self.labels[index], self.side_px, groups)
 
     def to(self, device: str) -> ArrayImages:
         """Return the same images on `device`."""
-        return ArrayImages(self.images.to(device), self.labels, self.side_px)
+        return ArrayImages(self.images.to(device), self.labels, self.side_px, self.groups)
 
     def load(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
         for request in requests:

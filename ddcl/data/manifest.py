@@ -21,7 +21,7 @@ HASH_CHUNK_BYTES = 2**26
 
 
 def split_path(folder: Path, split: str, kind: str) -> Path:
-    """Return where `kind` (images, labels, factors or files) of a split lies below a prepared data set's folder."""
+    """Return where images, labels, groups, factors or files of a split lie below a prepared data set's folder."""
     return folder / FOLDER / f"{split}_{kind}.{'tsv' if kind == 'files' else 'npy'}"
 
 

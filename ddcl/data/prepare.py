@@ -12,6 +12,7 @@ from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import file_sha256, write_array, write_text
 from ddcl.data.checked import Checked, check_arrays, check_files
+from ddcl.data.groups import FEWEST
 from ddcl.data.holdout import held_out
 from ddcl.data.manifest import FOLDER, array_sha256, split_path
 from ddcl.data.readers.folders import check_classes, in_words
@@ -68,6 +69,7 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
 def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySplit | FileSplit]) -> None:
     """Raise `UserError` for labels or numbers of images that are not those of the data set's YAML."""
     expected = {str(split): n for split, n in config.n_images.items()}
+    groups = {str(split): n for split, n in config.n_groups.items()}
     if more := expected.keys() - splits.keys():
         raise UserError(
             f"data set {name}: config/datasets has n_images of {', '.join(more)}, which it has no images for"
@@ -85,12 +87,35 @@ def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySp
             missing = sorted(set(range(config.n_classes)) - set(classes.tolist()))
             seen = f"{len(classes)} classes, {missing[:5]} missing" if missing else f"labels up to {classes[-1]}"
             raise UserError(f"data set {name}: split {split} has {seen}; config/datasets says {config.n_classes}")
+        _check_groups(name, split, content, groups.get(split))
         wanted = expected.get(split)
         if wanted is not None and wanted != len(content.labels):
             raise UserError(
                 f"data set {name}: split {split} has {len(content.labels)} images; config/datasets says {wanted}: "
                 "the copy is incomplete or another version"
             )
+
+
+def _check_groups(name: str, split: str, content: ArraySplit | FileSplit, wanted: int | None) -> None:
+    """Raise `UserError` for groups that are not one integer per image, or from which nothing can be held out later."""
+    groups, labels = content.groups, content.labels
+    found = 0 if groups is None else len(np.unique(groups))
+    if wanted not in (None, found):
+        raise UserError(f"data set {name}: split {split} has {found} groups of images; config/datasets says {wanted}")
+    if groups is None:
+        return
+    if groups.shape != labels.shape or not np.issubdtype(groups.dtype, np.integer):
+        kind = f"{groups.dtype} {list(groups.shape)}"
+        raise UserError(f"data set {name}: groups of split {split}: expected {len(labels)} integers, found {kind}")
+    pairs = np.unique(np.stack((labels, groups)), axis=1)
+    few = [label for label in np.unique(labels).tolist() if (pairs[0] == label).sum() < FEWEST]
+    if split == "train" and few:
+        raise UserError(
+            f"data set {name}: class {few[0]} of split train is in one group of images; {FEWEST} or more are needed: "
+            "settings are chosen on groups that are held out"
+        )
+    if found < FEWEST:
+        raise UserError(f"data set {name}: all images of split {split} are in one group; {FEWEST} or more are needed")
 
 
 def _check(recipe: DataRecipe, split: str, content: ArraySplit | FileSplit, root: Path) -> Checked:
@@ -110,6 +135,10 @@ def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, chec
     if images is not None:
         write_array(split_path(folder, split, "images"), images)
         known["images_sha256"] = array_sha256(images)
+    if content.groups is not None:
+        groups = np.asarray(content.groups, dtype=np.int64)
+        write_array(split_path(folder, split, "groups"), groups)
+        known |= {"n_groups": len(np.unique(groups)), "groups_sha256": array_sha256(groups)}
     if isinstance(content, ArraySplit):
         known |= _write_factors(folder, split, content)
     else:
@@ -143,7 +172,8 @@ def describe(manifest: Manifest) -> str:
         counts = f"{len(entry.n_per_class)} classes of {few}{f' to {most}' if few != most else ''} images"
         if 0 < len(entry.classes) <= CLASSES_SHOWN:
             counts = ", ".join(f"{name} {n}" for name, n in zip(entry.classes, entry.n_per_class, strict=True))
-        lines.append(f"  {split}: {entry.n} images; {counts}")
+        grouped = f", in {entry.n_groups} groups that are not independent inside" if entry.n_groups else ""
+        lines.append(f"  {split}: {entry.n} images{grouped}; {counts}")
         if entry.ignored:
             lines.append(f"  {split}: files that are no images and were left out: {in_words(entry.ignored)}")
     if shared := manifest.splits["test"].n_in_train:

@@ -32,13 +32,15 @@ def read_images(
     if split not in manifest.splits:
         raise UserError(f"{path}: no split {split!r}; there are {', '.join(manifest.splits)}")
     labels = torch.from_numpy(_read_array(path, manifest, split, "labels"))
+    grouped = manifest.splits[split].groups_sha256 is not None
+    groups = torch.from_numpy(_read_array(path, manifest, split, "groups")) if grouped else None
     if manifest.kind == "arrays":
-        return ArrayImages(torch.from_numpy(_read_array(path, manifest, split, "images")), labels, side_px)
+        return ArrayImages(torch.from_numpy(_read_array(path, manifest, split, "images")), labels, side_px, groups)
     names, digests = _read_files(path, manifest, split)
     data = manifest.data
     # the share of the shorter side that the central crop keeps stays that of the data set's YAML
     resize_px = round((data.resize_px or data.image_side_px) * side_px / data.image_side_px)
-    return FileImages(data_root(), names, digests, labels, side_px, resize_px, data.background, workers, exact)
+    return FileImages(data_root(), names, digests, labels, side_px, resize_px, data.background, workers, exact, groups)
 
 
 def read_factors(path: Path, manifest: Manifest, split: str) -> dict[str, NDArray[np.float64]]:
@@ -51,7 +53,7 @@ def read_factors(path: Path, manifest: Manifest, split: str) -> dict[str, NDArra
 
 
 def _read_array(
-    path: Path, manifest: Manifest, split: str, kind: Literal["images", "labels", "factors"]
+    path: Path, manifest: Manifest, split: str, kind: Literal["images", "labels", "factors", "groups"]
 ) -> NDArray[Any]:
     """Return an array of a split, memory-mapped (changes stay in memory), checked against the manifest."""
     entry, file = manifest.splits[split], split_path(path.parent, split, kind)
@@ -62,7 +64,7 @@ def _read_array(
     except Exception as error:  # of a damaged header, numpy raises nearly anything: TokenError, MemoryError …
         raise UserError(f"{file}: damaged array ({' '.join(str(error).split())}); run `ddcl prepare` again") from None
     digest = array_sha256(array)
-    expected = {"images": entry.images_sha256, "labels": entry.labels_sha256, "factors": entry.factors_sha256}[kind]
+    expected = getattr(entry, f"{kind}_sha256")
     if len(array) != entry.n or digest != expected:
         raise UserError(
             f"{file}: does not match {path.name} ({len(array)} items, {entry.n} expected; sha256 "

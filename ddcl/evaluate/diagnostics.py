@@ -37,7 +37,7 @@ class Encoded:
     """Features of the images of a split.
 
     distorted: [N, D] under each distortion. params: the parameters of its operation. clean: [N, D].
-    views: [V, N, D], under the augmentation. index: [N], which images of the split.
+    views: [V, N, D], under the augmentation. index: [N], which images of the split. groups: [N], of those.
     """
 
     distorted: dict[str, Tensor]
@@ -45,6 +45,7 @@ class Encoded:
     clean: Tensor
     views: Tensor
     index: Tensor
+    groups: Tensor | None
 
 
 def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -> Measured:
@@ -57,7 +58,11 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -
     for name, distortion in known.items():
         for metric, target in distortion.targets.items():
             both = [
-                FactorData(split.distorted[name], target(split.params[name], task.test.side_px).to(split.clean.device))
+                FactorData(
+                    split.distorted[name],
+                    target(split.params[name], task.test.side_px).to(split.clean.device),
+                    split.groups,
+                )
                 for split in (train, test)
             ]
             read = read_classes if metric == "readout_flip" else read_numbers
@@ -101,6 +106,7 @@ def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settin
         clean=features["clean"],
         views=torch.stack(views) if views else torch.empty(0),
         index=index,
+        groups=None if images.groups is None else images.groups[index],
     )
 
 

@@ -42,8 +42,10 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: FactorsSettings) -> Me
     values: dict[Address, NDArray[np.floating]] = {}
     for name in task.factors["test"]:
         train, test = (
-            FactorData(features[split], _target(name, task.factors[split][name]).to(features[split].device))
-            for split in ("train", "test")
+            FactorData(
+                features[split], _target(name, task.factors[split][name]).to(features[split].device), images.groups
+            )
+            for split, images in (("train", task.train), ("test", task.test))
         )
         read = read_classes if name in CLASSES else read_numbers
         readings = read(train, test, sets, settings, derive(*task.names, "factors"))

@@ -146,28 +146,31 @@ def _write_all(
 
 
 def _write_train(method: Method, images: Images, job: Job, folder: Path, device: str) -> SplitFiles:
-    """Write features and labels of the clean training images."""
-    labels, features = _write_labels(images, folder, "train"), "train.npy"
+    """Write features, labels and groups of the clean training images."""
+    known, features = _write_known(images, folder, "train"), "train.npy"
     (digest,) = _write_features(method, on_device(images, device), {folder / features: job})
-    return SplitFiles(features=StoredFile(file=features, sha256=digest), labels=labels)
+    return SplitFiles(features=StoredFile(file=features, sha256=digest), **known)
 
 
 def _write_test(method: Method, images: Images, jobs: dict[Draw, Job], folder: Path, device: str) -> DrawnFiles:
-    """Write features under each draw, and labels, of the test images."""
-    labels = _write_labels(images, folder, "test")
+    """Write features under each draw, labels and groups of the test images."""
+    known = _write_known(images, folder, "test")
     names = {draw: f"test_{draw.perturbation}-{draw.draw}.npy" for draw in jobs}
     digests = _write_features(method, on_device(images, device), {folder / names[draw]: jobs[draw] for draw in jobs})
     features = [
         DrawFile(perturbation=draw.perturbation, draw=draw.draw, file=name, sha256=digest)
         for (draw, name), digest in zip(names.items(), digests, strict=True)
     ]
-    return DrawnFiles(features=tuple(features), labels=labels)
+    return DrawnFiles(features=tuple(features), **known)
 
 
-def _write_labels(images: Images, folder: Path, split: str) -> StoredFile:
-    path = folder / f"{split}_labels.npy"
-    write_array(path, images.labels.numpy())
-    return StoredFile(file=path.name, sha256=file_sha256(path))
+def _write_known(images: Images, folder: Path, split: str) -> dict[str, StoredFile]:
+    """Write labels and, where there are any, groups of a split; return what the index says of them."""
+    arrays = {"labels": images.labels} | ({} if images.groups is None else {"groups": images.groups})
+    for name, array in arrays.items():
+        write_array(folder / f"{split}_{name}.npy", array.numpy())
+    names = {name: f"{split}_{name}.npy" for name in arrays}
+    return {name: StoredFile(file=file, sha256=file_sha256(folder / file)) for name, file in names.items()}
 
 
 def _write_features(method: Method, images: Images, jobs: dict[Path, Job]) -> list[str]:

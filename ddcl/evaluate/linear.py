@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddcl.base.errors import UserError
+from ddcl.data.groups import held_groups
 from ddcl.evaluate.logistic import Problems, Rows, minimise, moments
 from ddcl.evaluate.store import FeatureTask, Outcome, by_part, predict_all
 from ddcl.schema.evaluations import LinearSettings
 from ddcl.schema.registry import TOP1
 
 
-def hold_out(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices to fit to and those held out: of each class ``round(share · n)`` images, at least one."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    held = []
-    for label, n in zip(*np.unique(labels, return_counts=True), strict=True):
-        if n < 2:
-            raise UserError(
-                f"linear: cannot hold out {share} of {len(labels)} images: class {label} has {n}, 2 are needed"
-            )
-        kept = min(max(1, round(share * n)), n - 1)
-        held.append(rng.permutation(np.flatnonzero(labels == label))[:kept])
-    rows = np.sort(np.concatenate(held))
-    return np.setdiff1d(np.arange(len(labels)), rows), rows
+def hold_out(
+    labels: NDArray[np.int64], share: float, seed: int, groups: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices to fit to and those held out: of each class ``round(share · n)`` images, at least one.
+
+    groups: [N], of images that are not independent: these go together (`ddcl.data.groups`); None: there are none.
+    """
+    try:
+        held = held_groups(labels, groups, share, np.random.Generator(np.random.PCG64(seed)))
+    except UserError as error:
+        raise UserError(f"linear: {error}") from None
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def predict(rows: Rows, weights: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def fit(task: FeatureTask, settings: LinearSettings) -> Probes:
     l2_weights = torch.tensor(candidates, device=task.device)
     target = torch.from_numpy(labels).to(task.device)
 
-    kept, held = hold_out(task.train.labels, settings.holdout_frac, task.seed)
+    kept, held = hold_out(task.train.labels, settings.holdout_frac, task.seed, task.train.groups)
     every_columns = columns.to(task.device).repeat_interleave(len(candidates), dim=1)
     tried = Problems(every_columns, l2_weights.repeat(len(own_sets)), len(classes))
     weights, _ = minimise(Rows(features, kept, mean, std), target[kept], tried, settings.max_iterations)

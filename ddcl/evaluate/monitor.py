@@ -10,6 +10,7 @@ import torch
 from ddcl.core.losses import effective_rank
 from ddcl.core.method import Method
 from ddcl.core.seeds import generator
+from ddcl.data.groups import leading_groups
 from ddcl.data.images import Images
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.encode import encode
@@ -21,12 +22,13 @@ class Monitor:
     """Call it with a method: returns `knn_top1` in [0, 1] and `effective_rank` of the features.
 
     images: the clean training split.
-    names: (dataset, seed), from which the hold-out derives: the same images for every method.
+    names: (dataset, seed), from which the hold-out derives: the same images for every method. Images of one group go
+    together, either as queries or as their neighbours.
     """
 
     def __init__(self, images: Images, pipeline: Pipeline, config: MonitorConfig, names: tuple[str, int]) -> None:
         order = torch.randperm(len(images), generator=generator(*names, "monitor"))[: config.max_images]
-        self.n_queries = max(1, round(config.holdout_frac * len(order)))
+        order, self.n_queries = leading_groups(images.groups, order, max(1, round(config.holdout_frac * len(order))))
         self.images = images.subset(order)
         self.pipeline = pipeline
         self.config = config

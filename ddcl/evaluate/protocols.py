@@ -98,7 +98,7 @@ class Job:
 class EvaluationResult:
     """What a protocol gave: outcomes per part and column set, or measured values; nothing where the run diverged.
 
-    Digest and seals are as in the record.
+    Digest and seals are as in the record. labels, groups: [N], of the test images, where classes are predicted.
     """
 
     status: Status
@@ -109,6 +109,7 @@ class EvaluationResult:
     evaluated_on_seal: str
     outcomes: dict[str, list[Outcome]] | Measured = field(default_factory=dict)
     labels: NDArray[np.int64] | None = None
+    groups: NDArray[np.int64] | None = None
 
 
 def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
@@ -146,7 +147,8 @@ def evaluate_features(job: Job) -> EvaluationResult:
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
     train, sets = read_train(job.stored, index), column_sets(index.parts, job)
     outcomes = evaluate(FeatureTask(train, tests, sets, job.recipe.seed, job.device, job.asked), settings)
-    return replace(result, outcomes=outcomes, labels=tests[tests.draws[0]].labels)
+    first = tests[tests.draws[0]]
+    return replace(result, outcomes=outcomes, labels=first.labels, groups=first.groups)
 
 
 def evaluate_images(job: Job) -> EvaluationResult:
@@ -163,22 +165,23 @@ def evaluate_images(job: Job) -> EvaluationResult:
         return result
     task = _image_task(job, method, digest, (trained_on, evaluated_on))
     evaluate, settings = job.entry.load(), job.entry.settings.model_validate(job.evaluation.settings)
-    labels = task.test.labels.numpy()
     if not job.entry.predicts:
         try:
             return replace(result, outcomes=evaluate(task, column_sets(method.parts(), job), settings))
         except NotFiniteError:
             return replace(result, status="diverged")
+    groups = None if task.test.groups is None else task.test.groups.numpy()
+    result = replace(result, labels=task.test.labels.numpy(), groups=groups)
     if "features" not in job.entry.inputs:
-        return replace(result, outcomes={"full": [evaluate(task, settings)]}, labels=labels)
+        return replace(result, outcomes={"full": [evaluate(task, settings)]})
     index, tests = _stored(job)
     result = replace(result, features_seal=index.seal, features_code=index.code_digest)
     if index.checkpoint_digest != digest:
         raise UserError(f"{job.stored}: features of another checkpoint of this run; run `ddcl extract` again")
     if index.status == "diverged":
-        return replace(result, status="diverged")
+        return replace(result, status="diverged", labels=None, groups=None)
     outcomes = evaluate(task, column_sets(index.parts, job), tests, settings)
-    return replace(result, outcomes=outcomes, labels=labels)
+    return replace(result, outcomes=outcomes)
 
 
 def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest, Manifest]) -> ImageTask:

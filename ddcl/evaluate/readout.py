@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddcl.core.seeds import generator
+from ddcl.data.groups import leading_groups
 from ddcl.evaluate import linear
 from ddcl.evaluate.store import ColumnSets, Features, FeatureTask
 from ddcl.schema.evaluations import LinearSettings
@@ -25,16 +26,18 @@ from ddcl.schema.registry import TOP1
 class FactorData:
     """Features of images of which a factor is known.
 
-    features: [N, D]. factor: [N, k] float, or classes [N, 1].
+    features: [N, D]. factor: [N, k] float, or classes [N, 1]. groups: [N], of images that are not independent;
+    None: all are.
     """
 
     features: Tensor
     factor: Tensor
+    groups: Tensor | None = None
 
     def shuffled(self, seed: int) -> FactorData:
         """Return the same features, each with the factor of some image: the control, of which nothing can be read."""
         order = torch.randperm(len(self.factor), generator=generator(seed, "shuffled"))
-        return FactorData(self.features, self.factor[order.to(self.factor.device)])
+        return FactorData(self.features, self.factor[order.to(self.factor.device)], self.groups)
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,13 @@ def read_numbers(
     """Return, by part, the R² on `test` and the predictions of ridge regressions that were fitted to `train`.
 
     Features are standardised with the mean and standard deviation of `train`. Of several numbers each has a penalty of
-    its own.
+    its own. Images of one group are held out together.
     """
     (x, y), (test_x, true) = (_double(known, train) for known in (train, test))
-    order = torch.randperm(len(x), generator=generator(seed, "readout")).to(x.device)
+    order = torch.randperm(len(x), generator=generator(seed, "readout"))
     n_held = min(len(x) - 1, max(1, round(settings.holdout_frac * len(x))))
-    held, kept = order[:n_held], order[n_held:]
+    order, n_held = leading_groups(train.groups, order, n_held)
+    held, kept = order[:n_held].to(x.device), order[n_held:].to(x.device)
     tried, final, held_x, held_y = Ridge(x[kept], y[kept]), Ridge(x, y), x[held], y[held]
     l2 = torch.tensor(settings.l2_weights, dtype=x.dtype, device=x.device).sort(descending=True).values
     results = {}
@@ -114,7 +118,12 @@ def read_classes(
 ) -> dict[str, ReadoutResult]:
     """Return, by part, the balanced accuracy on `test` and the classes that linear probes on `train` predict."""
     fitted, held = (
-        Features(known.features.cpu().numpy(), known.factor[:, 0].long().cpu().numpy()) for known in (train, test)
+        Features(
+            known.features.cpu().numpy(),
+            known.factor[:, 0].long().cpu().numpy(),
+            None if known.groups is None else known.groups.numpy(),
+        )
+        for known in (train, test)
     )
     task = FeatureTask(fitted, {CLEAN_DRAW: held}, sets, seed, train.features.device.type)
     results = {}

@@ -67,7 +67,9 @@ def _chosen(outcomes: dict[str, list[Outcome]] | Measured) -> dict[str, tuple[di
 def _cells_of(job: Job, result: EvaluationResult) -> tuple[list[Cell], dict[str, NDArray[Any]]]:
     """Return the cells of what a protocol gave, and the arrays that lie beside the record."""
     if not isinstance(result.outcomes, Measured):
-        return _cells(job, result.outcomes, result.labels)
+        cells, arrays = _cells(job, result.outcomes, result.labels)
+        known = {} if result.groups is None else {"groups": result.groups.astype(np.int64)}
+        return cells, arrays | known
     measured = result.outcomes
     return [_cell(address, values, measured.n) for address, values in measured.values.items()], measured.arrays
 

@@ -14,7 +14,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import damage_named, file_sha256
 from ddcl.core.streams import derive
 from ddcl.schema import feature_index
-from ddcl.schema.feature_index import Draw, FeatureIndex, StoredFile
+from ddcl.schema.feature_index import Draw, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import RANDOM_PARTS
 
@@ -41,10 +41,14 @@ def column_sets(
 
 @dataclass(frozen=True)
 class Features:
-    """Features [N, D], of any float type and possibly memory-mapped, and labels [N] of one split."""
+    """Features [N, D], of any float type and possibly memory-mapped, and labels [N] of one split.
+
+    groups: [N], of images that are not independent (`ddcl.data.groups`); None: all are.
+    """
 
     features: NDArray[np.floating]
     labels: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ def read_train(folder: Path, index: FeatureIndex) -> Features:
     """Return the features of the clean training images, float16 and memory-mapped, checked against the index."""
     if index.train is None:
         raise UserError(f"{folder}: there are no features of a run that {index.status}")
-    return Features(_array(folder, index.train.features), _array(folder, index.train.labels))
+    return _features(folder, index.train.features, index.train)
 
 
 def read_test(folder: Path, index: FeatureIndex, draw: Draw) -> Features:
@@ -166,7 +170,12 @@ def read_test(folder: Path, index: FeatureIndex, draw: Draw) -> Features:
             f"{folder}: no features for draw {draw.draw} of {draw.perturbation!r}; there are {known or 'none'}; "
             "run `ddcl extract` again"
         )
-    return Features(_array(folder, draws[draw]), _array(folder, index.test.labels))
+    return _features(folder, draws[draw], index.test)
+
+
+def _features(folder: Path, features: StoredFile, split: SplitFiles | DrawnFiles) -> Features:
+    groups = None if split.groups is None else _array(folder, split.groups)
+    return Features(_array(folder, features), _array(folder, split.labels), groups)
 
 
 def _array(folder: Path, stored: StoredFile) -> NDArray[Any]:

@@ -161,6 +161,13 @@ class PlannerSpec(Model):
     pair_correlation: float = Field(ge=-1, lt=1, description="of two methods' accuracies over the same seeds")
     discordance: float = Field(gt=0, le=100, description="percent of test images that one of two methods gets right")
     discordance_shared: float = Field(ge=0, le=1, description="share of its variance that all seeds have in common")
+    group_correlation: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        exclude=True,  # a later field: plans of before it stay what they are, and no result depends on it
+        description="of that share, between two test images of a group; 0: grouping costs nothing",
+    )
 
 
 class StatisticsSpec(Model):

@@ -43,17 +43,19 @@ class DrawFile(StoredFile):
 
 
 class SplitFiles(Model):
-    """The clean training images: features and labels."""
+    """The clean training images: features, labels, and groups where some images are not independent of others."""
 
     features: StoredFile
     labels: StoredFile
+    groups: StoredFile | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class DrawnFiles(Model):
-    """The test images: features under each draw, and labels."""
+    """The test images: features under each draw, labels, and groups as above."""
 
     features: tuple[DrawFile, ...]
     labels: StoredFile
+    groups: StoredFile | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class FeatureIndex(Sealed):
@@ -91,8 +93,9 @@ class FeatureIndex(Sealed):
 
     def files(self) -> list[StoredFile]:
         """Return all files."""
-        train = [self.train.features, self.train.labels] if self.train else []
-        return [*train, *([*self.test.features, self.test.labels] if self.test else [])]
+        train = [self.train.features, self.train.labels, self.train.groups] if self.train else []
+        test = [*self.test.features, self.test.labels, self.test.groups] if self.test else []
+        return [stored for stored in (*train, *test) if stored]
 
 
 def load(folder: Path) -> FeatureIndex:

@@ -22,7 +22,8 @@ class SplitEntry(Model):
     n_per_class: of the images whose class is known. classes: names of class folders. images_sha256: of images in an
     array; files_sha256: of the list of the files that they are in, or come from, with the digest of each. ignored:
     files beside them that are no images, by kind. n_in_train: of test images, how many have the content of a training
-    image. factors: names of the true factors, where they are known.
+    image. factors: names of the true factors, where they are known. n_groups: groups of images that are not independent
+    of each other; None: all are.
     """
 
     n: int = Field(ge=0)
@@ -35,6 +36,8 @@ class SplitEntry(Model):
     n_in_train: int = Field(default=0, ge=0)
     factors: tuple[str, ...] = ()
     factors_sha256: str | None = None
+    n_groups: int | None = Field(default=None, ge=1, exclude_if=lambda value: value is None)
+    groups_sha256: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Manifest(Sealed):

@@ -76,6 +76,11 @@ class DatasetConfig(Model):
     n_images: dict[SplitName, Count] = Field(
         default_factory=dict, description="images of each split, checked when it is prepared; {}: not known"
     )
+    n_groups: dict[SplitName, Count] = Field(
+        default_factory=dict,
+        description="groups of images that are not independent, of each split, checked when it is prepared; {}: none "
+        "or not known",
+    )
     normalisation: NormalisationConfig | None = Field(
         default=None, description="mean and std in [0, 1]; null: those of the training split's pixels"
     )

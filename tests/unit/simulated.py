@@ -15,6 +15,7 @@ from scipy import stats
 from ddcl.report.claims.inference import (
     Array,
     Component,
+    by_group,
     combined,
     holm,
     image_components,
@@ -32,6 +33,7 @@ SPREADS = ((0.5, 0.3), (1.0, 0.15), (1.0, 0.05), (2.0, 0.05), (0.0, 0.0))
 FAMILY = 18  # comparisons: two checks of a claim on three data sets and three augmentations
 FAMILIES = 1500
 IMAGES = 400
+GROUP_SIZE = 20  # images of one group, of which some suit a method alike
 SHARES = (0.0, 0.5, 0.9)  # of the variance that is of test images
 REPEATS = 4000
 
@@ -68,6 +70,33 @@ def null_p(seeds: int, spread: tuple[float, float], families: int = FAMILIES) ->
 def coverage(seeds: int, spread: tuple[float, float], families: int = FAMILIES) -> float:
     """Percent of 95 % intervals that hold the truth: those whose p is not below 5 %."""
     return 100 * float((null_p(seeds, spread, families) >= LEVEL).mean())
+
+
+def grouped_coverage(seeds: int, spread: tuple[float, float], grouped: bool, families: int = FAMILIES // 6) -> float:
+    """Percent of 95 % intervals that hold the truth, where all images of a group suit a method alike.
+
+    spread: as in `correctness`; a group is an image there, drawn GROUP_SIZE times. grouped: whether the interval knows.
+    """
+    generator = np.random.default_rng([seeds, GROUP_SIZE, families])
+    n_groups, inside = IMAGES // GROUP_SIZE, []
+    groups = np.repeat(np.arange(n_groups), GROUP_SIZE)
+    for _ in range(families):
+        for own in grouped_correctness(generator, seeds, n_groups, spread):
+            inside.append(p_of(by_group(own, groups) if grouped else own) >= LEVEL)
+    return 100 * float(np.mean(inside))
+
+
+def grouped_correctness(
+    generator: np.random.Generator, seeds: int, n_groups: int, spread: tuple[float, float]
+) -> Array:
+    """Differences [F, S, N] as in `correctness`; what suits a method and half of the difficulty are the group's."""
+    n = n_groups * GROUP_SIZE
+    difficulty = np.repeat(generator.normal(1.5, 1.4, (FAMILY, 1, 1, n_groups)), GROUP_SIZE, axis=3)
+    difficulty = difficulty + generator.normal(0.0, 1.4, (FAMILY, 1, 1, n))
+    suits = np.repeat(generator.normal(0.0, spread[0], (FAMILY, 2, 1, n_groups)), GROUP_SIZE, axis=3)
+    luck = generator.normal(0.0, spread[1], (FAMILY, 2, seeds, 1))
+    right = generator.random((FAMILY, 2, seeds, n)) < 1 / (1 + np.exp(-(difficulty + suits + luck)))
+    return np.asarray(right[:, 0].astype(float) - right[:, 1].astype(float))
 
 
 def family_error(seeds: int, spread: tuple[float, float], families: int = FAMILIES) -> float:
@@ -109,6 +138,11 @@ def tables() -> Iterator[list[str]]:
     for measure in (coverage, family_error):
         rows = [f"| {n} | " + " | ".join(f"{measure(n, spread):.1f}" for spread in SPREADS) + " |" for n in SEEDS]
         yield [f"| seeds | {columns} |", "|---:" * (1 + len(SPREADS)) + "|", *rows]
+    rows = [
+        f"| {n} | " + " | ".join(f"{grouped_coverage(n, SPREADS[3], own):.1f}" for own in (True, False)) + " |"
+        for n in SEEDS
+    ]
+    yield ["| seeds | clustered by group | each image for itself |", "|---:|---:|---:|", *rows]
     heads = " | ".join(f"{100 * share:.0f} %" for share in SHARES)
     rows = [f"| {n} | " + " | ".join(f"{power(n, share):.1f}" for share in SHARES) + " |" for n in SEEDS]
     yield [f"| seeds | {heads} |", "|---:" * (1 + len(SHARES)) + "|", *rows]

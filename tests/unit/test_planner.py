@@ -67,7 +67,8 @@ def test_what_predictions_say_of_the_images_by_hand(tmp_path: Path) -> None:
             path.parent.mkdir(parents=True)
             classes = (~right[run.variant][run.seed]).astype(np.int32)[None, None]
             np.savez(path, labels=np.zeros(10, np.int32), **{"top1/full/none": classes})
-    (found,) = paired_correctness(planned, tmp_path, "digits")
+    ((found, groups),) = paired_correctness(planned, tmp_path, "digits")
+    assert groups is None
     assert found.tolist() == (right["ddcl"].astype(float) - right["simsiam"]).tolist()
     spread = with_images(Spread(0.2, 0.0, 8.0, 200.0, "measured"), planned, tmp_path, "digits")
     assert spread.discordance == pytest.approx(15.0)  # 3 of 20

@@ -43,24 +43,30 @@ class Request:
 
 @dataclass(frozen=True)
 class ArraySplit:
-    """Small images, all of one size: uint8 [N, 3, S, S], int64 labels [N], and true factors [N] by name if known."""
+    """Small images, all of one size: uint8 [N, 3, S, S], int64 labels [N], and true factors [N] by name if known.
+
+    groups: int64 [N], the same number for images that are not independent (`ddcl.data.groups`); None: all are.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    groups: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
 class FileSplit:
     """Large images that stay files: names relative to `Request.root`, sorted within a class, and int64 labels [N].
 
-    classes: the names of class folders. ignored: the number of files that are no images, by kind.
+    classes: the names of class folders. ignored: the number of files that are no images, by kind. groups: as in
+    `ArraySplit`.
     """
 
     names: Sequence[str]
     labels: NDArray[np.int64]
     classes: Sequence[str] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
+    groups: NDArray[np.int64] | None = None
 
 
 Splits: TypeAlias = dict[str, ArraySplit] | dict[str, FileSplit]

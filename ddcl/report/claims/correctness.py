@@ -14,7 +14,7 @@ from ddcl.base.files import damage_named
 from ddcl.plan.addresses import predictions_of
 from ddcl.plan.plan import Plan
 from ddcl.report.claims.contrasts import Address, Comparison, Measured
-from ddcl.report.claims.inference import Array
+from ddcl.report.claims.inference import Array, by_group
 
 ROOM = 400_000_000  # bytes of correctness that are kept: ten thousand records with one draw need a tenth
 TOLERANCE = 1e-6  # between a record's value and the mean of the predictions beside it
@@ -42,6 +42,23 @@ class Shares(NamedTuple):
         return counts.astype(np.float32) / np.float32(self.total)
 
 
+class Differences(NamedTuple):
+    """A contrast of each seed and test image: [S, N], or [S, G] of groups of images that are not independent.
+
+    n_images: N, 0 where there are none; n_groups: G, 0 where each image stands for itself. missing: why there are none.
+    """
+
+    matrix: Array
+    n_images: int = 0
+    n_groups: int = 0
+    missing: str = ""
+
+    @property
+    def said(self) -> str:
+        """What a reader must know of its images."""
+        return f"{self.n_images:,} images in {self.n_groups:,} groups" if self.n_groups else self.missing
+
+
 class Correctness:
     """Reads per-image correctness below a results folder: each file once, while there is room to keep what it gives."""
 
@@ -49,6 +66,7 @@ class Correctness:
         self.plan, self.results = plan, results
         self._wanted: dict[Place, set[str]] = {}
         self._kept: dict[Place, dict[str, Shares]] = {}
+        self._groups: dict[str, NDArray[np.int64] | None] = {}
         self._bytes = 0
         for comparison in comparisons:
             for address in (term.address for term in comparison.terms):
@@ -68,6 +86,8 @@ class Correctness:
         with damage_named(path, "predictions", "run `ddcl evaluate` again"), np.load(path) as archive:
             there = [name for name in names if name in archive]  # other evaluations store other things
             labels = archive["labels"] if there else None
+            if there and place[4] not in self._groups:
+                self._groups[place[4]] = archive.get("groups")
             return {name: Shares.of(archive[name] == labels) for name in there}
 
     def _shares(self, place: Place, name: str) -> Shares | None:
@@ -95,6 +115,10 @@ class Correctness:
             raise UserError(f"{self._path(place)}: {found}; `ddcl collect` again")
         return correct
 
+    def groups(self, eval_dataset: str) -> NDArray[np.int64] | None:
+        """Return the groups [N] of the test images of a data set, of which predictions were read; None: it has none."""
+        return self._groups.get(eval_dataset)
+
 
 def _place(address: Address, seed: int) -> Place:
     return address.dataset, address.variant, address.augmentation, seed, address.eval_dataset, address.evaluation
@@ -106,18 +130,22 @@ def _name(address: Address) -> str:
 
 def differences(
     comparison: Comparison, cells: dict[Address, dict[int, Measured]], correctness: Correctness
-) -> tuple[Array, str]:
-    """Return the contrast of each seed and test image, [S, N], and why there are no images if N is 1."""
+) -> Differences:
+    """Return the contrast of each seed and test image; of each seed alone where predictions are missing."""
     values = [[cells[term.address][seed] for seed in comparison.seeds] for term in comparison.terms]
     signs = np.array([term.sign for term in comparison.terms], dtype=float)
     per_seed = signs @ np.array([[each.value for each in own] for own in values])
     found = np.zeros((len(comparison.seeds), max((each.n for own in values for each in own), default=0)), np.float32)
     if not found.shape[1]:
-        return per_seed[:, None], ""
+        return Differences(per_seed[:, None])
     for term, own in zip(comparison.terms, values, strict=True):
         for row, (seed, measured) in enumerate(zip(comparison.seeds, own, strict=True)):
             correct = correctness.of(term.address, seed, measured) if measured.n == found.shape[1] else None
             if correct is None:
-                return per_seed[:, None], "no predictions: seeds only"
+                return Differences(per_seed[:, None], missing="no predictions: seeds only")
             found[row] += term.sign * correct
-    return found, ""
+    groups = correctness.groups(comparison.treatment.eval_dataset)
+    if groups is None:
+        return Differences(found, found.shape[1])
+    clustered = by_group(found, groups)
+    return Differences(clustered, found.shape[1], clustered.shape[1])

@@ -1,7 +1,8 @@
 """Intervals and tests for paired differences over seeds, and over seeds and test images at once.
 
 Pure functions on arrays. Differences come as D [S, N]: of seed s and test image i, the treatment's correctness minus
-the control's, of the same seed and the same image. What each interval means, and the coverage and family-wise error
+the control's, of the same seed and the same image; where images are not independent, i is a group of them (`by_group`).
+What each interval means, and the coverage and family-wise error
 that were measured: docs/statistics.md.
 """
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 Array = NDArray[np.floating]
+GROUPED = "seeds and groups of images"  # in the name of an interval
 FEWEST_SEEDS = 3  # below, nothing is decided and no interval is given: two seeds do not know how much seeds differ
 LOG_P = np.linspace(-34.0, 0.0, 273)  # of shares of a chi-square distribution, down to 1e-15: cells of the integral
 MANY = 1e6  # degrees of freedom: from here on t is normal
@@ -126,10 +128,12 @@ def combined(seeds: Sequence[Component], images: Sequence[Component], confidence
     return Component(total, 1 / float(optimize.brentq(excess, 1 / most, 1 / fewest)))
 
 
-def t_estimate(effect: float, seeds: Sequence[Component], images: Sequence[Component], confidence: float) -> Estimate:
+def t_estimate(
+    effect: float, seeds: Sequence[Component], images: Sequence[Component], confidence: float, grouped: bool = False
+) -> Estimate:
     """Return the interval of a mean whose variance is the sum of the components; none where that sum is 0, or where
-    there are too few seeds."""
-    method = "seeds and images (two-way, Behrens-Fisher)" if images else "seeds (t)"
+    there are too few seeds. grouped: the images are groups of them."""
+    method = f"{GROUPED if grouped else 'seeds and images'} (two-way, Behrens-Fisher)" if images else "seeds (t)"
     found = Estimate(effect, method=method, seeds=tuple(seeds), images=tuple(images))
     if not seeds or pooled(seeds).df < FEWEST_SEEDS - 1:
         return replace(found, method=f"none: fewer than {FEWEST_SEEDS} seeds")
@@ -169,6 +173,22 @@ def image_components(blocks: Blocks) -> list[Component]:
     return found
 
 
+def by_group(differences: Array, groups: NDArray[np.integer]) -> Array:
+    """Return differences [S, G] of groups of images, whose mean over groups is that over images, of each seed.
+
+    differences: [S, N]. groups: [N], the same number for images that are not independent of each other. A group has the
+    value of its sum: G / N · Σ (D − mean) + mean, which is the mean of its images where all groups are of one size.
+    So what the two-way variance is made of are clusters of images, whose totals are independent, however its images
+    depend on each other (Liang and Zeger, Biometrika 73, 1986; Cameron, Gelbach and Miller 2011); a bootstrap or
+    McNemar's test by group (Obuchowski, Statistics in Medicine 17, 1998) rests on the same totals.
+    """
+    _, place = np.unique(groups, return_inverse=True)
+    n_groups = int(place.max()) + 1
+    means = differences.mean(axis=1, keepdims=True, dtype=np.float64)
+    sums = np.stack([np.bincount(place, row, n_groups) for row in differences - means])
+    return np.asarray(means + sums * (n_groups / len(groups)))
+
+
 def interaction(block: Array) -> float:
     """Return the variance of a block's mean that is of neither seed nor image alone: the residual of two-way ANOVA."""
     seeds, images = block.shape
@@ -194,15 +214,17 @@ def share_estimate(shares: Array, confidence: float) -> Estimate:
     return replace(found, low=low, high=high, method=found.method.replace("(t)", "(t of arcsines)"))
 
 
-def pooled_estimate(blocks: Blocks, confidence: float) -> Estimate:
+def pooled_estimate(blocks: Blocks, confidence: float, grouped: bool = False) -> Estimate:
     """Return the sum of the blocks' means with its interval: "other seeds and other test images", where there are any.
+
+    grouped: their images are groups of images, so that it is "other seeds and other groups".
 
     It takes the place of a hierarchical bootstrap (seeds, then images), whose intervals are too short for few seeds.
     """
     effect = float(sum(block.mean() for block in blocks.values()))
     if min(len(block) for block in blocks.values()) < 2:
         return Estimate(effect, method=f"none: fewer than {FEWEST_SEEDS} seeds")
-    return t_estimate(effect, seed_components(blocks), image_components(blocks), confidence)
+    return t_estimate(effect, seed_components(blocks), image_components(blocks), confidence, grouped)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

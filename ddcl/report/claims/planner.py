@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ddcl.base.files import damage_named
 from ddcl.plan.suite import Suite
-from ddcl.report.claims.inference import FEWEST_SEEDS, Component, combined, image_components
+from ddcl.report.claims.inference import FEWEST_SEEDS, Component, by_group, combined, image_components
 from ddcl.report.claims.power import power, seeds_needed
 from ddcl.schema.claims import PlannerSpec, StatisticsSpec, read_statistics
 from ddcl.schema.names import CLEAN
@@ -32,6 +33,7 @@ class Spread:
     sd: over seeds. correlation: of two methods over the same seeds. discordance: percent of test images that exactly
     one of two methods gets right. per_image: variance over images of the difference of two methods, averaged over
     seeds, points²: what is left of the noise of the test images however many seeds there are, times their number.
+    n_groups: groups of test images that are not independent, which per_image then allows for; 0: all are.
     """
 
     sd: float
@@ -39,11 +41,12 @@ class Spread:
     discordance: float
     per_image: float
     source: str
+    n_groups: int = 0
 
     def of_difference(self, images: int, confidence: float) -> Callable[[int], Component]:
         """Return the variance of a mean paired difference over so many seeds on so many test images (0: not known)."""
         paired = 2 * (1 - self.correlation) * self.sd**2
-        noise = [Component(self.per_image / images, images - 1)] if images > 1 else []
+        noise = [Component(self.per_image / images, (self.n_groups or images) - 1)] if images > 1 else []
         return lambda seeds: combined([Component(paired / seeds, seeds - 1)], noise, confidence)
 
 
@@ -97,7 +100,11 @@ def measured_spread(suite: Suite, results: Path, dataset: str, guess: PlannerSpe
     path = results / "records.parquet"
     discordance = guess.discordance
     per_image = 100 * discordance * guess.discordance_shared  # points²: 100² times the share of images
-    guessed = Spread(guess.seed_sd, guess.pair_correlation, discordance, per_image, "guess, not measured")
+    config = suite.dataset_configs[dataset]
+    n_groups, images = config.n_groups.get("test", 0), config.n_images.get("test", 0)
+    if n_groups and images:  # the design effect of clusters of equal size (Kish 1965)
+        per_image *= 1 + (images / n_groups - 1) * guess.group_correlation
+    guessed = Spread(guess.seed_sd, guess.pair_correlation, discordance, per_image, "guess, not measured", n_groups)
     if not path.exists():
         return guessed
     linear = [name for name, recipe in suite.evaluations.items() if recipe.protocol in LINEAR]
@@ -122,37 +129,48 @@ def measured_spread(suite: Suite, results: Path, dataset: str, guess: PlannerSpe
         correlation = float(np.clip(1 - of_pairs / (2 * variance), -1.0, 0.99))
     groups = int((table.count() > 1).sum())
     source = f"measured, {len(table)} seeds of {groups} variants and augmentations"
-    return with_images(
-        Spread(sd or guess.seed_sd, correlation, discordance, per_image, source), suite, results, dataset
-    )
+    measured = replace(guessed, sd=sd or guess.seed_sd, correlation=correlation, source=source)
+    return with_images(measured, suite, results, dataset)
 
 
 def with_images(spread: Spread, suite: Suite, results: Path, dataset: str) -> Spread:
     """Return the spread with what the predictions beside the records say of the test images, where there are any."""
-    found = [(_discordance(own), _per_image(own)) for own in paired_correctness(suite, results, dataset)]
-    if not found:
+    pairs = list(paired_correctness(suite, results, dataset))
+    if not pairs:
         return replace(spread, source=f"{spread.source}; test images: guess")
-    discordance, per_image = (float(each) for each in np.mean(found, axis=0))
-    source = f"{spread.source}; {discordance:.1f} % discordant in {len(found)} pairs"
-    return replace(spread, discordance=discordance, per_image=per_image, source=source)
+    discordance, per_image = (float(np.mean([of(own) for own in pairs])) for of in (_discordance, _per_image))
+    groups = pairs[0].groups
+    source = f"{spread.source}; {discordance:.1f} % discordant in {len(pairs)} pairs"
+    n_groups = 0 if groups is None else len(np.unique(groups))
+    return replace(spread, discordance=discordance, per_image=per_image, source=source, n_groups=n_groups)
 
 
-def _discordance(differences: NDArray[np.float64]) -> float:
-    return float(100 * np.abs(differences).mean())
+class Pair(NamedTuple):
+    """The difference of two methods' correctness [seeds, N], and the groups [N] of test images, if they have any."""
+
+    differences: NDArray[np.float64]
+    groups: NDArray[np.int64] | None
 
 
-def _per_image(differences: NDArray[np.float64]) -> float:
-    images = image_components({("", ""): 100 * differences})
-    return float(images[0].variance * differences.shape[1])
+def _discordance(pair: Pair) -> float:
+    return float(100 * np.abs(pair.differences).mean())
 
 
-def paired_correctness(suite: Suite, results: Path, dataset: str) -> Iterator[NDArray[np.float64]]:
-    """Yield, of two methods trained on a data set under one augmentation, the difference of correctness [seeds, N].
+def _per_image(pair: Pair) -> float:
+    """Return what the test images add to the variance of the mean, times their number."""
+    found = pair.differences if pair.groups is None else by_group(pair.differences, pair.groups)
+    images = image_components({("", ""): 100 * found})
+    return float(images[0].variance * pair.differences.shape[1])
+
+
+def paired_correctness(suite: Suite, results: Path, dataset: str) -> Iterator[Pair]:
+    """Yield the differences of two methods that were trained on a data set under one augmentation.
 
     From the predictions beside the records of the first linear evaluation, where two seeds or more have them.
     """
     evaluation = next((name for name, own in suite.evaluations.items() if own.protocol in LINEAR), None)
     correct: dict[str, dict[str, dict[int, NDArray[np.float64]]]] = {}
+    groups: NDArray[np.int64] | None = None
     for run in suite.plan.runs:
         for target in run.targets:
             path = results / run.predictions(target)
@@ -161,12 +179,13 @@ def paired_correctness(suite: Suite, results: Path, dataset: str) -> Iterator[ND
                 with damage_named(path, "predictions", "run `ddcl evaluate` again"), np.load(path) as archive:
                     if FULL in archive:
                         own = (archive[FULL] == archive["labels"]).mean(axis=(0, 1))
+                        groups = archive.get("groups")
                         correct.setdefault(run.augmentation, {}).setdefault(run.variant, {})[run.seed] = own
     for arms in correct.values():
         for one, other in combinations(arms.values(), 2):
             seeds = sorted(one.keys() & other.keys())
             if len(seeds) > 1:
-                yield np.stack([one[seed] - other[seed] for seed in seeds])
+                yield Pair(np.stack([one[seed] - other[seed] for seed in seeds]), groups)
 
 
 def _mean_variance(table: pd.DataFrame) -> float:

@@ -25,6 +25,7 @@ FEW_SEEDS = f"fewer than {FEWEST_SEEDS} seeds: nothing is decided"
 class Result:
     """A comparison with its effect, before it is judged.
 
+    n_images, n_groups: test images, and groups of them where they are not independent (0: they are).
     smallest: effect that matters. gates: those of its arms. per_seed: the effect of each of its seeds.
     """
 
@@ -35,6 +36,7 @@ class Result:
     smallest: float
     gates: tuple[GateResult, ...] = ()
     per_seed: tuple[float, ...] = ()
+    n_groups: int = 0
     verdict: Verdict = INCONCLUSIVE
     p_holm: float = np.nan
 
@@ -61,8 +63,9 @@ class Evidence(NamedTuple):
 
     def estimated(self, comparison: Comparison) -> Estimate:
         """Return the effect of a gate's contrast, in points."""
-        matrix, _ = differences(comparison, self.cells.measured, self.correctness)
-        return pooled_estimate({("", ""): matrix * np.float32(POINTS)}, self.rules.confidence)
+        found = differences(comparison, self.cells.measured, self.correctness)
+        block = {("", ""): found.matrix * np.float32(POINTS)}
+        return pooled_estimate(block, self.rules.confidence, bool(found.n_groups))
 
 
 class SeedEffect(NamedTuple):
@@ -107,7 +110,10 @@ def pool(place: tuple[str, str, Form], check: CheckSpec, evidence: Evidence) -> 
     blocks, per_seed = _blocks(pooled, seeds, matrices)
     n_seeds = min((len(seeds[each.treatment.dataset]) for each in pooled), default=0)
     smallest = [each.smallest for each in own if any(each.comparison is other for other in pooled)]
-    estimate = pooled_estimate(blocks, evidence.rules.confidence) if blocks else Estimate(np.nan)
+    in_groups = {each.comparison.treatment.eval_dataset: each for each in own if each.n_groups}
+    said = [f"{name}: {each.n_images:,} images in {each.n_groups:,} groups" for name, each in in_groups.items()]
+    grouped, note = bool(said), "; ".join(filter(None, [note, *said]))
+    estimate = pooled_estimate(blocks, evidence.rules.confidence, grouped) if blocks else Estimate(np.nan)
     estimate = estimate.within(_bound(check, found[0]))
     mean = float(np.mean(smallest)) if smallest else check.smallest_effect.value
     return Pool(results, estimate, n_seeds, note, mean, testable, per_seed)
@@ -120,12 +126,13 @@ def _result(check: CheckSpec, each: Comparison, evidence: Evidence) -> tuple[Res
     if not each.seeds:
         nothing = Result(each, Estimate(np.nan), 0, _note(each), smallest, gates, verdict=NOT_RUN)
         return nothing, np.zeros((0, 1), np.float32)
-    matrix, missing = differences(each, evidence.cells.measured, evidence.correctness)
-    matrix = matrix * np.float32(check.scale * (1 if check.direction == "higher" else -1))
-    images = matrix.shape[1] if matrix.shape[1] > 1 else 0
-    estimate = pooled_estimate({("", ""): matrix}, evidence.rules.confidence).within(_bound(check, each))
+    found = differences(each, evidence.cells.measured, evidence.correctness)
+    matrix = found.matrix * np.float32(check.scale * (1 if check.direction == "higher" else -1))
+    images = found.n_images if matrix.shape[1] > 1 else 0
+    estimate = pooled_estimate({("", ""): matrix}, evidence.rules.confidence, bool(found.n_groups))
+    estimate, note = estimate.within(_bound(check, each)), _note(each, found.said)
     per_seed = tuple(map(float, matrix.mean(axis=1, dtype=np.float64)))
-    result = Result(each, estimate, images, _note(each, missing), smallest, gates, per_seed)
+    result = Result(each, estimate, images, note, smallest, gates, per_seed, found.n_groups)
     verdict: Verdict = DIFFERS if each.differs else NOT_TESTABLE if result.failed else INCONCLUSIVE
     return replace(result, verdict=verdict), matrix
 
@@ -177,9 +184,9 @@ def _poolable(valid: list[Comparison]) -> tuple[list[Comparison], dict[str, list
     return pooled, seeds, note
 
 
-def _note(comparison: Comparison, missing: str = "") -> str:
-    """Return what a reader of one comparison must know."""
-    parts = [*comparison.differs, missing]
+def _note(comparison: Comparison, images: str = "") -> str:
+    """Return what a reader of one comparison must know. images: what of its images."""
+    parts = [*comparison.differs, images]
     parts += [f"seed {seed}: {what}" for seed, what in comparison.lost.items()]
     parts += [f"seed {seed}: {what}, counted" for seed, what in comparison.marks.items()]
     return "; ".join(part for part in parts if part)
