@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ddcl.core.encoders import build_encoder
-from ddcl.core.method import Method
+from ddcl.core.method import Method, Task
 from ddcl.core.seeds import derive
 from ddcl.data.views import Pipeline
 from ddcl.schema.op_recipes import OpRecipe
@@ -29,6 +29,8 @@ def build_method(recipe: Recipe) -> Method:
         encoder, feature_dim = build_encoder(recipe.training.backbone)
         torch.manual_seed(derive(recipe.seed, "weights", "heads"))
         method: Method = entry.load()(encoder, feature_dim, entry.settings.model_validate(recipe.settings))
+        ops = tuple((item.op, item.settings) for item in recipe.ops)
+        method.prepare(Task(recipe.data.n_classes, recipe.data.image_side_px, ops))
     if recipe.training.channels_last:
         method.to(memory_format=torch.channels_last)
     return method

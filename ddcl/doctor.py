@@ -148,11 +148,9 @@ def measure(recipe: Recipe, device: str, workers: int, manifest_path: Path) -> R
     with tempfile.TemporaryDirectory() as folder:
         found = material(recipe, manifest_path, Path(folder), workers)
         pipeline, images = build_pipeline(recipe.ops, side_px, found.normalisation), on_device(found.images, device)
-        loader = TwoViewLoader(images, pipeline, batch_size, (recipe.dataset, recipe.seed), device)
-        training = Pretraining(
-            build_method(recipe).to(device), loader, lambda method: {}, recipe.training, ("", ""), recipe.seed
-        )
-        training.method.train()
+        method, names = build_method(recipe).to(device).train(), (recipe.dataset, recipe.seed)
+        loader = TwoViewLoader(images, pipeline, batch_size, names, device, method.supervised)
+        training = Pretraining(method, loader, lambda method: {}, recipe.training, ("", ""), recipe.seed)
         requests = epoch_requests(len(images), batch_size, loader.names, (0, 0), n_views=2)
         crop = pipeline.leading_crop if images.crops else None
         loaded = _endless(lambda number: images.load(requests, crop))

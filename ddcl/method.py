@@ -45,8 +45,8 @@ class _Split(Method):
             "dvr": (self.dir_dim, self.feature_dim),
         }
 
-    def may_collapse(self) -> tuple[str, ...]:
-        return ("dvr",)  # its loss asks for a right angle between views, not for spread between images
+    def tells_collapse(self) -> tuple[str, ...]:
+        return ("dir",)  # DVR's loss asks for a right angle between views, not for spread between images
 
     def split(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return DIR [B, dir_dim] and DVR [B, dvr_dim] of features h [B, D]."""

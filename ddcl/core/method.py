@@ -6,8 +6,9 @@ logging and seeds, and knows no method by name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ class Batch:
     """Two augmented views of the same B images.
 
     x1, x2: [B, 3, H, W] float32, normalised.
-    labels: [B] int64 class indices, for supervised references only.
+    labels: [B] int64 class indices; None unless `Method.supervised`, so that no other method can look at them.
     """
 
     x1: Tensor
@@ -32,13 +33,26 @@ class Step:
 
     loss: scalar to be minimised.
     terms: named scalars for the history (detached by the engine).
-    embeddings: named [B, d] projections whose spread tells collapse, but for `Method.may_collapse`; names are those of
-        `Method.parts`.
+    embeddings: named [B, d] projections whose spread goes to the history; `Method.tells_collapse` says which of them
+        tell that a run has collapsed.
     """
 
     loss: Tensor
     terms: dict[str, Tensor] = field(default_factory=dict)
     embeddings: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is trained on, for heads whose size depends on it.
+
+    n_classes: of the data set. side_px: of the square views.
+    ops: the operations of the augmentation in their order, each with all its settings (`ddcl.schema.ops`).
+    """
+
+    n_classes: int
+    side_px: int
+    ops: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
 class Method(nn.Module):
@@ -50,14 +64,18 @@ class Method(nn.Module):
     """
 
     trains = True  # False: the initial weights are the result (a floor)
+    supervised = False  # True: `Batch.labels` are there. A reference, marked as such; the registry says the same
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: BaseModel) -> None:
         super().__init__()
         self.encoder = encoder
         self.feature_dim = feature_dim
 
+    def prepare(self, task: Task) -> None:
+        """Build the heads that depend on the task; called once, before anything else, with the heads' random stream."""
+
     def step(self, batch: Batch) -> Step:
-        """Return loss and terms of one batch; gradients must reach the encoder and every head."""
+        """Return loss and terms of one batch; gradients must reach the encoder and every head that is not frozen."""
         raise NotImplementedError(f"{type(self).__name__} does not define step(batch) -> Step")
 
     def features(self, x: Tensor) -> Tensor:
@@ -80,9 +98,20 @@ class Method(nn.Module):
         """Return the modules whose learning rate stays at its initial value (no decay)."""
         return ()
 
-    def may_collapse(self) -> Collection[str]:
-        """Return the names of embeddings of `Step` whose spread may be anything: they tell no collapse."""
+    def tells_collapse(self) -> Collection[str]:
+        """Return the names of embeddings of `Step` whose spread tells collapse; of the others it may be anything."""
+        return ("full",)
+
+    def frozen(self) -> Sequence[nn.Module]:
+        """Return the modules that no gradient reaches: teachers, made by `ddcl.core.teachers.frozen_copy`.
+
+        They are attributes of the method like any head, so that they are saved and resumed with it. Only `after_step`
+        changes their weights; BatchNorm statistics follow the images that pass.
+        """
         return ()
 
-    def after_step(self) -> None:
-        """Run after each optimiser step (teachers that follow by a moving average)."""
+    def after_step(self, progress: float) -> None:
+        """Run after each optimiser step: teachers follow. Changes nothing but frozen modules.
+
+        progress: share of all training steps that are done, this one included, in (0, 1].
+        """

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -177,7 +178,7 @@ class Pretraining:
             self.spread[name] = row[f"std_ratio_{name}"] = float(std_ratio(z))
             row[f"effective_rank_{name}"] = float(effective_rank(z))
         for name, head in self.method.named_children():
-            if name != "encoder" and list(head.parameters()):
+            if head not in {self.method.encoder, *self.method.frozen()} and list(head.parameters()):
                 row[f"squared_norm_{name}"] = float(squared_norm(head).detach())
         if (epoch + 1) % self.config.monitor.every_epochs == 0 or epoch + 1 == self.epochs:
             row |= self._monitor()
@@ -196,8 +197,8 @@ class Pretraining:
         """Update the weights by one batch, on its device already."""
         assert self.optimizer is not None
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        batch = Batch(
-            batch.x1.contiguous(memory_format=layout), batch.x2.contiguous(memory_format=layout), batch.labels
+        batch = replace(
+            batch, x1=batch.x1.contiguous(memory_format=layout), x2=batch.x2.contiguous(memory_format=layout)
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             step = self.method_step(batch)
@@ -206,16 +207,21 @@ class Pretraining:
         if self.config.grad_clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.config.grad_clip_norm)
         self.optimizer.step()
-        self.method.after_step()
+        self.method.after_step(self._progress())
         return step
+
+    def _progress(self) -> float:
+        """Return the share of all steps that are done after the one at hand."""
+        steps = self.loader.steps if self.loader else 1
+        return (self.epoch * steps + self.step + 1) / (self.epochs * steps)
 
     def _judge(self) -> None:
         """Call the run collapsed if a last spread that tells it, or the effective rank, is below the limits."""
         if self.diverged or not self.epochs:
             return
-        limits, rank, free = self.config.collapse, self.history[-1]["effective_rank"], self.method.may_collapse()
+        limits, rank, telling = self.config.collapse, self.history[-1]["effective_rank"], self.method.tells_collapse()
         for name, ratio in self.spread.items():
-            if name not in free and ratio < limits.min_std_ratio:
+            if name in telling and ratio < limits.min_std_ratio:
                 self.status, self.message = (
                     "collapsed",
                     f"std ratio of {name} {ratio:.3f} is below {limits.min_std_ratio}",

@@ -43,17 +43,24 @@ class TwoViewLoader:
     images: the split to train on.
     pipeline: the augmentation, with normalisation.
     names: (dataset, seed), from which order and draws derive; not the method: methods are compared on paired draws.
-    device: where views are made.
+    device: where views are made. labelled: batches have the labels of their images.
     """
 
     def __init__(
-        self, images: Images, pipeline: Pipeline, batch_size: int, names: tuple[str, int], device: str
+        self,
+        images: Images,
+        pipeline: Pipeline,
+        batch_size: int,
+        names: tuple[str, int],
+        device: str,
+        labelled: bool = False,
     ) -> None:
         self.images = images
         self.pipeline = pipeline
         self.batch_size = batch_size
         self.names = names
         self.device = device
+        self.labels = images.labels if labelled else None
         if len(images) < batch_size:
             raise UserError(f"batch_size {batch_size} is larger than the {len(images)} training images of {names[0]}")
 
@@ -71,4 +78,4 @@ class TwoViewLoader:
         if distributed.processes() > 1:
             requests = [request.share(distributed.rank(), distributed.processes()) for request in requests]
         for request, (x1, x2) in zip(requests, views(self.images, requests, self.pipeline, self.device), strict=True):
-            yield Batch(x1, x2, self.images.labels[request.index].to(self.device))
+            yield Batch(x1, x2, None if self.labels is None else self.labels[request.index].to(self.device))

@@ -9,7 +9,7 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.plan.expand import Expansion, Run
 from ddcl.schema.claims import FILES, MACROS
 from ddcl.schema.names import LONGEST_NAME
-from ddcl.schema.registry import METHODS, RANDOM_PARTS, part_names
+from ddcl.schema.registry import METHODS, RANDOM_PARTS, READERS, part_names
 from ddcl.schema.subsets import read_subset_config, subset_path
 from ddcl.schema.suites import DatasetConfig, SuiteConfig
 from ddcl.schema.tuning import CHOICE, SCORES
@@ -32,6 +32,8 @@ def check_relations(asked: Expansion, config: SuiteConfig, datasets: dict[str, D
     for dataset, evaluation in dict.fromkeys(pairs):
         _check_list(asked, dataset, evaluation, datasets[dataset].n_classes)
     check_batches(asked.runs.values(), datasets, where)
+    for run in asked.runs.values():
+        check_labels(run, datasets[run.recipe.dataset], where)
 
 
 def _check_files(asked: Expansion, where: str) -> None:
@@ -100,3 +102,12 @@ def check_batches(runs: Iterable[Run], datasets: dict[str, DatasetConfig], where
                 f"training images of {run.recipe.dataset}; set a smaller one, in training_overrides of "
                 f"config/datasets/{run.recipe.dataset}.yaml"
             )
+
+
+def check_labels(run: Run, dataset: DatasetConfig, where: str) -> None:
+    """Check that a method that is given labels is trained on images that have one."""
+    if METHODS[run.recipe.method].supervised and READERS[dataset.reader].unlabelled:
+        raise UserError(
+            f"{where}: {run.recipe.name}: {run.recipe.method} is trained with labels, and some of the images that "
+            f"{run.recipe.dataset} has for pretraining have none; leave it out there"
+        )

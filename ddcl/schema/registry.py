@@ -65,11 +65,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class MethodEntry(Entry):
-    """A method, and what is known of it without importing it."""
+    """A method, and what is known of it without importing it; its class says the same.
+
+    supervised: whether it is given the labels, which makes it a reference and no rival.
+    """
 
     settings: type[MethodSettings]
     parts: tuple[str, ...] = ("full",)
     trains: bool = True
+    supervised: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,12 @@ class ReaderEntry(Entry):
     """A reader of a data set.
 
     factors: what is known of its images beside the class, by name.
+    unlabelled: some of the images that it gives for pretraining have no label.
     keeps_files: it gives files, which stay so unless the data set's YAML says otherwise; else it gives one array.
     """
 
     factors: tuple[str, ...] = ()
+    unlabelled: bool = False
     keeps_files: bool = False
 
 
@@ -184,7 +190,7 @@ READERS = {
     "fashion_mnist": ReaderEntry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),
     "cifar10": ReaderEntry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
     "cifar100": ReaderEntry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
-    "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings),
+    "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings, unlabelled=True),
     "tiny_imagenet": ReaderEntry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
     "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings, keeps_files=True),
     "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings, keeps_files=True),

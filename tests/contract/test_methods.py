@@ -13,51 +13,14 @@ from torch import nn
 
 from ddcl.base.errors import TemporaryError
 from ddcl.build import build_method
-from ddcl.core.checkpoint import state_digest, weights_digest
-from ddcl.core.method import Batch, Method, Step
-from ddcl.core.pretrain import Pretraining, Row
+from ddcl.core.checkpoint import weights_digest
+from ddcl.core.method import Batch
+from ddcl.core.pretrain import Pretraining
 from ddcl.core.seeds import generator
-from ddcl.schema.recipes import Recipe, build_recipe
+from ddcl.schema.recipes import build_recipe
 from ddcl.schema.registry import METHODS
-
-TRAINED = [name for name, entry in METHODS.items() if entry.trains]
-OVERRIDES = {
-    "epochs": 6,
-    "batch_size": 32,
-    "checkpoint_epochs": 1,
-    "monitor": {"every_epochs": 2},
-    "backbone": {"widths": [8, 16, 32]},
-}
-
-
-def recipe_of(method: str, seed: int = 0) -> Recipe:
-    """The digits recipe of the variant that has the method's name, made small."""
-    augmentation = "baug" if METHODS[method].trains else "none"
-    return build_recipe(("digits", method, augmentation), seed, OVERRIDES)
-
-
-class ToyLoader:
-    """Two noisy views of images of four kinds."""
-
-    steps = 4
-
-    def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
-        rng = generator("toy", epoch)
-        kinds = torch.randn(4, 3, 16, 16, generator=generator("kinds"))
-        for step in range(self.steps):
-            label = torch.randint(4, (32,), generator=rng)
-            noise = 0.5 * torch.randn(2, 32, 3, 16, 16, generator=rng)
-            if step >= start:
-                yield Batch(kinds[label] + noise[0], kinds[label] + noise[1], label)
-
-
-def no_monitor(method: Method) -> Row:
-    return {"knn_top1": 0.5, "effective_rank": 10.0}
-
-
-def training(method: str) -> Pretraining:
-    recipe = recipe_of(method)
-    return Pretraining(build_method(recipe), ToyLoader(), no_monitor, recipe.training, (recipe.digest, "code"), 0)
+from tests.contract.checks import check_frozen, check_resumed, check_step
+from tests.contract.toy import OVERRIDES, TRAINED, ToyLoader, recipe_of, train, training
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -90,38 +53,33 @@ def test_projections_are_of_the_methods_own_parts(name: str) -> None:
     method = build_method(recipe_of(name)).eval()
     found = method.projections(torch.randn(5, method.feature_dim, generator=generator("features")))
     assert set(found) <= set(METHODS[name].parts)
-    assert bool(found) == METHODS[name].trains
+    assert METHODS[name].supervised or bool(found) == METHODS[name].trains
     for prediction, projection in found.values():
         assert prediction.shape == projection.shape
         assert len(projection) == 5
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_supervised_says_the_same_in_registry_and_class(name: str) -> None:
+    assert build_method(recipe_of(name)).supervised == METHODS[name].supervised
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_step_is_finite_and_gradient_reaches_encoder_and_heads(name: str) -> None:
-    method = build_method(recipe_of(name)).train()
-    # a perturbation, since with zero_init_last the residual branches get no gradient in the very first step
-    for p in method.parameters():
-        p.data += 0.01 * torch.randn(p.shape, generator=generator(p.shape))
-    step = method.step(next(ToyLoader().epoch(0, 0)))
-    assert step.loss.ndim == 0
-    assert torch.isfinite(step.loss)
-    assert set(step.embeddings) <= set(METHODS[name].parts)
-    step.loss.backward()
-    for child_name, child in method.named_children():
-        grads = [p.grad for p in child.parameters() if p.requires_grad]
-        assert all(g is not None and torch.isfinite(g).all() for g in grads), child_name
-        assert any(g.abs().max() > 0 for g in grads if g is not None), f"no gradient in {child_name}"
+    check_step(build_method(recipe_of(name)))
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_only_embeddings_that_there_are_may_collapse_and_never_all(name: str) -> None:
-    method = build_method(recipe_of(name))
-    assert set(method.may_collapse()) < set(method.step(next(ToyLoader().epoch(0, 0))).embeddings)
+def test_frozen_modules_are_saved_and_are_all_that_after_step_changes(name: str) -> None:
+    check_frozen(build_method(recipe_of(name)))
 
 
-def test_dvr_may_collapse_and_nothing_else() -> None:
-    found = {name: list(build_method(recipe_of(name)).may_collapse()) for name in TRAINED}
-    assert {name: free for name, free in found.items() if free} == {"ddcl": ["dvr"], "ddcl_sym": ["dvr"]}
+def test_ddcl_tells_collapse_by_dir() -> None:
+    assert {name: list(build_method(recipe_of(name)).tells_collapse()) for name in ("ddcl", "ddcl_sym", "simsiam")} == {
+        "ddcl": ["dir"],
+        "ddcl_sym": ["dir"],
+        "simsiam": ["full"],
+    }
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -133,40 +91,12 @@ def test_loss_falls_on_toy_data(name: str, tmp_path: Path) -> None:
     assert losses[-1] < losses[0]
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("by", ["a kill", "a signal"])
 @pytest.mark.parametrize("name", TRAINED)
 def test_interrupted_and_resumed_equals_uninterrupted(
     name: str, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the middle of the fourth epoch: a kill costs the steps since the last saved state, a signal none."""
-    whole = training(name)
-    whole.run(tmp_path / "whole")
-
-    step = Pretraining.train_step
-    done: list[Batch] = []
-
-    def interrupted_step(self: Pretraining, batch: Batch) -> Step:
-        done.append(batch)
-        if len(done) == 14:
-            if by == "a kill":
-                raise KilledError
-            signal.raise_signal(signal.SIGTERM)
-        return step(self, batch)
-
-    monkeypatch.setattr(Pretraining, "train_step", interrupted_step)
-    with pytest.raises(KilledError if by == "a kill" else TemporaryError):
-        training(name).run(tmp_path / "interrupted")
-    assert len(done) == 14
-    resumed = training(name)
-    resumed.run(tmp_path / "interrupted")
-
-    assert len(done) == 6 * 4 + (2 if by == "a kill" else 0)
-    assert state_digest(dict(resumed.method.state_dict())) == state_digest(dict(whole.method.state_dict()))
-    assert [{**row, "seconds": 0} for row in resumed.history] == [{**row, "seconds": 0} for row in whole.history]
+    check_resumed(lambda: training(name), by, tmp_path, monkeypatch)
 
 
 def test_a_method_that_draws_for_itself_is_resumed_exactly_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
@@ -197,6 +127,7 @@ class Signalling(ToyLoader):
     """Raises SIGUSR1 before it yields batch `after`, counted from 0 over all epochs."""
 
     def __init__(self, after: int) -> None:
+        super().__init__()
         self.left = after
 
     def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
@@ -214,7 +145,7 @@ def test_heads_of_which_no_loss_asks_anything_stay_as_they_begin(name: str, tmp_
     method = build_method(recipe)
     heads = [head for label, head in method.named_children() if label.endswith("_dvr")]
     before = [p.clone() for head in heads for p in head.parameters()]
-    Pretraining(method, ToyLoader(), no_monitor, recipe.training, (recipe.digest, "code"), 0).run(tmp_path)
+    train(method, recipe).run(tmp_path)
     assert before
     assert all(torch.equal(a, b) for a, b in zip(before, (p for head in heads for p in head.parameters()), strict=True))
     assert any(p.grad is not None for p in method.encoder.parameters())

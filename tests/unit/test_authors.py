@@ -17,7 +17,7 @@ from ddcl.schema.recipes import build_recipe, read_dataset
 from ddcl.schema.registry import METHODS
 from ddcl.schema.training import TrainingConfig
 from ddcl.schema.variants import read_variant
-from tests.contract.test_methods import ToyLoader, build_method, no_monitor, recipe_of
+from tests.contract.toy import ToyLoader, build_method, no_monitor, recipe_of
 
 IMAGENET = read_dataset("imagenet100")
 
@@ -96,6 +96,7 @@ class RecordingLoader(ToyLoader):
     """Remembers which epoch and which order were asked for."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked: list[tuple[int, int]] = []
 
     def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:

@@ -14,23 +14,28 @@ import torch.multiprocessing as mp
 from ddcl.base.errors import UserError
 from ddcl.build import build_method
 from ddcl.core import distributed
+from ddcl.core.checkpoint import state_digest
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining
 from ddcl.core.seeds import generator
 from ddcl.data.loader import epoch_requests
 from ddcl.schema.recipes import build_recipe
 from ddcl.schema.training import TrainingConfig
-from tests.contract.test_methods import OVERRIDES, TRAINED, ToyLoader, no_monitor, recipe_of
+from tests.contract.test_teachers import Taught, made
+from tests.contract.toy import OVERRIDES, TRAINED, ToyLoader, batch_for, no_monitor, recipe_of
 
-# Every method, and the official code's loss on DVR, whose absolute value is taken per GPU.
-CASES = [*TRAINED, "ddcl as published"]
+TEACHER = "simsiam with a teacher"
+# Every method, one with a teacher, and the official code's loss on DVR, whose absolute value is taken per GPU.
+CASES = [*TRAINED, "ddcl as published", TEACHER]
+LONG = ["ddcl_sym", TEACHER]
 
 
 def method_of(case: str) -> Method:
     """In float64, with scales and shifts of BatchNorm that are not 1 and 0."""
     groups = {"dvr_groups": 2} if case == "ddcl as published" else {}
     recipe = build_recipe(("digits", case.split()[0], "baug"), 0, OVERRIDES)
-    method = build_method(recipe.model_copy(update={"settings": recipe.settings | groups})).double().train()
+    recipe = recipe.model_copy(update={"settings": recipe.settings | groups})
+    method = (made(Taught) if case == TEACHER else build_method(recipe)).double().train()
     for p in method.parameters():
         p.data += 0.05 * torch.randn(p.shape, generator=generator(p.shape)).double()
     return method
@@ -39,15 +44,16 @@ def method_of(case: str) -> Method:
 def half(batch: Batch) -> Batch:
     """This process's share, as a loader would give it."""
     rank, n = distributed.rank(), len(batch.x1) // distributed.processes()
-    x1, x2 = (x[rank * n : (rank + 1) * n].double() for x in (batch.x1, batch.x2))
-    return Batch(x1, x2)
+    own = slice(rank * n, (rank + 1) * n)
+    labels = None if batch.labels is None else batch.labels[own]
+    return Batch(batch.x1[own].double(), batch.x2[own].double(), labels)
 
 
 def computed(case: str) -> dict[str, Any]:
     """Loss, gradients, BatchNorm's memory after one step, and what a step says of the whole batch."""
     method = method_of(case)
     do_step = distributed.data_parallel(method)  # kept, as DDP averages gradients while it lives
-    step: Step = do_step(half(next(ToyLoader().epoch(0, 0))))
+    step: Step = do_step(half(batch_for(method)))
     step.loss.backward()  # type: ignore[no-untyped-call]
     return {
         "loss": distributed.mean(step.loss.detach()),
@@ -63,10 +69,10 @@ class SharedLoader(ToyLoader):
         yield from map(half, super().epoch(epoch, order, start))
 
 
-def trained(work: Path) -> dict[str, Any]:
+def trained(case: str, work: Path) -> dict[str, Any]:
     """Two epochs by the engine."""
-    config = recipe_of("ddcl_sym").training.model_copy(update={"epochs": 2, "precision": "fp32"})
-    run = Pretraining(method_of("ddcl_sym"), SharedLoader(), no_monitor, config, ("r", "c"), 0)
+    config = recipe_of(case.split()[0]).training.model_copy(update={"epochs": 2, "precision": "fp32"})
+    run = Pretraining(method_of(case), SharedLoader(), no_monitor, config, ("r", "c"), 0)
     run.run(work, checkpoint_minutes=0)
     history = [{name: torch.tensor(value) for name, value in row.items() if name != "seconds"} for row in run.history]
     return {
@@ -79,7 +85,8 @@ def trained(work: Path) -> dict[str, Any]:
 def process(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    found = {case: computed(case) for case in CASES} | {"trained": trained(folder / f"work{rank}")}
+    found = {case: computed(case) for case in CASES}
+    found |= {f"{case} trained": trained(case, folder / f"{case} {rank}") for case in LONG}
     found["first"] = distributed.from_first(lambda: f"from {rank}")
     found["largest"] = distributed.largest(rank)
     torch.save(found, folder / f"{rank}.pt")
@@ -116,15 +123,18 @@ def test_without_the_sum_over_processes_the_gradient_would_be_another(two: list[
     assert not torch.allclose(wrong, right, rtol=0.05)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("case", LONG)
 def test_training_by_the_engine_is_the_same_and_only_process_0_writes(
-    two: list[dict[str, Any]], tmp_path: Path
+    case: str, two: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    one = trained(tmp_path)
-    for found in two:
+    one = trained(case, tmp_path)
+    own, other = (found[f"{case} trained"] for found in two)
+    for found in (own, other):
         for part in ("history", "weights"):
-            torch.testing.assert_close(found["trained"][part], one[part], rtol=1e-6, atol=1e-8)
-    assert two[0]["trained"]["files"] == ["resume.previous.pt", "resume.pt"]
-    assert two[1]["trained"]["files"] == []
+            torch.testing.assert_close(found[part], one[part], rtol=1e-6, atol=1e-8)
+    assert state_digest(own["weights"]) == state_digest(other["weights"])  # teachers included, bit for bit
+    assert own["files"] == ["resume.previous.pt", "resume.pt"]
+    assert other["files"] == []
 
 
 def test_what_one_process_knows_all_know(two: list[dict[str, Any]]) -> None:

@@ -32,7 +32,7 @@ from ddcl.schema.feature_index import CLEAN_DRAW, Draw
 from ddcl.schema.recipes import build_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, TOP1, TOP1_BEST_TEST
 from ddcl.schema.suites import NormalisationConfig
-from tests.contract.test_methods import no_monitor
+from tests.contract.toy import no_monitor
 from tests.unit.made_run import write_data
 
 NORMALISATION = NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3)

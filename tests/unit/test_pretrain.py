@@ -17,7 +17,7 @@ from ddcl.schema import history
 from ddcl.schema.history import History
 from ddcl.schema.recipes import build_recipe
 from ddcl.training import _finished, _write
-from tests.contract.test_methods import ToyLoader, no_monitor, recipe_of, training
+from tests.contract.toy import ToyLoader, no_monitor, recipe_of, training
 
 ONE_EPOCH = {"precision": "fp32", "epochs": 1, "schedule": {"warmup_epochs": 0}}
 
@@ -58,7 +58,7 @@ def test_weights_that_are_not_finite_after_a_finite_loss_are_divergence_too(tmp_
     run = run_toy(float("inf"), monitor, tmp_path / "loss")
     assert run.status == "diverged"
     toy = Toy(1.0)
-    toy.after_step = lambda: toy.encoder[1].weight.data.fill_(float("inf"))  # type: ignore[operator, index, method-assign]
+    toy.after_step = lambda progress: toy.encoder[1].weight.data.fill_(float("inf"))  # type: ignore[operator, index, method-assign]
     config = recipe_of("simsiam").training
     loader = ToyLoader()
     loader.steps = 1
@@ -81,21 +81,24 @@ def test_a_low_effective_rank_ends_the_run_as_collapsed(tmp_path: Path) -> None:
 class HalfConstant(Toy):
     """Of its two embeddings the second is the same for all images; the test says whether that matters."""
 
-    def __init__(self, free: tuple[str, ...]) -> None:
+    def __init__(self, telling: tuple[str, ...]) -> None:
         super().__init__(0.0)
-        self.free = free
+        self.telling = telling
 
     def step(self, batch: Batch) -> Step:
         z: Tensor = self.encoder(batch.x1)
         return Step(0.0 * z.sum(), embeddings={"alive": z, "constant": torch.ones_like(z)})
 
-    def may_collapse(self) -> tuple[str, ...]:
-        return self.free
+    def tells_collapse(self) -> tuple[str, ...]:
+        return self.telling
 
 
-@pytest.mark.parametrize(("free", "status"), [((), "collapsed"), (("alive",), "collapsed"), (("constant",), "ok")])
-def test_the_method_says_which_embeddings_may_collapse(free: tuple[str, ...], status: str, tmp_path: Path) -> None:
-    run = Pretraining(HalfConstant(free), ToyLoader(), no_monitor, recipe_of("simsiam").training, ("r", "c"), 0)
+BOTH = ("alive", "constant")
+
+
+@pytest.mark.parametrize(("telling", "status"), [(BOTH, "collapsed"), (("constant",), "collapsed"), (("alive",), "ok")])
+def test_the_method_says_which_embeddings_tell_collapse(telling: tuple[str, ...], status: str, tmp_path: Path) -> None:
+    run = Pretraining(HalfConstant(telling), ToyLoader(), no_monitor, recipe_of("simsiam").training, ("r", "c"), 0)
     run.run(tmp_path)
     assert run.status == status
     assert run.message.startswith("std ratio of constant ") == (status == "collapsed")

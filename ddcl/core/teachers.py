@@ -1,0 +1,27 @@
+"""Teachers: copies of networks that no gradient reaches, and that follow their originals by a moving average."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def frozen_copy(module: M) -> M:
+    """Return a copy of a module that is not trained; for `Method.frozen`."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """Move every weight of `teacher` to momentum · its own + (1 − momentum) · the student's, momentum in [0, 1].
+
+    As in BYOL (Grill et al., NeurIPS 2020, arXiv 2006.07733, eq. 1). BatchNorm statistics are no weights: the teacher
+    has its own, of the images that pass through it.
+    """
+    for own, other in zip(teacher.parameters(), student.parameters(), strict=True):
+        own.lerp_(other, 1.0 - momentum)
