@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ddcl.base.errors import UserError
 
-DEFAULT_SUITE = "config/config.yaml"
+DEFAULT_SUITE = "config/config.yaml"  # of the folder at hand
+
 
 if TYPE_CHECKING:
     from ddcl.evaluate.protocols import Job

@@ -22,13 +22,13 @@ FOLDER = Path(".snakemake/plans")
 
 
 def clock_path(plan: Plan) -> Path:
-    """Return the clock of a plan."""
+    """Return the clock of a plan, relative to the folder in which the results folder lies."""
     return FOLDER / plan.digest
 
 
 def set_clock(plan: Plan, results: Path) -> str:
     """Make the clock say whether `results` shows this plan; return what to tell the user, if anything."""
-    clock, shown = clock_path(plan), results / FILE
+    clock, shown = results.parent / clock_path(plan), results / FILE
     if text_of(shown) == plan.text:
         if not clock.exists():
             write_text(clock, "")

@@ -11,12 +11,25 @@ from ddcl.schema import manifest
 from ddcl.schema.suites import DatasetConfig
 
 VARIABLE = "DDCL_DATA"
+_given = bool(os.environ.get(VARIABLE))  # by the user, before jobs are told of a folder by the same variable
+_asked: dict[str, str] = {}  # what each module's suite says
 
 
 def data_root(configured: str = "data") -> Path:
     """Return the folder with the data sets, its variables expanded: the environment's DDCL_DATA, else `configured`."""
     given = os.environ.get(VARIABLE)
     return expanded(given, VARIABLE) if given else expanded(configured, "data_root")
+
+
+def check_one_root(configured: str, name: str) -> None:
+    """Raise `UserError` if a module of the workflow wants its data sets elsewhere than one before it.
+
+    All jobs of a workflow have one environment, by which they are told where data sets lie.
+    """
+    _asked[name] = configured
+    if len(set(_asked.values())) > 1 and not _given:
+        found = ", ".join(f"{root} ({module})" for module, root in _asked.items())
+        raise UserError(f"data_root: the modules of one workflow share it, found {found}; or set {VARIABLE}")
 
 
 def is_there(dataset: DatasetConfig, root: Path) -> bool:

@@ -14,10 +14,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from ddcl.base.checkout import ROOT, is_installed
 from ddcl.base.errors import UserError, check_name
 from ddcl.plan.addresses import ADDRESSED, addressed, folder_of_data, log_folder
 from ddcl.plan.counted import Counts, counted
-from ddcl.plan.datasets import VARIABLE, data_root
+from ddcl.plan.datasets import VARIABLE, check_one_root, data_root
 from ddcl.plan.digests import (
     collect_digest,
     evaluate_digest,
@@ -45,10 +46,11 @@ from ddcl.plan.suite import Suite
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from ddcl.schema.figures import WORDS
 from ddcl.schema.pictures import DRAWINGS
+from ddcl.schema.places import SUITE, search_beside
 from ddcl.schema.tuning import CHOICE, SCORES
 
 Wildcards = Any  # of a job: a mapping of names
-Function = Callable[[Any], Any]  # of a job's wildcards, as Snakemake calls it
+Function = Callable[..., Any]  # of a job's wildcards, and of its input where it says so, as Snakemake calls it
 
 RESULTS = "results"
 RUN = "runs/{dataset}/{variant}/{arm}/seed{seed}"
@@ -61,11 +63,12 @@ FRAMES = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
 HEADINGS = {"convergence": "While training", "published": "Beside published numbers"}
 
 
-def job_environment(data_root: Path, checkout: Path) -> dict[str, str]:
+def job_environment(data_root: Path) -> dict[str, str]:
     """Return what jobs find in their environment: the programs of this interpreter, this code, and the data sets."""
-    first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(checkout)}
-    found = {name: [path, *filter(None, [os.environ.get(name)])] for name, path in first.items()}
-    return {name: os.pathsep.join(paths) for name, paths in found.items()} | {VARIABLE: str(data_root)}
+    first = {"PATH": str(Path(sys.executable).parent)} | ({} if is_installed() else {"PYTHONPATH": str(ROOT)})
+    found = {name: os.environ.get(name, "").split(os.pathsep) for name in first}
+    joined = {name: os.pathsep.join(dict.fromkeys([first[name], *filter(None, found[name])])) for name in first}
+    return joined | {VARIABLE: str(data_root)}
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -83,6 +86,39 @@ def log_pattern(stage: str) -> str:
     where = "" if stage == "pretrain" or stage == "resolve" else "{eval_dataset}/"
     digest = "-{digest}" if where else ""
     return f"{log_folder(RUN)}/{where}{stage}{digest}.log"
+
+
+def typed_suite(files: Sequence[str], folder: Path, values: Mapping[str, object]) -> Suite:
+    """Read the suite file, with the project's own reader; `UserError` for more than one.
+
+    files, values: what Snakemake was given by --configfile and --config. folder: of the main Snakefile; without a
+    file, the suite is config/config.yaml beside it, or beside the folder workflow/ that it lies in.
+    """
+    if values:
+        raise UserError(f"--config: a suite is one whole file, found {', '.join(values)}: write it into a file")
+    default = next((path for path in (folder / SUITE, folder.parent / SUITE) if path.exists()), folder / SUITE)
+    paths = [Path(file) for file in files] or [default]
+    if len(paths) != 1:
+        raise UserError(
+            f"--configfile: expected one suite file, found {len(paths)}: {', '.join(map(str, paths))}; "
+            "a suite can include others (key include)"
+        )
+    search_beside(paths[0])
+    return Suite.load(paths[0])
+
+
+def module_suite(config: Mapping[str, object], files: Sequence[str], name: str) -> Suite:
+    """Return the suite that a workflow gives to this one as the configuration of its module `name`.
+
+    files: the workflow's own configuration files, whose folders are searched for names.
+    """
+    if not config:
+        raise UserError(f"module {name}: expected `config:` with a whole suite, found nothing")
+    for file in files:
+        search_beside(Path(file))
+    suite = Suite(dict(config), f"module {name}: config")
+    check_one_root(suite.config.data_root, name)
+    return suite
 
 
 class Rules:
@@ -106,26 +142,14 @@ class Rules:
         }
 
     @classmethod
-    def load(
-        cls, files: Sequence[Path], default: Path, values: Mapping[str, object], lister: Callable[..., Counts]
-    ) -> Rules:
-        """Read the suite file, with the project's own reader; `UserError` for more than one.
+    def of(cls, suite: Suite, results: Path, lister: Callable[..., Counts]) -> Rules:
+        """Return the rules' view of a suite whose results lie in `results`, with the number of images of each data set.
 
-        files, values: what Snakemake was given by --configfile and --config. default: where no file was given.
-        Numbers of images that its YAML does not say come from what was prepared in the results folder, else from
+        Numbers that its YAML does not say come from what was prepared there, else from
         `lister(configs, root=data_root)`.
         """
-        if values:
-            raise UserError(f"--config: a suite is one whole file, found {', '.join(values)}: write it into a file")
-        paths = list(files) or [default]
-        if len(paths) != 1:
-            raise UserError(
-                f"--configfile: expected one suite file, found {len(paths)}: {', '.join(map(str, paths))}; "
-                "a suite can include others (key include)"
-            )
-        suite = Suite.load(paths[0])
         root = data_root(suite.config.data_root)
-        return cls(counted(suite, Path(RESULTS), partial(lister, root=root)))
+        return cls(counted(suite, results, partial(lister, root=root)))
 
     def check_targets(self, targets: Iterable[str]) -> None:
         """Raise `UserError` for a file among the words typed that is of no table, figure or picture of the suite."""
@@ -164,10 +188,6 @@ class Rules:
     def run(self, wildcards: Wildcards) -> Run:
         """Return the suite's run with these wildcards."""
         return self._both(wildcards)[0]
-
-    def run_folder(self, wildcards: Wildcards) -> str:
-        """Return the folder of a run."""
-        return f"{RESULTS}/{self._both(wildcards)[1].folder}"
 
     def dataset(self, wildcards: Wildcards) -> str:
         """Return the name of a data set from that of its folder."""
@@ -277,14 +297,13 @@ class Rules:
         return self.suite.features(self.run(wildcards), wildcards["eval_dataset"])
 
     def evaluate_arguments(self, evaluation: str) -> Function:
-        """Return the function of wildcards that gives what the command of an evaluation depends on."""
+        """Return the function of wildcards and input that gives what the command of an evaluation depends on."""
 
-        def arguments(wildcards: Wildcards) -> str:
+        def arguments(wildcards: Wildcards, input: Any) -> str:
             run = self.run(wildcards)
             names, subsets = run.evaluations[wildcards["eval_dataset"]][evaluation], run.subsets
             control = f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac} " if subsets else ""
-            takes = self.suite.takes_features(evaluation)
-            stored = f"--features {shlex.quote(self._features(wildcards, evaluation))} " if takes else ""
+            stored = f"--features {shlex.quote(input.features)} " if self.suite.takes_features(evaluation) else ""
             return f"{stored}{control}--perturbations {shlex.join(names)}"
 
         return arguments

@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from ddcl.base.checkout import PROJECT
 from ddcl.base.yaml_files import read_yaml
-from ddcl.schema.places import CONFIG_DIR, existing_files
+from ddcl.schema.places import existing_files
 from ddcl.schema.recipes import Recipe, build_recipe
 from ddcl.schema.registry import METHODS
 
@@ -27,4 +28,4 @@ def paper_recipe(method: str, augmentation: str) -> Recipe | None:
 
 def read_citation() -> dict[str, Any]:
     """Read the project's CITATION.cff, in the Citation File Format."""
-    return read_yaml(CONFIG_DIR.parent / "CITATION.cff")
+    return read_yaml(PROJECT / "CITATION.cff")

@@ -1,6 +1,8 @@
-"""Where configuration lies: folders that are searched in order, those of ``DDCL_CONFIG`` first, the project's last.
+"""Where configuration lies: folders that are searched in order, your own first, the project's last.
 
-Every reader of config/ asks here. A file of an own folder takes the place of the project's of the same name.
+Your own are those of ``DDCL_CONFIG``, that in which the suite lies, and config/ of the folder at hand, if a suite
+config.yaml is in it. Every reader of config/ asks here. A file of your own takes the place of the project's of the same
+name.
 """
 
 from __future__ import annotations
@@ -8,12 +10,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ddcl.base.checkout import PROJECT
 from ddcl.base.errors import UserError, did_you_mean
 from ddcl.base.paths import expanded
 from ddcl.schema.names import check_word
 
 VARIABLE = "DDCL_CONFIG"
-CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"  # the project's
+SUITE = "config/config.yaml"  # the default suite of a folder
+CONFIG_DIR = PROJECT / "config"  # the project's
 
 
 def config_folders() -> list[Path]:
@@ -25,7 +29,21 @@ def config_folders() -> list[Path]:
             raise UserError(
                 f"{VARIABLE}: no such folder: {text}; expected folders like config/, with {os.pathsep!r} between"
             )
-    return list(dict.fromkeys([*(folder.absolute() for folder in folders), CONFIG_DIR]))
+    here = [Path("config")] if Path(SUITE).exists() and Path.cwd() != PROJECT else []
+    return list(dict.fromkeys([*(folder.absolute() for folder in [*folders, *here]), CONFIG_DIR]))
+
+
+def search_beside(suite: Path) -> None:
+    """Search the folder in which a suite lies, too, here and in all jobs, if it is laid out as config/ is.
+
+    suite: a file in that folder, or in its folder suites/.
+    """
+    folder = suite.absolute().parent
+    folder = folder.parent if folder.name == "suites" else folder
+    kinds = {path.name for path in CONFIG_DIR.iterdir() if path.is_dir()}
+    if folder not in config_folders() and any((folder / kind).is_dir() for kind in kinds):
+        named = os.environ.get(VARIABLE)
+        os.environ[VARIABLE] = os.pathsep.join([*filter(None, [named]), str(folder)])
 
 
 def existing_files(relative: str) -> list[Path]:
@@ -57,6 +75,6 @@ def config_names(kind: str, suffix: str = ".yaml") -> list[str]:
 
 
 def shown_path(path: Path) -> str:
-    """Return a file as typed in the project's root; in full where it lies elsewhere."""
-    root = CONFIG_DIR.parent
-    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+    """Return a file as typed in the folder in which it lies or in the project's root; in full where it is elsewhere."""
+    roots = [CONFIG_DIR.parent, Path.cwd()]
+    return next((str(path.relative_to(root)) for root in roots if path.is_relative_to(root)), str(path))

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ddcl.base.yaml_files import MOST, Count, Model, Seed, Seeds, each_once, parse, read_yaml
 from ddcl.schema.names import Label, Name, Names
-from ddcl.schema.places import config_path, existing_files, shown_path
+from ddcl.schema.places import config_path, existing_files, search_beside, shown_path
 from ddcl.schema.sets import SettableNames, with_sets
 from ddcl.schema.training import TrainingConfig
 from ddcl.schema.tuning import TuningConfig
@@ -247,9 +247,15 @@ def read_suite(path: Path) -> SuiteConfig:
 
 
 def suite_path(text: str) -> Path:
-    """Return a suite's file. text: its path, or a name in config/suites."""
+    """Return a suite's file, and search its folder for names from now on.
+
+    text: its path, or a name in config/suites.
+    """
     path = Path(text)
-    return path if path.suffix in (".yaml", ".yml") or path.is_file() else config_path("suites", text)
+    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+        return config_path("suites", text)
+    search_beside(path)
+    return path
 
 
 def suite_file(suite: str) -> str:

@@ -18,7 +18,7 @@ from ddcl.schema.places import CONFIG_DIR, VARIABLE, config_folders, config_name
 from ddcl.schema.recipes import read_dataset, read_evaluation
 from ddcl.schema.sets import read_sets, with_sets
 from ddcl.schema.subsets import new_subset_path
-from ddcl.schema.suites import suite_file
+from ddcl.schema.suites import suite_file, suite_path
 from ddcl.schema.variants import read_variant, scales
 
 DIGITS = read_dataset("digits")
@@ -231,3 +231,29 @@ def test_the_project_alone_is_searched_without_the_variable(monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(VARIABLE, raising=False)
     assert config_folders() == [CONFIG_DIR]
+
+
+def test_the_folder_beside_a_suite_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "study"
+    write(own, {"suites/my_suite.yaml": "suite: my_suite\n", "config.yaml": "suite: default\n"})
+    for file in ("suites/my_suite.yaml", "config.yaml"):
+        assert suite_path(f"study/{file}") == Path(f"study/{file}")
+        assert config_folders() == [own, CONFIG_DIR]
+        assert suite_file(file.split("/")[-1][:-5].replace("config", "default")) == f"study/{file}"
+    alone = tmp_path / "alone.yaml"  # in a folder that holds nothing of the kind
+    alone.write_text("suite: alone\n")
+    suite_path(str(alone))
+    assert config_folders() == [own, CONFIG_DIR]
+
+
+def test_config_of_the_folder_at_hand_is_searched_if_it_has_a_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "config", {"config.yaml": "suite: mine\n", "evaluations/mine.yaml": "base: knn\nlabel: Mine\n"})
+    assert config_folders() == [tmp_path / "config", CONFIG_DIR]
+    assert read_evaluation("mine")[0] == "Mine"
+    assert suite_file("mine") == "config/config.yaml"

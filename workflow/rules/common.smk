@@ -10,6 +10,11 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+# In a checkout its own code is used, installed or not; a workflow that Snakemake fetched needs the installed package.
+CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+if (CHECKOUT / "ddcl").is_dir():
+    sys.path.insert(0, str(CHECKOUT))
+
 from ddcl import warm
 from ddcl.base.checkout import told_of_command
 from ddcl.base.errors import UserError
@@ -28,22 +33,36 @@ from ddcl.plan.rules import (
     Rules,
     job_environment,
     log_pattern,
+    module_suite,
     record_pattern,
+    typed_suite,
 )
 
-RESULTS = Path("results")
+# Another workflow may use this one as a module, with a prefix before every path.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+RESULTS = Path(workflow.modifier.modify_path("results/suite.json")).parent
 
 try:
     # A suite is one whole file, read by the project's own reader: nothing is merged, nothing is taken from elsewhere.
-    RULES = Rules.load(
-        [Path(file) for file in workflow.configfiles],
-        Path(workflow.basedir) / "config/config.yaml",
-        workflow.config_settings.config or {},
+    # A module's suite is what the other workflow gives as its configuration.
+    RULES = Rules.of(
+        (
+            module_suite(config, workflow.configfiles, workflow.modifier.namespace)
+            if IS_MODULE
+            else typed_suite(
+                workflow.configfiles,
+                Path(workflow.basedir),
+                workflow.config_settings.config or {},
+            )
+        ),
+        RESULTS,
         listed_counts,
     )
-    RULES.check_targets(sys.argv[1:])
+    if not IS_MODULE:
+        RULES.check_targets(sys.argv[1:])
     if workflow.is_main_process:
-        share_gpus(workflow.global_resources)
+        if not IS_MODULE:
+            share_gpus(workflow.global_resources)
         notes = [
             set_clock(RULES.plan, RESULTS),
             old_layout(RESULTS),
@@ -61,7 +80,7 @@ gc.freeze()
 # Jobs use the interpreter that runs Snakemake, whether or not its environment is activated, and this checkout's code; an
 # environment that they are given by `--sdm conda` goes before it. Where the data sets lie is no parameter of a rule:
 # moving them redoes nothing.
-os.environ.update(job_environment(RULES.data_root, Path(workflow.basedir)))
+os.environ.update(job_environment(RULES.data_root))
 
 
 onstart:

@@ -12,6 +12,7 @@ rule prepare:
         **RULES.resources("prepare"),
     params:
         dataset=RULES.dataset,
+        folder=subpath(output.manifest, parent=True),
         code=RULES.data_code,
     shell:
-        "exec python -m ddcl prepare {params.dataset} > {log} 2>&1"
+        "exec python -m ddcl prepare {params.dataset} --output {params.folder:q} > {log:q} 2>&1"

@@ -18,12 +18,13 @@ rule extract:
     resources:
         **RULES.resources("extract"),
     params:
-        run=RULES.run_folder,
+        run=subpath(input.recipe, parent=True),
+        results=subpath(input.recipe, ancestor=6),
         arguments=RULES.extract_arguments,
         code=RULES.extract_code,
     shell:
-        "exec python -m ddcl extract --run {params.run} --eval-dataset {wildcards.eval_dataset}"
-        " --threads {threads} {params.arguments} > {log} 2>&1"
+        "exec python -m ddcl extract --run {params.run:q} --results {params.results:q}"
+        " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments} > {log:q} 2>&1"
 
 
 # One rule per evaluation of the suite, with its name (linear, knn, …).
@@ -50,9 +51,10 @@ for evaluation in RULES.suite.evaluations:
         params:
             # parameters, as the command is evaluated when it runs: then the loop has passed
             evaluation=evaluation,
-            run=RULES.run_folder,
+            run=subpath(input.recipe, parent=True),
+            results=subpath(input.recipe, ancestor=6),
             arguments=RULES.evaluate_arguments(evaluation),
             code=RULES.evaluate_code(evaluation),
         shell:
-            "exec python -m ddcl evaluate {params.evaluation} --run {params.run}"
-            " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments} > {log} 2>&1"
+            "exec python -m ddcl evaluate {params.evaluation} --run {params.run:q} --results {params.results:q}"
+            " --eval-dataset {wildcards.eval_dataset} --threads {threads} {params.arguments} > {log:q} 2>&1"

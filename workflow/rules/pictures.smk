@@ -21,5 +21,7 @@ rule picture:
         **RULES.resources("picture"),
     params:
         code=RULES.picture_code,
+        results=subpath(output[0], ancestor=2),
     shell:
-        "exec python -m ddcl picture {wildcards.picture} --threads {threads} > {log} 2>&1"
+        "exec python -m ddcl picture {wildcards.picture} --results {params.results:q}"
+        " --threads {threads} > {log:q} 2>&1"

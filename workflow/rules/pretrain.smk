@@ -14,7 +14,7 @@ rule resolve:
     params:
         recipe=RULES.recipe_json,
     shell:
-        "exec python -m ddcl write --json {params.recipe:q} --output {output} > {log} 2>&1"
+        "exec python -m ddcl write --json {params.recipe:q} --output {output:q} > {log:q} 2>&1"
 
 
 # The state for resuming lies in RUN/work, on purpose not an output: Snakemake deletes the outputs of a failed job.
@@ -35,6 +35,8 @@ rule pretrain:
         **RULES.resources("pretrain"),
     params:
         code=RULES.pretrain_code,
-        run=RULES.run_folder,
+        run=subpath(output.checkpoint, parent=True),
+        results=subpath(output.checkpoint, ancestor=6),
     shell:
-        "exec python -m ddcl pretrain --run {params.run} --threads {threads} >> {log} 2>&1"
+        "exec python -m ddcl pretrain --run {params.run:q} --results {params.results:q}"
+        " --threads {threads} >> {log:q} 2>&1"

@@ -27,7 +27,7 @@ rule plan:
         plan=RULES.plan.text,
     shell:
         # through standard input: a plan can be longer than an argument may be
-        "exec python -m ddcl write --json - --output {output} <<< {params.plan:q} > {log} 2>&1"
+        "exec python -m ddcl write --json - --output {output:q} <<< {params.plan:q} > {log:q} 2>&1"
 
 
 rule collect:
@@ -44,8 +44,9 @@ rule collect:
         "../../environment.yml"
     params:
         code=RULES.collect_code(),
+        results=subpath(output.records, parent=True),
     shell:
-        "exec python -m ddcl collect > {log} 2>&1"
+        "exec python -m ddcl collect --results {params.results:q} > {log:q} 2>&1"
 
 
 rule table:
@@ -74,10 +75,11 @@ rule table:
         "../../environment.yml"
     params:
         code=RULES.page_code(),
+        results=subpath(output[0], ancestor=2),
         title=RULES.table_title,
         caption=RULES.table_caption,
     shell:
-        "exec python -m ddcl table {wildcards.table} > {log} 2>&1"
+        "exec python -m ddcl table {wildcards.table} --results {params.results:q} > {log:q} 2>&1"
 
 
 # Also reads the predictions beside the records.
@@ -98,8 +100,9 @@ rule claims:
         "../../environment.yml"
     params:
         code=RULES.report_code(),
+        results=subpath(output[0], ancestor=2),
     shell:
-        "exec python -m ddcl claims > {log} 2>&1"
+        "exec python -m ddcl claims --results {params.results:q} > {log:q} 2>&1"
 
 
 # The choice of a tuning suite; `config/tuned` is where it is put to use.
@@ -114,8 +117,9 @@ rule tune:
         "../../environment.yml"
     params:
         code=RULES.report_code(),
+        results=subpath(output[0], ancestor=2),
     shell:
-        "exec python -m ddcl tune > {log} 2>&1"
+        "exec python -m ddcl tune --results {params.results:q} > {log:q} 2>&1"
 
 
 rule figure:
@@ -136,9 +140,10 @@ rule figure:
         "../../environment.yml"
     params:
         code=RULES.report_code(),
+        results=subpath(output[0], ancestor=2),
         caption=RULES.figure_caption,
     shell:
-        "exec python -m ddcl figure {wildcards.figure} > {log} 2>&1"
+        "exec python -m ddcl figure {wildcards.figure} --results {params.results:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -163,5 +168,6 @@ rule report:
         "../../environment.yml"
     params:
         code=RULES.page_code(),
+        results=subpath(output[0], ancestor=2),
     shell:
-        "exec python -m ddcl report > {log} 2>&1"
+        "exec python -m ddcl report --results {params.results:q} > {log:q} 2>&1"
