@@ -54,13 +54,13 @@ def render_tuning(results: Path) -> dict[str, str]:
 
 
 def render_figure(name: str, results: Path) -> None:
-    """Write `results`/figures/`name`.{png,pdf}."""
+    """Write `results`/figures/`name`.{png,pdf,svg}."""
     from ddcl.report.figures.layout import write_figure
     from ddcl.report.figures.registry import FIGURES, draw
 
     check_name("figure", name, FIGURES, "ddcl figure")
     found = Collected.load(results)
-    write_figure(draw(name, found), results / "figures" / name)
+    write_figure(draw(name, found), results / "figures" / name, found.plan)
 
 
 def render_page(results: Path) -> Path:

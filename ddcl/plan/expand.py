@@ -12,6 +12,7 @@ from itertools import product
 from ddcl.base.errors import UserError, check_name
 from ddcl.schema.claims import ClaimSpec, read_claim
 from ddcl.schema.figures import WORDS
+from ddcl.schema.marks import Group, group_of
 from ddcl.schema.metrics import ACCURACY
 from ddcl.schema.names import CLEAN, NO_AUGMENTATION
 from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbations
@@ -25,6 +26,8 @@ from ddcl.schema.training import TrainingConfig
 from ddcl.schema.tuning import Setting, TuningConfig, budget_of
 from ddcl.schema.variants import read_variant
 
+Words = tuple[str, str, Group]  # of a run: label, published_as, group
+
 
 @dataclass
 class Run:
@@ -33,6 +36,7 @@ class Run:
     recipe: Recipe
     label: str
     published_as: str  # variant whose published numbers stand beside the run's
+    group: Group  # the table that it stands in
     subsets: RandomSubsetsConfig | None
     evaluations: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
@@ -144,7 +148,8 @@ class Expansion:
             names = (dataset, variant, augmentation)
             first = build_recipe(names, block.seeds[0], block.overrides, block.authors, setting)
             config_of = read_variant(read_dataset(dataset), variant, {}, block.authors, setting)
-            words = (config_of.label, config_of.published_as or variant)
+            group: Group = "control" if block.authors else group_of(variant, config_of.method, config_of.group)
+            words = (config_of.label, config_of.published_as or variant, group)
             _ = first.arm_digest  # computed here, once: the copies for other seeds keep it
             for seed in block.seeds:
                 run = self._add_run(first.model_copy(update={"seed": seed}), words, config.random_subsets, where)
@@ -184,7 +189,7 @@ class Expansion:
             return [CLEAN]
         return [name for name in perturbations if under == "all" or not self.perturbations[name].family]
 
-    def _add_run(self, recipe: Recipe, words: tuple[str, str], subsets: RandomSubsetsConfig | None, where: str) -> Run:
+    def _add_run(self, recipe: Recipe, words: Words, subsets: RandomSubsetsConfig | None, where: str) -> Run:
         run = self.runs.setdefault(recipe.name, Run(recipe, *words, subsets))
         if run.recipe != recipe:
             raise UserError(f"{where}: runs: {recipe.name} stands in two blocks with other numbers")

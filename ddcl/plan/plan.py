@@ -21,6 +21,7 @@ from ddcl.plan.addresses import features_folder, folder_of_data, folder_of_run, 
 from ddcl.schema.claims import FILES as CLAIM_FILES
 from ddcl.schema.claims import MACROS, ClaimSpec, StatisticsSpec
 from ddcl.schema.gates import GateSpec
+from ddcl.schema.marks import Group, Mark
 from ddcl.schema.metrics import Metric
 from ddcl.schema.names import Name
 from ddcl.schema.published import PublishedNumber
@@ -99,7 +100,8 @@ class PlannedRun(RunKey):
     """A run, what it will be evaluated by, and what the report says of it.
 
     arm_digest, recipe_digest: of its recipe without and with the seed. data_digest: of its data set's recipe.
-    ops: the image operations of its augmentation.
+    ops: the image operations of its augmentation. group: the table that it stands in. baseline: the variant that it is
+    set against, of the same data set, augmentation and seed; empty: none.
     """
 
     arm_digest: Digest
@@ -117,6 +119,8 @@ class PlannedRun(RunKey):
     authors: bool
     published_as: str
     setup: Setup = Setup()
+    group: Group = "main"
+    baseline: str = ""
     targets: list[Target]
 
     @property
@@ -189,12 +193,12 @@ class Plan(Sealed):
 
     metrics: what is known of those that the suite's evaluations report, and of those that tables derive, by name.
     seen: by augmentation and perturbation or family, whether pretraining had such distortions. families: of each
-    perturbation that belongs to one. labels: how names are printed, by kind. data: digest of each data set's recipe.
-    paper: the paper's own recipes, by method/augmentation. gates: those that the claims name. tuning: what a suite
-    of kind tuning tries.
+    perturbation that belongs to one. labels: how names are printed, by kind. marks: of its methods, in the order of
+    legends. data: digest of each data set's recipe. paper: the paper's own recipes, by method/augmentation. gates:
+    those that the claims name. tuning: what a suite of kind tuning tries.
     """
 
-    SCHEMA: ClassVar[int] = 4
+    SCHEMA: ClassVar[int] = 5
     suite: Name
     title: str
     description: str
@@ -215,6 +219,7 @@ class Plan(Sealed):
     gates: dict[str, GateSpec]
     statistics: StatisticsSpec
     labels: dict[str, dict[str, str]]
+    marks: dict[str, Mark] = Field(default_factory=dict)
     paper: dict[str, Recipe] = Field(default_factory=dict)
     published: list[PublishedNumber] = Field(default_factory=list)
     tuning: TuningConfig | None = None
@@ -298,7 +303,7 @@ class Plan(Sealed):
     def made(self) -> list[str]:
         """Return what is made from the collected files, below the results folder: tables, figures and the page."""
         names = [f"tables/{name}.{end}" for name in self.tables for end in ("csv", "md", "tex", "html")]
-        names += [f"figures/{name}.{end}" for name in self.figures for end in ("png", "pdf")]
+        names += [f"figures/{name}.{end}" for name in self.figures for end in ("png", "pdf", "svg")]
         names += [f"figures/{picture.name}.{end}" for picture in self.pictures for end in ("png", "pdf", "csv")]
         names += [f"tables/{name}" for name in (*CLAIM_FILES, MACROS)] if self.claims else []
         names += [f"tables/{name}" for name in (SCORES, CHOICE)] if self.tuning else []

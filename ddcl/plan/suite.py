@@ -12,6 +12,7 @@ from typing import Any
 
 from ddcl.base.yaml_files import read_yaml
 from ddcl.plan.addresses import features_digest, record_digest
+from ddcl.plan.baselines import with_baselines
 from ddcl.plan.cells import cells_of
 from ddcl.plan.expand import Expansion, Run
 from ddcl.plan.macro_names import check_macros
@@ -22,6 +23,7 @@ from ddcl.plan.table_places import check_tables
 from ddcl.schema.claims import read_gates, read_statistics
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
+from ddcl.schema.marks import mark_of, read_marks
 from ddcl.schema.metrics import DERIVED, Metric
 from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import read_ops
@@ -155,11 +157,13 @@ class Suite:
             name: PlannedEvaluation(protocol=item.protocol, selection=item.selection, settings=item.settings)
             for name, item in self.evaluations.items()
         }
+        marks = {name: mark_of(name) for name in self._methods()}
         return Plan(
             suite=self.config.suite,
             title=self.config.title,
             description=self.config.description,
-            runs=[self._planned_run(run) for run in self.runs.values()],
+            runs=with_baselines((self._planned_run(run) for run in self.runs.values()), marks),
+            marks=marks,
             data={name: self.data_digest(name) for name in self.dataset_configs},
             evaluations=names,
             metrics=self._metrics(),
@@ -180,6 +184,11 @@ class Suite:
             published=self._published(),
             tuning=self.config.tuning,
         )
+
+    def _methods(self) -> list[str]:
+        """Return the suite's methods in the order of legends; those of plugins come last."""
+        own, order = dict.fromkeys(run.recipe.method for run in self.runs.values()), list(read_marks())
+        return sorted(own, key=lambda name: order.index(name) if name in order else len(order))
 
     def _published(self) -> list[PublishedNumber]:
         """Return the published numbers on the suite's data sets, if anything of it shows such numbers."""
@@ -250,6 +259,7 @@ class Suite:
             authors=recipe.authors,
             published_as=run.published_as,
             setup=setup_of(recipe),
+            group=run.group,
             targets=[
                 self._target(run, dataset, evaluation, perturbations)
                 for dataset, evaluations in run.evaluations.items()

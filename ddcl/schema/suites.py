@@ -9,6 +9,7 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from ddcl.base.yaml_files import MOST, Count, Model, Seed, Seeds, each_once, parse, read_yaml
+from ddcl.schema.marks import Group
 from ddcl.schema.names import Label, Name, Names
 from ddcl.schema.places import config_path, existing_files, search_beside, shown_path
 from ddcl.schema.sets import SettableNames, with_sets
@@ -33,6 +34,9 @@ class VariantConfig(Model):
         default=None,
         description="variant whose published numbers of as many epochs stand beside this one's; null: its own name's",
     )
+    group: Group | None = Field(
+        default=None, description="the table that it stands in; null: main if it is called as its method, else ablation"
+    )
 
 
 class AnyScaleVariant(Model):
@@ -43,6 +47,7 @@ class AnyScaleVariant(Model):
     settings: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers")
     training: dict[str, Any] = Field(default_factory=dict, description="training settings")
     published_as: Name | None = Field(default=None, description="as in `VariantConfig`")
+    group: Group | None = Field(default=None, description="as in `VariantConfig`")
 
 
 class NormalisationConfig(Model):

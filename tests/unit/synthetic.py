@@ -10,6 +10,7 @@ import pandas as pd
 
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.schema.claims import read_statistics
+from ddcl.schema.marks import mark_of
 from ddcl.schema.metrics import DERIVED, Metric, knn_accuracy
 from ddcl.schema.recipes import Recipe, build_recipe, data_recipe, read_evaluation
 from ddcl.schema.registry import EVALUATIONS
@@ -19,6 +20,7 @@ VARIANTS = {"ddcl": ["full", "dir", "dvr"], "simsiam": ["full"]}
 PERTURBATIONS = ["none", "color_rotate"]
 SEEDS = [0, 1]
 METHODS = {"random_init": "random_init", "simsiam": "simsiam", "barlow_twins": "barlow_twins"}  # the others: ddcl
+BASELINES = {"ddcl": "simsiam", "ddcl_sym": "barlow_twins"}
 FIELDS = {"settings": {}, "backbone": "ResNet-18", "epochs": 6, "extra_warmup_epochs": 0, "batch_size": 256}
 
 
@@ -53,7 +55,7 @@ def run(variant: str, augmentation: str, seed: int, parts: list[str], **changes:
     values: dict[str, Any] = {"dataset": "digits", "variant": variant, "augmentation": augmentation, "seed": seed}
     values |= {"arm_digest": digest(variant, augmentation), "recipe_digest": f"{variant}{augmentation}{seed}"}
     values |= {"data_digest": digest("digits"), "method": METHODS.get(variant, "ddcl"), "parts": parts}
-    values |= {"ops": [], "published_as": variant}
+    values |= {"ops": [], "published_as": variant, "baseline": BASELINES.get(variant, "")}
     values |= FIELDS | {"trains": True, "authors": False, "targets": targets(parts)}
     return PlannedRun(**values | changes)
 
@@ -111,6 +113,7 @@ def suite(tables: tuple[str, ...] = ("knn",), **changes: Any) -> Plan:
         "claims": {},
         "gates": {},
         "statistics": read_statistics(),
+        "marks": {name: mark_of(name) for name in ("ddcl", "ddcl_sym", "simsiam", "barlow_twins", "random_init")},
         "labels": {
             "dataset": {"digits": "Digits"},
             "variant": {"ddcl": "DDCL", "simsiam": "SimSiam & co_", "random_init": "Random init"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
 import matplotlib
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from ddcl.plan.plan import Plan
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import write_judged
+from ddcl.report.claims.scale import END, REACH, place, stretched
 from ddcl.report.collected import Collected
 from ddcl.report.figures import registry
 from ddcl.report.figures.layout import write_figure
@@ -83,9 +85,10 @@ def test_panels_and_notes(name: str) -> None:
 def test_same_bytes(name: str, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):
-        write_figure(draw(name, *broken("missing")), tmp_path / folder / name)
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [f"{name}.pdf", f"{name}.png"]
-    for suffix in ("png", "pdf"):
+        write_figure(draw(name, *broken("missing")), tmp_path / folder / name, synthetic.suite())
+    suffixes = ("pdf", "png", "svg")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [f"{name}.{suffix}" for suffix in suffixes]
+    for suffix in suffixes:
         first, second = ((tmp_path / folder / f"{name}.{suffix}").read_bytes() for folder in ("a", "b"))
         assert first == second
         assert b"Matplotlib" not in first
@@ -196,9 +199,33 @@ def test_forest_plot_of_claims(tmp_path: Path) -> None:
     assert rows[:4] == ["C2a: supported", "linear, 3 seeds", "DDCL − SimSiam, BAug", "DDCL − SimSiam, CAug"]
     assert {"C7.1a: not run", "R1 seen, 3 seeds", "R2 unseen, 3 seeds"} <= set(rows)
     markers = {line.get_ydata()[0]: line for line in axes.lines if line.get_marker() == "o"}
-    assert markers[1].get_color() == "#0072B2"  # the pooled effect, supported
-    assert 1.5 < markers[1].get_xdata()[0] < 2.5  # in units of the smallest effect that matters
+    assert markers[1].get_color() == plan.marks["ddcl"].light  # the pooled effect
+    assert stretched(1.5) < markers[1].get_xdata()[0] < stretched(2.5)  # in units of the smallest effect that matters
     assert [text.get_text() for text in axes.texts].count("not run") == 16  # most of them of the symmetric form
+
+
+def test_the_scale_is_linear_to_what_matters_and_logarithmic_beyond() -> None:
+    assert [stretched(units) for units in (0, 0.5, 1, -1, 10, -100)] == [0, 0.5, 1, -1, 3, -5]
+    assert (place(0), place(REACH), place(-1e6)) == (0.5, 1, 0)
+    assert place(1) - 0.5 == pytest.approx(0.5 / END)
+
+
+def test_an_effect_beyond_the_scale_is_an_arrow_and_one_without_an_interval_a_hollow_mark_on_a_dotted_line(
+    tmp_path: Path,
+) -> None:
+    plan = planted.suite(["C2"], ["ddcl", "simsiam"], 3)
+    found = planted.results(plan, tmp_path, planted.plus(2.0))
+    (claim,) = judge_claims(found)
+    check = claim.forms[0].checks[0]
+    far = check.model_copy(update={"effect": 80.0, "ci_low": 60.0, "ci_high": 100.0, "comparisons": []})
+    alone = check.model_copy(update={"effect": 0.1, "ci_low": np.nan, "ci_high": np.nan, "comparisons": []})
+    form = claim.forms[0].model_copy(update={"checks": [far, alone, check]})
+    with patch("ddcl.report.figures.claims.read_judged", lambda _: [claim.model_copy(update={"forms": [form]})]):
+        axes = registry.draw("claims", found).axes[0]
+    marks = {line.get_ydata()[0]: line for line in axes.lines if line.get_marker() not in ("", "None")}
+    assert (marks[1].get_marker(), marks[1].get_xdata()[0]) == (">", END)
+    assert any(line.get_linestyle() == ":" and set(line.get_ydata()) == {2} for line in axes.lines)
+    assert marks[2].get_markerfacecolor() == "white"
 
 
 def test_a_suite_without_claims_says_so() -> None:

@@ -186,7 +186,7 @@ class TestAfterARun:
         assert set(claims["verdict"]) <= {"inconclusive", "not run", "protocol differs"}  # one seed, no paper's probe
         assert "\\DdclBaugLinear" in (done_smoke / "results/tables/macros.tex").read_text()
         for figure in ("knn_curves", "robustness", "augmentation", "parts", "claims"):
-            assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf"))
+            assert all((done_smoke / f"results/figures/{figure}.{end}").stat().st_size for end in ("png", "pdf", "svg"))
         for picture in ("views_digits", "activation_digits", "neighbours_digits", "embedding_digits"):
             assert all(
                 (done_smoke / f"results/figures/{picture}.{end}").stat().st_size for end in ("png", "pdf", "csv")

@@ -294,7 +294,7 @@ class TestTwoSuites:
         with zipfile.ZipFile(archive) as packed:
             names = {name for name in packed.namelist() if name.startswith(("tables/", "figures/", "report/"))}
         tables = {f"tables/knn.{end}" for end in ("csv", "md", "tex", "html")}
-        assert names == tables | {"figures/knn_curves.png", "figures/knn_curves.pdf", "report/index.html"}
+        assert names == tables | {f"figures/knn_curves.{end}" for end in ("png", "pdf", "svg")} | {"report/index.html"}
         copy = duplicate(fresh, tmp_path / "project")
         said(verb("import", str(archive), copy=copy))
         assert not WORK & set(dry(copy))

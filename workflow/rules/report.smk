@@ -134,6 +134,7 @@ rule figure:
             labels={"figure": "{figure}", "format": "PNG"},
         ),
         "results/figures/{figure}.pdf",
+        "results/figures/{figure}.svg",
     log:
         "results/logs/figure_{figure}.log",
     conda:

@@ -21,7 +21,9 @@ from ddcl.schema.names import CLEAN
 from ddcl.schema.tables import RUN
 
 TRAINING = ("method", "backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors")  # keys of a run of the plan
-MARKER = dict(zip(PARTS, "osD", strict=True))
+LOOKS: dict[str, dict[str, Any]] = {
+    part: {"color": PARTS[part], "marker": marker} for part, marker in zip(PARTS, "osD", strict=True)
+}
 
 
 def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> Figure:
@@ -40,7 +42,7 @@ def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> F
     panels = [_panel(style, frame, runs, groups) for runs in groups]
     paint = partial(_paint, ticks=[f"{value * unit:g}" for value in values], style=style)
     names = {part: part if part == FULL else part.upper() for part in PARTS}
-    lines = [Line2D([], [], color=PARTS[part], marker=MARKER[part], label=name) for part, name in names.items()]
+    lines = [Line2D([], [], label=name, **LOOKS[part]) for part, name in names.items()]
     labels = (label, f"Top-1 (%), {style.label('evaluation', evaluation)}")
     floors = style.lines()[len(style.variants) :]
     return panel_figure(panels, (min(len(panels), 3), 2.3), labels, paint, [*lines, *floors, dots("seeds", "#666666")])
@@ -68,9 +70,9 @@ def _panel(style: FigureStyle, frame: pd.DataFrame, runs: list[PlannedRun], grou
     keys += [run.names for run in runs]
     alike = [own for own in groups if (own[0].dataset, own[0].augmentation) == (dataset, augmentation)]
     title += [style.label("variant", runs[0].variant)] * (len(alike) > 1)
-    return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)
+    return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)])
 
 
 def _paint(axes: Axes, frame: pd.DataFrame, ticks: list[str], style: FigureStyle) -> None:
     floor(axes, frame[frame["part"] == FULL], style)
-    trends(axes, frame, Hue("part", PARTS, MARKER, 0.08, 0.1), ticks)
+    trends(axes, frame, Hue("part", LOOKS, 0.08, 0.1), ticks)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import FULL, PARTS, FigureStyle, dots, panel_figure, select
+from ddcl.report.figures.layout import BAND, FULL, PART_NAMES, PARTS, FigureStyle, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
 from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
@@ -25,7 +25,7 @@ def knn_curves(found: Collected) -> Figure:
     frame = found.records.groupby(RUN, as_index=False)["status"].first().merge(monitored, on=RUN, how="left")
     frame = frame.astype({"knn_top1": float, "epoch": float}).assign(value=lambda rows: rows["knn_top1"] * 100)
     shape, labels = (len(style.augmentations), 2.2), ("Epoch", "kNN top-1 (%)")
-    handles = [*style.lines(), Patch(color="#BBBBBB", label="range of seeds")]
+    handles = [*style.lines(), Patch(color=BAND, label="range of seeds")]
     return panel_figure(style.by_augmentation(frame), shape, labels, partial(curves, style=style), handles)
 
 
@@ -36,7 +36,8 @@ def robustness(found: Collected) -> Figure:
     frame = select(found.records, evaluation=evaluation, part=FULL)
     single = [name for name in found.plan.perturbations if name not in found.plan.families]  # a family has a table
     group = ("perturbation", style.labels("perturbation", single))
-    paint = partial(bars, group=group, bar=("variant", style.colour))
+    names = style.labels("variant", style.colour)
+    paint = partial(bars, group=group, bar=("variant", style.colour), names=names)
     labels = ("Perturbation of the test images", f"Top-1 (%), {style.label('evaluation', evaluation)}")
     handles = [Patch(color=colour, label=style.label("variant", name)) for name, colour in style.colour.items()]
     return panel_figure(style.by_augmentation(frame), (1, 1.5), labels, paint, [*handles, dots("seeds, ± sd")])
@@ -57,8 +58,8 @@ def augmentation(found: Collected) -> Figure:
     panels = [panel for row in rows for panel in [*row, *[None] * (-len(row) % columns)]]  # a data set has its own rows
     labels = ("Augmentation of the training", "Top-1 on clean images (%)")
     handles = [*style.lines(), dots("seeds", "#666666")]
-    colours = {name: style.colour[name] for name in style.variants}
-    hue, ticks = Hue("variant", colours, style.marker, 0.13, 0.05), style.labels("augmentation", style.augmentations)
+    looks = {name: style.line(name) for name in style.variants}
+    hue, ticks = Hue("variant", looks, 0.13, 0.05), style.labels("augmentation", style.augmentations)
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
         places = {name: float(place) for place, name in enumerate(ticks)}
@@ -83,10 +84,10 @@ def parts(found: Collected) -> Figure:
     group = ("augmentation", style.labels("augmentation", style.augmentations))
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
-        bars(axes, shown[~shown["variant"].isin(style.floors)], group, ("part", PARTS))
+        bars(axes, shown[~shown["variant"].isin(style.floors)], group, ("part", PARTS), PART_NAMES)
         floor(axes, shown, style)
 
-    patches = [Patch(color=colour, label=name if name == FULL else name.upper()) for name, colour in PARTS.items()]
+    patches = [Patch(color=colour, label=PART_NAMES[name]) for name, colour in PARTS.items()]
     handles = [*patches, *style.lines()[len(style.variants) :], dots("seeds, ± sd")]
     labels = ("Augmentation of the training", f"Top-1 (%), {style.label('evaluation', evaluation)}")
     return panel_figure(panels, (len(columns), 1.8), labels, paint, handles)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import FigureStyle, Panel, panel_figure
+from ddcl.report.figures.layout import BAND, NOTE, FigureStyle, Panel, panel_figure
 from ddcl.report.figures.painters import curves
 from ddcl.schema.tables import RUN
 
@@ -41,8 +41,7 @@ def loss(found: Collected) -> Figure:
     for name, rows in shown.items():
         variants = set(rows["variant"])
         for panel in style.by_augmentation(frame[frame["variant"].isin(variants)]):
-            runs = [run for run in panel.runs if run[1] in variants]
-            panels.append(panel._replace(title=f"{panel.title} · {name}" if name else panel.title, runs=runs))
+            panels.append(panel._replace(title=f"{panel.title} · {name}" if name else panel.title))
     return _figure(style, panels, "Loss on DIR", style.lines()[: len(style.variants)])
 
 
@@ -64,7 +63,7 @@ def _figure(style: FigureStyle, panels: Iterable[Panel], ylabel: str, lines: lis
         for panel in panels
         for place, label in PLACES.items()
     ]
-    handles = [*lines, Patch(color="#BBBBBB", label="range of seeds")]
+    handles = [*lines, Patch(color=BAND, label="range of seeds")]
     return panel_figure(twice, (2, 1.7), ("", ylabel), partial(_paint, style=style), handles, sharex="col")
 
 
@@ -73,4 +72,4 @@ def _paint(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
     warmups = {run.extra_warmup_epochs for run in style.runs if run.extra_warmup_epochs}
     if "epoch" in set(frame["axis"]):
         for epochs in warmups:
-            axes.axvline(epochs, color="#BBBBBB", linestyle=":", linewidth=0.9)
+            axes.axvline(epochs, color=NOTE, linestyle=":", linewidth=0.9)

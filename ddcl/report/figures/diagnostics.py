@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from ddcl.plan.plan import Plan
 from ddcl.report.collected import Collected
 from ddcl.report.figures.dot_plots import dot_plot, floor_marks
-from ddcl.report.figures.layout import FLOOR, FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.layout import FULL, NOTE, PARTS, FigureStyle, dots, panel_figure, select
 from ddcl.schema.metrics import Metric
 from ddcl.schema.names import CLEAN
 
@@ -27,7 +27,7 @@ FIRST = (  # readouts, from what the paper is about to what is nearly always the
     *("readout_shuffled", "factor_shape", "factor_texture", "factor_hue", "factor_grey", "factor_scale", "factor_x"),
     *("factor_y", "factor_angle_deg"),
 )
-COSINES = {"mean_abs_cosine": "#0072B2", "abs_mean_cosine": "#D55E00", "sd_cosine": "#999999"}
+COSINES = {"mean_abs_cosine": "#1c2024", "abs_mean_cosine": "#6b737b", "sd_cosine": "#b4bac0"}
 MARGIN = 2.0  # points, beside the lowest and the highest accuracy
 
 
@@ -74,7 +74,7 @@ def _readings(found: Collected, kind: str, evaluation: str) -> Figure:
         floor_marks(axes, shown[untrained & (shown["part"] == FULL)], ("metric", rows), len(PARTS))
 
     shape = (len(style.augmentations), 0.55 + 0.17 * len(rows))
-    untrained = Line2D([], [], linewidth=0, marker="D", markersize=3.2, color="white", markeredgecolor=FLOOR)
+    untrained = Line2D([], [], linewidth=0, marker="D", markersize=3.2, color="white", markeredgecolor=NOTE)
     untrained.set_label("full, untrained")
     return panel_figure(panels, shape, ("R², on test images", ""), paint, [*part_marks(), untrained, dots("seeds")])
 
@@ -126,7 +126,7 @@ def cosines(found: Collected) -> Figure:
     names = {f"{variant}/{part}": _case(style, variant, part) for variant, part in parts}
     frame = frame.assign(case=frame["variant"] + "/" + frame["part"])
     panels = [
-        Panel(panel.title, panel.frame[panel.frame["case"].isin(list(names))], panel.runs)
+        panel._replace(frame=panel.frame[panel.frame["case"].isin(list(names))])
         for panel in style.by_augmentation(frame)
     ]
     paint = partial(dot_plot, row=("case", names), mark=("metric", COSINES))

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ddcl.report.figures.layout import FLOOR, INK, SEED, Axis
+from ddcl.report.figures.layout import INK, LINE, NOTE, SEED, Axis
 
 SHARES = (-0.1, 1.03)  # the x axis of what lies between 0 and 1, or is an R²
 SPREAD = 0.72  # of a row that its marks take
@@ -36,9 +36,9 @@ def dot_plot(axes: Axes, frame: pd.DataFrame, row: Axis, mark: Axis, limits: tup
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     for below in np.arange(len(labels) - 1) + 0.5:
-        axes.axhline(below, color="#E4E4E4", linewidth=0.5, zorder=0.5)
+        axes.axhline(below, color=LINE, linewidth=0.5, zorder=0.5)
     if limits == SHARES:
-        axes.axvline(0, color="#BBBBBB", linewidth=0.6, zorder=0.6)
+        axes.axvline(0, color=NOTE, linewidth=0.6, zorder=0.6)
 
 
 def height(place: int, index: int, n: int) -> float:
@@ -84,7 +84,7 @@ def floor_marks(axes: Axes, frame: pd.DataFrame, row: Axis, n: int) -> None:
                 y,
                 "D",
                 color="white",
-                markeredgecolor=FLOOR,
+                markeredgecolor=NOTE,
                 markersize=3.2,
                 zorder=2.5,
             )

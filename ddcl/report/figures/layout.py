@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,25 +17,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ddcl.base.files import write_atomic
+from ddcl.base.files import write_atomic, write_text
 from ddcl.plan.plan import Plan
+from ddcl.report.figures.svg import svg_of
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
 FULL = "full"
 NO_PANELS = "no data: there is nothing to draw, the suite shows no such run"
 WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper
-# Okabe-Ito without its yellow; the first four are not the colours of the parts.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-PARTS = {"full": "#555555", "dir": "#56B4E9", "dvr": "#E69F00"}
+# Parts of the features have no hue: hues are the methods' (config/marks.yaml).
+PARTS = {"full": "#1c2024", "dir": "#6b737b", "dvr": "#b4bac0"}
+PART_NAMES = {"full": "whole", "dir": "DIR", "dvr": "DVR"}
 MARKS = {"collapsed": "†", "diverged": "‡"}  # as in the tables
-FLOOR, INK, NOTE = "#999999", "#222222", "#555555"
+INK, NOTE, LINE, BAND = "#1c2024", "#59616a", "#dfe2e6", "#e9ebe8"
+DASHES = ((4, 1.5), (2, 1), (6, 1.5, 1, 1.5), (1, 1), (8, 2), (3, 1, 1, 1, 1, 1))  # of variants that are no main arms
 STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
 STYLE |= {"text.parse_math": False}  # a label is a text, whatever it looks like
 STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
 STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "lines.markersize": 3.8}
-STYLE |= {"axes.grid": True, "axes.grid.axis": "y", "grid.color": "#E4E4E4", "grid.linewidth": 0.5}
+STYLE |= {"axes.grid": True, "axes.grid.axis": "y", "grid.color": LINE, "grid.linewidth": 0.5}
+STYLE |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
+STYLE |= {"svg.fonttype": "none"}  # texts stay texts, in the reader's own colours
 STYLE |= {"xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.3}
 SEED: dict[str, Any] = {"s": 5, "linewidth": 0.5, "zorder": 4}
 Axis = tuple[str, dict[str, str]]
@@ -43,20 +46,19 @@ Paint = Callable[[Axes, pd.DataFrame], None]
 
 
 class Panel(NamedTuple):
-    """What one panel shows: its rows (column `value`) and the runs that they should come from.
+    """What one panel shows: its rows (column `value`), one at least for each run that is planned to be in it.
 
     xlabel, ylabel: in place of the figure's.
     """
 
     title: str
     frame: pd.DataFrame
-    runs: list[tuple[Any, ...]]
     xlabel: str = ""
     ylabel: str = ""
 
 
 class FigureStyle:
-    """The names of a suite in its order, their labels, and the fixed colour and marker of each variant.
+    """The names of a suite in its order, their labels, and the fixed look of each variant: that of its method.
 
     all_runs: with those that the suite does not choose for its figures.
     """
@@ -68,9 +70,21 @@ class FigureStyle:
         self.variants = list(dict.fromkeys(run.variant for run in runs if run.trains))
         self.floors = list(dict.fromkeys(run.variant for run in runs if not run.trains))
         self.augmentations = list(dict.fromkeys(run.augmentation for run in runs if run.trains))
-        self.colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(self.variants)}
-        self.colour |= dict.fromkeys(self.floors, FLOOR)
-        self.marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(self.variants)}
+        self.method = {run.variant: run.method for run in runs}
+        self.colour = {name: plan.marks[self.method[name]].light for name in (*self.variants, *self.floors)}
+        others = [run.variant for run in runs if run.trains and run.variant != run.method]
+        self.dash = dict(zip(dict.fromkeys(others), cycle(DASHES)))
+
+    def mark(self, variant: str) -> dict[str, Any]:
+        """Return how a variant's marks are drawn: open where its method is a baseline."""
+        own = self.plan.marks[self.method[variant]]
+        face = "white" if own.fill == "open" else own.light
+        return {"color": own.light, "marker": own.marker, "markerfacecolor": face, "markeredgecolor": own.light}
+
+    def line(self, variant: str) -> dict[str, Any]:
+        """Return how a variant's lines are drawn: dashed where it is no method itself, or its method a reference."""
+        dash = self.dash.get(variant) or self.plan.marks[self.method[variant]].dash
+        return self.mark(variant) | {"linestyle": (0, tuple(dash)) if dash else "-"}
 
     def label(self, key: str, name: str) -> str:
         """Return how `name` is printed."""
@@ -93,7 +107,7 @@ class FigureStyle:
             if not run.trains or all(getattr(run, key) == name for key, name in only.items())
         ]
         title = [self.label("dataset", dataset), *title] if len(self.datasets) > 1 else title
-        return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)], keys)
+        return Panel(" · ".join(title), frame[pd.MultiIndex.from_frame(frame[RUN]).isin(keys)])
 
     def by_augmentation(self, frame: pd.DataFrame) -> list[Panel]:
         """Return one panel per dataset and augmentation of the training."""
@@ -102,19 +116,23 @@ class FigureStyle:
 
     def lines(self) -> list[Artist]:
         """Return the legend of a figure whose variants are lines."""
-        styles = {name: {"marker": marker} for name, marker in self.marker.items()}
-        styles |= {name: {"linestyle": "--"} for name in self.floors}
-        names = {name: {"color": self.colour[name], "label": self.label("variant", name)} for name in styles}
-        return [Line2D([], [], **names[name], **style) for name, style in styles.items()]  # type: ignore[arg-type]
+        looks = {name: self.line(name) for name in self.variants}
+        looks |= {name: self.line(name) | {"marker": ""} for name in self.floors}
+        return [Line2D([], [], label=self.label("variant", name), **look) for name, look in looks.items()]
 
 
-def write_figure(figure: Figure, stem: Path) -> None:
-    """Write `stem`.png (150 dpi) and `stem`.pdf without dates or versions, so the same figure gives the same bytes."""
+def write_figure(figure: Figure, stem: Path, plan: Plan | None = None) -> None:
+    """Write `stem`.png (150 dpi) and .pdf without dates or versions, so the same figure gives the same bytes.
+
+    plan: whose marks the figure has; with it, `stem`.svg is written, too.
+    """
     empty = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
     with rc_context(STYLE):
         for suffix, metadata in empty.items():
             save = partial(figure.savefig, format=suffix, dpi=150, metadata=metadata)
             write_atomic(stem.with_name(f"{stem.name}.{suffix}"), save)
+        if plan:
+            write_text(stem.with_name(f"{stem.name}.svg"), svg_of(figure, stem.name, plan))
     figure.clear()
 
 
@@ -133,7 +151,7 @@ def dots(label: str, colour: str = "white") -> Line2D:
 
 def note(panel: Panel) -> str:
     """Return how many of the expected runs are not whole: ``2 of 24 runs missing``."""
-    status: dict[Any, str] = dict.fromkeys(panel.runs, "missing")
+    status: dict[Any, str] = {}
     for run, rows in panel.frame.groupby(RUN):
         unmeasured = ["missing"] if rows["value"].isna().any() else []
         status[run] = [*(name for name in rows["status"] if name != "ok"), *unmeasured, "ok"][0]

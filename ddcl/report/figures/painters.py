@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
@@ -12,18 +13,18 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ddcl.report.figures.layout import FLOOR, INK, MARKS, SEED, Axis, FigureStyle
+from ddcl.report.figures.layout import INK, MARKS, SEED, Axis, FigureStyle
+from ddcl.report.figures.svg import tell
 
 
 class Hue(NamedTuple):
-    """What has a colour and a marker of its own: a column, both by its values, and where their marks are drawn.
+    """What has a look of its own: a column, by its values how their lines are drawn, and where.
 
     step: between neighbours, dots: of the seeds from their mean; both in units of the x axis.
     """
 
     column: str
-    colours: dict[str, str]
-    markers: dict[str, str]
+    looks: dict[str, dict[str, Any]]
     step: float
     dots: float
 
@@ -32,13 +33,15 @@ def floor(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
     """Draw the mean of the untrained encoders as a dashed line."""
     values = frame.loc[frame["variant"].isin(style.floors), "value"]
     if values.notna().any():
-        axes.axhline(values.mean(), color=FLOOR, linestyle="--", linewidth=1.1, zorder=1.5)
+        line = axes.axhline(values.mean(), linewidth=1.1, zorder=1.5, **style.line(style.floors[0]) | {"marker": ""})
+        tell(line, f"{style.label('variant', style.floors[0])}: {values.mean():.1f}")
 
 
-def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis) -> None:
+def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis, names: dict[str, str]) -> None:
     """Draw means with sd and a dot per seed; hollow with † if a seed collapsed, × if there is no value.
 
-    group: a column, and its values with their labels. bar: a column, and its values with their colours.
+    group: a column, and its values with their labels. bar: a column, and its values with their colours. names:
+    how these are printed.
     """
     (column, labels), (colour_column, colours) = group, bar
     width = 0.82 / len(colours)
@@ -50,12 +53,21 @@ def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis) -> None:
             axes.text(x, 1, "†" if collapsed else "×", ha="center", va="bottom", color=INK if collapsed else colour)
         if values.empty:
             continue
-        axes.bar(x, values.mean(), 0.9 * width, color="white" if collapsed else colour, edgecolor=colour, linewidth=0.9)
+        face = "white" if collapsed else colour
+        (drawn,) = axes.bar(x, values.mean(), 0.9 * width, color=face, edgecolor=colour, linewidth=0.9)
+        tell(drawn, f"{names[name]}, {labels[label]}: {_mean(values)}")
         axes.errorbar(x, values.mean(), values.std(ddof=1), color=INK, elinewidth=0.7, capsize=1.5)
         seeds = x + 0.2 * width * np.linspace(-1, 1, len(values)) * (len(values) > 1)
         axes.scatter(seeds, values, color="white", edgecolor=INK, **SEED)
     axes.set(ylim=(0, 105), yticks=range(0, 101, 25), xlim=(-0.5, len(labels) - 0.5))
-    axes.set_xticks(range(len(labels)), list(labels.values()))
+    wrapped = [textwrap.fill(text, max(90 // max(len(labels), 1), 8)) for text in labels.values()]
+    axes.set_xticks(range(len(labels)), wrapped)
+
+
+def _mean(values: pd.Series) -> str:
+    """Return the mean, and with several seeds their standard deviation and how many they are."""
+    spread = f" ± {values.std(ddof=1):.1f}, {len(values)} seeds" if len(values) > 1 else ", 1 seed"
+    return f"{values.mean():.1f}{spread}"
 
 
 def curves(axes: Axes, frame: pd.DataFrame, style: FigureStyle, place: tuple[str, str] = ("epoch", "epoch")) -> None:
@@ -69,13 +81,15 @@ def curves(axes: Axes, frame: pd.DataFrame, style: FigureStyle, place: tuple[str
     whole = shown[shown["status"] != "diverged"]
     if len(whole):
         whole = whole.assign(x=whole.groupby(["variant", step])[x].transform("mean"))
-        look: dict[str, Any] = {"hue": "variant", "hue_order": style.variants, "palette": style.colour}
-        look |= {"style": "variant", "markers": style.marker, "dashes": False, "markeredgewidth": 1, "legend": False}
+        present = [name for name in style.variants if name in set(whole["variant"])]
+        look: dict[str, Any] = {"hue": "variant", "hue_order": present, "palette": style.colour, "legend": False}
         band = {"alpha": 0.18, "linewidth": 0}
         sns.lineplot(whole, x="x", y="value", errorbar=("pi", 100), err_kws=band, ax=axes, **look)
-    for number, line in enumerate(axes.lines):
-        every = max(np.size(line.get_xdata()) // 5, 1)
-        line.set(markeredgecolor=line.get_color(), markevery=(number % every, every))
+        for number, (name, line) in enumerate(zip(present, axes.lines, strict=True)):
+            every = max(np.size(line.get_xdata()) // 5, 1)
+            line.set(markevery=(number % every, every), **style.line(name))
+            heights = np.asarray(line.get_ydata(), float)
+            tell(line, f"{style.label('variant', name)}: {heights[0]:.3g} at first, {heights[-1]:.3g} at the end")
     ended = shown[shown["status"].isin(MARKS)]
     for (variant, _, status), run in ended.groupby(["variant", "seed", "status"], sort=False):
         axes.plot(run[x], run["value"], color=style.colour[str(variant)], linestyle=":", linewidth=0.9)
@@ -92,20 +106,20 @@ def trends(axes: Axes, frame: pd.DataFrame, hue: Hue, labels: Sequence[str]) -> 
     """
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.5, max(len(labels), 1) - 0.5)
-    names = list(hue.colours)
+    names = list(hue.looks)
     shift = {name: hue.step * (place - (len(names) - 1) / 2) for place, name in enumerate(names)}
     shown = frame[frame[hue.column].isin(names) & frame["x"].notna()]
     if shown.empty:
         return
-    look = {"hue": hue.column, "hue_order": names, "palette": hue.colours, "legend": False, "ax": axes}
-    line: dict[str, Any] = {"markers": [hue.markers[name] for name in names], "linewidth": 1.3, "markersize": 3.8}
-    line |= {"dodge": hue.step * (len(names) - 1), "errorbar": None, "native_scale": True}
-    sns.pointplot(shown, x="x", y="value", **line, **look)
     shown = shown.assign(x=shown["x"] + shown[hue.column].map(shift))
+    for key, own in shown.groupby(hue.column, sort=False):
+        means = own.groupby("x")["value"].mean()
+        axes.plot(means.index, means, **hue.looks[str(key)])
+    colours = {name: look["color"] for name, look in hue.looks.items()}
+    look = {"hue": hue.column, "hue_order": names, "palette": colours, "legend": False, "ax": axes}
     sns.scatterplot(shown.assign(x=shown["x"] + hue.dots), x="x", y="value", edgecolor="face", **look, **SEED)
     for (name, _), cell in shown.groupby([hue.column, "x"], sort=False):
         if (cell["status"] == "collapsed").any():
             place = (cell["x"].iloc[0], cell["value"].mean())
-            mark: dict[str, Any] = {"color": hue.colours[str(name)], "marker": hue.markers[str(name)]}
-            axes.plot(*place, markerfacecolor="white", zorder=3, **mark)
+            axes.plot(*place, zorder=3, **hue.looks[str(name)] | {"markerfacecolor": "white"})
             axes.annotate("†", place, (-7, -3), textcoords="offset points", color=INK)

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import COLOURS, MARKERS, NOTE, FigureStyle, Panel, panel_figure
+from ddcl.report.figures.layout import NOTE, FigureStyle, Panel, panel_figure
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.published import published_table
 from ddcl.schema.tables import RUN
 
+MARKERS = "osDv^P*Xph<>d8"  # of sources
 ARM = ["dataset", "variant", "augmentation"]
 
 
@@ -25,13 +26,13 @@ def published(found: Collected) -> Figure:
     style = FigureStyle(found.plan)
     frame = pairs(published_table(expected_cells(found.records, found.plan), found.plan))
     sources = list(dict.fromkeys(frame.loc[frame["value"].notna(), "source"]))
-    marks: dict[str, dict[str, Any]]
-    marks = {name: {"color": COLOURS[i % 7], "marker": MARKERS[(i + i // 7) % 7]} for i, name in enumerate(sources)}
+    marks: dict[str, dict[str, Any]] = {
+        name: {"color": NOTE, "marker": MARKERS[i % len(MARKERS)]} for i, name in enumerate(sources)
+    }
     panels = []
     for dataset in dict.fromkeys(frame["dataset"]):
         own = frame[frame["dataset"] == dataset]
-        runs = list(dict.fromkeys(own[RUN].itertuples(index=False, name=None)))
-        panels.append(Panel(style.label("dataset", dataset), own, runs))
+        panels.append(Panel(style.label("dataset", dataset), own))
     handles: list[Any] = [Line2D([], [], linewidth=0, label=name, **marks[name]) for name in sources]
     handles += [
         Line2D([], [], linewidth=0, marker="o", color=NOTE, label="nothing known to differ"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
-from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -14,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import FLOOR, PARTS, FigureStyle, Panel, panel_figure
+from ddcl.report.figures.layout import BAND, PARTS, FigureStyle, Panel, panel_figure
 from ddcl.report.figures.painters import curves
 from ddcl.schema.metrics import DRIFT
 from ddcl.schema.names import CLEAN
@@ -42,10 +41,8 @@ def response(found: Collected, family: str) -> Figure:
         for augmentation in style.augmentations:
             title = [style.label("augmentation", augmentation), part if part == "full" else part.upper()]
             panel = style.panel(values[values["part"] == part], dataset, title, augmentation=augmentation)
-            having = {run.names for run in style.runs if part in run.parts}
-            runs = [run for run in panel.runs if run in having]
-            panels.append(panel._replace(runs=runs, ylabel=ylabel))
-    handles = [*style.lines(), Patch(color="#BBBBBB", label="range of seeds")]
+            panels.append(panel._replace(ylabel=ylabel))
+    handles = [*style.lines(), Patch(color=BAND, label="range of seeds")]
     shape = (len(style.augmentations), 1.45)
     figure = panel_figure(panels, shape, (STRENGTHS[family], ""), partial(paint, style=style, family=family), handles)
     n_rows = len(parts) * len(style.augmentations)
@@ -89,8 +86,9 @@ def paint(axes: Axes, frame: pd.DataFrame, style: FigureStyle, family: str) -> N
     """Draw mean and range of each method; the untrained encoder is a dashed line."""
     untrained = frame["variant"].isin(style.floors)
     curves(axes, frame[~untrained], style, ("strength", "strength"))
-    line: dict[str, Any] = {"color": FLOOR, "linestyle": "--", "linewidth": 1.1, "zorder": 1.5}
-    sns.lineplot(frame[untrained], x="strength", y="value", errorbar=None, ax=axes, **line)
+    for name in style.floors:
+        line = style.line(name) | {"linewidth": 1.1, "zorder": 1.5, "marker": ""}
+        sns.lineplot(frame[frame["variant"] == name], x="strength", y="value", errorbar=None, ax=axes, **line)
     axes.xaxis.set_major_locator(MultipleLocator(DEGREES_STEP) if family == "rotation" else MaxNLocator(4))
 
 
