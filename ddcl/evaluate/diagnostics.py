@@ -22,11 +22,13 @@ from ddcl.data.images import Images
 from ddcl.data.views import Pipeline
 from ddcl.evaluate.distortions import Distortion, all_in_a_row, distortions
 from ddcl.evaluate.encode import Job, encode_chunks, finite
+from ddcl.evaluate.equivariance import Moved, score
 from ddcl.evaluate.geometry import cosines, geometry, pairs
 from ddcl.evaluate.readout import FactorData, ReadoutResult, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Address, ColumnSets, Measured
 from ddcl.schema.evaluations import DiagnosticsSettings
+from ddcl.schema.metrics import EQUIVARIANT_TO
 from ddcl.schema.names import CLEAN
 
 SPLITS = ("train", "test")
@@ -74,6 +76,11 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -
                 values |= {
                     (CLEAN, part, "readout_shuffled"): reading.scores[:, None] for part, reading in readings.items()
                 }
+    for name in EQUIVARIANT_TO:
+        omega = _all_targets(known[name], train.params[name], task.test.side_px).to(train.clean.device)
+        fitted = Moved(train.clean, train.distorted[name][None], omega[None], train.groups)
+        scored = score(fitted, _views_under(task, test, name, known[name], settings), sets, settings, seed)
+        values |= {(CLEAN, part, f"{kind}_{name}"): scores[:, None] for (part, kind), scores in scored.items()}
     with torch.no_grad():
         heads = [task.method.projections(view) for view in test.views[:2]]
     measured = geometry(test.clean, test.views, heads, sets)
@@ -102,12 +109,30 @@ def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settin
     views = [features[f"view {view}"] for view in range(n_views)]
     return Encoded(
         distorted={name: features[name] for name in known},
-        params={name: _params(*jobs[name][:2], n) for name in known},
+        params={name: _params(*jobs[name], n) for name in known},
         clean=features["clean"],
         views=torch.stack(views) if views else torch.empty(0),
         index=index,
         groups=None if images.groups is None else images.groups[index],
     )
+
+
+def _views_under(
+    task: ImageTask, test: Encoded, name: str, distortion: Distortion, settings: DiagnosticsSettings
+) -> Moved:
+    """Return several views of the first test images under a distortion."""
+    n, side_px = min(len(test.index), settings.n_moved_images), task.test.side_px
+    pipeline = build_pipeline([distortion.op], side_px, task.normalisation)
+    stream = derive(*task.names, "diagnostics", "test", name)
+    jobs = {str(view): (pipeline, stream, view) for view in range(settings.n_moved_views)}
+    features = _features(task.method, task.test.subset(test.index[:n]), jobs)
+    params = [_all_targets(distortion, _params(*job, n), side_px) for job in jobs.values()]
+    return Moved(test.clean[:n], torch.stack(list(features.values())), torch.stack(params).to(test.clean.device))
+
+
+def _all_targets(distortion: Distortion, params: dict[str, Tensor], side_px: int) -> Tensor:
+    """Return [N, k]: all that is to be read of a distortion's parameters."""
+    return torch.cat([target(params, side_px) for target in distortion.targets.values()], dim=1)
 
 
 def _features(method: Method, images: Images, jobs: Mapping[str, Job]) -> dict[str, Tensor]:
@@ -116,10 +141,10 @@ def _features(method: Method, images: Images, jobs: Mapping[str, Job]) -> dict[s
     return {name: finite(torch.cat(rows)) for name, rows in zip(jobs, chunks, strict=True)}
 
 
-def _params(pipeline: Pipeline, stream: int, n: int) -> dict[str, Tensor]:
-    """Return the parameters that the one operation of a pipeline had for images 0 … n − 1."""
+def _params(pipeline: Pipeline, stream: int, view: int, n: int) -> dict[str, Tensor]:
+    """Return the parameters that the one operation of a pipeline had for images 0 … n − 1 in a view."""
     side_px = pipeline.output_side_px
-    return pipeline.sample(Draws(stream, torch.arange(n)), side_px, side_px)[0]
+    return pipeline.sample(Draws(stream, torch.arange(n), view), side_px, side_px)[0]
 
 
 def _kept(metric: str, true: Tensor, readings: Mapping[str, ReadoutResult]) -> dict[str, NDArray[Any]]:

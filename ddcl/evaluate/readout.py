@@ -60,12 +60,17 @@ class Ridge:
         self.gram = centred.T @ centred / len(x)
         self.cross = centred.T @ (y - self.mean_y) / len(x)
 
-    def predict(self, x: Tensor, columns: Tensor, l2: Tensor) -> Tensor:
-        """Return the predictions [L, M, k] of x [M, D] from the columns `columns`, one for each penalty [L]."""
+    def predict(self, x: Tensor, columns: Tensor, l2: Tensor, of: Tensor | None = None) -> Tensor:
+        """Return the predictions [L, M, k] of x [M, D] from the columns `columns`, one for each penalty [L].
+
+        of: which columns of y are predicted; None: all k.
+        """
+        wanted = slice(None) if of is None else of
         penalty = l2[:, None, None] * torch.eye(len(columns), dtype=x.dtype, device=x.device)
-        cross = self.cross[columns].expand(len(l2), -1, -1)  # else `solve` may take k columns for a batch of vectors
+        cross = self.cross[columns][:, wanted]
+        cross = cross.expand(len(l2), -1, -1)  # else `solve` may take k columns for a batch of vectors
         weights = torch.linalg.solve(self.gram[columns][:, columns] + penalty, cross)  # [L, w, k]
-        predicted: Tensor = (x[:, columns] - self.mean_x[columns]) @ weights + self.mean_y
+        predicted: Tensor = (x[:, columns] - self.mean_x[columns]) @ weights + self.mean_y[wanted]
         return predicted
 
 
@@ -85,10 +90,7 @@ def read_numbers(
     its own. Images of one group are held out together.
     """
     (x, y), (test_x, true) = (_double(known, train) for known in (train, test))
-    order = torch.randperm(len(x), generator=generator(seed, "readout"))
-    n_held = min(len(x) - 1, max(1, round(settings.holdout_frac * len(x))))
-    order, n_held = leading_groups(train.groups, order, n_held)
-    held, kept = order[:n_held].to(x.device), order[n_held:].to(x.device)
+    held, kept = (rows.to(x.device) for rows in held_out(len(x), train.groups, settings.holdout_frac, seed))
     tried, final, held_x, held_y = Ridge(x[kept], y[kept]), Ridge(x, y), x[held], y[held]
     l2 = torch.tensor(settings.l2_weights, dtype=x.dtype, device=x.device).sort(descending=True).values
     results = {}
@@ -103,6 +105,16 @@ def read_numbers(
             predicted.append(guess.float().cpu().numpy())
         results[part] = ReadoutResult(np.array(scores), np.stack(predicted))
     return results
+
+
+def held_out(n: int, groups: Tensor | None, frac: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return which of n rows are held out to choose a penalty on, a share `frac` of them, and which are not.
+
+    Rows of one group are held out together.
+    """
+    order = torch.randperm(n, generator=generator(seed, "readout"))
+    order, n_held = leading_groups(groups, order, min(n - 1, max(1, round(frac * n))))
+    return order[:n_held], order[n_held:]
 
 
 def _double(known: FactorData, train: FactorData) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from ddcl.base.yaml_files import MOST, Count, Model, each_once
-from ddcl.schema.metrics import Metric, knn_accuracy
+from ddcl.schema.metrics import EQUIVARIANT_TO, Metric, knn_accuracy
 from ddcl.schema.names import Name
 from ddcl.schema.ops import PositiveRange, ShareRange
 from ddcl.schema.training import MOST_EPOCHS, MOST_RATE
@@ -122,6 +122,10 @@ class DiagnosticsSettings(LinearSettings):
     max_train_images: int = Field(ge=2, le=MOST, description="training images that readouts are fitted to, at most")
     max_test_images: int = Field(ge=2, le=MOST, description="test images that everything is measured on, at most")
     n_views: int = Field(ge=2, le=1000, description="augmented views of each test image, for invariance")
+    n_moved_images: int = Field(ge=2, le=MOST, description="test images whose views are told apart, at most")
+    n_moved_views: int = Field(
+        ge=2, le=100, description="views of each of them, under every distortion that features are mapped for"
+    )
     rotation_deg: float = Field(gt=0, le=180, description="angle uniform in [-this, this], degrees")
     brightness: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
     contrast: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
@@ -134,9 +138,10 @@ class DiagnosticsSettings(LinearSettings):
     )
 
     def work(self, size: TaskSize) -> Work:
-        """Encode some images under every distortion, and views of those for testing; readouts take little beside."""
+        """Encode some images under every distortion, and views of those for testing; the fits take little beside."""
         n_train, n_test = min(size.n_train, self.max_train_images), min(size.n_test, self.max_test_images)
-        n = DISTORTED * n_train + (DISTORTED + self.n_views) * n_test
+        moved = len(EQUIVARIANT_TO) * self.n_moved_views * min(n_test, self.n_moved_images)
+        n = DISTORTED * n_train + (DISTORTED + self.n_views) * n_test + moved
         return Work(encoded=n, held=n)
 
 

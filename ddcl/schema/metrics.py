@@ -16,7 +16,8 @@ class Metric(Model):
     label: in tables. title: in figures; empty where it is the label.
     unit: of printed values. As measured, what is in % or points is a share.
     decimals: in tables. signed: whether a plus sign is printed.
-    kind: readout and factor: of the figures of these names. derived: computed by tables, from cells or histories.
+    kind: readout, equivariance and factor: of the figures of these names. derived: computed by tables, from cells or
+        histories.
     better: which values stand out in a table that compares; None: none do.
     chance: what one would have who knows nothing; None: it depends on the data set, or there is no such value.
     parts: those that have it; None: all.
@@ -29,7 +30,7 @@ class Metric(Model):
     unit: str = ""
     decimals: int = 2
     signed: bool = False
-    kind: Literal["accuracy", "readout", "factor", "derived", "other"] = "other"
+    kind: Literal["accuracy", "readout", "equivariance", "factor", "derived", "other"] = "other"
     better: Literal["higher", "lower"] | None = None
     chance: float | None = None
     parts: list[str] | None = None
@@ -119,6 +120,27 @@ GEOMETRY = (
     _geometry("alignment", "alignment"),
     _geometry("uniformity", "uniformity"),
 )
+# Distortions that a map of features is fitted for. A flip is one of two, and saturation and hue mean nothing on grey.
+EQUIVARIANT_TO = {
+    "rotation": "rotation",
+    "brightness": "brightness",
+    "blur": "blur",
+    "crop": "crop",
+    "elastic": "elastic strength",
+}
+
+
+def _equivariance(distortion: str, title: str) -> tuple[Metric, ...]:
+    """Return the metrics of the map of features under a distortion; their names end in its name."""
+    return (
+        Metric(name=f"map_error_{distortion}", label=f"error, {title}", better="lower"),
+        Metric(name=f"mrr_{distortion}", label=f"MRR, {title}", better="higher", kind="equivariance", title=title),
+        Metric(name=f"hit1_{distortion}", label=f"H@1, {title}", unit="%", decimals=1, better="higher"),
+        Metric(name=f"hit5_{distortion}", label=f"H@5, {title}", unit="%", decimals=1, better="higher"),
+    )
+
+
+EQUIVARIANCE = tuple(metric for name, title in EQUIVARIANT_TO.items() for metric in _equivariance(name, title))
 DRIFT = Metric(name="drift", label="drift", title="drift, 1 − cos", random_in_families=True)
 COMPUTED = (  # by tables, from cells
     _derived("relative_drop", "relative drop", "%", "lower"),

@@ -121,6 +121,17 @@ def test_a_planted_angle_is_read_from_dvr_and_not_from_dir(knowing: Values) -> N
         assert abs(knowing[part, "readout_shuffled"]) < 0.05
 
 
+def test_how_a_planted_angle_moves_dvr_is_predicted_and_dir_is_at_chance(knowing: Values, ignorant: Values) -> None:
+    """Of ten views by chance 0.29; DIR's colours do not turn, but for the pixels that a rotation rounds."""
+    assert knowing["dvr", "mrr_rotation"] > 0.9
+    assert knowing["dvr", "map_error_rotation"] < 0.1
+    assert knowing["dir", "mrr_rotation"] < 0.45
+    assert ignorant["dvr", "mrr_rotation"] < 0.45
+    assert (
+        knowing["dir", "mrr_rotation"] < knowing["random_dvr", "mrr_rotation"].mean() < knowing["dvr", "mrr_rotation"]
+    )
+
+
 def test_random_columns_are_twenty_draws_with_their_spread(knowing: Values) -> None:
     for part in RANDOM_PARTS:
         own = knowing[part, "readout_angle"]

@@ -196,6 +196,8 @@ SMALL = {
     "max_train_images": 40,
     "max_test_images": 40,
     "n_views": 2,
+    "n_moved_images": 20,
+    "n_moved_views": 2,
     "epochs": 1,
     "batch_size": 20,
     "max_iterations": 5,
