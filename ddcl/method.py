@@ -23,13 +23,13 @@ from ddcl.core.losses import (
     standardise,
 )
 from ddcl.core.method import Batch, Method, Step
-from ddcl.schema.methods import DDCLSettings, DDCLSymmetricSettings
+from ddcl.schema.methods import DDCLSettings, DDCLSymmetricSettings, SplitSettings
 
 
-class _Split(Method):
-    """The split of the features into DIR and DVR, and the loss on DVR, that both forms share."""
+class Split(Method):
+    """The split of the features into DIR and DVR, and the loss on DVR, that all forms share."""
 
-    def __init__(self, encoder: nn.Module, feature_dim: int, settings: DDCLSettings | DDCLSymmetricSettings) -> None:
+    def __init__(self, encoder: nn.Module, feature_dim: int, settings: SplitSettings) -> None:
         super().__init__(encoder, feature_dim, settings)
         self.dvr_weight, self.dvr_form, self.dvr_groups = settings.dvr_weight, settings.dvr_form, settings.dvr_groups
         self.dvr_temperature = settings.dvr_temperature
@@ -75,7 +75,7 @@ class _Split(Method):
         return group_means(directions.mean(dim=0), self.dvr_groups).abs().mean()
 
 
-class DDCL(_Split):
+class DDCL(Split):
     """Asymmetric DDCL: SimSiam on DIR; each part has its own projector and predictor.
 
     With `preg_weight`, DDCL+PReg of the official code: the squared norms of the two parts' heads are tied.
@@ -126,7 +126,38 @@ class DDCL(_Split):
         return [self.predictor_dir, self.predictor_dvr] if self.fix_predictor_lr else []
 
 
-class DDCLSymmetric(_Split):
+class Siamese(Split):
+    """Any loss of two projections on DIR, the DDL between the two DVR projections; no predictor, nothing is stopped."""
+
+    def __init__(self, encoder: nn.Module, feature_dim: int, settings: SplitSettings, projector_dim: int) -> None:
+        super().__init__(encoder, feature_dim, settings)
+        self.projector_dir = barlow_projector(self.dir_dim, projector_dim)
+        self.projector_dvr = barlow_projector(self.dvr_dim, projector_dim)
+        self.keep_untrained(self.projector_dvr)
+
+    def dir_loss(self, z1: Tensor, z2: Tensor) -> Tensor:
+        """Return the base's loss of two views' DIR projections [B, d]."""
+        raise NotImplementedError(f"{type(self).__name__} does not define dir_loss(z1, z2) -> Tensor")
+
+    def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the projections z_dir, z_dvr [B, d] of one view's features h [B, D], z_dvr standardised."""
+        h_dir, h_dvr = self.split(h)
+        return full_precision(self.projector_dir(h_dir)), standardise(full_precision(self.projector_dvr(h_dvr)))
+
+    def step(self, batch: Batch) -> Step:
+        z1_dir, z1_dvr = self.embed(self.encoder(batch.x1))
+        z2_dir, z2_dvr = self.embed(self.encoder(batch.x2))
+        dir_loss = self.dir_loss(z1_dir, z2_dir)
+        cosines = self.dvr_cosine(z1_dvr, z2_dvr)  # [B]
+        loss = dir_loss + self.dvr_weight * self.disentangling_loss(cosines)
+        return Step(loss, {"dir_loss": dir_loss, "dvr_cosine": cosines.mean()}, {"dir": z1_dir, "dvr": z1_dvr})
+
+    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        z_dir, z_dvr = self.embed(h)
+        return {"dir": (z_dir, z_dir), "dvr": (z_dvr, z_dvr)}
+
+
+class DDCLSymmetric(Siamese):
     """Symmetric DDCL: Barlow Twins on DIR, no predictor, DDL between the two DVR projections.
 
     No code of it was published; the paper (fig. 2) says: Barlow Twins' loss on the DIR projections, the DVR
@@ -139,25 +170,8 @@ class DDCLSymmetric(_Split):
     """
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: DDCLSymmetricSettings) -> None:
-        super().__init__(encoder, feature_dim, settings)
+        super().__init__(encoder, feature_dim, settings, settings.projector_dim)
         self.offdiag_weight = settings.offdiag_weight
-        self.projector_dir = barlow_projector(self.dir_dim, settings.projector_dim)
-        self.projector_dvr = barlow_projector(self.dvr_dim, settings.projector_dim)
-        self.keep_untrained(self.projector_dvr)
 
-    def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the projections z_dir, z_dvr [B, d] of one view's features h [B, D], z_dvr standardised."""
-        h_dir, h_dvr = self.split(h)
-        return full_precision(self.projector_dir(h_dir)), standardise(full_precision(self.projector_dvr(h_dvr)))
-
-    def step(self, batch: Batch) -> Step:
-        z1_dir, z1_dvr = self.embed(self.encoder(batch.x1))
-        z2_dir, z2_dvr = self.embed(self.encoder(batch.x2))
-        dir_loss = barlow_twins_loss(z1_dir, z2_dir, self.offdiag_weight)
-        cosines = self.dvr_cosine(z1_dvr, z2_dvr)  # [B]
-        loss = dir_loss + self.dvr_weight * self.disentangling_loss(cosines)
-        return Step(loss, {"dir_loss": dir_loss, "dvr_cosine": cosines.mean()}, {"dir": z1_dir, "dvr": z1_dvr})
-
-    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        z_dir, z_dvr = self.embed(h)
-        return {"dir": (z_dir, z_dir), "dvr": (z_dvr, z_dvr)}
+    def dir_loss(self, z1: Tensor, z2: Tensor) -> Tensor:
+        return barlow_twins_loss(z1, z2, self.offdiag_weight)

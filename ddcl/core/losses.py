@@ -32,6 +32,11 @@ def mean_cosine(a: Tensor, b: Tensor) -> Tensor:
     return cosine(a, b).mean()
 
 
+def byol_loss(p: Tensor, target: Tensor) -> Tensor:
+    """Return the mean square of p / ‖p‖ − target / ‖target‖, rows of [B, d]: 2 − 2 cos (Grill et al. 2020, eq. 2)."""
+    return 2 - 2 * mean_cosine(p, target)
+
+
 def group_means(values: Tensor, groups: int) -> Tensor:
     """Return the means [groups] of equal, consecutive groups of a batch's values [B]; `groups` must divide B.
 

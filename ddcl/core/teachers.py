@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,11 @@ M = TypeVar("M", bound=nn.Module)
 def frozen_copy(module: M) -> M:
     """Return a copy of a module that is not trained; for `Method.frozen`."""
     return copy.deepcopy(module).requires_grad_(False)
+
+
+def rising(momentum: float, progress: float) -> float:
+    """Return 1 − (1 − momentum) · (cos(π · progress) + 1) / 2: from momentum to 1 along a cosine (ibid., sec. 3.3)."""
+    return 1 - (1 - momentum) * (math.cos(math.pi * progress) + 1) / 2
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from ddcl.data.views import Pipeline
 from ddcl.evaluate.distortions import Distortion, all_in_a_row, distortions
 from ddcl.evaluate.encode import Job, encode_chunks, finite
 from ddcl.evaluate.equivariance import Moved, score
-from ddcl.evaluate.geometry import cosines, geometry, pairs
+from ddcl.evaluate.geometry import Heads, cosines, geometry, pairs
 from ddcl.evaluate.readout import FactorData, ReadoutResult, read_classes, read_numbers
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Address, ColumnSets, Measured
@@ -85,11 +85,7 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -
         heads = [task.method.projections(view) for view in test.views[:2]]
     measured = geometry(test.clean, test.views, heads, sets)
     values |= {(CLEAN, part, metric): scores[:, None] for (part, metric), scores in measured.items()}
-    for part, (columns, *others) in sets.items():
-        if not others:
-            first, second = pairs(test.views[..., columns], heads, part)
-            arrays[f"cosine/{part}"] = cosines(first, second).mean(dim=0).float().cpu().numpy()
-    return Measured(values, len(test.index), arrays)
+    return Measured(values, len(test.index), arrays | _kept_cosines(test.views, heads, sets))
 
 
 def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settings: DiagnosticsSettings) -> Encoded:
@@ -145,6 +141,16 @@ def _params(pipeline: Pipeline, stream: int, view: int, n: int) -> dict[str, Ten
     """Return the parameters that the one operation of a pipeline had for images 0 … n − 1 in a view."""
     side_px = pipeline.output_side_px
     return pipeline.sample(Draws(stream, torch.arange(n), view), side_px, side_px)[0]
+
+
+def _kept_cosines(views: Tensor, heads: Heads, sets: ColumnSets) -> dict[str, NDArray[Any]]:
+    """Return, to be kept, the cosines [M] of two views, of each part that is no random one."""
+    kept: dict[str, NDArray[Any]] = {}
+    for part, (columns, *others) in sets.items():
+        if not others:
+            first, second = pairs(views[..., columns], heads, part)
+            kept[f"cosine/{part}"] = cosines(first, second).mean(dim=0).float().cpu().numpy()
+    return kept
 
 
 def _kept(metric: str, true: Tensor, readings: Mapping[str, ReadoutResult]) -> dict[str, NDArray[Any]]:

@@ -75,6 +75,22 @@ class SimCLRSettings(MethodSettings):
     temperature: Temperature = Field(description="τ of eq. 1")
 
 
+class BYOLSettings(MethodSettings):
+    """Settings of `baselines.byol`."""
+
+    hidden_dim: Width = Field(description="width of the hidden layers of projector and predictor")
+    projector_dim: Width = Field(description="width of projection and prediction")
+    momentum: float = Field(ge=0, le=1, description="τ of the teacher in the first step; it rises to 1")
+
+
+class SupConSettings(MethodSettings):
+    """Settings of `baselines.supcon`."""
+
+    hidden_dim: Width = Field(description="width of the projector's hidden layer")
+    projector_dim: Width = Field(description="width of the projection")
+    temperature: Temperature = Field(description="τ of eq. 2")
+
+
 class SplitSettings(MethodSettings):
     """What both forms of DDCL share."""
 
@@ -121,3 +137,11 @@ class DDCLSettings(SplitSettings, SimSiamSettings):
 
 class DDCLSymmetricSettings(SplitSettings, BarlowTwinsSettings):
     """Settings of `ddcl.method.DDCLSymmetric`."""
+
+
+class DDCLBYOLSettings(SplitSettings, BYOLSettings):
+    """Settings of `ddcl.other_bases.DDCLOnBYOL`."""
+
+
+class DDCLVICRegSettings(SplitSettings, VICRegSettings):
+    """Settings of `ddcl.other_bases.DDCLOnVICReg`."""

@@ -26,12 +26,16 @@ from ddcl.schema.evaluations import (
 )
 from ddcl.schema.methods import (
     BarlowTwinsSettings,
+    BYOLSettings,
+    DDCLBYOLSettings,
     DDCLSettings,
     DDCLSymmetricSettings,
+    DDCLVICRegSettings,
     MethodSettings,
     NoMethodSettings,
     SimCLRSettings,
     SimSiamBaselineSettings,
+    SupConSettings,
     VICRegSettings,
 )
 from ddcl.schema.metrics import (
@@ -139,8 +143,13 @@ METHODS = {
     "ddcl_sym": MethodEntry("ddcl.method:DDCLSymmetric", DDCLSymmetricSettings, SPLIT_PARTS),
     "simsiam": MethodEntry("baselines.simsiam:SimSiam", SimSiamBaselineSettings),
     "barlow_twins": MethodEntry("baselines.barlow_twins:BarlowTwins", BarlowTwinsSettings),
+    "byol": MethodEntry("baselines.byol:BYOL", BYOLSettings),
     "vicreg": MethodEntry("baselines.vicreg:VICReg", VICRegSettings),
     "simclr": MethodEntry("baselines.simclr:SimCLR", SimCLRSettings),
+    "supcon": MethodEntry("baselines.supcon:SupCon", SupConSettings, supervised=True),
+    "cross_entropy": MethodEntry("baselines.cross_entropy:CrossEntropy", NoMethodSettings, supervised=True),
+    "ddcl_byol": MethodEntry("ddcl.other_bases:DDCLOnBYOL", DDCLBYOLSettings, SPLIT_PARTS),
+    "ddcl_vicreg": MethodEntry("ddcl.other_bases:DDCLOnVICReg", DDCLVICRegSettings, SPLIT_PARTS),
     "random_init": MethodEntry("baselines.random_init:RandomInit", NoMethodSettings, trains=False),
 }
 

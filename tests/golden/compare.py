@@ -10,10 +10,11 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from ddcl.core.method import Batch, Method
+from ddcl.core.method import Batch, Method, Task
 
 B, FEATURE_DIM = 8, 10
 PIXELS = (3, 2, 2)
+TASK = Task(n_classes=3, side_px=2, ops=())
 Formula = Callable[[Mapping[str, Any]], Any]  # parameters by name -> loss
 
 
@@ -23,7 +24,9 @@ def tiny(cls: type[Method], settings: BaseModel, seed: int = 0) -> Method:
     BatchNorm's scale and shift and all biases are drawn too: at their initial values, mistakes in them are invisible.
     """
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(PIXELS)), FEATURE_DIM))
-    method = cls(encoder, FEATURE_DIM, settings).double().train()
+    method = cls(encoder, FEATURE_DIM, settings)
+    method.prepare(TASK)
+    method.double().train()
     rng = torch.Generator().manual_seed(seed)
     for name, p in method.named_parameters():
         centre = 1.0 if p.ndim == 1 and name.endswith("weight") else 0.0

@@ -150,3 +150,24 @@ def vicreg(z1: Array, z2: Array, weights: tuple[float, float, float]) -> Array:
     invariance = ((z1 - z2) ** 2).mean()
     spread = (std_hinge(z1) + std_hinge(z2)) / 2
     return weights[0] * invariance + weights[1] * spread + weights[2] * (covariance(z1) + covariance(z2))
+
+
+def supcon(z1: Array, z2: Array, labels: list[int], temperature: float) -> Array:
+    """Khosla et al.'s L_out: for each row, the mean of its terms over all other rows of its class, one by one."""
+    z, label = [*z1, *z2], [*labels, *labels]
+    total = 0.0
+    for i in range(len(z)):
+        others = [k for k in range(len(z)) if k != i]
+        cosines = [cosine(z[i], z[k]) for k in others]
+        same = [place for place, k in enumerate(others) if label[k] == label[i]]
+        total = total + sum(found(cosines, place, temperature) for place in same) / len(same)
+    return total / len(z)
+
+
+def cross_entropy(logits: Array, labels: list[int]) -> Array:
+    """The mean over rows of minus the log of the label's share of Σ exp(logit)."""
+    total = 0.0
+    for row, label in zip(logits, labels, strict=True):
+        shares = math.e**row
+        total = total - log(shares[label] / shares.sum())
+    return total / len(logits)

@@ -127,9 +127,8 @@ def test_how_a_planted_angle_moves_dvr_is_predicted_and_dir_is_at_chance(knowing
     assert knowing["dvr", "map_error_rotation"] < 0.1
     assert knowing["dir", "mrr_rotation"] < 0.45
     assert ignorant["dvr", "mrr_rotation"] < 0.45
-    assert (
-        knowing["dir", "mrr_rotation"] < knowing["random_dvr", "mrr_rotation"].mean() < knowing["dvr", "mrr_rotation"]
-    )
+    assert knowing["random_dvr", "mrr_rotation"].shape == (20,)
+    assert knowing["dir", "mrr_rotation"] < knowing["random_dvr", "mrr_rotation"].min()
 
 
 def test_random_columns_are_twenty_draws_with_their_spread(knowing: Values) -> None:
