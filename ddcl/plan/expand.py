@@ -110,10 +110,12 @@ class Expansion:
 
     def _add_tuning(self, tuning: TuningConfig, config: SuiteConfig, where: str) -> None:
         """Add the runs of every setting; `UserError` where test images would choose, or budgets differ."""
-        if read_dataset(tuning.dataset).holdout is None:
+        dataset = read_dataset(tuning.dataset)
+        if dataset.holdout is None and not dataset.for_tuning:
             raise UserError(
                 f"{where}: tuning: dataset {tuning.dataset} has no `holdout`, so its test images would choose; "
-                f"name one that has, such as a copy of it with `base: {tuning.dataset}` and holdout"
+                f"name one that has, such as a copy of it with `base: {tuning.dataset}` and holdout; or one that is "
+                "there for tuning (`for_tuning: true`)"
             )
         for variant in tuning.grids:
             block = BlockConfig(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -30,6 +31,46 @@ class FashionMnistSettings(Model):
         le=MOST,
         description="use this many training images, the first of each class alike; null: all",
     )
+
+
+TEXTURE_BANDS = 4  # of a texture's left half: patches of two of them share no pixel
+
+
+class TexturesSettings(Model):
+    """Settings of `ddcl.data.readers.textures:read_texture_identity`."""
+
+    part: Literal["study", "tuning"] = Field(description="which textures are classes: those of tuning are others")
+    n_textures: int = Field(ge=2, le=MOST, description="classes of each part")
+    patch_px: int = Field(ge=4, le=MOST, description="side of a patch in the texture; it is reduced to image_side_px")
+    train_patches: int = Field(
+        ge=TEXTURE_BANDS,
+        le=MOST,
+        description=f"of each texture's left half, as many in each of its {TEXTURE_BANDS} bands",
+    )
+    test_patches: int = Field(ge=1, le=MOST, description="of each texture's right half")
+    other_patches: int = Field(ge=0, le=MOST, description="for pretraining, without a label, of all other textures")
+    seed: Seed = Field(description="of the choice of textures and of the places of patches")
+
+    @model_validator(mode="after")
+    def _equal_bands(self) -> TexturesSettings:
+        if self.train_patches % TEXTURE_BANDS:
+            raise ValueError(f"train_patches: expected a multiple of {TEXTURE_BANDS}, found {self.train_patches}")
+        return self
+
+
+class TextureNamesSettings(Model):
+    """Settings of `ddcl.data.readers.textures:read_texture_names`."""
+
+    names: list[str] = Field(min_length=2, description="the classes: what the textures' file names begin with")
+    patch_px: int = Field(ge=4, le=MOST, description="as in `TexturesSettings`")
+    group_patches: int = Field(ge=1, le=MOST, description="patches of each group of near-duplicates")
+    test_frac: float = Field(
+        gt=0, lt=1, description="share of each class's groups of near-duplicates that is for testing"
+    )
+    most_groups: int = Field(
+        ge=4, le=MOST, description="groups of near-duplicates of a class, at most: of some are many"
+    )
+    seed: Seed = Field(description="of that choice and of the places of patches")
 
 
 class ImageNetSettings(Model):

@@ -49,7 +49,14 @@ from ddcl.schema.metrics import (
     READOUTS,
     Metric,
 )
-from ddcl.schema.readers import FashionMnistSettings, ImageFolderSettings, ImageNetSettings, ShapesSettings
+from ddcl.schema.readers import (
+    FashionMnistSettings,
+    ImageFolderSettings,
+    ImageNetSettings,
+    ShapesSettings,
+    TextureNamesSettings,
+    TexturesSettings,
+)
 
 TOP1 = ACCURACY.name
 TOP1_BEST_TEST = BEST_TEST_ACCURACY.name
@@ -201,6 +208,8 @@ READERS = {
     "cifar10": ReaderEntry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
     "cifar100": ReaderEntry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
     "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings, unlabelled=True),
+    "textures": ReaderEntry("ddcl.data.readers.textures:read_texture_identity", TexturesSettings),
+    "texture_names": ReaderEntry("ddcl.data.readers.textures:read_texture_names", TextureNamesSettings),
     "tiny_imagenet": ReaderEntry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
     "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings, keeps_files=True),
     "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings, keeps_files=True),

@@ -112,6 +112,10 @@ class DatasetConfig(Model):
     holdout: HoldoutConfig | None = Field(
         default=None, description="for suites of kind tuning: held-out training images in place of the test split"
     )
+    for_tuning: bool = Field(
+        default=False,
+        description="for suites of kind tuning: its test images are of no data set that results are reported on",
+    )
     tuned: str | None = Field(
         default=None, description="name in config/tuned: what a tuning suite chose for these images; null: nothing"
     )

@@ -49,7 +49,9 @@ class Setting(Model):
 class TuningConfig(Model):
     """What is tried, on what, and by which number it is chosen: the best mean over seeds and augmentations."""
 
-    dataset: Name = Field(description="name in config/datasets, of a data set with `holdout`: no test image chooses")
+    dataset: Name = Field(
+        description="name in config/datasets, of a data set with `holdout` or `for_tuning`: no test image chooses"
+    )
     augmentations: Names = Field(min_length=1, description="names in config/augmentations")
     seeds: Seeds = Field(min_length=1, description="of each setting")
     evaluation: Name = Field(description="name in config/evaluations: its accuracy of all features chooses")
@@ -104,7 +106,7 @@ class TunedConfig(Model):
 
     suite: str = Field(description="the tuning suite")
     plan: str = Field(description="digest of the plan that it was")
-    dataset: str = Field(description="the data set with `holdout`")
+    dataset: str = Field(description="the data set that was there for it")
     augmentations: list[str]
     seeds: list[int]
     evaluation: str

@@ -30,7 +30,7 @@ from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import NoSettings
 from ddcl.data.prepare import prepare
-from ddcl.data.readers import arrays, files
+from ddcl.data.readers import arrays, files, texture_files
 from ddcl.data.readers.source import ArraySplit, FileSplit, Request
 from ddcl.plan.addresses import data_folder
 from ddcl.plan.datasets import is_there
@@ -140,7 +140,8 @@ def tolerance(folder: str) -> int:
 
 
 def test_every_reader_is_tested() -> None:
-    assert set(READERS) == {*BUILDERS, "digits", "shapes", "image_folder"}  # shapes: tests/unit/test_shapes.py
+    elsewhere = {"shapes", "textures", "texture_names", "image_folder"}  # tests/unit/test_shapes.py, …
+    assert set(READERS) == {*BUILDERS, "digits", *elsewhere}
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -696,6 +697,7 @@ def test_what_is_missing_says_what_to_get_and_into_which_folder(
     name: str, tmp_path: Path, site: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrays, "DEBIAN_FASHION", tmp_path / "nowhere")
+    monkeypatch.setattr(texture_files, "DEBIAN", tmp_path / "nowhere")
     with pytest.raises(UserError) as error:
         read(name, tmp_path)
     message, config = str(error.value), read_dataset(name)
@@ -703,7 +705,7 @@ def test_what_is_missing_says_what_to_get_and_into_which_folder(
     assert config.obtain
     assert message.endswith(f"get it: {config.obtain.strip()}")
     named = [str(tmp_path / place) in message for place in config.found_by]
-    assert all(named) or (name.startswith("fashion_mnist") and named[0])
+    assert all(named) or (name.startswith(("fashion_mnist", "texture")) and named[0])
     assert not list(tmp_path.iterdir())
 
 

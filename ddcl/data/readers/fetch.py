@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -158,7 +159,7 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def missing(request: Request, folder: Path, names: Sequence[str] = ()) -> None:
+def missing(request: Request, folder: Path, names: Sequence[str] = ()) -> NoReturn:
     """Raise the `UserError` of a data set that is not there."""
     looked = " or ".join(dict.fromkeys(map(str, [folder, *(folder.parent / name for name in names)])))
     how = request.obtain or f"put the files there{'' if request.download else ', or leave out --no-download'}"
