@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.devices import device_name
-from ddcl.core.method import Batch
 from ddcl.core.pretrain import Pretraining
 from ddcl.core.seeds import generator
 from ddcl.data.files import FileImages
@@ -149,14 +148,13 @@ def measure(recipe: Recipe, device: str, workers: int, manifest_path: Path) -> R
         found = material(recipe, manifest_path, Path(folder), workers)
         pipeline, images = build_pipeline(recipe.ops, side_px, found.normalisation), on_device(found.images, device)
         method, names = build_method(recipe).to(device).train(), (recipe.dataset, recipe.seed)
-        loader = TwoViewLoader(images, pipeline, batch_size, names, device, method.supervised)
+        loader = TwoViewLoader(images, pipeline, batch_size, names, device, method.supervised, recipe.extras)
         training = Pretraining(method, loader, lambda method: {}, recipe.training, ("", ""), recipe.seed)
         requests = epoch_requests(len(images), batch_size, loader.names, (0, 0), n_views=2)
         crop = pipeline.leading_crop if images.crops else None
         loaded = _endless(lambda number: images.load(requests, crop))
         pixels = torch.randint(0, 256, (batch_size, 3, side_px, side_px), dtype=torch.uint8).to(device)
-        views = torch.randn(2, batch_size, 3, side_px, side_px, device=device)
-        resident = Batch(views[0], views[1], torch.zeros(batch_size, dtype=torch.int64, device=device))
+        resident = next(loader.epoch(0, 0))
         batches = _endless(lambda number: loader.epoch(number, number))
 
         def augment() -> None:

@@ -89,7 +89,8 @@ def _training(recipe: Recipe, data: tuple[Path, Manifest], identity: list[str], 
         images = read_images(manifest_path, manifest, "pretrain", side_px, workers, exact=recipe.authors)
         pipeline = build_pipeline(recipe.ops, side_px, manifest.normalisation)
         batch_size = recipe.training.batch_size
-        loader = TwoViewLoader(on_device(images, device), pipeline, batch_size, names, device, method.supervised)
+        images = on_device(images, device)
+        loader = TwoViewLoader(images, pipeline, batch_size, names, device, method.supervised, recipe.extras)
     labelled = read_images(manifest_path, manifest, "train", side_px, workers)
     monitor = Monitor(labelled, build_pipeline([], side_px, manifest.normalisation), recipe.training.monitor, names)
     return Pretraining(method, loader, monitor, recipe.training, identity, recipe.seed)

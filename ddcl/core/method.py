@@ -8,23 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+Drawn: TypeAlias = Mapping[str, Mapping[str, Tensor]]  # by operation, its parameters by name, each [B, …]
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Two augmented views of the same B images.
+    """Two augmented views of the same B images, and what else the method's settings ask for (`MethodSettings.extras`).
 
     x1, x2: [B, 3, H, W] float32, normalised.
     labels: [B] int64 class indices; None unless `Method.supervised`, so that no other method can look at them.
+    x0: the images as evaluations see them, without augmentation [B, 3, H, W]; of those who ask for `original`.
+    x3: a third view [B, 3, S, S] with a crop of its own; of those who ask for `crop`.
+    drawn: what was drawn for x1, x2 and, where it is there, x3; of those who ask for `drawn`. The operations have the
+        names of the recipe, in its order; where one occurs again it is called `rotation.2`, and so on. Parameters and
+        units are those that each operation's `sample` returns (`ddcl.data.ops`), such as angle_deg; `applied` [B] bool
+        says which images it changed, the parameters of the others are those that leave an image as it is.
     """
 
     x1: Tensor
     x2: Tensor
     labels: Tensor | None = None
+    x0: Tensor | None = None
+    x3: Tensor | None = None
+    drawn: tuple[Drawn, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -197,9 +197,8 @@ class Pretraining:
         """Update the weights by one batch, on its device already."""
         assert self.optimizer is not None
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        batch = replace(
-            batch, x1=batch.x1.contiguous(memory_format=layout), x2=batch.x2.contiguous(memory_format=layout)
-        )
+        images = {name: x for name in ("x0", "x1", "x2", "x3") if (x := getattr(batch, name)) is not None}
+        batch = replace(batch, **{name: x.contiguous(memory_format=layout) for name, x in images.items()})
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             step = self.method_step(batch)
         self.optimizer.zero_grad(set_to_none=True)

@@ -34,6 +34,25 @@ def views(images: Images, requests: Sequence[BatchRequest], pipeline: Pipeline, 
         ]
 
 
+def parameters(
+    images: Images, requests: Sequence[BatchRequest], pipeline: Pipeline, device: str
+) -> Iterator[list[list[Params]]]:
+    """Yield, per batch and view, the parameters of each operation that `views` makes the views with, on `device`.
+
+    They are drawn once more, which gives the same: draws are hashes of what they are drawn for. So a method that does
+    not ask pays nothing, and whoever makes the views, and in which process, they are at hand here.
+    """
+    crop = pipeline.leading_crop if images.crops else None
+    if crop is None:
+        yield from map(list, _sampled(requests, pipeline, images.side_px, 0, device))
+        return
+    sampled = _sampled(requests, pipeline, images.side_px, 1, device)
+    for boxes, later in zip(images.boxes(requests, crop), sampled, strict=True):
+        yield [
+            [{key: value.to(device) for key, value in box.items()}, *own] for box, own in zip(boxes, later, strict=True)
+        ]
+
+
 def _sampled(
     requests: Sequence[BatchRequest], pipeline: Pipeline, side_px: int, start: int, device: str
 ) -> Iterator[tuple[list[Params], ...]]:
@@ -45,15 +64,13 @@ def _sampled(
     at_once = max(1, SAMPLED_IMAGES // len(requests[0].index)) if requests else 1
     for first in range(0, len(requests), at_once):
         block = requests[first : first + at_once]
-        index = torch.cat([request.index for request in block]).to(device)
         lengths = [len(request.index) for request in block]
-        yield from zip(
-            *(
-                _split(pipeline.sample(replace(draws, images=index), side_px, side_px, start), lengths)
-                for draws in block[0].draws
-            ),
-            strict=True,
-        )
+        of_views = []
+        for view, draws in enumerate(block[0].draws):
+            keys = torch.cat([request.draws[view].images for request in block]).to(device)
+            params = pipeline.sample(replace(draws, images=keys), side_px, side_px, start)
+            of_views.append(_split(params, lengths))
+        yield from zip(*of_views, strict=True)
 
 
 def _split(params: list[Params], lengths: list[int]) -> list[list[Params]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.interrupt import survive_first_signal
 from ddcl.core.seeds import Draws
 from ddcl.data.images import BatchRequest
+from ddcl.data.ops.parameters import Params
 from ddcl.data.readers.decode import (
     central_square,
     content_digest,
@@ -34,7 +35,7 @@ from ddcl.data.views import CROP, Pipeline, load_op
 from ddcl.schema.ops import ResizedCropSettings
 
 MARGIN = 2.0  # as in PIL's thumbnail: "very close" to resizing the whole image
-Box: TypeAlias = tuple[int, int, int, int]  # left, top, width, height
+T = TypeVar("T")  # what there is of a view
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,13 @@ class FileImages:
         """Yield, per batch, the normalised views of its draws, float32 [B, 3, S, S], made by the workers."""
         return self._in_workers(_Decoder(self, requests, pipeline.leading_crop, pipeline))
 
-    def _in_workers(self, batches: _Decoder) -> Iterator[list[Tensor]]:
+    def boxes(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings) -> Iterator[list[Params]]:
+        return self._in_workers(_Boxes(self, requests, crop))
+
+    def with_crops_of(self, side_px: int) -> FileImages:
+        return replace(self, side_px=side_px)
+
+    def _in_workers(self, batches: _Batches[T]) -> Iterator[list[T]]:
         if self.workers == 0:
             return (batches[i] for i in range(len(batches)))
         return iter(
@@ -107,8 +114,33 @@ class FileImages:
             raise UserError(f"{path}: cannot be read as an image ({error})") from None
 
 
-class _Decoder(torch.utils.data.Dataset[list[Tensor]]):
-    """Batch i of `requests`, decoded, and if a pipeline is given made into views."""
+class _Batches(Generic[T], torch.utils.data.Dataset[list[T]]):
+    """Something of each view of batch i of `requests`."""
+
+    requests: Sequence[BatchRequest]
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+
+class _Boxes(_Batches[Params]):
+    """The parameters of the random crops, for which a file is opened but not decoded."""
+
+    def __init__(self, images: FileImages, requests: Sequence[BatchRequest], crop: ResizedCropSettings) -> None:
+        self.images, self.requests, self.crop = images, requests, crop
+
+    def __getitem__(self, i: int) -> list[Params]:
+        request = self.requests[i]
+        sizes = []
+        for index in request.index.tolist():
+            with self.images.open(index) as image:
+                sizes.append(upright_size(image))
+        found = [[_box(size, draws, row, self.crop) for row, size in enumerate(sizes)] for draws in request.draws]
+        return [{key: torch.cat([box[key] for box in boxes]) for key in boxes[0]} for boxes in found]
+
+
+class _Decoder(_Batches[Tensor]):
+    """The pixels of batch i, and if a pipeline is given its views."""
 
     def __init__(
         self,
@@ -118,9 +150,6 @@ class _Decoder(torch.utils.data.Dataset[list[Tensor]]):
         pipeline: Pipeline | None = None,
     ) -> None:
         self.images, self.requests, self.crop, self.pipeline = images, requests, crop, pipeline
-
-    def __len__(self) -> int:
-        return len(self.requests)
 
     def __getitem__(self, i: int) -> list[Tensor]:
         request, side = self.requests[i], self.images.side_px
@@ -132,7 +161,7 @@ class _Decoder(torch.utils.data.Dataset[list[Tensor]]):
                     out[:, row] = central_square(rgb, self.images.resize_px, side)
                 else:
                     size = upright_size(image)
-                    boxes = [_box(size, draws, index, self.crop) for draws in request.draws]
+                    boxes = [_box(size, draws, row, self.crop) for draws in request.draws]
                     out[:, row] = _cropped(image, size, boxes, self.images)
         decoded = list(torch.from_numpy(out))
         if self.pipeline is None:
@@ -141,22 +170,21 @@ class _Decoder(torch.utils.data.Dataset[list[Tensor]]):
         return [self.pipeline(x, draws, cropped) for x, draws in zip(decoded, request.draws, strict=True)]
 
 
-def _box(size: tuple[int, int], draws: Draws, index: int, crop: ResizedCropSettings) -> Box:
-    """Return the random crop that the draws of image `index` give, in pixels of the whole image of (width, height)."""
-    own = Draws(draws.stream, torch.tensor([index]), draws.epoch, draws.view)
-    box = load_op("resized_crop").sample(own, CROP, size[::-1], crop)
-    left, top, width, height = (int(box[key]) for key in ("left_px", "top_px", "width_px", "height_px"))
-    return left, top, width, height
+def _box(size: tuple[int, int], draws: Draws, row: int, crop: ResizedCropSettings) -> Params:
+    """Return the random crop of the batch's image `row`, in pixels of the whole image of (width, height)."""
+    own = replace(draws, images=draws.images[row : row + 1])
+    return load_op("resized_crop").sample(own, CROP, size[::-1], crop)
 
 
 def _cropped(
-    image: Image.Image, size: tuple[int, int], boxes: Sequence[Box], images: FileImages
+    image: Image.Image, size: tuple[int, int], crops: Sequence[Params], images: FileImages
 ) -> list[NDArray[np.uint8]]:
     """Return the crops of an upright image of (width, height) `size`, resized by PIL as in the official code.
 
     A JPEG file is decoded at a part of its resolution where every crop still has twice `side_px` pixels then.
     """
     (width, height), side = size, (images.side_px, images.side_px)
+    boxes = [tuple(int(box[key]) for key in ("left_px", "top_px", "width_px", "height_px")) for box in crops]
     if not images.exact:
         needed = MARGIN * max(images.side_px / min(own_width, own_height) for _, _, own_width, own_height in boxes)
         draft(image, (width * needed, height * needed))

@@ -15,20 +15,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcl.core.seeds import Draws
+from ddcl.data.ops.parameters import Params
 from ddcl.schema.ops import ResizedCropSettings
 
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """A batch: which images [B], and the draws of each view (none: the images as evaluation sees them)."""
+    """A batch: which images [B], and the draws of each view (none: the images as evaluation sees them).
+
+    The images that draws are of, [B] too, are other ones where several images share theirs.
+    """
 
     index: Tensor
     draws: tuple[Draws, ...] = ()
 
     def share(self, rank: int, processes: int) -> BatchRequest:
         """Return the part of the batch that process `rank` of `processes` takes; they must divide it equally."""
-        index = self.index.view(processes, -1)[rank]
-        return BatchRequest(index, tuple(replace(draws, images=index) for draws in self.draws))
+        index, *keys = (x.view(processes, -1)[rank] for x in (self.index, *(draws.images for draws in self.draws)))
+        return BatchRequest(index, tuple(replace(own, images=key) for own, key in zip(self.draws, keys, strict=True)))
 
 
 class Images(Protocol):
@@ -59,6 +63,12 @@ class Images(Protocol):
 
     def load(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings | None) -> Iterator[list[Tensor]]:
         """Yield, per batch, uint8 [B, 3, H, W] for each of its draws, or once where there are none."""
+
+    def boxes(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings) -> Iterator[list[Params]]:
+        """Yield, per batch, the parameters of the crops that `load` cuts, for each of its draws; only if it `crops`."""
+
+    def with_crops_of(self, side_px: int) -> Images:
+        """Return the same images, whose crops come out with another side, if `load` cuts them."""
 
 
 class ArrayImages:
@@ -95,6 +105,12 @@ class ArrayImages:
                 side = (self.side_px, self.side_px)
                 x = F.interpolate(x.float(), side, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
             yield [x] * max(1, len(request.draws))
+
+    def boxes(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings) -> Iterator[list[Params]]:
+        raise TypeError("images in one array are cropped by the pipeline, which knows the parameters")
+
+    def with_crops_of(self, side_px: int) -> ArrayImages:
+        return self
 
 
 def on_device(images: Images, device: str) -> Images:

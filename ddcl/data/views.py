@@ -83,6 +83,15 @@ class Pipeline:
         first = self.recipe[0][1] if self.recipe else None
         return first if isinstance(first, ResizedCropSettings) else None
 
+    def with_crop(self, crop: ResizedCropSettings, side_px: int) -> Pipeline:
+        """Return the pipeline with another first crop, to views of another side."""
+        recipe = (("resized_crop", crop), *self.recipe[1:])
+        return Pipeline(recipe, side_px, self.mean, self.std, self.compiled)
+
+    def without_operations(self) -> Pipeline:
+        """Return the pipeline that only normalises."""
+        return Pipeline((), self.output_side_px, self.mean, self.std, self.compiled)
+
     def __call__(self, images: Tensor, draws: Draws, cropped: bool = False) -> Tensor:
         """Return the views, float32 [B, 3, S, S], of images uint8 [B, 3, H, W]: `sample`, then `apply`.
 

@@ -34,6 +34,7 @@ def check_relations(asked: Expansion, config: SuiteConfig, datasets: dict[str, D
     check_batches(asked.runs.values(), datasets, where)
     for run in asked.runs.values():
         check_labels(run, datasets[run.recipe.dataset], where)
+        check_extras(run, where)
 
 
 def _check_files(asked: Expansion, where: str) -> None:
@@ -110,4 +111,24 @@ def check_labels(run: Run, dataset: DatasetConfig, where: str) -> None:
         raise UserError(
             f"{where}: {run.recipe.name}: {run.recipe.method} is trained with labels, and some of the images that "
             f"{run.recipe.dataset} has for pretraining have none; leave it out there"
+        )
+
+
+def check_extras(run: Run, where: str) -> None:
+    """Check that what a method asks for beyond two views can be made of its batches and under its augmentation."""
+    recipe, extras = run.recipe, run.recipe.extras
+    if extras is None:
+        return
+    training = recipe.training
+    own = training.batch_size // training.processes
+    if own % extras.shared_draws:
+        shared = f" on each of {training.processes} processes" if training.processes > 1 else ""
+        raise UserError(
+            f"{where}: {recipe.name}: {recipe.method} has groups of {extras.shared_draws} images that share their "
+            f"draws, and a batch of {own} images{shared} has no whole number of them"
+        )
+    if extras.crop and (not recipe.ops or recipe.ops[0].op != "resized_crop"):
+        raise UserError(
+            f"{where}: {recipe.name}: {recipe.method} asks for a third crop, so its augmentation must begin with "
+            f"resized_crop; found {[item.op for item in recipe.ops]}"
         )

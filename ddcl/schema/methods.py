@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ddcl.base.yaml_files import Model
+from ddcl.schema.extras import Extras
 from ddcl.schema.training import MOST_WIDTH, TrainingConfig
 
 Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
@@ -21,6 +22,10 @@ class MethodSettings(Model):
     def misfit(self, training: TrainingConfig) -> str:
         """Return what cannot be with these numbers of the training, key first; nothing where all fits."""
         return ""
+
+    def extras(self) -> Extras | None:
+        """Return what the method asks of its batches beyond two views; it becomes part of the recipe."""
+        return None
 
 
 class NoMethodSettings(MethodSettings):

@@ -16,6 +16,7 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import canonical_json, digest_text, read_json
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.schema.bases import Named, on_its_base
+from ddcl.schema.extras import Extras
 from ddcl.schema.identity import completed, identity
 from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import OpRecipe, read_ops
@@ -77,6 +78,9 @@ class Recipe(Model):
     settings: dict[str, Any]
     training: TrainingConfig
     ops: list[OpRecipe]
+    extras: Extras | None = Field(
+        default=None, json_schema_extra={"absent": None}, exclude_if=lambda value: value is None
+    )
 
     @cached_property
     def arm_digest(self) -> str:
@@ -220,6 +224,7 @@ def build_recipe(
         wanted = "a name in config/augmentations" if trains else repr(NO_AUGMENTATION)
         raise UserError(f"variant {variant_name!r} with augmentation {augmentation!r}: it needs {wanted}")
     ops = read_ops("augmentations", augmentation, dataset.augmentation_overrides)[1] if trains else []
+    settings = parse(METHODS[variant.method].settings, variant.settings, variant_name)
     return Recipe(
         dataset=dataset_name,
         variant=authors_name(variant_name) if authors else variant_name,
@@ -228,7 +233,8 @@ def build_recipe(
         authors=authors,
         data=data_recipe(dataset_name),
         method=variant.method,
-        settings=parse(METHODS[variant.method].settings, variant.settings, variant_name).model_dump(),
+        settings=settings.model_dump(),
         training=variant.training,
         ops=ops,
+        extras=settings.extras(),
     )

@@ -14,7 +14,6 @@ from ddcl.core.checkpoint import state_digest
 from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining
 from ddcl.core.seeds import generator
-from tests.contract.toy import batch_for
 
 
 def perturb(method: Method) -> None:
@@ -28,10 +27,10 @@ def tensors_of_frozen(method: Method) -> set[int]:
     return {tensor.data_ptr() for module in method.frozen() for tensor in module.state_dict().values()}
 
 
-def check_step(method: Method) -> None:
+def check_step(method: Method, batch: Batch) -> None:
     """The loss is finite; its gradient reaches the encoder and each head, and no frozen module."""
     perturb(method.train())
-    step = method.step(batch_for(method))
+    step = method.step(batch)
     assert step.loss.ndim == 0
     assert torch.isfinite(step.loss)
     assert set(method.tells_collapse()) <= set(step.embeddings)

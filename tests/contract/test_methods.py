@@ -20,7 +20,7 @@ from ddcl.core.seeds import generator
 from ddcl.schema.recipes import build_recipe
 from ddcl.schema.registry import METHODS
 from tests.contract.checks import check_frozen, check_resumed, check_step
-from tests.contract.toy import OVERRIDES, TRAINED, ToyLoader, recipe_of, train, training
+from tests.contract.toy import OVERRIDES, TRAINED, ToyLoader, batch_for, recipe_of, train, training
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -66,7 +66,9 @@ def test_supervised_says_the_same_in_registry_and_class(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_step_is_finite_and_gradient_reaches_encoder_and_heads(name: str) -> None:
-    check_step(build_method(recipe_of(name)))
+    recipe = recipe_of(name)
+    method = build_method(recipe)
+    check_step(method, batch_for(method, recipe))
 
 
 @pytest.mark.parametrize("name", TRAINED)

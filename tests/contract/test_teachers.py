@@ -18,7 +18,9 @@ from ddcl.core.pretrain import Pretraining
 from ddcl.core.teachers import follow, frozen_copy
 from ddcl.schema.methods import SimSiamBaselineSettings
 from tests.contract.checks import check_frozen, check_resumed, check_step
-from tests.contract.toy import recipe_of, train
+from tests.contract.toy import ToyLoader, recipe_of, train
+
+BATCH = next(ToyLoader().epoch(0, 0))
 
 
 class Taught(SimSiam):
@@ -61,7 +63,7 @@ def training(kind: type[SimSiam] = Taught) -> Pretraining:
 
 
 def test_a_teacher_made_right_passes() -> None:
-    check_step(made(Taught))
+    check_step(made(Taught), BATCH)
     check_frozen(made(Taught))
 
 
@@ -169,7 +171,7 @@ def test_a_teacher_that_is_trained_is_told() -> None:
 
 def test_a_teacher_that_is_not_declared_is_told() -> None:
     with pytest.raises(AssertionError, match="no gradient in teacher"):
-        check_step(made(Undeclared))
+        check_step(made(Undeclared), BATCH)
     with pytest.raises(AssertionError, match="changed by after_step, and not frozen"):
         check_frozen(made(UndeclaredAndTrained))
 
@@ -177,7 +179,7 @@ def test_a_teacher_that_is_not_declared_is_told() -> None:
 def test_a_teacher_that_is_not_in_the_state_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AssertionError, match="frozen, and not in the state"):
         check_frozen(made(Hidden))
-    check_step(made(HiddenAndUndeclared))
+    check_step(made(HiddenAndUndeclared), BATCH)
     check_frozen(made(HiddenAndUndeclared))
     with pytest.raises(AssertionError):  # a resumed training has a new one
         check_resumed(lambda: training(HiddenAndUndeclared), "a signal", tmp_path, monkeypatch)

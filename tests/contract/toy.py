@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 import torch
 
-from ddcl.build import build_method
+from ddcl.build import build_method, build_pipeline
 from ddcl.core.method import Batch, Method
-from ddcl.core.pretrain import Pretraining, Row
+from ddcl.core.pretrain import Loader, Pretraining, Row
 from ddcl.core.seeds import generator
+from ddcl.data.images import ArrayImages
+from ddcl.data.loader import TwoViewLoader
 from ddcl.schema.recipes import Recipe, build_recipe
 from ddcl.schema.registry import METHODS
+from ddcl.schema.suites import NormalisationConfig
 
 TRAINED = [name for name, entry in METHODS.items() if entry.trains]
 OVERRIDES = {
@@ -47,9 +50,26 @@ class ToyLoader:
                 yield Batch(kinds[label] + noise[0], kinds[label] + noise[1], label if self.labelled else None)
 
 
-def batch_for(method: Method) -> Batch:
+def toy_images() -> ArrayImages:
+    """128 images of the four kinds, of 16 px, as data sets have them."""
+    rng = generator("toy images")
+    kinds = 128 + 32 * torch.randn(4, 3, 16, 16, generator=rng)
+    label = torch.randint(4, (128,), generator=rng)
+    x = kinds[label] + 16 * torch.randn(128, 3, 16, 16, generator=rng)
+    return ArrayImages(x.round().clamp(0, 255).to(torch.uint8), label, 16)
+
+
+def loader_for(method: Method, recipe: Recipe) -> Loader:
+    """Toy views; for a method that asks for more than two, those of the augmentation of its recipe, with all of it."""
+    if recipe.extras is None:
+        return ToyLoader(method.supervised)
+    pipeline = build_pipeline(recipe.ops, 16, NormalisationConfig(mean=[0.5] * 3, std=[0.25] * 3))
+    return TwoViewLoader(toy_images(), pipeline, 32, ("toy", 0), "cpu", method.supervised, recipe.extras)
+
+
+def batch_for(method: Method, recipe: Recipe) -> Batch:
     """The first batch."""
-    return next(ToyLoader(method.supervised).epoch(0, 0))
+    return next(iter(loader_for(method, recipe).epoch(0, 0)))
 
 
 def no_monitor(method: Method) -> Row:
@@ -58,7 +78,7 @@ def no_monitor(method: Method) -> Row:
 
 def train(method: Method, recipe: Recipe) -> Pretraining:
     """The training of `method` by the numbers of `recipe`, at its beginning."""
-    loader = ToyLoader(method.supervised)
+    loader = loader_for(method, recipe)
     return Pretraining(method, loader, no_monitor, recipe.training, (recipe.digest, "code"), recipe.seed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,31 @@ from ddcl.core.method import Batch, Method, Step
 from ddcl.core.pretrain import Pretraining
 from ddcl.core.seeds import generator
 from ddcl.data.loader import epoch_requests
-from ddcl.schema.recipes import build_recipe
+from ddcl.schema.recipes import Recipe, build_recipe
 from ddcl.schema.training import TrainingConfig
+from tests.contract.test_extras import ALL, Asking
 from tests.contract.test_teachers import Taught, made
-from tests.contract.toy import OVERRIDES, TRAINED, ToyLoader, batch_for, no_monitor, recipe_of
+from tests.contract.toy import OVERRIDES, TRAINED, ToyLoader, loader_for, no_monitor, recipe_of
 
 TEACHER = "simsiam with a teacher"
-# Every method, one with a teacher, and the official code's loss on DVR, whose absolute value is taken per GPU.
-CASES = [*TRAINED, "ddcl as published", TEACHER]
-LONG = ["ddcl_sym", TEACHER]
+ASKING = "simsiam that asks for more"
+# Every method, the official code's loss on DVR, whose absolute value is taken per GPU, a method with a teacher, and one
+# with more than two views.
+CASES = [*TRAINED, "ddcl as published", TEACHER, ASKING]
+LONG = ["ddcl_sym", TEACHER, ASKING]
+OWN = {TEACHER: Taught, ASKING: Asking}
+
+
+def recipe_for(case: str) -> Recipe:
+    groups = {"dvr_groups": 2} if case == "ddcl as published" else {}
+    recipe = build_recipe(("digits", case.split()[0], "baug"), 0, OVERRIDES)
+    extras = ALL if case == ASKING else recipe.extras
+    return recipe.model_copy(update={"settings": recipe.settings | groups, "extras": extras})
 
 
 def method_of(case: str) -> Method:
     """In float64, with scales and shifts of BatchNorm that are not 1 and 0."""
-    groups = {"dvr_groups": 2} if case == "ddcl as published" else {}
-    recipe = build_recipe(("digits", case.split()[0], "baug"), 0, OVERRIDES)
-    recipe = recipe.model_copy(update={"settings": recipe.settings | groups})
-    method = (made(Taught) if case == TEACHER else build_method(recipe)).double().train()
+    method = (made(OWN[case]) if case in OWN else build_method(recipe_for(case))).double().train()
     for p in method.parameters():
         p.data += 0.05 * torch.randn(p.shape, generator=generator(p.shape)).double()
     return method
@@ -45,15 +54,39 @@ def half(batch: Batch) -> Batch:
     """This process's share, as a loader would give it."""
     rank, n = distributed.rank(), len(batch.x1) // distributed.processes()
     own = slice(rank * n, (rank + 1) * n)
-    labels = None if batch.labels is None else batch.labels[own]
-    return Batch(batch.x1[own].double(), batch.x2[own].double(), labels)
+    return Batch(batch.x1[own], batch.x2[own], None if batch.labels is None else batch.labels[own])
+
+
+def in_double(batch: Batch) -> Batch:
+    """The same batch in float64."""
+    images = {name: x.double() for name in ("x0", "x1", "x2", "x3") if (x := getattr(batch, name)) is not None}
+    drawn = tuple(
+        {op: {key: p.double() if p.is_floating_point() else p for key, p in own.items()} for op, own in view.items()}
+        for view in batch.drawn
+    )
+    return replace(batch, **images, drawn=drawn)
+
+
+class SharedLoader:
+    """The toy loader of a method, in float64, of which each process has its share."""
+
+    def __init__(self, method: Method, recipe: Recipe) -> None:
+        self.loader = loader_for(method, recipe)
+
+    @property
+    def steps(self) -> int:
+        return self.loader.steps
+
+    def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
+        batches = self.loader.epoch(epoch, order, start)  # a real loader gives each process its share
+        yield from map(in_double, map(half, batches) if isinstance(self.loader, ToyLoader) else batches)
 
 
 def computed(case: str) -> dict[str, Any]:
     """Loss, gradients, BatchNorm's memory after one step, and what a step says of the whole batch."""
     method = method_of(case)
     do_step = distributed.data_parallel(method)  # kept, as DDP averages gradients while it lives
-    step: Step = do_step(half(batch_for(method)))
+    step: Step = do_step(next(SharedLoader(method, recipe_for(case)).epoch(0, 0)))
     step.loss.backward()  # type: ignore[no-untyped-call]
     return {
         "loss": distributed.mean(step.loss.detach()),
@@ -64,15 +97,11 @@ def computed(case: str) -> dict[str, Any]:
     }
 
 
-class SharedLoader(ToyLoader):
-    def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
-        yield from map(half, super().epoch(epoch, order, start))
-
-
 def trained(case: str, work: Path) -> dict[str, Any]:
     """Two epochs by the engine."""
-    config = recipe_of(case.split()[0]).training.model_copy(update={"epochs": 2, "precision": "fp32"})
-    run = Pretraining(method_of(case), SharedLoader(), no_monitor, config, ("r", "c"), 0)
+    recipe, method = recipe_for(case), method_of(case)
+    config = recipe.training.model_copy(update={"epochs": 2, "precision": "fp32"})
+    run = Pretraining(method, SharedLoader(method, recipe), no_monitor, config, ("r", "c"), 0)
     run.run(work, checkpoint_minutes=0)
     history = [{name: torch.tensor(value) for name, value in row.items() if name != "seconds"} for row in run.history]
     return {

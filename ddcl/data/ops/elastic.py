@@ -15,8 +15,13 @@ NOISE_CHUNK_DRAWS = 2**16  # noise made at once: keeps its 64-bit hashes in the 
 
 
 def sample(draws: Draws, name: str, size_px: tuple[int, int], settings: ElasticSettings) -> Params:
-    """Draw the deformations of B images: applied [B] bool, noise_key [B] int64, of which `elastic_field` is made."""
-    return {"applied": draws.uniform(name, 1)[:, 0] < settings.prob, "noise_key": draws.key(f"{name}:noise")}
+    """Draw the deformations of B images.
+
+    Returns applied [B] bool; alpha_px [B], the strength of the deformation (0: unchanged); and noise_key [B] int64, of
+    which `elastic_field` is made.
+    """
+    applied, alpha_px = draws.uniform(name, 1)[:, 0] < settings.prob, elastic_strength(settings, min(size_px))[0]
+    return {"applied": applied, "alpha_px": applied * alpha_px, "noise_key": draws.key(f"{name}:noise")}
 
 
 def elastic_field(noise_key: Tensor, size_px: tuple[int, int], settings: ElasticSettings) -> Tensor:

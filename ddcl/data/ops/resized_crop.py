@@ -18,7 +18,8 @@ CROP_TRIES = 10  # torchvision's RandomResizedCrop, before it falls back to a ce
 def sample(draws: Draws, name: str, size_px: tuple[int, int], settings: ResizedCropSettings) -> Params:
     """Draw the crops of B images of size_px (height, width), as torchvision's RandomResizedCrop does.
 
-    Returns top_px, left_px, height_px, width_px, each [B] int64; the crop lies inside the image.
+    Returns top_px, left_px, height_px, width_px, each [B] int64: the crop, which lies inside the image; and the size of
+    the image that it is cut from, image_height_px and image_width_px.
     """
     height, width = size_px
     u = draws.uniform(name, 2 * CROP_TRIES + 2)
@@ -34,7 +35,9 @@ def sample(draws: Draws, name: str, size_px: tuple[int, int], settings: ResizedC
     w, h = torch.where(found, w, float(central_w)), torch.where(found, h, float(central_h))
     top = torch.where(found, (u[:, -2] * (height - h + 1)).floor_(), float((height - central_h) // 2))
     left = torch.where(found, (u[:, -1] * (width - w + 1)).floor_(), float((width - central_w) // 2))
-    return {"top_px": top.long(), "left_px": left.long(), "height_px": h.long(), "width_px": w.long()}
+    box = {"top_px": top.long(), "left_px": left.long(), "height_px": h.long(), "width_px": w.long()}
+    of = {"image_height_px": height, "image_width_px": width}
+    return box | {name: torch.full_like(box["top_px"], side) for name, side in of.items()}
 
 
 def _largest_allowed(height: int, width: int, ratio: list[float]) -> tuple[int, int]:
