@@ -9,6 +9,7 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.plan.expand import Expansion, Run
 from ddcl.schema.claims import FILES, MACROS
 from ddcl.schema.names import LONGEST_NAME
+from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import METHODS, RANDOM_PARTS, READERS, part_names
 from ddcl.schema.subsets import read_subset_config, subset_path
 from ddcl.schema.suites import DatasetConfig, SuiteConfig
@@ -33,8 +34,8 @@ def check_relations(asked: Expansion, config: SuiteConfig, datasets: dict[str, D
         _check_list(asked, dataset, evaluation, datasets[dataset].n_classes)
     check_batches(asked.runs.values(), datasets, where)
     for run in asked.runs.values():
-        check_labels(run, datasets[run.recipe.dataset], where)
-        check_extras(run, where)
+        check_labels(run.recipe, datasets[run.recipe.dataset], where)
+        check_extras(run.recipe, where)
 
 
 def _check_files(asked: Expansion, where: str) -> None:
@@ -105,21 +106,20 @@ def check_batches(runs: Iterable[Run], datasets: dict[str, DatasetConfig], where
             )
 
 
-def check_labels(run: Run, dataset: DatasetConfig, where: str) -> None:
+def check_labels(recipe: Recipe, dataset: DatasetConfig, where: str) -> None:
     """Check that a method that is given labels is trained on images that have one."""
-    if METHODS[run.recipe.method].supervised and READERS[dataset.reader].unlabelled:
+    if METHODS[recipe.method].supervised and READERS[dataset.reader].unlabelled:
         raise UserError(
-            f"{where}: {run.recipe.name}: {run.recipe.method} is trained with labels, and some of the images that "
-            f"{run.recipe.dataset} has for pretraining have none; leave it out there"
+            f"{where}: {recipe.name}: {recipe.method} is trained with labels, and some of the images that "
+            f"{recipe.dataset} has for pretraining have none; leave it out there"
         )
 
 
-def check_extras(run: Run, where: str) -> None:
+def check_extras(recipe: Recipe, where: str) -> None:
     """Check that what a method asks for beyond two views can be made of its batches and under its augmentation."""
-    recipe, extras = run.recipe, run.recipe.extras
+    extras, training = recipe.extras, recipe.training
     if extras is None:
         return
-    training = recipe.training
     own = training.batch_size // training.processes
     if own % extras.shared_draws:
         shared = f" on each of {training.processes} processes" if training.processes > 1 else ""

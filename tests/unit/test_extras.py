@@ -19,7 +19,6 @@ from ddcl.data.images import ArrayImages, Images
 from ddcl.data.loader import TwoViewLoader, epoch_requests
 from ddcl.data.readers.decode import content_digest
 from ddcl.data.views import Pipeline
-from ddcl.plan.expand import Run
 from ddcl.plan.relations import check_extras
 from ddcl.schema.extras import Extras, ThirdCrop
 from ddcl.schema.methods import SimSiamBaselineSettings
@@ -204,27 +203,25 @@ def test_an_operation_that_occurs_again_has_a_name_of_its_own() -> None:
 # --- before anything runs
 
 
-def run_of(extras: Extras | None, augmentation: str = "baug", **training: object) -> Run:
-    recipe = build_recipe(("digits", "simsiam", augmentation), 0, dict(training))
-    return Run(recipe.model_copy(update={"extras": extras}), "", "", None)
+def asking(extras: Extras | None, **training: object) -> Recipe:
+    return build_recipe(("digits", "simsiam", "baug"), 0, dict(training)).model_copy(update={"extras": extras})
 
 
 def test_groups_that_do_not_fit_a_batch_are_refused() -> None:
-    check_extras(run_of(None, batch_size=10), "s")
-    check_extras(run_of(Extras(shared_draws=5), batch_size=10), "s")
-    check_extras(run_of(Extras(shared_draws=5), batch_size=10, processes=2), "s")
+    check_extras(asking(None, batch_size=10), "s")
+    check_extras(asking(Extras(shared_draws=5), batch_size=10), "s")
+    check_extras(asking(Extras(shared_draws=5), batch_size=10, processes=2), "s")
     with pytest.raises(UserError, match="s: digits/simsiam/baug/seed0: simsiam has groups of 4 images"):
-        check_extras(run_of(Extras(shared_draws=4), batch_size=10), "s")
+        check_extras(asking(Extras(shared_draws=4), batch_size=10), "s")
     with pytest.raises(UserError, match="a batch of 4 images on each of 2 processes has no whole number"):
-        check_extras(run_of(Extras(shared_draws=8), batch_size=8, processes=2), "s")
+        check_extras(asking(Extras(shared_draws=8), batch_size=8, processes=2), "s")
 
 
 def test_a_third_crop_needs_an_augmentation_that_begins_with_one() -> None:
-    check_extras(run_of(Extras(crop=ThirdCrop(side_frac=0.5))), "s")
-    run = run_of(Extras(crop=ThirdCrop(side_frac=0.5)))
-    run.recipe = run.recipe.model_copy(update={"ops": run.recipe.ops[1:]})
+    recipe = asking(Extras(crop=ThirdCrop(side_frac=0.5)))
+    check_extras(recipe, "s")
     with pytest.raises(UserError, match="must begin with resized_crop; found"):
-        check_extras(run, "s")
+        check_extras(recipe.model_copy(update={"ops": recipe.ops[1:]}), "s")
     with pytest.raises(UserError, match="must begin with resized_crop"):
         third_pipeline(pipeline(ops=["rotation"]), ThirdCrop(side_frac=0.5))
 

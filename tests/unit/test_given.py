@@ -12,7 +12,6 @@ from ddcl.build import build_method, build_pipeline
 from ddcl.core.method import Method, Task
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
-from ddcl.plan.expand import Run
 from ddcl.plan.relations import check_labels
 from ddcl.schema.recipes import build_recipe, read_dataset
 from ddcl.schema.registry import METHODS, NoMethodSettings
@@ -51,10 +50,10 @@ def test_labels_are_there_for_those_who_are_given_them(labelled: bool) -> None:
 
 
 def test_a_supervised_method_is_refused_where_images_have_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = {name: Run(build_recipe((name, "simsiam", "baug"), 0, {}), "", "", None) for name in ("digits", "stl10")}
-    for name, run in runs.items():
-        check_labels(run, read_dataset(name), "suite.yaml")
+    recipes = {name: build_recipe((name, "simsiam", "baug"), 0, {}) for name in ("digits", "stl10")}
+    for name, recipe in recipes.items():
+        check_labels(recipe, read_dataset(name), "suite.yaml")
     monkeypatch.setitem(METHODS, "simsiam", replace(METHODS["simsiam"], supervised=True))
-    check_labels(runs["digits"], read_dataset("digits"), "suite.yaml")
+    check_labels(recipes["digits"], read_dataset("digits"), "suite.yaml")
     with pytest.raises(UserError, match=r"suite\.yaml: stl10/simsiam/baug/seed0: simsiam is trained with labels"):
-        check_labels(runs["stl10"], read_dataset("stl10"), "suite.yaml")
+        check_labels(recipes["stl10"], read_dataset("stl10"), "suite.yaml")
