@@ -22,35 +22,21 @@ from ddcl.core.losses import (
     squared_norm,
     standardise,
 )
-from ddcl.core.method import Batch, Method, Step
+from ddcl.core.method import Batch, Step
+from ddcl.core.parts import TwoParts
 from ddcl.schema.methods import DDCLSettings, DDCLSymmetricSettings, SplitSettings
 
 
-class Split(Method):
-    """The split of the features into DIR and DVR, and the loss on DVR, that all forms share."""
+class Split(TwoParts):
+    """The split of the features into DIR and DVR, and the loss on DVR, that all forms share.
+
+    The spread of DVR tells no collapse: its loss asks for a right angle between views, not for spread between images.
+    """
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: SplitSettings) -> None:
-        super().__init__(encoder, feature_dim, settings)
+        super().__init__(encoder, feature_dim, settings, settings.dir_frac)
         self.dvr_weight, self.dvr_form, self.dvr_groups = settings.dvr_weight, settings.dvr_form, settings.dvr_groups
         self.dvr_temperature = settings.dvr_temperature
-        self.dir_dim = round(settings.dir_frac * feature_dim)
-        self.dvr_dim = feature_dim - self.dir_dim
-        if not 0 < self.dir_dim < feature_dim:
-            raise ValueError(f"dir_frac {settings.dir_frac} of {feature_dim} features leaves one part empty")
-
-    def parts(self) -> dict[str, tuple[int, int]]:
-        return {
-            "full": (0, self.feature_dim),
-            "dir": (0, self.dir_dim),
-            "dvr": (self.dir_dim, self.feature_dim),
-        }
-
-    def tells_collapse(self) -> tuple[str, ...]:
-        return ("dir",)  # DVR's loss asks for a right angle between views, not for spread between images
-
-    def split(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return DIR [B, dir_dim] and DVR [B, dvr_dim] of features h [B, D]."""
-        return h[:, : self.dir_dim], h[:, self.dir_dim :]
 
     def dvr_cosine(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the cosine [B] of two views' DVRs a, b [B, d] that the DDL is made of."""

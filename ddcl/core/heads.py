@@ -37,6 +37,11 @@ def simsiam_predictor(dim: int, hidden_dim: int) -> nn.Sequential:
     return two_layers(dim, hidden_dim, dim)
 
 
+def three_layers(in_dim: int, hidden_dim: int, out_dim: int) -> nn.Sequential:
+    """Return an MLP [B, in_dim] → [B, out_dim] with two hidden layers (BN, ReLU); the output is linear."""
+    return nn.Sequential(*_hidden(in_dim, hidden_dim), *_hidden(hidden_dim, hidden_dim), nn.Linear(hidden_dim, out_dim))
+
+
 def barlow_projector(in_dim: int, out_dim: int) -> nn.Sequential:
     """Return a 3-layer MLP [B, in_dim] → [B, out_dim], the last layer linear (Zbontar et al. 2021, sec. 2.2).
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ddcl.base.yaml_files import Model
-from ddcl.schema.extras import Extras
+from ddcl.schema.extras import Extras, ThirdCrop
+from ddcl.schema.ops import Share
 from ddcl.schema.training import MOST_WIDTH, TrainingConfig
 
 Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
@@ -96,10 +97,89 @@ class SupConSettings(MethodSettings):
     temperature: Temperature = Field(description="τ of eq. 2")
 
 
-class SplitSettings(MethodSettings):
-    """What both forms of DDCL share."""
+class AugSelfSettings(MethodSettings):
+    """What AugSelf has beside its base."""
+
+    weights: dict[Literal["resized_crop", "color_jitter", "horizontal_flip", "gaussian_blur", "rotation"], Weight] = (
+        Field(description="λ by operation; those that the augmentation has not are left out")
+    )
+    hidden_dim: Width = Field(description="width of the predictors' hidden layers")
+
+    def extras(self) -> Extras:
+        return Extras(drawn=True)
+
+
+class AugSelfSimSiamSettings(AugSelfSettings, SimSiamBaselineSettings):
+    """Settings of `baselines.augself.AugSelfSimSiam`."""
+
+
+class AugSelfBarlowTwinsSettings(AugSelfSettings, BarlowTwinsSettings):
+    """Settings of `baselines.augself.AugSelfBarlowTwins`."""
+
+
+class ESSLSettings(SimSiamBaselineSettings):
+    """Settings of `baselines.e_ssl`."""
+
+    rotation_weight: Weight = Field(description="λ of the cross-entropy of the quarters; the official 0.4")
+    rotation_dim: Width = Field(description="width of the hidden layers that tell the quarters")
+    crop_side_frac: Share = Field(description="side of the third crop, share of the views'; the official 16 of 32 px")
+
+    def extras(self) -> Extras:
+        return Extras(crop=ThirdCrop(side_frac=self.crop_side_frac))
+
+
+class EquiModSettings(SimCLRSettings):
+    """Settings of `baselines.equimod`; hidden_dim is that of the equivariant head, too."""
+
+    equivariant_dim: Width = Field(description="width of the equivariant embedding")
+    told_dim: Width = Field(description="width of what the augmentation's parameters are mapped to")
+    equivariant_weight: Weight = Field(description="λ of the equivariant loss")
+    equivariant_temperature: Temperature = Field(description="its τ")
+
+    def extras(self) -> Extras:
+        return Extras(drawn=True, original=True)
+
+
+class PartsSettings(MethodSettings):
+    """What all methods with a split of the features share."""
 
     dir_frac: float = Field(gt=0, lt=1, description="share of the features that is DIR")
+
+    def misfit(self, training: TrainingConfig) -> str:
+        """Neither part is empty."""
+        width = training.backbone.feature_dim
+        if not 0 < round(self.dir_frac * width) < width:
+            return f"dir_frac: {self.dir_frac} of {width} features leaves one part empty"
+        return ""
+
+
+class SIESettings(PartsSettings):
+    """Settings of `baselines.sie`."""
+
+    projector_dim: Width = Field(description="width of the projection of each part")
+    invariance_weight: Weight = Field(description="of the invariant part's mean square")
+    equivariance_weight: Weight = Field(description="of the equivariant part's, after the map")
+    std_weight: Weight = Field(description="of the hinge on the columns' spread")
+    covariance_weight: Weight = Field(description="of the covariances' squares")
+
+    def extras(self) -> Extras:
+        return Extras(drawn=True)
+
+
+class IESSLSettings(PartsSettings):
+    """Settings of `baselines.ie_ssl`."""
+
+    dir_projector_dim: Width = Field(description="width of the projection of the part that stays")
+    dvr_projector_dim: Width = Field(description="width of the projection of the part that moves")
+    temperature: Temperature = Field(description="τ of both losses")
+
+    def extras(self) -> Extras:
+        return Extras(shared_draws=2)
+
+
+class SplitSettings(PartsSettings):
+    """What all forms of DDCL share."""
+
     dvr_weight: Weight = Field(description="weight of the distortion-disentangled loss")
     dvr_form: Literal["abs_of_mean", "mean_of_abs", "softmax"] = Field(
         default="abs_of_mean",
@@ -123,13 +203,11 @@ class SplitSettings(MethodSettings):
 
     def misfit(self, training: TrainingConfig) -> str:
         """Neither part is empty, and the groups are equal, on each of the processes."""
-        width, batch, processes = training.backbone.feature_dim, training.batch_size, training.processes
-        if not 0 < round(self.dir_frac * width) < width:
-            return f"dir_frac: {self.dir_frac} of {width} features leaves one part empty"
+        batch, processes = training.batch_size, training.processes
         if self.dvr_groups > 1 and (batch % self.dvr_groups or self.dvr_groups % processes):
             shared = f" on {processes} processes" if processes > 1 else ""
             return f"dvr_groups: a batch of {batch} has no {self.dvr_groups} equal groups{shared}"
-        return ""
+        return super().misfit(training)
 
 
 class DDCLSettings(SplitSettings, SimSiamSettings):

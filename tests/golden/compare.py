@@ -18,14 +18,14 @@ TASK = Task(n_classes=3, side_px=2, ops=())
 Formula = Callable[[Mapping[str, Any]], Any]  # parameters by name -> loss
 
 
-def tiny(cls: type[Method], settings: BaseModel, seed: int = 0) -> Method:
+def tiny(cls: type[Method], settings: BaseModel, seed: int = 0, task: Task = TASK) -> Method:
     """Return a float64 method in training mode with a linear encoder, every parameter drawn anew.
 
     BatchNorm's scale and shift and all biases are drawn too: at their initial values, mistakes in them are invisible.
     """
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(PIXELS)), FEATURE_DIM))
     method = cls(encoder, FEATURE_DIM, settings)
-    method.prepare(TASK)
+    method.prepare(task)
     method.double().train()
     rng = torch.Generator().manual_seed(seed)
     for name, p in method.named_parameters():
@@ -39,6 +39,52 @@ def two_views(seed: int = 1) -> Batch:
     rng = torch.Generator().manual_seed(seed)
     x = torch.randn(3, B, *PIXELS, generator=rng, dtype=torch.float64)
     return Batch(x[0] + 0.5 * x[1], x[0] + 0.5 * x[2])
+
+
+OPS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("resized_crop", {"scale": [0.2, 1.0], "ratio": [0.75, 1.33]}),
+    ("color_jitter", {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1, "prob": 0.8}),
+    ("gaussian_blur", {"sigma_px": [0.1, 2.0], "prob": 0.5}),
+    ("horizontal_flip", {"prob": 0.5}),
+    ("rotation", {"degrees_max": 90.0, "prob": 0.5}),
+)
+
+
+def drawn(seed: int) -> dict[str, dict[str, torch.Tensor]]:
+    """Return parameters of the operations `OPS` for 8 images of 10 × 20 px; the last two are not changed by any."""
+    rng = torch.Generator().manual_seed(seed)
+    u = torch.rand(12, B, generator=rng, dtype=torch.float64)
+    crop = {"image_height_px": torch.full((B,), 10), "image_width_px": torch.full((B,), 20)}
+    crop |= {"height_px": (4 + 6 * u[0]).long(), "width_px": (8 + 12 * u[1]).long()}
+    crop |= {"top_px": ((10 - crop["height_px"]) * u[2]).long(), "left_px": ((20 - crop["width_px"]) * u[3]).long()}
+    on = torch.arange(B) < B - 2
+    jitter = {
+        f"{name}_factor": 1 + on * (u[4 + i] - 0.5) for i, name in enumerate(("brightness", "contrast", "saturation"))
+    }
+    jitter |= {"applied": on, "hue_turns": on * (u[7] - 0.5) / 5}
+    return {
+        "resized_crop": crop,
+        "color_jitter": jitter,
+        "gaussian_blur": {"applied": on, "sigma_px": on * 2 * u[8]},
+        "horizontal_flip": {"applied": on & (u[9] < 0.5)},
+        "rotation": {"applied": on, "angle_deg": on * (u[10] - 0.5) * 180},
+    }
+
+
+def all_that_is_told(params: dict[str, dict[str, torch.Tensor]]) -> Any:
+    """Return what is drawn as numbers [8, 11], written out: crop, jitter, blur, flip and rotation in their order."""
+    crop, jitter = params["resized_crop"], params["color_jitter"]
+    rows = []
+    for i in range(B):
+        height, width = float(crop["image_height_px"][i]), float(crop["image_width_px"][i])
+        row = [(float(crop["left_px"][i]) + float(crop["width_px"][i]) / 2) / width]
+        row += [(float(crop["top_px"][i]) + float(crop["height_px"][i]) / 2) / height]
+        row += [float(crop["width_px"][i]) / width, float(crop["height_px"][i]) / height]
+        row += [(float(jitter["brightness_factor"][i]) - 1) / 0.8, (float(jitter["contrast_factor"][i]) - 1) / 0.8]
+        row += [(float(jitter["saturation_factor"][i]) - 1) / 0.4, float(jitter["hue_turns"][i]) / 0.2]
+        row += [float(params["gaussian_blur"]["sigma_px"][i]) / 2, float(params["horizontal_flip"]["applied"][i])]
+        rows.append([*row, float(params["rotation"]["angle_deg"][i]) / 180])
+    return np.array(rows)
 
 
 def arrays(method: Method) -> dict[str, Any]:

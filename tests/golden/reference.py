@@ -171,3 +171,19 @@ def cross_entropy(logits: Array, labels: list[int]) -> Array:
         shares = math.e**row
         total = total - log(shares[label] / shares.sum())
     return total / len(logits)
+
+
+def three_layers(w: Weights, name: str, h: Array) -> Array:
+    """Linear-BN-ReLU, Linear-BN-ReLU, Linear with bias."""
+    return affine(w, f"{name}.6", hidden_layers(w, name, h))
+
+
+def layer_norm(w: Weights, name: str, x: Array) -> Array:
+    """Rows with mean 0 and biased variance 1, scaled and shifted."""
+    mean = x.mean(1)[:, None]
+    variance = ((x - mean) ** 2).mean(1)[:, None]
+    return (x - mean) / (variance + EPS) ** 0.5 * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def tanh(x: Array) -> Array:
+    return 1 - 2 / (math.e ** (2 * x) + 1)
