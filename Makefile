@@ -43,13 +43,13 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check Snakefile workflow ddcl/templates
 	$(BIN)/snakemake --lint
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile workflow
+	$(BIN)/snakefmt Snakefile workflow ddcl/templates
 
 # One step: the stamp is touched only when all of it succeeded.
 .venv/ready: requirements.lock pyproject.toml

@@ -21,6 +21,8 @@ from ddcl.argument_types import above_zero, correlation, count, minutes, natural
 from ddcl.base.checkout import told_of_folder
 from ddcl.base.errors import TemporaryError, UserError, explained
 from ddcl.base.interrupt import MINUTES
+from ddcl.base.version import VERSION
+from ddcl.help_examples import GENERAL, OF_VERB, epilog
 
 Options = dict[str, Any]
 PATH: Options = {"type": Path}
@@ -53,6 +55,7 @@ SUBSETS: Options = {"type": natural, "default": 0, "help": "random column sets a
 DIR_FRAC: Options = {"type": share, "default": 0.8, "help": "share of the features in random_dir (default: 0.8)"}
 PARTIAL: Options = {"action": "store_true", "help": "write what there is; what is missing is listed and marked"}
 ANY: Options = {"nargs": "*"}
+JSON: Options = {"action": "store_true", "help": "print one JSON object, for scripts"}
 NO_DOWNLOAD: Options = {"action": "store_true", "help": "use what is there, never the network"}
 
 
@@ -68,17 +71,24 @@ def _dashed(options: dict[str, Options]) -> dict[str, Options]:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs; a verb's help is its function's docstring."""
     parser = argparse.ArgumentParser(
-        prog="ddcl", description="Benchmark of Distortion-Disentangled Contrastive Learning."
+        prog="ddcl",
+        description="Benchmark of Distortion-Disentangled Contrastive Learning.",
+        epilog=f"{epilog(GENERAL)}\n\n`ddcl VERB --help` explains each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"ddcl {VERSION}")
     subparsers = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(function: Callable[[argparse.Namespace], None], **options: Options) -> None:
         doc = (function.__doc__ or "").partition("\n")[0]  # python -OO leaves none
-        sub = subparsers.add_parser(function.__name__.rstrip("_"), help=doc, description=doc)
+        name = function.__name__.rstrip("_")
+        raw, examples = argparse.RawDescriptionHelpFormatter, epilog(OF_VERB[name])
+        sub = subparsers.add_parser(name, help=doc, description=doc, epilog=examples, formatter_class=raw)
         sub.set_defaults(function=function)
         for name, option in _dashed(options).items():
             sub.add_argument(name, **option)
 
+    verb(verbs.init, folder={**_name("folder to write, new or empty"), **PATH, "metavar": "FOLDER"})
     dataset = _name("name in config/datasets")
     verb(
         verbs.prepare,
@@ -98,9 +108,10 @@ def build_parser() -> argparse.ArgumentParser:
         sd={"type": above_zero, "help": "standard deviation of an accuracy over seeds, points (default: measured)"},
         pairs_correlation={"type": correlation, "help": "of two methods over the same seeds (default: measured)"},
         power={"type": share, "help": "probability of finding it (default: that of config/statistics.yaml)"},
+        json=JSON,
     )
     shown = "suite file, or name in config/suites (default: the one that the results show, else the digits)"
-    verb(verbs.status, suite={"help": shown}, results=RESULTS)
+    verb(verbs.status, suite={"help": shown}, results=RESULTS, json=JSON)
     verb(verbs.schema)
     verb(
         verbs.write,
@@ -157,6 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
         augmentation={"default": "caug", "help": "name in config/augmentations (default: caug)"},
         device=DEVICE,
         threads=THREADS,
+        json=JSON,
     )
     verb(verbs.collect, results=RESULTS, partial=PARTIAL)
     verb(verbs.table, names=_name("names of the suite's tables (default: all)") | ANY, results=RESULTS)
@@ -187,7 +199,7 @@ def build_parser() -> argparse.ArgumentParser:
         yes={"action": "store_true", "help": "do not ask"},
         results=RESULTS,
     )
-    verb(verbs.claims, results=RESULTS)
+    verb(verbs.claims, results=RESULTS, json=JSON)
     verb(verbs.tune, results=RESULTS)
     verb(verbs.figure, names=_name("names of the suite's figures (default: all)") | ANY, results=RESULTS)
     verb(

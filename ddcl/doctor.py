@@ -6,13 +6,14 @@ are JPEG files of ImageNet's usual size in a temporary folder.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -67,6 +68,8 @@ class Rates:
 
 def _rate(what: str, batch_size: int, next_batch: Callable[[], object], device: str) -> float:
     """Return images/s of `next_batch` after two unmeasured calls, at least three calls and `SECONDS`."""
+
+    print(f"ddcl doctor: measuring {what} ...", file=sys.stderr, flush=True)
 
     def wait() -> None:
         if device == "cuda":
@@ -168,6 +171,15 @@ def measure(recipe: Recipe, device: str, workers: int, manifest_path: Path) -> R
             "training": _rate("training", batch_size, lambda: training.train_step(next(batches)), device),
         }
         return Rates(**rates, precision=training.precision, images=found.words, n_images=found.n_images)
+
+
+def as_json(recipe: Recipe, device: str, threads: int, rates: Rates) -> dict[str, Any]:
+    """Return what `ddcl doctor --json` prints: images/s of each stage, and what was measured."""
+    training = recipe.training
+    machine = {"device": device, "device_name": device_name(device), "threads": threads}
+    asked = {"run": recipe.name, "backbone": training.backbone.name, "batch_size": training.batch_size}
+    hours = rates.n_images * training.epochs / rates.training / 3600 if rates.n_images else None
+    return machine | asked | asdict(rates) | {"bottleneck": rates.bottleneck, "hours_of_a_run": hours}
 
 
 def describe(recipe: Recipe, device: str, threads: int, rates: Rates) -> str:

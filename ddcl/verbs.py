@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddcl.base.errors import UserError
 
 DEFAULT_SUITE = "config/config.yaml"  # of the folder at hand
-
 
 if TYPE_CHECKING:
     from ddcl.evaluate.protocols import Job
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from ddcl.plan.suite import Suite
     from ddcl.schema.recipes import DataRecipe, Recipe
     from ddcl.schema.record import Record
+
+
+def init(args: Namespace) -> None:
+    """Write a small project to a new folder: a suite, a data set's YAML, a profile and a README."""
+    from ddcl.new_project import new_project
+
+    files = new_project(args.folder)
+    print(f"{args.folder}: {', '.join(files)}\nnext: cd {shlex.quote(str(args.folder))} && snakemake")
 
 
 def prepare(args: Namespace) -> None:
@@ -53,28 +61,31 @@ def resolve(args: Namespace) -> None:
 
 def plan(args: Namespace) -> None:
     """Say what a suite costs before anything runs; with --effect, how many seeds find a difference."""
-    from ddcl.plan.cost import describe
+    from ddcl.plan.cost import as_json, describe
     from ddcl.plan.datasets import data_root
 
     suite = _suite(args, args.data_root)
+    root = args.data_root or data_root(suite.config.data_root)
     if args.effect is not None:
+        if args.json:
+            raise UserError("ddcl plan: --json is for the cost of a suite; leave it out, or --effect")
         from ddcl.report.claims.planner import plan_seeds
 
         print(plan_seeds(suite, args.results, args.effect, (args.sd, args.pairs_correlation, args.power)))
         return
-    print(describe(suite, args.data_root or data_root(suite.config.data_root), args.results))
+    _print((as_json if args.json else describe)(suite, root, args.results))
 
 
 def status(args: Namespace) -> None:
     """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
     from ddcl.plan.plan import FILE
-    from ddcl.plan.status import describe
+    from ddcl.plan.status import as_json, describe
     from ddcl.plan.suite import Suite
     from ddcl.schema.suites import suite_path
 
     shown = args.suite is None and (args.results / FILE).exists()
     plan = _planned(args) if shown else Suite.load(suite_path(args.suite or DEFAULT_SUITE)).plan
-    print(describe(plan, args.results))
+    _print((as_json if args.json else describe)(plan, args.results))
 
 
 def schema(args: Namespace) -> None:
@@ -285,13 +296,14 @@ def collect(args: Namespace) -> None:
 
 def doctor(args: Namespace) -> None:
     """Measure this machine: images/s of loading, augmentation and step, and which one is the bottleneck."""
+    print("ddcl doctor: about a minute; loading libraries ...", file=sys.stderr, flush=True)
     device = _device(args)
-    from ddcl.doctor import describe, fitting, measure
+    from ddcl.doctor import as_json, describe, fitting, measure
     from ddcl.schema.recipes import build_recipe
 
     recipe = fitting(build_recipe((args.dataset, args.variant, args.augmentation), 0, {}), device)
     rates = measure(recipe, device, _workers(args), _manifest(args, recipe.dataset, recipe.data))
-    print(describe(recipe, device, args.threads, rates))
+    _print((as_json if args.json else describe)(recipe, device, args.threads, rates))
 
 
 def table(args: Namespace) -> None:
@@ -383,8 +395,9 @@ def claims(args: Namespace) -> None:
     """Judge the suite's claims: claims.json, and from it claims.{csv,md,tex}, checks, comparisons and macros.tex."""
     from ddcl.render import render_claims
 
-    for name, verdict in render_claims(args.results).items():
-        print(f"{name}: {verdict}")
+    verdicts = render_claims(args.results)
+    lines = "\n".join(f"{name}: {verdict}" for name, verdict in verdicts.items())
+    _print({"suite": _planned(args).suite, "verdicts": verdicts} if args.json else lines)
 
 
 def tune(args: Namespace) -> None:
@@ -418,6 +431,11 @@ def report(args: Namespace) -> None:
     from ddcl.render import render_page
 
     print(render_page(args.results))
+
+
+def _print(found: str | Mapping[str, object]) -> None:
+    """Print text, or what a script asked for by --json as one JSON object."""
+    print(found if isinstance(found, str) else json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _planned(args: Namespace) -> Plan:

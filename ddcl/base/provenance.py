@@ -10,19 +10,20 @@ import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
+from ddcl.base.checkout import ROOT, is_installed
 from ddcl.base.yaml_files import Model
 
 PLACE = ("host", "slurm_job_id")  # who computed it: not compared when records of two runs are
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pandas", "snakemake")
+PACKAGES = ("ddcl-suite", "torch", "torchvision", "timm", "numpy", "scikit-learn", "pandas", "snakemake")
 
 
 @cache
 def _git(*args: str) -> str | None:
-    root = Path(__file__).resolve().parents[2]
+    if is_installed():  # where it lies may be in another project's checkout
+        return None
     try:
-        done = subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -10,10 +10,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
 from ddcl.plan.cells import has_cell
 from ddcl.plan.counted import counted
-from ddcl.plan.datasets import missing_message
+from ddcl.plan.datasets import is_there, missing_message
 from ddcl.plan.expand import Run
 from ddcl.plan.networks import Network, feature_width, network_of, throughput
 from ddcl.plan.speeds import Measured, Speeds
@@ -181,6 +182,29 @@ def work_of(suite: Suite, run: Run, dataset: str, evaluation: str) -> Work | Non
 def stored_bytes(recipe: Recipe, n: float) -> float:
     """Return the bytes of the stored features of n images: float16."""
     return 2 * feature_width(recipe) * n
+
+
+def as_json(suite: Suite, root: Path, results: Path) -> dict[str, Any]:
+    """Return what `ddcl plan --json` prints: jobs of each rule, cost by data set, and data sets that are not there.
+
+    Hours and bytes are null where the images were not counted.
+    """
+    by_dataset = {
+        name: {
+            "pretraining_hours": _known(cost.pretraining_hours),
+            "evaluation_hours": _known(cost.evaluation_hours),
+            "disk_bytes": _known(cost.disk_bytes),
+            "speed": cost.source,
+        }
+        for name, cost in costs(suite, results).items()
+    }
+    missing = [name for name, config in suite.dataset_configs.items() if not is_there(config, root)]
+    counts = {"runs": len(suite.runs), "cells": suite.n_cells(), "jobs": jobs(suite)}
+    return {"suite": suite.config.suite, **counts, "datasets": by_dataset, "data_root": str(root), "missing": missing}
+
+
+def _known(value: float) -> float | None:
+    return None if isnan(value) else value
 
 
 def describe(suite: Suite, root: Path, results: Path) -> str:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import alive
@@ -39,13 +40,27 @@ class RunState:
     tail: list[str] = field(default_factory=list)
 
 
+def states(plan: Plan, results: Path) -> dict[str, RunState]:
+    """Return how far each run of a plan is, by its name."""
+    protocols = {name: evaluation.protocol for name, evaluation in plan.evaluations.items()}
+    return {run.name: run_state(results, run, protocols) for run in plan.runs}
+
+
+def as_json(plan: Plan, results: Path) -> dict[str, Any]:
+    """Return what `ddcl status --json` prints: how many runs are in each state, and each run's."""
+    found = states(plan, results)
+    counts = Counter(state.state for state in found.values())
+    runs = [
+        {"run": name, "state": state.state, "detail": state.detail, "log_tail": state.tail}
+        for name, state in found.items()
+    ]
+    return {"suite": plan.suite, "runs": runs} | {state: counts[state] for state in (DONE, RUNNING, FAILED, WAITING)}
+
+
 def describe(plan: Plan, results: Path) -> str:
     """Return the text of `ddcl status` for a plan."""
     lines, counts = [], Counter[str]()
-    protocols = {name: evaluation.protocol for name, evaluation in plan.evaluations.items()}
-    for run in plan.runs:
-        name = run.name
-        found = run_state(results, run, protocols)
+    for name, found in states(plan, results).items():
         counts[found.state] += 1
         lines += [f"{found.state:8} {name}  {found.detail}".rstrip(), *(f"         | {line}" for line in found.tail)]
     if not results.is_dir():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ddcl.base.version import VERSION
 from ddcl.plan.suite import Suite
 from tests.workflow.commands import ROOT
 
@@ -68,6 +69,5 @@ def test_the_files_that_the_catalogue_reads_are_there() -> None:
 
 
 def test_the_version_is_said_once_in_each_place() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
-    assert f"\n## {version}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == VERSION
+    assert f"\n## {VERSION}\n" in (ROOT / "CHANGELOG.md").read_text()

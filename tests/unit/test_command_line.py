@@ -1,0 +1,95 @@
+"""The command line's conventions: examples in every help, JSON for scripts, no colours, progress of what takes long."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ddcl import doctor, verbs
+from ddcl.__main__ import build_parser, main
+from ddcl.help_examples import GENERAL, OF_VERB
+
+
+def verb_names() -> list[str]:
+    (subparsers,) = (item for item in build_parser()._actions if isinstance(item, argparse._SubParsersAction))
+    return sorted(subparsers.choices)
+
+
+def test_every_verb_has_examples_that_it_understands() -> None:
+    assert sorted(OF_VERB) == verb_names()
+    for verb, examples in OF_VERB.items():
+        for example in examples:
+            program, *arguments = shlex.split(example)
+            assert (program, arguments[0]) == ("ddcl", verb)
+            build_parser().parse_args(arguments)
+    for example in GENERAL:
+        build_parser().parse_args(shlex.split(example)[1:])
+
+
+@pytest.mark.parametrize("verb", [None, *verb_names()])
+def test_help_shows_them_in_lines_of_their_own(verb: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*([verb] if verb else []), "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert all(f"\n  {example}\n" in said for example in (OF_VERB[verb] if verb else GENERAL))
+    assert "\x1b" not in said
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    """Run a verb and return the one JSON object that it printed."""
+    assert main(list(arguments)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_plan_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "no data"
+    found = printed(
+        capsys, "plan", "--suite", "cifar10", "--json", "--data-root", str(data), "--results", str(tmp_path)
+    )
+    assert set(found) == {"suite", "runs", "cells", "jobs", "datasets", "data_root", "missing"}
+    assert (found["suite"], found["data_root"]) == ("cifar10", str(data))
+    assert found["jobs"]["pretrain"] == found["runs"]  # type: ignore[index]
+    assert "cifar10" in found["missing"]  # type: ignore[operator]
+    assert found["datasets"]["cifar10"]["pretraining_hours"] > 1  # type: ignore[index]
+    assert main(["plan", "--suite", "cifar10", "--effect", "0.3", "--json"]) == 2
+
+
+def test_a_status_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "status", "--suite", "smoke", "--json", "--results", str(tmp_path))
+    runs = found["runs"]
+    assert isinstance(runs, list)
+    assert found == {"suite": "smoke", "runs": runs, "done": 0, "running": 0, "failed": 0, "waiting": 5}
+    assert runs[0] == {"run": "digits/ddcl/baug/seed0", "state": "waiting", "detail": "", "log_tail": []}
+
+
+def test_the_doctor_says_what_it_is_at(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "SECONDS", 0.0)
+    assert main(["doctor", "--dataset", "digits", "--json", "--results", str(tmp_path), "--device", "cpu"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert {"loading", "augmentation", "step", "training", "bottleneck", "hours_of_a_run"} <= set(found)
+    assert found["run"] == "digits/ddcl/caug/seed0"
+    lines = [line for line in said.err.splitlines() if line.startswith("ddcl doctor: ")]
+    assert [line.split()[-2] for line in lines[1:]] == ["loading", "augmentation", "step", "training"]
+
+
+def test_a_table_that_is_no_csv_has_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "tables/knn.md"
+    assert main(["trace", str(table), "--row", "1"]) == 2
+    expected = f"ddcl: error: {table}: ddcl trace follows rows of the table's CSV: give {table.with_suffix('.csv')}\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_verdicts_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("ddcl.render.render_claims", lambda results: {"C1a": "inconclusive"})
+    monkeypatch.setattr(verbs, "_planned", lambda args: argparse.Namespace(suite="digits"))
+    assert printed(capsys, "claims", "--json") == {"suite": "digits", "verdicts": {"C1a": "inconclusive"}}
