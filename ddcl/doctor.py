@@ -30,6 +30,7 @@ from ddcl.data.manifest import read_manifest
 from ddcl.data.readers.decode import content_digest
 from ddcl.data.stored import read_images
 from ddcl.schema.recipes import Recipe, keeps_files, read_dataset
+from ddcl.schema.registry import METHODS
 from ddcl.schema.suites import WHITE, NormalisationConfig
 
 SECONDS = 5.0  # that each stage is measured for, at least
@@ -113,13 +114,14 @@ class Material:
 
 def material(recipe: Recipe, manifest_path: Path, folder: Path, workers: int) -> Material:
     """Return as many images as a few batches need: the data set's if `manifest_path` is there, else made up."""
+    split = METHODS[recipe.method].split
     if not manifest_path.exists():
         words = f"made-up images (`ddcl prepare {recipe.dataset}` was not run here)"
         counts = read_dataset(recipe.dataset).n_images
-        n = counts.get("pretrain", counts.get("train", 0))
+        n = counts.get(split, counts.get("train", 0))
         return Material(made_up_images(recipe, folder, workers), NORMALISATION, words, n)
     manifest = read_manifest(manifest_path, recipe.dataset, recipe.data)
-    own = read_images(manifest_path, manifest, "pretrain", recipe.data.image_side_px, workers, recipe.authors)
+    own = read_images(manifest_path, manifest, split, recipe.data.image_side_px, workers, recipe.authors)
     chosen = torch.randint(len(own), (BATCHES * recipe.training.batch_size,), generator=generator("doctor"))
     return Material(own.subset(chosen), manifest.normalisation, "its own images", len(own))
 

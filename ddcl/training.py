@@ -30,6 +30,7 @@ from ddcl.schema import history, run_summary
 from ddcl.schema.history import History
 from ddcl.schema.manifest import Manifest
 from ddcl.schema.recipes import Recipe
+from ddcl.schema.registry import METHODS
 from ddcl.schema.run_summary import RunSummary
 
 CHECKPOINT = "checkpoint.pt"
@@ -86,7 +87,9 @@ def _training(recipe: Recipe, data: tuple[Path, Manifest], identity: list[str], 
     method = build_method(recipe).to(device)
     loader = None
     if method.trains:
-        images = read_images(manifest_path, manifest, "pretrain", side_px, workers, exact=recipe.authors)
+        images = read_images(
+            manifest_path, manifest, METHODS[recipe.method].split, side_px, workers, exact=recipe.authors
+        )
         pipeline = build_pipeline(recipe.ops, side_px, manifest.normalisation)
         batch_size = recipe.training.batch_size
         images = on_device(images, device)

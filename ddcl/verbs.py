@@ -161,6 +161,7 @@ def _pretrain(args: Namespace, folder: Path, recipe: Recipe, meter: Meter) -> No
     from ddcl.plan.digests import pretrain_digest
     from ddcl.plan.job_cost import only_warned
     from ddcl.schema import manifest, run_summary
+    from ddcl.schema.registry import METHODS
     from ddcl.training import FINISHED, Options, pretrain
 
     meter.started()
@@ -172,7 +173,7 @@ def _pretrain(args: Namespace, folder: Path, recipe: Recipe, meter: Meter) -> No
     print(f"{recipe.name}: {summary.status} after {summary.epochs} epochs {summary.message}".rstrip())
     with only_warned():
         if os.environ.get("RANK", "0") == "0" and finished.read_bytes() != former:
-            images = summary.epochs * manifest.load(data).n("pretrain"), summary.seconds
+            images = summary.epochs * manifest.load(data).n(METHODS[recipe.method].split), summary.seconds
             meter.write(recipe, folder, ("pretrain", "", ""), images)
 
 

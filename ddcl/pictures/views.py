@@ -15,6 +15,7 @@ from ddcl.pictures.material import PLAIN, Material
 from ddcl.pictures.sheet import Sheet, rgb
 from ddcl.schema.pictures import ViewsSettings
 from ddcl.schema.recipes import Recipe
+from ddcl.schema.registry import METHODS
 
 GUTTER, HEAD = 0.35, 0.5  # cells: between augmentations, and above the images
 MIN_COLUMNS = 8.0  # cells of a sheet: with few augmentations, images do not grow further
@@ -45,7 +46,7 @@ def first_views(material: Material, recipe: Recipe, n: int) -> tuple[Tensor, Ten
     And the originals, and the two views that the training makes of them, [n, 3, S, S] in [0, 1].
     """
     path, side_px = material.manifest_path, material.side_px
-    images = read_images(path, material.manifest, "pretrain", side_px, exact=recipe.authors)
+    images = read_images(path, material.manifest, METHODS[recipe.method].split, side_px, exact=recipe.authors)
     (request, *_) = epoch_requests(len(images), min(n, len(images)), (recipe.dataset, recipe.seed), (0, 0), n_views=2)
     pipeline = build_pipeline(recipe.ops, side_px, PLAIN)
     pairs = next(views(images, [request], pipeline, "cpu"))

@@ -124,9 +124,12 @@ def _uncounted(suite: Suite, run: Run) -> list[str]:
 def pretraining_images(suite: Suite, run: Run) -> float:
     """Return how many images (two views each) a run trains on, over all epochs; nan: they were not counted."""
     images, training = suite.dataset_configs[run.recipe.dataset].n_images, run.recipe.training
-    if not METHODS[run.recipe.method].trains:
+    method = METHODS[run.recipe.method]
+    if not method.trains:
         return 0
-    return images.get("pretrain", images.get("train", nan)) * (training.epochs + training.schedule.extra_warmup_epochs)
+    return images.get(method.split, images.get("train", nan)) * (
+        training.epochs + training.schedule.extra_warmup_epochs
+    )
 
 
 def encoded_images(suite: Suite, run: Run, dataset: str) -> float:

@@ -10,7 +10,7 @@ from ddcl.plan.expand import Expansion, Run
 from ddcl.schema.claims import FILES, MACROS
 from ddcl.schema.names import LONGEST_NAME
 from ddcl.schema.recipes import Recipe
-from ddcl.schema.registry import METHODS, RANDOM_PARTS, READERS, part_names
+from ddcl.schema.registry import METHODS, RANDOM_PARTS, part_names
 from ddcl.schema.subsets import read_subset_config, subset_path
 from ddcl.schema.suites import DatasetConfig, SuiteConfig
 from ddcl.schema.tuning import CHOICE, SCORES
@@ -34,7 +34,6 @@ def check_relations(asked: Expansion, config: SuiteConfig, datasets: dict[str, D
         _check_list(asked, dataset, evaluation, datasets[dataset].n_classes)
     check_batches(asked.runs.values(), datasets, where)
     for run in asked.runs.values():
-        check_labels(run.recipe, datasets[run.recipe.dataset], where)
         check_extras(run.recipe, where)
 
 
@@ -97,22 +96,14 @@ def check_batches(runs: Iterable[Run], datasets: dict[str, DatasetConfig], where
     """Check that no batch is larger than the data set that it is taken of, where that is known."""
     for run in runs:
         images = datasets[run.recipe.dataset].n_images
-        n = images.get("pretrain", images.get("train"))
-        if METHODS[run.recipe.method].trains and n is not None and run.recipe.training.batch_size > n:
+        method = METHODS[run.recipe.method]
+        n = images.get(method.split, images.get("train"))
+        if method.trains and n is not None and run.recipe.training.batch_size > n:
             raise UserError(
                 f"{where}: {run.recipe.name}: batch_size {run.recipe.training.batch_size} is larger than the {n} "
                 f"training images of {run.recipe.dataset}; set a smaller one, in training_overrides of "
                 f"config/datasets/{run.recipe.dataset}.yaml"
             )
-
-
-def check_labels(recipe: Recipe, dataset: DatasetConfig, where: str) -> None:
-    """Check that a method that is given labels is trained on images that have one."""
-    if METHODS[recipe.method].supervised and READERS[dataset.reader].unlabelled:
-        raise UserError(
-            f"{where}: {recipe.name}: {recipe.method} is trained with labels, and some of the images that "
-            f"{recipe.dataset} has for pretraining have none; leave it out there"
-        )
 
 
 def check_extras(recipe: Recipe, where: str) -> None:

@@ -93,6 +93,11 @@ class MethodEntry(Entry):
     trains: bool = True
     supervised: bool = False
 
+    @property
+    def split(self) -> Literal["train", "pretrain"]:
+        """The split that it is trained on: without labels `pretrain`, some images of which may have none."""
+        return "train" if self.supervised else "pretrain"
+
 
 @dataclass(frozen=True)
 class EvaluationEntry(Entry):
@@ -129,12 +134,10 @@ class ReaderEntry(Entry):
     """A reader of a data set.
 
     factors: what is known of its images beside the class, by name.
-    unlabelled: some of the images that it gives for pretraining have no label.
     keeps_files: it gives files, which stay so unless the data set's YAML says otherwise; else it gives one array.
     """
 
     factors: tuple[str, ...] = ()
-    unlabelled: bool = False
     keeps_files: bool = False
 
 
@@ -219,7 +222,7 @@ READERS = {
     "fashion_mnist": ReaderEntry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),
     "cifar10": ReaderEntry("ddcl.data.readers.arrays:read_cifar10", NoSettings),
     "cifar100": ReaderEntry("ddcl.data.readers.arrays:read_cifar100", NoSettings),
-    "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings, unlabelled=True),
+    "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings),
     "textures": ReaderEntry("ddcl.data.readers.textures:read_texture_identity", TexturesSettings),
     "texture_names": ReaderEntry("ddcl.data.readers.textures:read_texture_names", TextureNamesSettings),
     "tiny_imagenet": ReaderEntry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from ddcl.base.errors import UserError
 from ddcl.build import build_method, build_pipeline
 from ddcl.core.method import Method, Task
+from ddcl.data.checked import Checked, Sums
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
-from ddcl.plan.relations import check_labels
-from ddcl.schema.recipes import build_recipe, read_dataset
+from ddcl.data.prepare import _write_split
+from ddcl.data.readers.source import NO_LABEL, ArraySplit
+from ddcl.plan.cost import pretraining_images
+from ddcl.plan.expand import Run
+from ddcl.schema.manifest import Manifest
+from ddcl.schema.recipes import Recipe, build_recipe, read_dataset
 from ddcl.schema.registry import METHODS, NoMethodSettings
 from ddcl.schema.suites import NormalisationConfig
+from ddcl.training import Options, _training
 
 
 class Told(Method):
@@ -49,11 +57,44 @@ def test_labels_are_there_for_those_who_are_given_them(labelled: bool) -> None:
     assert given == ([*range(8)] if labelled else [])
 
 
-def test_a_supervised_method_is_refused_where_images_have_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipes = {name: build_recipe((name, "simsiam", "baug"), 0, {}) for name in ("digits", "stl10")}
-    for name, recipe in recipes.items():
-        check_labels(recipe, read_dataset(name), "suite.yaml")
-    monkeypatch.setitem(METHODS, "simsiam", replace(METHODS["simsiam"], supervised=True))
-    check_labels(recipes["digits"], read_dataset("digits"), "suite.yaml")
-    with pytest.raises(UserError, match=r"suite\.yaml: stl10/simsiam/baug/seed0: simsiam is trained with labels"):
-        check_labels(recipes["stl10"], read_dataset("stl10"), "suite.yaml")
+def test_a_supervised_method_is_trained_on_the_images_that_have_a_label() -> None:
+    """STL-10 has 100,000 others for pretraining, Fashion-MNIST none."""
+    assert {name: METHODS[name].split for name in ("cross_entropy", "supcon", "simsiam", "random_init")} == {
+        "cross_entropy": "train",
+        "supcon": "train",
+        "simsiam": "pretrain",
+        "random_init": "pretrain",
+    }
+    runs = {name: build_recipe(("textures", name, "baug"), 0, {"epochs": 2}) for name in ("cross_entropy", "simsiam")}
+    planned = SimpleNamespace(dataset_configs={"textures": read_dataset("textures")})
+    images = {name: pretraining_images(planned, Run(recipe, "", "", "main", None)) for name, recipe in runs.items()}  # type: ignore[arg-type]
+    assert images == {"cross_entropy": 2 * 2000, "simsiam": 2 * 8000}
+
+
+def test_the_training_of_a_supervised_method_sees_no_image_without_a_label(tmp_path: Path) -> None:
+    recipe = build_recipe(("textures", "cross_entropy", "baug"), 0, {"epochs": 1, "batch_size": 4})
+    splits = {"train": labelled_images([0, 1] * 4), "test": labelled_images([0, 1])}
+    splits["pretrain"] = labelled_images([*([0, 1] * 4), *([NO_LABEL] * 8)])
+    manifest = written_arrays(tmp_path, recipe, splits)
+    for name, wanted in (("cross_entropy", 8), ("simsiam", 16)):
+        own = build_recipe(("textures", name, "baug"), 0, {"epochs": 1, "batch_size": 4})
+        loader = _training(own, (tmp_path / "manifest.json", manifest), ["r", "c", "m"], Options()).loader
+        assert isinstance(loader, TwoViewLoader)
+        assert len(loader.images) == wanted
+        assert (NO_LABEL in loader.images.labels.tolist()) == (name == "simsiam")
+
+
+def labelled_images(labels: list[int]) -> ArraySplit:
+    return ArraySplit(np.zeros((len(labels), 3, 32, 32), np.uint8), np.array(labels, np.int64))
+
+
+def written_arrays(folder: Path, recipe: Recipe, splits: dict[str, ArraySplit]) -> Manifest:
+    """Prepared data below `folder`, as later stages read it."""
+    looked = Checked([], Sums.all([]))
+    return Manifest(
+        dataset=recipe.dataset,
+        data=recipe.data,
+        kind="arrays",
+        splits={split: _write_split(folder, split, content, looked) for split, content in splits.items()},
+        normalisation=NormalisationConfig(mean=[0.5] * 3, std=[0.5] * 3),
+    )
