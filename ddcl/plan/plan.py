@@ -194,8 +194,9 @@ class Plan(Sealed):
     metrics: what is known of those that the suite's evaluations report, and of those that tables derive, by name.
     seen: by augmentation and perturbation or family, whether pretraining had such distortions. families: of each
     perturbation that belongs to one. labels: how names are printed, by kind. marks: of its methods, in the order of
-    legends. data: digest of each data set's recipe. paper: the paper's own recipes, by method/augmentation. gates:
-    those that the claims name. tuning: what a suite of kind tuning tries.
+    legends. data: digest of each data set's recipe. probes: of each data set that has one, the evaluation in place of
+    the paper's probe. paper: the paper's own recipes, by method/augmentation. gates: those that the claims name.
+    tuning: what a suite of kind tuning tries.
     """
 
     SCHEMA: ClassVar[int] = 5
@@ -204,6 +205,7 @@ class Plan(Sealed):
     description: str
     runs: list[PlannedRun]
     data: dict[Name, Digest]
+    probes: dict[Name, Name] = Field(default_factory=dict)
     evaluations: dict[Name, PlannedEvaluation]
     metrics: dict[str, Metric]
     perturbations: list[str]

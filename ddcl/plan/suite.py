@@ -165,6 +165,7 @@ class Suite:
             runs=with_baselines((self._planned_run(run) for run in self.runs.values()), marks),
             marks=marks,
             data={name: self.data_digest(name) for name in self.dataset_configs},
+            probes={name: own.probe for name, own in self.dataset_configs.items() if own.probe},
             evaluations=names,
             metrics=self._metrics(),
             perturbations=list(self.perturbations),

@@ -78,7 +78,9 @@ class CheckSpec(Model):
     )
     evaluation: list[str] = Field(default=[], description="protocols of the claim; the first that a suite has is taken")
     instead: list[str] = Field(
-        default=[], description="what is shown, as `protocol differs`, where a suite has none of these"
+        default=[],
+        description="what is shown, as `protocol differs`, where a suite has none of these; and what may be a data "
+        "set's `probe`",
     )
     tested_on: Literal["own", "others"] = Field(
         default="own", description="test images of the data set of pretraining, or of others (transfer)"
@@ -117,6 +119,13 @@ class CheckSpec(Model):
     def pairs(self) -> list[PairSpec]:
         """The pairs of all forms."""
         return [pair for pairs in self.forms.values() for pair in pairs]
+
+    def protocols(self, probe: str | None) -> list[str]:
+        """Return the evaluations by which the claim is judged, the first that a suite has.
+
+        probe: that of the data set of the test images in place of the paper's (`DatasetConfig.probe`), if it has one.
+        """
+        return [*([probe] if probe in self.instead else []), *self.evaluation]
 
     def smallest(self, dataset: str) -> float:
         """Return the smallest effect that matters on a data set."""

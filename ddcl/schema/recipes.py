@@ -21,7 +21,7 @@ from ddcl.schema.identity import completed, identity
 from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import OpRecipe, read_ops
 from ddcl.schema.ops import OPS, build_settings
-from ddcl.schema.places import config_path
+from ddcl.schema.places import config_names, config_path
 from ddcl.schema.readers import ImageFolderSettings
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
 from ddcl.schema.run_key import RunKey
@@ -155,6 +155,8 @@ def read_dataset(name: str) -> DatasetConfig:
     where, values = on_its_base(name, lambda own: _find("datasets", own))
     dataset = parse(DatasetConfig, values, where)
     check_name("reader", dataset.reader, READERS, where)
+    if dataset.probe:
+        check_name("evaluation", dataset.probe, config_names("evaluations"), f"{where}: probe")
     for op, own in dataset.augmentation_overrides.items():
         build_settings(op, own, f"{where}: augmentation_overrides")
     if (dataset.resize_px is not None or dataset.one_array) and not READERS[dataset.reader].keeps_files:

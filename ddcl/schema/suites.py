@@ -116,6 +116,11 @@ class DatasetConfig(Model):
         default=False,
         description="for suites of kind tuning: its test images are of no data set that results are reported on",
     )
+    probe: Name | None = Field(
+        default=None,
+        description="evaluation that takes the paper's probe's place on these images, where its crops and flips cannot "
+        "be: claims that name it as one `instead` are judged by it; null: the paper's",
+    )
     tuned: str | None = Field(
         default=None, description="name in config/tuned: what a tuning suite chose for these images; null: nothing"
     )

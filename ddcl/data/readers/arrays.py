@@ -42,7 +42,7 @@ def _split(request: Request, images: NDArray[np.uint8], labels: Any) -> ArraySpl
 def read_digits(request: Request) -> dict[str, ArraySplit]:
     """Return scikit-learn's digits (1,797 real 8×8 scans, in its wheel), drawn larger, as three equal channels.
 
-    A fixed, stratified quarter is the test split: the wheel's file has no official one. Enlarged bilinearly.
+    A fixed, stratified half is the test split: the wheel's file has no official one. Enlarged bilinearly.
     Source: Alpaydin and Kaynak 1998, UCI "Optical Recognition of Handwritten Digits", its test part.
     """
     import torch
@@ -55,7 +55,7 @@ def read_digits(request: Request) -> dict[str, ArraySplit]:
     drawn = F.interpolate(grey, size=(request.side_px, request.side_px), mode="bilinear", align_corners=False)
     images = drawn.round().clamp(0, 255).to(torch.uint8).numpy()
     train, test = train_test_split(
-        np.arange(len(images)), test_size=0.25, stratify=digits.target.astype(np.int64), random_state=0
+        np.arange(len(images)), test_size=0.5, stratify=digits.target.astype(np.int64), random_state=0
     )
     return {
         "train": _split(request, images[train], digits.target[train]),

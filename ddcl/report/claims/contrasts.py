@@ -184,7 +184,7 @@ def _planned_terms(
     for (sign, arm), minus in zip(list(arms), (pair.treatment_minus, pair.control_minus), strict=True):
         if minus:
             arms.append((-sign, arm | minus))
-    for evaluation in (*check.evaluation, *check.instead):
+    for evaluation in (*_protocols(check, place[1], cells), *check.instead):
         names = {"dataset": place[0], "evaluation": evaluation, "eval_dataset": place[1]}
         terms = tuple(Term(sign, Address(**arm, **names)) for sign, arm in arms)
         if all(term.address in cells.measured for term in terms):
@@ -230,9 +230,15 @@ def _differences(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Ite
         values = list(dict.fromkeys(str(getattr(run, name)) for run in runs))
         if len(values) > 1:
             yield f"{name.replace('_', ' ')} {' and '.join(values)}"
-    evaluation = terms[0].address.evaluation
-    if evaluation not in check.evaluation:
-        yield f"evaluated by {evaluation}, not by {' or '.join(check.evaluation)}"
+    evaluation, wanted = terms[0].address.evaluation, _protocols(check, terms[0].address.eval_dataset, cells)
+    if evaluation not in wanted:
+        yield f"evaluated by {evaluation}, not by {' or '.join(wanted)}"
+
+
+def _protocols(check: CheckSpec, eval_dataset: str, cells: Cells) -> list[str]:
+    """Return the evaluations by which a check is judged on a data set."""
+    assert cells.plan is not None
+    return check.protocols(cells.plan.probes.get(eval_dataset))
 
 
 def missing_arms(check: CheckSpec, form: Form, cells: Cells) -> str:
@@ -248,10 +254,12 @@ def missing_arms(check: CheckSpec, form: Form, cells: Cells) -> str:
         return f"not in the suite: variants {', '.join(absent)}"
     evaluated = {(address.evaluation, address.eval_dataset == address.dataset) for address in cells.measured}
     own = check.tested_on == "own"
-    if check.kind == "cells" and not any((name, own) in evaluated for name in check.evaluation):
+    tested = dict.fromkeys(address.eval_dataset for address in cells.measured)
+    wanted = {name: None for dataset in tested for name in _protocols(check, dataset, cells)} or check.evaluation
+    if check.kind == "cells" and not any((name, own) in evaluated for name in wanted):
         if not own and not any(name == own for _, name in evaluated):
             return "not in the suite: evaluations on other data sets"
-        return f"not in the suite: evaluation {' or '.join(check.evaluation)}{'' if own else ' on other data sets'}"
+        return f"not in the suite: evaluation {' or '.join(wanted)}{'' if own else ' on other data sets'}"
     parts = dict.fromkeys(cell["part"] for pair in whole for cell in pair.model_dump().values() if "part" in cell)
     measured = {address.part for address in cells.measured}
     lacking = [part for part in parts if part not in measured]

@@ -82,17 +82,18 @@ def planned_gates(keys: Iterable[Key], plan: Plan, cells: Cells) -> dict[Key, Co
     """
     found = {}
     for key in dict.fromkeys(keys):
-        own = [contrast(terms, cells) for terms in _terms(key, plan.gates[key.gate], cells)]
+        own = [contrast(terms, cells) for terms in _terms(key, plan, cells)]
         if own:
             found[key] = next((each for each in own if each.seeds), own[0])
     return found
 
 
-def _terms(key: Key, spec: GateSpec, cells: Cells) -> Iterator[tuple[Term, ...]]:
-    """Yield the cells of a gate under each of its protocols that the suite has all of."""
+def _terms(key: Key, plan: Plan, cells: Cells) -> Iterator[tuple[Term, ...]]:
+    """Yield the cells of a gate under each of its protocols that the suite has all of, the data set's probe first."""
+    spec, probe = plan.gates[key.gate], plan.probes.get(key.eval_dataset)
     arm = {"dataset": key.dataset, "variant": key.variant, "augmentation": key.augmentation}
     sides = [spec.treatment, *([spec.control] if spec.control else [])]
-    for evaluation in spec.evaluation:
+    for evaluation in sorted(spec.evaluation, key=lambda name: name != probe):
         place = {"evaluation": evaluation, "eval_dataset": key.eval_dataset}
         addresses = [Address(**arm | {**BASE} | {**side} | place) for side in sides]
         if all(address in cells.measured for address in addresses):
