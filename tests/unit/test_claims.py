@@ -143,6 +143,20 @@ def test_only_another_protocol_was_run(tmp_path: Path) -> None:
     assert check(claim, "knn").verdict == "supported"  # reported, not decisive
 
 
+def test_a_data_set_may_have_a_probe_in_place_of_the_papers(tmp_path: Path) -> None:
+    """Digits are judged by `linear`, whatever else was run; without that, by the paper's probe."""
+    both = {"evaluations": ["linear_online", "linear", "knn"]}
+    own = judged(linear(tmp_path / "own", planted.plus(3.0), **both), "C2").headline
+    assert own.verdict == "supported"
+    assert {each.control.evaluation for each in own.comparisons} == {"linear"}
+    papers = judged(linear(tmp_path / "papers", planted.plus(3.0)), "C2").headline
+    assert papers.verdict == "supported"
+    assert {each.control.evaluation for each in papers.comparisons} == {"linear_online"}
+    found = linear(tmp_path / "none", planted.plus(3.0), **both)
+    papers = judged(replace(found, plan=found.plan.changed(probes={})), "C2").headline
+    assert {each.control.evaluation for each in papers.comparisons} == {"linear_online"}
+
+
 @pytest.mark.parametrize("key", ["epochs", "batch_size", "backbone"])
 def test_arms_that_differ_in_what_the_claim_is_not_about(key: str, tmp_path: Path) -> None:
     found = linear(tmp_path, planted.plus(3.0))

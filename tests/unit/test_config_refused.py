@@ -70,9 +70,9 @@ def complaint(blocks: Any = None, **values: Any) -> str:
         ({"evaluations": ["knnn"]}, r"suite.yaml: runs.0.evaluations: unknown evaluation 'knnn'; did you mean 'knn'"),
         ({"overrides": {"epochs": 0}}, "block's overrides: training.epochs: ddcl is trained, so expected 1 or more"),
         ({"overrides": {"grad_clip_norm": -1.0}}, "training.grad_clip_norm: .*greater than 0, found -1.0"),
-        ({"overrides": {"batch_size": 100_000}}, "ddcl/baug/seed0: batch_size 100000 is larger than the 1347 training"),
+        ({"overrides": {"batch_size": 100_000}}, "ddcl/baug/seed0: batch_size 100000 is larger than the 898 training"),
         ({"overrides": {"backbone": {"widths": [3, 32, 64]}}}, "training.backbone: .*the first must be even, found 3"),
-        ({"overrides": {"collapse": {"min_effective_rank": 65}}}, "min_effective_rank 65 is more than the 64 features"),
+        ({"overrides": {"collapse": {"min_effective_rank": 129}}}, "min_effective_rank 129 is more than the 128 features"),
         ({"overrides": {"processes": 2, "batch_size": 2}}, "batch_size 2 cannot be shared equally by 2 proc"),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_suite(values: dict[str, Any], message: str) -> None:
         (
             "variants/small/ddcl.yaml",
             {"settings": {"dir_frac": 0.001}},
-            "settings.dir_frac: 0.001 of 64 features leaves",
+            "settings.dir_frac: 0.001 of 128 features leaves",
         ),
         (
             "variants/small/ddcl.yaml",
@@ -229,7 +229,7 @@ def test_macros_files_and_rules_of_one_name(config: Path) -> None:
 
 def test_a_width_of_random_columns_that_leaves_none(config: Path) -> None:
     said = complaint([RUNS | {"variants": ["simsiam"]}], random_subsets={"draws": 2, "dir_frac": 0.999})
-    assert "random_subsets.dir_frac: 0.999 of the 64 features of simsiam leaves one part empty" in said
+    assert "random_subsets.dir_frac: 0.999 of the 128 features of simsiam leaves one part empty" in said
 
 
 @pytest.mark.parametrize(

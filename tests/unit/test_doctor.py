@@ -42,7 +42,7 @@ def test_a_prepared_data_set_is_measured_on_its_own_images(tmp_path: Path) -> No
     manifest = prepare("digits", tmp_path, tmp_path)
     found = doctor.material(recipe, tmp_path / "manifest.json", tmp_path, 0)
     assert isinstance(found.images, ArrayImages)
-    assert (found.words, found.n_images) == ("its own images", 1347)
+    assert (found.words, found.n_images) == ("its own images", 898)
     assert found.normalisation == manifest.normalisation
     own = {image.tobytes() for image in np.load(tmp_path / "splits/train_images.npy")}
     assert len(found.images) == doctor.BATCHES * 8

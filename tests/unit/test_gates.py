@@ -25,13 +25,13 @@ Accuracy = Callable[[dict[str, Any]], float]
 UNTRAINED = planted.BLOCK | {"variants": ["random_init"], "augmentations": ["none"]}
 
 
-def plan_of(claim: str, seeds: int = 3) -> Plan:
+def plan_of(claim: str, seeds: int = 3, evaluations: tuple[str, ...] = ("linear_online",)) -> Plan:
     """DDCL, SimSiam and the untrained encoder, after BAug, CAug and CAug+."""
     numbers = list(range(seeds))
     block = planted.BLOCK | {"variants": ["ddcl", "simsiam"], "augmentations": ["baug", "caug", "caug_plus"]}
     runs = [block | {"seeds": numbers}, UNTRAINED | {"seeds": numbers}]
     perturbations = ["none", "color", "color_rotate", "color_rotate_elastic"]
-    return planted.suite([claim], [], seeds, runs=runs, perturbations=perturbations, evaluations=["linear_online"])
+    return planted.suite([claim], [], seeds, runs=runs, perturbations=perturbations, evaluations=[*evaluations])
 
 
 def learning(cell: dict[str, Any]) -> float:
@@ -50,6 +50,12 @@ def judged(tmp_path: Path, claim: str, accuracy: Accuracy, seeds: int = 3) -> Ju
     lines = claim_lines(found, plan, {})
     assert len(lines[0].gates) == len(found[0].gates)  # the page has them
     return found[0]
+
+
+def test_gates_are_judged_by_the_probe_of_the_data_set(tmp_path: Path) -> None:
+    for names, expected in ((("linear_online", "linear"), "linear"), (("linear_online",), "linear_online")):
+        found = planted.results(plan_of("C5", 3, names), tmp_path / expected, learning)
+        assert {gate.evaluation for claim in judge_claims(found) for gate in claim.gates if gate.evaluation} == {expected}
 
 
 def states(claim: JudgedClaim) -> dict[str, set[str]]:

@@ -71,7 +71,7 @@ def test_test_images_that_are_training_images_are_said(found: Collected) -> None
         test = own.splits["test"].model_copy(update={"n_in_train": 75})
         sealed.write(path, own.model_copy(update={"splits": own.splits | {"test": test}}))
     labels = [found.plan.label("dataset", name) for name in found.plan.data]
-    said = "; ".join(f"75 of 450 of {label} have the same bytes" for label in labels)
+    said = "; ".join(f"75 of 899 of {label} have the same bytes" for label in labels)
     assert facts(found)["Test images seen in training"] == said
 
 

@@ -337,5 +337,5 @@ def test_more_images_than_there_are_is_all(results: Path) -> None:
     assert len(frame) == 6
     assert len(figure.axes[0].images) == 2 * 3 * 3
     x, labels, level = material(results, "neighbours").rotated(10_000, [0.0, 90.0])
-    assert len(x) == len(labels) == len(level) == 450
+    assert len(x) == len(labels) == len(level) == 899
     assert neighbours._queries(labels, 3) == sorted({int((labels == label).nonzero()[0]) for label in range(10)})[:3]

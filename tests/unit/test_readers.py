@@ -181,8 +181,8 @@ def test_what_is_not_there_is_downloaded_if_asked(
 
 def test_digits_are_scikit_learns() -> None:
     splits = READERS["digits"].load()(request_of("digits", Path(), settings=NoSettings()))
-    assert (len(splits["train"].labels), len(splits["test"].labels)) == (1347, 450)
-    assert splits["train"].images.shape == (1347, 3, 16, 16)
+    assert (len(splits["train"].labels), len(splits["test"].labels)) == (898, 899)
+    assert splits["train"].images.shape == (898, 3, 16, 16)
     digits = load_digits()
     for split in splits.values():
         assert np.array_equal(split.images[:, 0], split.images[:, 1])

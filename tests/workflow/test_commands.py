@@ -132,7 +132,7 @@ def test_a_run_leaves_all_its_files(trained: Path) -> None:
     assert len(list((run_folder(trained) / "on/digits").iterdir())) == 3
     cells = record.load(record_of(run_folder(trained), "knn")).cells
     assert {cell.part for cell in cells} == {"full", "dir", "dvr"}
-    assert all(cell.n == 450 and cell.value is not None and 0 <= cell.value <= 1 for cell in cells)
+    assert all(cell.n == 899 and cell.value is not None and 0 <= cell.value <= 1 for cell in cells)
     assert verify_run(run_folder(trained), {"digits": data_folder(trained) / "manifest.json"}) == []
 
 

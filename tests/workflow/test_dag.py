@@ -49,7 +49,6 @@ def test_default_suite_plans_every_run_once(fresh: Path) -> None:
         "pretrain": 55,
         "extract": 55,
         "linear": 55,
-        "linear_online_short": 55,
         "knn": 55,
         "diagnostics": 55,
         "plan": 1,
@@ -133,12 +132,7 @@ def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
     ("file", "old", "new", "expected"),
     [
         ("config/config.yaml", "evaluations: [", "evaluatoins: [", ["evaluatoins", "did you mean 'evaluations'"]),
-        (
-            "config/config.yaml",
-            "[linear, linear_online_short",
-            "[linaer, linear_online_short",
-            ["linaer", "did you mean 'linear'"],
-        ),
+        ("config/config.yaml", "evaluations: [linear", "evaluations: [linaer", ["linaer", "did you mean 'linear'"]),
         ("config/config.yaml", "[digits]\n    variants: [ddcl,", "[digits]\n    variants: [dcdl,", ["dcdl", "'ddcl'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_farc: 0.8", ["ddcl.yaml", "dir_farc", "'dir_frac'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_frac: much", ["ddcl.yaml", "dir_frac", "'much'"]),

@@ -115,7 +115,7 @@ def test_class_folders_from_files_to_tables(copy: Path) -> None:
     assert tuned["chosen"]["full"][0]["n_train"] == 6
     transfer = pd.read_csv(copy / "results/tables/transfer.csv")
     assert set(transfer["eval_dataset"]) == {"digits"}
-    assert set(transfer["n_images"]) == {450}
+    assert set(transfer["n_images"]) == {899}
 
     changed = copy / "data/stripes/train/down/3.jpg"
     changed.write_bytes(changed.read_bytes() + b"x")

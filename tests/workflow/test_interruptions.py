@@ -99,7 +99,7 @@ def test_a_signal_gives_status_75_and_the_next_start_goes_on_at_that_step_and_a_
     assert f"after {epoch} epochs and {step} steps" in done.stdout
     (cost,) = read_costs(prepared / "stopped")
     summary = run_summary.load(folder / run_summary.FILE)
-    assert (cost.images, cost.images_seconds) == (3 * 1347, summary.seconds)  # of both jobs
+    assert (cost.images, cost.images_seconds) == (3 * 898, summary.seconds)  # of both jobs
 
 
 @pytest.mark.slow

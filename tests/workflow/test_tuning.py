@@ -41,7 +41,7 @@ def test_a_tuning_suite_chooses_on_held_out_training_images(tmp_path: Path) -> N
     assert len(frame) == 4
     for variant, own in frame.groupby("variant"):
         assert tuned.choices[str(variant)].accuracy == pytest.approx(own["accuracy"].max(), abs=1e-3)
-    assert (frame["accuracy"] * 337 / 100).round(3).mod(1).max() < 0.1  # of 337 held-out images
+    assert (frame["accuracy"] * 223 / 100).round(3).mod(1).max() < 0.1  # of 223 held-out images
     assert (copy / "results/report/index.html").exists()
     again = snakemake("-n", *suite, copy=copy)
     assert "Nothing to be done" in again.stdout + again.stderr
