@@ -112,7 +112,7 @@ def test_a_suite(values: dict[str, Any], message: str) -> None:
         (
             "variants/small/ddcl.yaml",
             {"settings": {"dvr_groups": 3}},
-            "settings.dvr_groups: a batch of 128 has no 3 equal",
+            "settings.dvr_groups: a batch of 64 has no 3 equal",
         ),
         ("variants/small/ddcl.yaml", {"training": "text"}, "training: expected a mapping"),
         ("variants/small/ddcl.yaml", {"label": ""}, "label: "),

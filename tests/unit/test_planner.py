@@ -41,7 +41,7 @@ def test_a_guess_is_called_one(tmp_path: Path) -> None:
     text = plan_seeds(suite(), tmp_path, 3.0, NOTHING)
     assert text.startswith("suite t: seeds per arm to find a difference of 3 points with 80 % power")
     assert "guess, not measured" in text
-    assert line(text)[1:7] == ["0.25", "0.00", "450", "0.67", "3", "4"]
+    assert line(text)[1:7] == ["0.25", "0.00", "899", "0.47", "3", "4"]
 
 
 def test_too_few_images_are_said(tmp_path: Path) -> None:
