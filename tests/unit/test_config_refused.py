@@ -72,7 +72,10 @@ def complaint(blocks: Any = None, **values: Any) -> str:
         ({"overrides": {"grad_clip_norm": -1.0}}, "training.grad_clip_norm: .*greater than 0, found -1.0"),
         ({"overrides": {"batch_size": 100_000}}, "ddcl/baug/seed0: batch_size 100000 is larger than the 898 training"),
         ({"overrides": {"backbone": {"widths": [3, 32, 64]}}}, "training.backbone: .*the first must be even, found 3"),
-        ({"overrides": {"collapse": {"min_effective_rank": 129}}}, "min_effective_rank 129 is more than the 128 features"),
+        (
+            {"overrides": {"collapse": {"min_effective_rank": 129}}},
+            "min_effective_rank 129 is more than the 128 features",
+        ),
         ({"overrides": {"processes": 2, "batch_size": 2}}, "batch_size 2 cannot be shared equally by 2 proc"),
     ],
 )

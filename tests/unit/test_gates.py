@@ -55,7 +55,8 @@ def judged(tmp_path: Path, claim: str, accuracy: Accuracy, seeds: int = 3) -> Ju
 def test_gates_are_judged_by_the_probe_of_the_data_set(tmp_path: Path) -> None:
     for names, expected in ((("linear_online", "linear"), "linear"), (("linear_online",), "linear_online")):
         found = planted.results(plan_of("C5", 3, names), tmp_path / expected, learning)
-        assert {gate.evaluation for claim in judge_claims(found) for gate in claim.gates if gate.evaluation} == {expected}
+        gates = [gate for claim in judge_claims(found) for gate in claim.gates]
+        assert {gate.evaluation for gate in gates if gate.evaluation} == {expected}
 
 
 def states(claim: JudgedClaim) -> dict[str, set[str]]:
