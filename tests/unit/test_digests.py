@@ -135,19 +135,19 @@ def test_a_new_operation_changes_nothing(original: Digests, code: Path, monkeypa
 
 
 def test_a_new_method_changes_nothing(original: Digests, code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(code / "baselines/simsiam.py", code / "baselines/byol.py")
+    shutil.copy(code / "baselines/simsiam.py", code / "baselines/moco.py")
     append(
         code / "ddcl/schema/methods.py",
-        "\n\nclass ByolSettings(SimSiamBaselineSettings):\n    momentum: float = 0.99\n",
+        "\n\nclass MocoSettings(SimSiamBaselineSettings):\n    momentum: float = 0.99\n",
     )
     edit(
         code / "ddcl/schema/registry.py",
         "METHODS = {\n",
-        'METHODS = {\n    "byol": MethodEntry("baselines.byol:SimSiam", ByolSettings),\n',
+        'METHODS = {\n    "moco": MethodEntry("baselines.moco:SimSiam", MocoSettings),\n',
     )
-    monkeypatch.setitem(METHODS, "byol", MethodEntry("baselines.byol:SimSiam", NoSettings))
+    monkeypatch.setitem(METHODS, "moco", MethodEntry("baselines.moco:SimSiam", NoSettings))
     assert changed(original) == set()
-    assert digests.pretrain_digest("byol", []) != digests.pretrain_digest("simsiam", [])
+    assert digests.pretrain_digest("moco", []) != digests.pretrain_digest("simsiam", [])
 
 
 def test_words_and_comments_change_nothing(original: Digests, code: Path) -> None:

@@ -295,7 +295,7 @@ class TestAfterARun:
         with open(copy / "ddcl/schema/methods.py", "a", encoding="utf-8") as settings:
             settings.write("\n\nclass FurtherSettings(SimSiamBaselineSettings):\n    pull: float = 0.9\n")
         registry = copy / "ddcl/schema/registry.py"
-        replace(registry, "    SimSiamBaselineSettings,\n)", "    FurtherSettings,\n    SimSiamBaselineSettings,\n)")
+        replace(registry, "    SimSiamBaselineSettings,\n", "    FurtherSettings,\n    SimSiamBaselineSettings,\n")
         entry = '    "further": MethodEntry("baselines.further:SimSiam", FurtherSettings),\n'
         replace(registry, "METHODS = {\n", f"METHODS = {{\n{entry}")
         variant = copy / "config/variants/small/further.yaml"
