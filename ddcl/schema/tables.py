@@ -73,6 +73,12 @@ class TableSpec(Model):
         "minus the value of the same variant and seed under reference_augmentation. full_minus: value of all features "
         "minus the part's",
     )
+    against: Literal["width_and_baseline"] | None = Field(
+        default=None,
+        json_schema_extra={"absent": None},
+        description="every value is a difference, of the same seed: of a part, from as many random columns of the same "
+        "features; of all features, from those of the variant that it is set against (config/marks.yaml)",
+    )
     reference_augmentation: Name | None = Field(default=None, description="what `change` is measured against")
     reference_variant: dict[Name, Name] = Field(
         default_factory=dict,
@@ -102,6 +108,12 @@ class TableSpec(Model):
         return self
 
     @model_validator(mode="after")
+    def _differences_of_values(self) -> TableSpec:
+        if self.against and self.derive:
+            raise ValueError("against: a table of differences derives nothing")
+        return self
+
+    @model_validator(mode="after")
     def _reference_given(self) -> TableSpec:
         if ("change" in self.derive) != (self.reference_augmentation is not None):
             raise ValueError("derive: change and reference_augmentation need each other")
@@ -110,8 +122,9 @@ class TableSpec(Model):
     @model_validator(mode="after")
     def _keys_of_the_kind(self) -> TableSpec:
         own = {"reference_variant"} if self.kind == "convergence" else set()
-        own |= {"select", "mean_over", "derive", "mark_unseen"} if self.kind == "cells" else set()
-        for name in sorted({"select", "mean_over", "derive", "mark_unseen", "reference_variant"} - own):
+        of_cells = {"select", "mean_over", "derive", "against", "mark_unseen"}
+        own |= of_cells if self.kind == "cells" else set()
+        for name in sorted({*of_cells, "reference_variant"} - own):
             if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
                 raise ValueError(f"{name}: a table of kind {self.kind} has none")
         return self

@@ -35,7 +35,7 @@ def records() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-HEADERS = {"readout": 12, "invariance": 7, "health": 3, "drift": 13, "response": 13, "width": 2}
+HEADERS = {"readout": 12, "invariance": 7, "health": 3, "drift": 13, "response": 13, "width": 2, "equivariance": 5}
 
 
 @pytest.mark.parametrize("name", HEADERS)
@@ -70,3 +70,44 @@ def test_what_all_features_have_over_a_part_is_paired_by_run() -> None:
     assert clean.loc["dir", "unit"] == "points"
     assert clean.loc["dir", "status"] == "1 of 2 missing"
     assert "full" not in clean.index
+
+
+@pytest.mark.parametrize("name", ["carried", "cost"])
+def test_a_part_is_set_against_its_width_and_a_method_against_the_one_it_extends(name: str) -> None:
+    """DVR has 0.2 more than its random columns, DIR 0.1 less; DDCL's features 0.03 more than SimSiam's."""
+    frame, spec = records(), read_table(name)
+    whole = (frame["variant"] == "ddcl") & (frame["part"] == "full")
+    frame["value"] += 0.2 * (frame["part"] == "dvr") - 0.1 * (frame["part"] == "dir") + 0.03 * whole
+    table = build_table(frame, pd.DataFrame(), PLAN, spec)
+    assert set(table["variant"]) == {"ddcl"}  # SimSiam extends nothing, and has no parts
+    means = table.groupby("part")["mean"].agg(["min", "max"])
+    expected = {"dir": -0.1, "dvr": 0.2, "full": 0.03} if name == "carried" else {"full": 3.0}
+    assert {part: pytest.approx(value) for part, value in expected.items()} == means["min"].to_dict()
+    assert means["min"].to_dict() == pytest.approx(means["max"].to_dict())
+    assert set(table["sd"].round(9)) == {0.0}  # paired: seeds differ by 0.25
+    assert set(table["unit"]) == ({"R²", "balanced accuracy", ""} if name == "carried" else {"points"})
+    assert all(len(sources) == 4 for sources in table["sources"])  # two cells of two seeds
+    printed = layout(table, spec, PLAN)
+    assert printed.rows[-1][1][0].text == ("+0.20 ± 0.00" if name == "carried" else "+3.0 ± 0.0")
+
+
+def test_a_reference_that_is_missing_makes_the_difference_missing() -> None:
+    frame = records()
+    lost = (frame["variant"] == "simsiam") & (frame["seed"] == 1) & (frame["part"] == "full")
+    frame.loc[lost, ["value", "status"]] = [float("nan"), "missing"]
+    table = build_table(frame, pd.DataFrame(), PLAN, read_table("cost"))
+    assert set(table["status"]) == {"1 of 2 missing"}
+
+
+def test_a_table_of_differences_derives_nothing() -> None:
+    values = {
+        "title": "t",
+        "caption": "c",
+        "kind": "cells",
+        "rows": ["variant"],
+        "columns": ["part"],
+        "print": ["top1"],
+    }
+    values |= {"against": "width_and_baseline", "derive": ["full_minus"]}
+    with pytest.raises(ValueError, match="against: a table of differences derives nothing"):
+        TableSpec.model_validate(values)

@@ -40,11 +40,13 @@ def build_table(
         cells = expected_cells(records, plan) if cells is None else cells
         if spec.kind == "published":
             return with_code(published_table(cells, plan), other_code).astype(COUNTS)
-        values = cell_values(cells, spec)
+        values = cell_values(cells, spec, plan)
     keys = [*KEYS, "seen", "selection", "metric"]
     frame = aggregate(values, keys)
     frame["emphasis"] = emphasis(values, frame, keys, spec.compare, plan.metrics)
     frame["unit"] = frame["metric"].map(plan.units)
+    if spec.against:
+        frame["unit"] = frame["unit"].replace("%", "points")
     factor = frame["metric"].map({name: metric.factor for name, metric in plan.metrics.items()}).astype(float)
     for name in ("mean", "sd", "sd_draws"):
         frame[name] = frame[name] * factor

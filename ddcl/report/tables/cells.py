@@ -9,6 +9,7 @@ from ddcl.report.collect import selection
 from ddcl.report.sources import SOURCES, joined, source_of
 from ddcl.report.tables.statistics import paired_status
 from ddcl.schema.names import CLEAN, NO_AUGMENTATION
+from ddcl.schema.registry import RANDOM_PARTS
 from ddcl.schema.tables import KEYS, RUN, TableSpec
 
 CELL = [*RUN, "part", "evaluation", "eval_dataset", "perturbation", "metric"]  # keys that name a cell
@@ -41,7 +42,7 @@ def expected_cells(records: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return found.assign(**counts, family=family, status=found["status"].mask(unmeasured, "missing"))
 
 
-def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
+def cell_values(cells: pd.DataFrame, spec: TableSpec, plan: Plan) -> pd.DataFrame:
     """Return one row per selected cell, metric and seed, with the derived metrics added."""
     chosen = cells[cells["metric"].isin(spec.select.metric)]
     if spec.select.tested_on != "all":
@@ -55,6 +56,8 @@ def cell_values(cells: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
             chosen = chosen[wanted | chosen["family"].isin(names)] if key == "perturbation" else chosen[wanted]
     for key in spec.mean_over:
         chosen = mean_over(chosen, key)
+    if spec.against:
+        return beyond_reference(chosen, cells, plan)
     added = [relative_drop(chosen, cells)] if "relative_drop" in spec.derive else []
     if "change" in spec.derive and spec.reference_augmentation is not None:
         added.append(change(chosen, cells, spec.reference_augmentation))
@@ -128,3 +131,26 @@ def full_minus(chosen: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     whole, parts = cells[cells["part"] == "full"], chosen[chosen["part"] != "full"]
     paired = _against(parts, whole, [*RUN, "evaluation", "eval_dataset", "perturbation", "metric"])
     return paired.assign(metric="full_minus", value=paired["value_reference"] - paired["value"])
+
+
+def beyond_reference(chosen: pd.DataFrame, cells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Return each value minus that of its reference, of the same seed.
+
+    That of a part is as many random columns of the same features; that of all features, those of the variant that the
+    run is set against. What has no reference is left out.
+    """
+    baselines = {run.names: run.baseline for run in plan.runs}
+    names = chosen[RUN].itertuples(index=False, name=None)
+    chosen = chosen.assign(baseline=[baselines[name] for name in names])
+    same = ["evaluation", "eval_dataset", "perturbation", "part", "metric"]
+    controls = cells[cells["part"].isin(RANDOM_PARTS)]
+    controls = controls.assign(part=controls["part"].str.removeprefix("random_"))
+    whole = cells[cells["part"] == "full"].rename(columns={"variant": "baseline"})
+    paired = pd.concat(
+        [
+            _against(chosen[chosen["part"] != "full"], controls, [*RUN, *same]),
+            _against(chosen[chosen["part"] == "full"], whole, ["dataset", "baseline", "augmentation", "seed", *same]),
+        ],
+        ignore_index=True,
+    )
+    return paired.assign(value=paired["value"] - paired["value_reference"], sd_draws=float("nan"))

@@ -110,7 +110,9 @@ def _printed(cell: dict[Any, Any] | None, spec: TableSpec, plan: Plan) -> Cell:
     if cell is None:
         return Cell(NOTHING)
     unseen = f" {UNSEEN[0]}" if spec.mark_unseen and cell["seen"] == "unseen" else ""
-    return Cell(cell_text(cell, plan.metrics[cell["metric"]]) + unseen, cell["emphasis"], cell[SOURCES])
+    metric = plan.metrics[cell["metric"]]
+    metric = metric.model_copy(update={"signed": True}) if spec.against else metric
+    return Cell(cell_text(cell, metric) + unseen, cell["emphasis"], cell[SOURCES])
 
 
 def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:
