@@ -149,9 +149,11 @@ def test_a_data_set_may_have_a_probe_in_place_of_the_papers(tmp_path: Path) -> N
     own = judged(linear(tmp_path / "own", planted.plus(3.0), **both), "C2").headline
     assert own.verdict == "supported"
     assert {each.control.evaluation for each in own.comparisons} == {"linear"}
+    assert "on Digits by linear in place of the paper's probe" in own.note
     papers = judged(linear(tmp_path / "papers", planted.plus(3.0)), "C2").headline
     assert papers.verdict == "supported"
     assert {each.control.evaluation for each in papers.comparisons} == {"linear_online"}
+    assert "paper's probe" not in papers.note
     found = linear(tmp_path / "none", planted.plus(3.0), **both)
     papers = judged(replace(found, plan=found.plan.changed(probes={})), "C2").headline
     assert {each.control.evaluation for each in papers.comparisons} == {"linear_online"}

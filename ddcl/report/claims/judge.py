@@ -6,7 +6,6 @@ Effects are positive in favour of the claim. The rules are in `ddcl.report.claim
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -20,14 +19,13 @@ from ddcl.report.claims.endings import ended_outlook
 from ddcl.report.claims.gates import GateResult, joint, needed, passed_gates, planned_gates
 from ddcl.report.claims.inference import Estimate, holm
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm, JudgedGate
+from ddcl.report.claims.notes import said_of
 from ddcl.report.claims.pooling import Evidence, Pool, Result, ended_pool_of, pool
 from ddcl.report.claims.verdicts import (
-    CONTRADICTED,
     INCONCLUSIVE,
     NO_EFFECT,
     NOT_RUN,
     NOT_TESTABLE,
-    SUPPORTED,
     UNDECIDED,
     Found,
     Verdict,
@@ -38,7 +36,6 @@ from ddcl.report.claims.verdicts import (
     of_claim,
     outlook,
 )
-from ddcl.report.collect import OTHER_CODE
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import LETTERS, CheckSpec, ClaimSpec, Form
 
@@ -127,7 +124,6 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
             else outlook(own.estimate, own.smallest, rules)
         )
     images = {each.comparison.treatment.eval_dataset: each.n_images for each in results}
-    code = _other_code(results, evidence.found)
     return JudgedCheck(
         name=check.name,
         label=check.label,
@@ -144,7 +140,7 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
         n_seeds=own.n_seeds,
         n_images=sum(images.values()),
         verdict=verdict,
-        note="; ".join(part for part in (own.note, *notes, _counted(results), code) if part),
+        note="; ".join(filter(None, (own.note, *notes, *said_of(check, results, evidence.found)))),
         comparisons=[_comparison(each) for each in results],
         seed_effects=list(own.per_seed),
         p_holm=np.nan,
@@ -240,21 +236,3 @@ def _judged_gate(result: GateResult) -> JudgedGate:
         state=result.state,
         sources=list(own.sources) if own else [],
     )
-
-
-def _other_code(results: Sequence[Result], found: Collected) -> str:
-    """Return how many comparisons rest on numbers that other code made; nothing where none does."""
-    n = sum(found.is_of_other_code(each.comparison.sources) for each in results)
-    return f"{n} of them rest on numbers {OTHER_CODE}" if n else ""
-
-
-def _counted(results: Sequence[Result]) -> str:
-    """Return how many comparisons say what, and in how many seeds were lost."""
-    if not results:
-        return ""
-    counts: Counter[str] = Counter(each.verdict for each in results)
-    said = [f"{counts[name]} {name}" for name in (SUPPORTED, CONTRADICTED)]
-    said += [f"{counts[name]} {name}" for name in (NO_EFFECT, NOT_TESTABLE, *UNDECIDED) if counts[name]]
-    lost = sum(bool(each.comparison.lost) for each in results)
-    said += [f"{lost} with lost seeds"] if lost else []
-    return f"of {len(results)} comparisons {', '.join(said)}"
