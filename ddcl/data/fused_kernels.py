@@ -31,7 +31,7 @@ def make_views(images, start, stop, codes, values, keys, constants, mean, std, o
     """
     side = out.shape[2]
     x, spare, field = np.empty((3, side, side), F), np.empty((side, side), F), np.empty((2, side, side), F)
-    framed = np.zeros((3, side + FRAME, side + FRAME), F)  # its frame stays 0
+    framed = np.zeros((3, (side + FRAME) ** 2), F)  # its frame stays 0
     rows, where = np.empty((4, side), F), np.empty(side, np.int32)
     line = np.zeros((3, images.shape[3] + 2), F)
     for i in range(start, stop):
@@ -251,10 +251,12 @@ def _blur(x, weights, radius, spare):
 
 @_jit
 def _frame(x, framed):
+    side = x.shape[1]
+    width = side + FRAME
     for c in range(3):
-        for y in range(x.shape[1]):
-            line, row = x[c, y], framed[c, y + 1, 1:]
-            for j in range(len(line)):
+        for y in range(side):
+            line, row = x[c, y], framed[c, (y + 1) * width + 1 :]
+            for j in range(side):
                 row[j] = line[j]
 
 
@@ -262,9 +264,10 @@ def _frame(x, framed):
 def _read_row(framed, rows, where, nearest, x, y):
     """Row y of x becomes the framed image at rows[0], rows[1] = x and y in pixels; bilinear or nearest, outside is 0.
 
-    rows [4, S] and where [S] are overwritten.
+    framed: [3, (S + FRAME)²]. rows [4, S] and where [S] are overwritten.
     """
-    side, width = x.shape[1], framed.shape[2]
+    side = x.shape[1]
+    width = side + FRAME
     px, py, wx, wy = rows[0], rows[1], rows[2], rows[3]
     for j in range(side):
         at_x, at_y = min(max(px[j], F(-1)), F(side)), min(max(py[j], F(-1)), F(side))
@@ -272,8 +275,7 @@ def _read_row(framed, rows, where, nearest, x, y):
         wx[j], wy[j] = at_x - low_x, at_y - low_y
         where[j] = (np.int32(low_y) + np.int32(1)) * np.int32(width) + np.int32(low_x) + np.int32(1)
     for c in range(3):
-        row, upper = x[c, y], framed[c].reshape(-1)
-        lower = upper[width:]
+        row, upper, lower = x[c, y], framed[c], framed[c, width:]
         if nearest:
             for j in range(side):
                 row[j] = upper[U(where[j])]
