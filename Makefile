@@ -37,7 +37,7 @@ soak: .venv/ready
 # peers, lightly, is no dependency: without it, a line says what to install.
 bench: .venv/ready
 	@$(BIN)/python benchmarks/lightly_peer.py
-	for name in augmentation step probe extraction knn dag jobs collect; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in augmentation step evaluation probe extraction knn dag jobs collect; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: .venv/ready
 	$(BIN)/ruff check .

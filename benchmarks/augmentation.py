@@ -21,10 +21,11 @@ from ddcl.core.seeds import Draws
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
 from ddcl.schema.op_recipes import read_ops
+from ddcl.schema.suites import NormalisationConfig
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-TARGETS = {(32, "baug"): 20, (32, "caug"): 15, (32, "caug_plus"): 25}
-TARGETS |= {(224, "baug"): 4, (224, "caug"): 3.5, (224, "caug_plus"): 12}
+TARGETS = {(32, "baug"): 20.0, (32, "caug"): 15.0, (32, "caug_plus"): 25.0}
+TARGETS |= {(224, "baug"): 4.0, (224, "caug"): 3.5, (224, "caug_plus"): 12.0}
 SIZES = {32: (32, 256, 5120), 224: (256, 32, 320)}  # views: stored side, batch, images of a round
 
 
@@ -46,7 +47,8 @@ def peer_transform(side: int, augmentation: str) -> Callable[[Image.Image], Tens
         steps.append(tv.RandomRotation(90))
     if augmentation == "caug_plus":
         steps.append(tv.RandomApply([tv.ElasticTransform(100.0, 5.0)], p=0.5))
-    return tv.Compose([*steps, tv.ToTensor(), tv.Normalize(MEAN, STD)])
+    whole: Callable[[Image.Image], Tensor] = tv.Compose([*steps, tv.ToTensor(), tv.Normalize(MEAN, STD)])
+    return whole
 
 
 class PilTwoViews(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
@@ -73,8 +75,8 @@ def measure(side: int, augmentation: str, repeats: int) -> Ratio:
     """Views per second of both paths."""
     stored, batch, n = SIZES[side]
     images = natural_like(n, stored)
-    ops, normalisation = read_ops("augmentations", augmentation, {})[1], {"mean": list(MEAN), "std": list(STD)}
-    pipeline = build_pipeline(ops, side, normalisation)
+    ops = read_ops("augmentations", augmentation, {})[1]
+    pipeline = build_pipeline(ops, side, NormalisationConfig(mean=list(MEAN), std=list(STD)))
     loader = TwoViewLoader(ArrayImages(images, torch.zeros(n).long(), side), pipeline, batch, ("bench", 0), "cpu")
     peer = torch.utils.data.DataLoader(
         PilTwoViews(images, peer_transform(side, augmentation)),
@@ -92,7 +94,7 @@ def measure(side: int, augmentation: str, repeats: int) -> Ratio:
             for _ in loader.epoch(number, number):
                 pass
         else:
-            for index in torch.arange(n).split(batch):
+            for index in torch.split(torch.arange(n), batch):
                 for view in (0, 1):
                     pipeline(images[index[0] : index[-1] + 1], Draws(number, index, 0, view))
         return 2 * n / (time.perf_counter() - start)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def measure(repeats: int, seeds: int = SEEDS) -> list[Ratio]:
             "read": [sys.executable, "-c", PEER, str(results / "runs")],
         }
         spent = {path: Spent() for path in commands}
-        paths = {path: (lambda path=path: timed(commands[path], spent[path])) for path in commands}
+        paths = {path: partial(timed, commands[path], spent[path]) for path in commands}
         found = in_turns(paths, repeats, "collect")
     ours = (spent["collect"], spent["tables"])
     whole = [sum(pair) for pair in zip(found["collect"], found["tables"], strict=True)]

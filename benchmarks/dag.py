@@ -79,9 +79,9 @@ def empty_snakefile(suite: Suite) -> str:
     }
     for name in suite.evaluations:
         inputs = {"features": features, "images": f'{checkpoint}, "results/data/{{dataset}}/manifest.json", {OTHER}'}
-        needed = [recipe, *(inputs[kind] for kind in suite.protocol(name).inputs)]
+        needed = ", ".join([recipe, *(inputs[kind] for kind in suite.protocol(name).inputs)])
         outputs = f'"{RUN}/on/{{eval_dataset}}/{name}.json", "{RUN}/on/{{eval_dataset}}/{name}_predictions.npz"'
-        rules[name] = (", ".join(needed), outputs, f"{NAME}/{name}_{{eval_dataset}}")
+        rules[name] = (needed, outputs, f"{NAME}/{name}_{{eval_dataset}}")
     for name, (needed, outputs, log) in rules.items():
         text += RULE.format(name=name, inputs=needed, outputs=outputs, log=log)
     return text

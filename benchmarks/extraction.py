@@ -32,7 +32,7 @@ def measure(what: str, repeats: int) -> Ratio:
     images = ArrayImages(natural_like(n, side), torch.zeros(n).long(), side)
     pipelines = [build_pipeline(read_perturbation(name, DRAWS).ops, side, normalisation) for name in PERTURBATIONS]
     jobs = [(pipeline, 0, draw) for pipeline in pipelines for draw in range(DRAWS)]
-    views = torch.randn(n, 3, side, side).split(512)
+    views = torch.split(torch.randn(n, 3, side, side), 512)
 
     def ours() -> float:
         start = time.perf_counter()

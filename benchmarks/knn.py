@@ -14,7 +14,7 @@ from measure import Ratio, in_turns, repeats_from_arguments, write
 from sklearn.neighbors import KNeighborsClassifier
 from torch.nn import functional as F
 
-from ddcl.evaluate.knn import knn_predict
+from ddcl.evaluate.neighbours import knn_predict
 
 QUERIES, BANK, DIM, CLASSES, K = 10_000, 50_000, 512, 10, 200
 BLOCK = 500

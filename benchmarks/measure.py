@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +46,7 @@ class Ratio:
 
 
 def in_turns(
-    paths: dict[str, Callable[[], float]], repeats: int, what: str, unmeasured: int = 1
+    paths: Mapping[str, Callable[[], float]], repeats: int, what: str, unmeasured: int = 1
 ) -> dict[str, list[float]]:
     """Return what each path says it measured, `repeats` times in turns, after so many unmeasured rounds."""
     found: dict[str, list[float]] = {name: [] for name in paths}
@@ -93,4 +93,5 @@ def repeats_from_arguments(default: int, description: str | None) -> int:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--repeats", type=int, default=default, help="measured rounds (default: %(default)s)")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    return parser.parse_args().repeats
+    repeats: int = parser.parse_args().repeats
+    return repeats

@@ -74,7 +74,7 @@ class PeerSimSiam(nn.Module):
         super().__init__()
         encoder = resnet18(num_classes=1)
         encoder.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
-        encoder.maxpool, encoder.fc = nn.Identity(), nn.Identity()  # type: ignore[assignment]
+        encoder.maxpool, encoder.fc = nn.Identity(), nn.Identity()
         layers: list[nn.Module] = []
         for width in (512, dim):
             layers += [nn.Linear(width, dim, bias=False), nn.BatchNorm1d(dim), nn.ReLU(inplace=True)]
@@ -88,7 +88,8 @@ class PeerSimSiam(nn.Module):
         z1, z2 = self.encoder(x1), self.encoder(x2)
         cosine = nn.CosineSimilarity(dim=1)
         p1, p2 = self.predictor(z1), self.predictor(z2)
-        return -0.5 * (cosine(p1, z2.detach()).mean() + cosine(p2, z1.detach()).mean())
+        loss: Tensor = -0.5 * (cosine(p1, z2.detach()).mean() + cosine(p2, z1.detach()).mean())
+        return loss
 
 
 def serve(build: Callable[[Setting], Path], setting: Setting, pipe: Connection) -> None:
