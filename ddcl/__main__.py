@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddcl import verbs, warm
+from ddcl import encoder_verbs, verbs, warm
 from ddcl.argument_types import above_zero, correlation, count, minutes, natural, positive, seed, share
 from ddcl.base.checkout import told_of_folder
 from ddcl.base.errors import TemporaryError, UserError, explained
@@ -160,6 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
         subsets={**SUBSETS, "default": 20, "help": "random column sets beside each part, as its control (default: 20)"},
         seed={"type": seed, "default": 0, "help": "of rows and column sets that are drawn (default: 0)"},
     )
+    encoder_verbs.add_parsers(subparsers)
     verb(
         verbs.doctor,
         dataset={"default": "cifar10", "help": "whose network to try, on its images if prepared (default: cifar10)"},

@@ -47,3 +47,4 @@ minutes = _number("minutes from 0", lambda value: 0 <= value < math.inf, " (here
 share = _number("a number between 0 and 1", lambda value: 0 < value < 1)
 above_zero = _number("a number above 0", lambda value: 0 < value < math.inf)
 correlation = _number("a number from -1 to below 1", lambda value: -1 <= value < 1)
+pixel_value = _number("a number in [0, 1]", lambda value: 0 <= value <= 1)

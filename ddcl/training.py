@@ -16,7 +16,7 @@ from ddcl.base.interrupt import MINUTES
 from ddcl.base.progress import FILE as PROGRESS
 from ddcl.base.progress import Progress
 from ddcl.base.provenance import provenance
-from ddcl.build import build_method, build_pipeline
+from ddcl.build import build_method, build_pipeline, load_given
 from ddcl.core import distributed
 from ddcl.core.checkpoint import save_checkpoint
 from ddcl.core.devices import device_name
@@ -84,18 +84,20 @@ def _training(recipe: Recipe, data: tuple[Path, Manifest], identity: list[str], 
     device, workers = options.device, options.workers
     manifest_path, manifest = data
     side_px, names = recipe.data.image_side_px, (recipe.dataset, recipe.seed)
-    method = build_method(recipe).to(device)
+    method, normalisation = build_method(recipe).to(device), recipe.normalisation(manifest.normalisation)
     loader = None
+    if recipe.encoder:
+        load_given(method, recipe)
     if method.trains:
         images = read_images(
             manifest_path, manifest, METHODS[recipe.method].split, side_px, workers, exact=recipe.authors
         )
-        pipeline = build_pipeline(recipe.ops, side_px, manifest.normalisation)
+        pipeline = build_pipeline(recipe.ops, side_px, normalisation)
         batch_size = recipe.training.batch_size
         images = on_device(images, device)
         loader = TwoViewLoader(images, pipeline, batch_size, names, device, method.supervised, recipe.extras)
     labelled = read_images(manifest_path, manifest, "train", side_px, workers)
-    monitor = Monitor(labelled, build_pipeline([], side_px, manifest.normalisation), recipe.training.monitor, names)
+    monitor = Monitor(labelled, build_pipeline([], side_px, normalisation), recipe.training.monitor, names)
     return Pretraining(method, loader, monitor, recipe.training, identity, recipe.seed)
 
 

@@ -106,10 +106,10 @@ def extract(
     )
     with temporary_folder(target.folder) as folder:
         if status != "diverged":
-            images = _images(target, manifest, recipe.data.image_side_px, workers)
-            jobs = extraction_jobs(recipe, trained_on.normalisation, target.dataset, perturbations)
-            clean = (build_pipeline([], recipe.data.image_side_px, trained_on.normalisation), 0, 0)
-            index = index.model_copy(update=_written(method, images, (clean, jobs), folder, device))
+            side_px, normalisation = recipe.data.image_side_px, recipe.normalisation(trained_on.normalisation)
+            images, clean = _images(target, manifest, side_px, workers), build_pipeline([], side_px, normalisation)
+            jobs = (clean, 0, 0), extraction_jobs(recipe, normalisation, target.dataset, perturbations)
+            index = index.model_copy(update=_written(method, images, jobs, folder, device))
         sealed.write(folder / feature_index.FILE, index)
         replace_folder(target.folder, folder)
 

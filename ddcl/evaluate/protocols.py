@@ -205,7 +205,7 @@ def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest
         test=test,
         names=(job.dataset, recipe.seed),
         n_classes=evaluated_on.data.n_classes,
-        normalisation=trained_on.normalisation,
+        normalisation=recipe.normalisation(trained_on.normalisation),
         state=job.work / "state.pt",
         identity=identity,
         checkpoint_minutes=job.checkpoint_minutes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -122,20 +122,22 @@ class Material:
 
     def _encoder(self, folder: Path, recipe: Recipe) -> Encoder:
         label, path = self.plan.label("variant", recipe.variant), folder / "checkpoint.pt"
+        normalise = partial(normalised, recipe.normalisation(self.manifest.normalisation))
         if not path.exists():
-            return Encoder(recipe, label, "missing", None, self._normalise)
+            return Encoder(recipe, label, "missing", None, normalise)
         method, status, _ = load_frozen(path, recipe, self.device)
-        found = Encoder(recipe, label, status, method.eval(), self._normalise)
+        found = Encoder(recipe, label, status, method.eval(), normalise)
         if status == "diverged" or not found.features(self.spread(1)[0].float() / 255).isfinite().all():
             return replace(found, status="diverged", method=None)
         return found
 
-    def _normalise(self, x: Tensor) -> Tensor:
-        normalisation = self.manifest.normalisation
-        mean, std = (
-            torch.tensor(values, device=x.device)[:, None, None] for values in (normalisation.mean, normalisation.std)
-        )
-        return (x - mean) / std
+
+def normalised(normalisation: NormalisationConfig, x: Tensor) -> Tensor:
+    """Return what an encoder sees of images [N, 3, S, S] in [0, 1]."""
+    mean, std = (
+        torch.tensor(values, device=x.device)[:, None, None] for values in (normalisation.mean, normalisation.std)
+    )
+    return (x - mean) / std
 
 
 def load(images: Images) -> Tensor:

@@ -223,7 +223,8 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
     disk = _shown([cost.disk_bytes / 1e9 for cost in by_dataset.values()])
     where = f"hours of {throughput().device} where the speed is of config/throughput.yaml"
     lines.append(f"  {'all':20} {_shown(all_hours):>21} {disk:>8}  {where}")
-    return "\n".join([*lines, "", missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"])
+    missing = missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"
+    return "\n".join([*lines, "", missing, *filter(None, [suite.missing_weights()])])
 
 
 def _shown(values: list[float]) -> str:

@@ -5,12 +5,13 @@ Imports no torch: Snakemake reads it at every start.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
 from ddcl.base.errors import UserError, check_name
 from ddcl.schema.claims import ClaimSpec, read_claim
+from ddcl.schema.encoders import read_encoder
 from ddcl.schema.figures import WORDS
 from ddcl.schema.marks import Group, group_of
 from ddcl.schema.metrics import ACCURACY
@@ -18,7 +19,7 @@ from ddcl.schema.names import CLEAN, NO_AUGMENTATION
 from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbations
 from ddcl.schema.pictures import read_picture
 from ddcl.schema.places import config_names, config_path
-from ddcl.schema.recipes import EvaluationRecipe, Recipe, build_recipe, read_dataset, read_evaluation
+from ddcl.schema.recipes import EvaluationRecipe, Recipe, build_recipe, encoder_recipe, read_dataset, read_evaluation
 from ddcl.schema.registry import EVALUATIONS, READERS, EvaluationEntry
 from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, read_suite
 from ddcl.schema.tables import TableSpec, read_table
@@ -54,7 +55,7 @@ def _check_names(folder: str, names: Sequence[str] | None, where: str) -> None:
 
 
 def _check_block(block: BlockConfig, where: str) -> None:
-    for key in ("datasets", "evaluations", "perturbations"):
+    for key in ("datasets", "encoders", "evaluations", "perturbations"):
         _check_names(key, getattr(block, key), f"{where}.{key}")
     trained = [name for name in block.augmentations if name != NO_AUGMENTATION]
     _check_names("augmentations", trained, f"{where}.augmentations")
@@ -146,12 +147,8 @@ class Expansion:
                 f"{CLEAN!r} in perturbations: the clean images are the reference" if evaluations else "evaluations"
             )
             raise UserError(f"{where}: runs: a block needs {missing}, its own or the suite's")
-        for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
-            names = (dataset, variant, augmentation)
-            first = build_recipe(names, block.seeds[0], block.overrides, block.authors, setting)
-            config_of = read_variant(read_dataset(dataset), variant, {}, block.authors, setting)
-            group: Group = "control" if block.authors else group_of(variant, config_of.method, config_of.group)
-            words = (config_of.label, config_of.published_as or variant, group)
+        for first, words in self._arms(block, setting):
+            dataset = first.dataset
             _ = first.arm_digest  # computed here, once: the copies for other seeds keep it
             for seed in block.seeds:
                 run = self._add_run(first.model_copy(update={"seed": seed}), words, config.random_subsets, where)
@@ -160,6 +157,18 @@ class Expansion:
                 for item in block.transfer:
                     for target, evaluation in product(item.to, item.evaluations):
                         run.add(target, evaluation, [CLEAN])
+
+    def _arms(self, block: BlockConfig, setting: Setting | None) -> Iterator[tuple[Recipe, Words]]:
+        """Yield the recipe of each arm's first seed, and its words."""
+        for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
+            names = (dataset, variant, augmentation)
+            config = read_variant(read_dataset(dataset), variant, {}, block.authors, setting)
+            recipe = build_recipe(names, block.seeds[0], block.overrides, block.authors, setting)
+            group: Group = "control" if block.authors else group_of(variant, config.method, config.group)
+            yield recipe, (config.label, config.published_as or variant, group)
+        for dataset, encoder in product(block.datasets, block.encoders):
+            words: Words = read_encoder(encoder).label_on(dataset), encoder, "elsewhere"
+            yield encoder_recipe(dataset, encoder, block.seeds[0]), words
 
     def _check_evaluation(self, dataset: str, name: str, asked: RandomSubsetsConfig | None, where: str) -> None:
         """Raise `UserError` if an evaluation needs what the suite does not ask for, or the data set does not have."""

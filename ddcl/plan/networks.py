@@ -16,6 +16,7 @@ from ddcl.schema.training import EXPANSION, BackboneConfig
 SAME = 0.02  # relative difference of FLOPs up to which a figure is of the same network
 VIEWS = 2  # of an image, whose activations training holds at once
 ACTIVATION = 8  # bytes of each output of a convolution: itself and normalised, float32
+FLOAT = 4  # bytes of a weight
 CHECKPOINT = 8  # bytes per weight of the encoder: float32, and heads about as large
 
 
@@ -48,7 +49,7 @@ def throughput() -> Throughput:
 
 def network_name(recipe: Recipe) -> str:
     """Return the key of a run's network in config/throughput.yaml."""
-    return f"{recipe.training.backbone.name} @ {recipe.data.image_side_px}"
+    return f"{recipe.network.name} @ {recipe.data.image_side_px}"
 
 
 def speed_name(recipe: Recipe) -> str:
@@ -73,7 +74,7 @@ def network_of(recipe: Recipe) -> Network:
         forward_gflops=gflops,
         train_images_per_s=figure.train_images_per_s * ratio,
         encode_images_per_s=figure.encode_images_per_s * ratio,
-        checkpoint_mb=checkpoint_mb(recipe.training.backbone),
+        checkpoint_mb=_checkpoint_mb(recipe),
         source=f"{name}: scaled from {nearest} ({figure.source})",
     )
 
@@ -90,6 +91,8 @@ def shares_gpu(recipe: Recipe) -> bool:
 
 def activations_mb(recipe: Recipe) -> float:
     """Return about how many MB the activations of a training step take, on each device."""
+    if recipe.encoder:
+        return 0.0  # it is not trained
     training = recipe.training
     outputs = sum(side**2 * out for _, side, out in _convolutions(training.backbone, recipe.data.image_side_px))
     return training.batch_size / training.processes * VIEWS * ACTIVATION * outputs / 1e6
@@ -101,6 +104,8 @@ def _is_small(gflops: float) -> bool:
 
 def forward_gflops(recipe: Recipe) -> float:
     """Return the 10⁹ FLOPs of a run's encoder for one image."""
+    if recipe.encoder:
+        return recipe.encoder.gflops
     return forward_flops(recipe.training.backbone, recipe.data.image_side_px) / 1e9
 
 
@@ -120,9 +125,15 @@ def checkpoint_mb(backbone: BackboneConfig) -> float:
     return max(1.0, CHECKPOINT * sum(weights for weights, _, _ in _convolutions(backbone, 1)) / 1e6)
 
 
+def _checkpoint_mb(recipe: Recipe) -> float:
+    if recipe.encoder:
+        return max(1.0, FLOAT * recipe.encoder.n_parameters / 1e6)
+    return checkpoint_mb(recipe.training.backbone)
+
+
 def feature_width(recipe: Recipe) -> int:
     """Return the number of columns of a run's features."""
-    return recipe.training.backbone.widths[-1] * EXPANSION[recipe.training.backbone.block]
+    return recipe.network.feature_dim
 
 
 def _convolutions(backbone: BackboneConfig, side_px: int) -> Iterator[tuple[int, int, int]]:

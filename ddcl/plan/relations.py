@@ -67,7 +67,7 @@ def _check_columns(asked: Expansion, run: Run, where: str) -> None:
     entry = METHODS[run.recipe.method]
     if run.subsets is None or "dir" in entry.parts:
         return
-    width = run.recipe.training.backbone.feature_dim
+    width = run.recipe.network.feature_dim
     width = round(run.recipe.settings.get("feature_frac", 1.0) * width)
     evaluations = {name for own in run.evaluations.values() for name in own}
     drawn = any(set(part_names(entry, asked.protocol(name), random=True)) & set(RANDOM_PARTS) for name in evaluations)

@@ -21,6 +21,7 @@ from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, Pl
 from ddcl.plan.relations import check_relations
 from ddcl.plan.table_places import check_tables
 from ddcl.schema.claims import read_gates, read_statistics
+from ddcl.schema.encoders import missing_weights
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.marks import mark_of, read_marks
@@ -85,6 +86,10 @@ class Suite:
         wanted = run.evaluations.get(dataset, {}).items()
         needed = (names for evaluation, names in wanted if "features" in self.protocol(evaluation).inputs)
         return list(dict.fromkeys(name for names in needed for name in names))
+
+    def missing_weights(self) -> str:
+        """Return a message on encoders from elsewhere whose weights are missing; empty if none are."""
+        return missing_weights(run.recipe.variant for run in self.runs.values() if run.recipe.encoder)
 
     def n_cells(self) -> int:
         """Return how many numbers the suite is expected to give."""
@@ -253,7 +258,7 @@ class Suite:
             ops=[item.op for item in recipe.ops],
             parts=list(entry.parts),
             trains=entry.trains,
-            backbone=recipe.training.backbone.name,
+            backbone=recipe.network.name,
             epochs=recipe.training.epochs,
             extra_warmup_epochs=recipe.training.schedule.extra_warmup_epochs,
             batch_size=recipe.training.batch_size,

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.schema.places import config_path
+from ddcl.schema.registry import GIVEN, GIVEN_METHODS
 
 Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
 Group = Literal["main", "ablation", "control", "elsewhere"]
@@ -44,9 +45,9 @@ def read_marks() -> dict[str, Mark]:
 
 
 def mark_of(method: str) -> Mark:
-    """Return the mark of a method; that of plugins where the file does not name it."""
+    """Return the mark of a method; that of plugins where the file does not name it. All encoders share one."""
     marks = read_marks()
-    return marks.get(method, marks[PLUGIN])
+    return marks.get(GIVEN if method in GIVEN_METHODS else method, marks[PLUGIN])
 
 
 def group_of(variant: str, method: str, given: Group | None) -> Group:

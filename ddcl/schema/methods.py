@@ -228,3 +228,9 @@ class DDCLBYOLSettings(SplitSettings, BYOLSettings):
 
 class DDCLVICRegSettings(SplitSettings, VICRegSettings):
     """Settings of `ddcl.other_bases.DDCLOnVICReg`."""
+
+
+class GivenSplitSettings(MethodSettings):
+    """Settings of `baselines.from_elsewhere.SplitFromElsewhere`."""
+
+    dir_width: Width = Field(description="columns of DIR; the others are DVR's")

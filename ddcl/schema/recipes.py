@@ -16,6 +16,7 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import canonical_json, digest_text, read_json
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.schema.bases import Named, on_its_base
+from ddcl.schema.encoders import GivenEncoder, read_encoder
 from ddcl.schema.extras import Extras
 from ddcl.schema.identity import completed, identity
 from ddcl.schema.names import NO_AUGMENTATION
@@ -23,12 +24,14 @@ from ddcl.schema.op_recipes import OpRecipe, read_ops
 from ddcl.schema.ops import OPS, build_settings
 from ddcl.schema.places import config_names, config_path
 from ddcl.schema.readers import ImageFolderSettings
-from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
+from ddcl.schema.registry import EVALUATIONS, GIVEN, GIVEN_SPLIT, METHODS, READERS, Entry
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.suites import WHITE, Background, DatasetConfig, EvaluationConfig, HoldoutConfig, NormalisationConfig
-from ddcl.schema.training import TrainingConfig
+from ddcl.schema.training import BackboneConfig, TrainingConfig
 from ddcl.schema.tuning import Setting
-from ddcl.schema.variants import authors_name, read_variant
+from ddcl.schema.variants import authors_name, read_variant, variant_names
+
+FLOOR = "random_init"  # the variant of every scale that is not trained
 
 
 class DataRecipe(Model):
@@ -81,12 +84,20 @@ class Recipe(Model):
     extras: Extras | None = Field(
         default=None, json_schema_extra={"absent": None}, exclude_if=lambda value: value is None
     )
+    encoder: GivenEncoder | None = Field(
+        default=None,
+        description="from elsewhere, in place of the training's backbone; of the training only the monitor counts then",
+        json_schema_extra={"absent": None},
+        exclude_if=lambda value: value is None,
+    )
 
     @cached_property
     def arm_digest(self) -> str:
         """16 hex digits that change with any number of the recipe but its seed."""
         values = identity(self) | {"settings": _settings_identity(METHODS[self.method], self.settings)}
         values |= {"data": self.data.identity(), "ops": [item.identity() for item in self.ops]}
+        if self.encoder:
+            values["training"] = {"monitor": identity(self.training.monitor)}
         del values["seed"]
         return digest_of(values)
 
@@ -94,6 +105,15 @@ class Recipe(Model):
     def digest(self) -> str:
         """16 hex digits that change with any number of the recipe."""
         return digest_text(f"{self.arm_digest} seed {self.seed}")
+
+    @property
+    def network(self) -> GivenEncoder | BackboneConfig:
+        """The encoder's network: its name and the width of its features."""
+        return self.encoder or self.training.backbone
+
+    def normalisation(self, of_data: NormalisationConfig) -> NormalisationConfig:
+        """Return what the encoder's images are normalised with. of_data: of the data set that the run is trained on."""
+        return self.encoder.normalisation if self.encoder else of_data
 
     @property
     def key(self) -> RunKey:
@@ -239,4 +259,28 @@ def build_recipe(
         training=variant.training,
         ops=ops,
         extras=settings.extras(),
+    )
+
+
+def encoder_recipe(dataset_name: str, name: str, seed: int) -> Recipe:
+    """Return the recipe of the arm of an encoder from elsewhere on a data set: the floor's, with the weights replaced.
+
+    The seed decides the draws of its evaluations; its weights are the same for every seed.
+    """
+    dataset, config = read_dataset(dataset_name), read_encoder(name)
+    if name in variant_names(dataset.scale):
+        raise UserError(f"encoder {name!r}: scale {dataset.scale} has a variant of this name; rename one")
+    settings: dict[str, Any] = {"dir_width": config.dir_width} if config.dir_width else {}
+    return Recipe(
+        dataset=dataset_name,
+        variant=name,
+        augmentation=NO_AUGMENTATION,
+        seed=seed,
+        authors=False,
+        data=data_recipe(dataset_name),
+        method=GIVEN_SPLIT if config.dir_width else GIVEN,
+        settings=settings,
+        training=read_variant(dataset, FLOOR, {"epochs": 0}).training,
+        ops=[],
+        encoder=config.given,
     )

@@ -35,6 +35,7 @@ from ddcl.schema.methods import (
     DDCLVICRegSettings,
     EquiModSettings,
     ESSLSettings,
+    GivenSplitSettings,
     IESSLSettings,
     MethodSettings,
     NoMethodSettings,
@@ -154,6 +155,7 @@ def part_names(method: MethodEntry, evaluation: EvaluationEntry, random: bool) -
     return [part for part in parts if evaluation.parts is None or part in evaluation.parts]
 
 
+GIVEN, GIVEN_SPLIT = GIVEN_METHODS = "elsewhere", "elsewhere_split"  # of config/encoders, never of a variant
 METHODS = {
     "ddcl": MethodEntry("ddcl.method:DDCL", DDCLSettings, SPLIT_PARTS),
     "ddcl_sym": MethodEntry("ddcl.method:DDCLSymmetric", DDCLSymmetricSettings, SPLIT_PARTS),
@@ -173,6 +175,8 @@ METHODS = {
     "ddcl_byol": MethodEntry("ddcl.other_bases:DDCLOnBYOL", DDCLBYOLSettings, SPLIT_PARTS),
     "ddcl_vicreg": MethodEntry("ddcl.other_bases:DDCLOnVICReg", DDCLVICRegSettings, SPLIT_PARTS),
     "random_init": MethodEntry("baselines.random_init:RandomInit", NoMethodSettings, trains=False),
+    GIVEN: MethodEntry("baselines.from_elsewhere:FromElsewhere", NoMethodSettings, trains=False),
+    GIVEN_SPLIT: MethodEntry("baselines.from_elsewhere:SplitFromElsewhere", GivenSplitSettings, SPLIT_PARTS, False),
 }
 
 EVALUATIONS = {

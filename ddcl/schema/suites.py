@@ -182,9 +182,15 @@ class BlockConfig(Model):
     """Runs of a suite: the product of four lists."""
 
     datasets: Names = Field(min_length=1, description="names in config/datasets")
-    variants: Names = Field(min_length=1, description="names in config/variants/<scale>")
-    augmentations: Names = Field(min_length=1, description="names in config/augmentations, or none")
-    seeds: Seeds = Field(min_length=1, description="seeds of order, weights and draws")
+    variants: Names = Field(default_factory=list, description="names in config/variants/<scale>")
+    augmentations: Names = Field(
+        default_factory=list, description="names in config/augmentations, or none; of the variants"
+    )
+    encoders: Names = Field(
+        default_factory=list,
+        description="names in config/encoders: encoders from elsewhere, evaluated beside the variants",
+    )
+    seeds: Seeds = Field(min_length=1, description="seeds of order, weights and draws; an encoder's weights have none")
     authors: bool = Field(
         default=False,
         description="with the quirks of the official code: each variant's `authors` section on top, as NAME_authors",
@@ -195,6 +201,16 @@ class BlockConfig(Model):
     evaluations: Names | None = Field(default=None, description="in place of the suite's")
     perturbations: Names | None = Field(default=None, description="in place of the suite's")
     transfer: list[TransferConfig] = Field(default_factory=list, description="evaluations on other data sets")
+
+    @model_validator(mode="after")
+    def _has_arms(self) -> BlockConfig:
+        if not self.variants and not self.encoders:
+            raise ValueError("a block needs variants, or encoders")
+        if bool(self.variants) != bool(self.augmentations):
+            raise ValueError("variants and augmentations go together")
+        if self.encoders and (self.authors or self.overrides):
+            raise ValueError("encoders are not trained: authors and overrides mean nothing for them; use two blocks")
+        return self
 
 
 class RandomSubsetsConfig(Model):

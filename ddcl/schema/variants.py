@@ -10,7 +10,7 @@ from ddcl.base.yaml_files import merge, parse, read_yaml
 from ddcl.schema.bases import Named, on_its_base
 from ddcl.schema.names import check_word
 from ddcl.schema.places import config_folders, config_names, existing_files, no_such_file
-from ddcl.schema.registry import METHODS
+from ddcl.schema.registry import GIVEN_METHODS, METHODS
 from ddcl.schema.suites import AnyScaleVariant, DatasetConfig, VariantConfig
 from ddcl.schema.tuning import Setting, read_choices
 
@@ -100,7 +100,7 @@ def read_variant(
         values = merge(values, setting.changes, f"{where}: ") | {"label": f"{values.get('label')}, {setting.text}"}
     full = _with_changes(where, dataset, overrides, setting)
     variant = parse(VariantConfig, values, full)
-    check_name("method", variant.method, METHODS, where)
+    check_name("method", variant.method, [name for name in METHODS if name not in GIVEN_METHODS], where)
     method = METHODS[variant.method]
     misfit = parse(method.settings, variant.settings, f"{full if setting else where}: settings").misfit(
         variant.training

@@ -13,9 +13,10 @@ from ddcl.core.seeds import generator
 from ddcl.data.images import ArrayImages
 from ddcl.data.loader import TwoViewLoader
 from ddcl.schema.recipes import Recipe, build_recipe
-from ddcl.schema.registry import METHODS
+from ddcl.schema.registry import GIVEN_METHODS, METHODS
 from ddcl.schema.suites import NormalisationConfig
 
+NAMED = [name for name in METHODS if name not in GIVEN_METHODS]  # by variants
 TRAINED = [name for name, entry in METHODS.items() if entry.trains]
 OVERRIDES = {
     "epochs": 6,

@@ -129,7 +129,7 @@ def test_neutral_to_digests_are_three_folders() -> None:
 
 
 def test_the_engine_knows_no_method_no_data_and_no_evaluation() -> None:
-    assert not wrong("ddcl.core", "ddcl.base", "ddcl.schema.training")
+    assert not wrong("ddcl.core", "ddcl.base", "ddcl.schema.training", "ddcl.schema.encoders")
 
 
 METHOD_MODULES = [*(name for name in modules() if below(name, "baselines")), "ddcl.method", "ddcl.other_bases"]

@@ -68,6 +68,7 @@ try:
             old_layout(RESULTS),
             told_of_command(),
             missing_message(RULES.suite.dataset_configs, RULES.data_root),
+            RULES.suite.missing_weights(),
         ]
         for note in filter(None, notes):
             logger.warning(note)

@@ -37,7 +37,7 @@ def _flat(recipe: Recipe) -> dict[str, str]:
     flat = {
         "data set": recipe.dataset,
         "image side (px)": str(recipe.data.image_side_px),
-        "training.backbone": recipe.training.backbone.name,
+        "training.backbone": recipe.network.name,
     }
     _flatten("method", recipe.settings, flat)
     _flatten("training", recipe.training.model_dump(), flat)

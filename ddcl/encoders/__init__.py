@@ -1,0 +1,1 @@
+"""Encoders from elsewhere: reading others' checkpoints safely, and making them arms of this suite."""

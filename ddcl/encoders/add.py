@@ -1,0 +1,183 @@
+"""From somebody's file of weights to an encoder of this suite: converted weights, and config/encoders/NAME.yaml."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddcl.base.errors import UserError
+from ddcl.base.files import file_sha256, write_atomic
+from ddcl.base.yaml_files import parse
+from ddcl.core.networks import GivenNetwork, build_network, measure
+from ddcl.encoders.layouts import Found, State, find
+from ddcl.encoders.own import own_run
+from ddcl.encoders.reading import read_weights
+from ddcl.encoders.recognise import fitted, network_of, stem_of
+from ddcl.schema.encoders import OWN, EncoderConfig, Origin, StemName, check_new, library_of, write_encoder
+from ddcl.schema.suites import NormalisationConfig
+from ddcl.schema.training import BackboneConfig
+
+SIDE_PX = 32  # of the image that operations are counted for, where the network takes any
+
+
+@dataclass(frozen=True)
+class Told:
+    """What somebody says of a file; None or empty: not said. As the options of `ddcl encoder add`."""
+
+    layout: str | None = None
+    network: str | None = None
+    stem: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    side_px: int | None = None
+    dir_width: int | None = None
+    label: str = ""
+    source: str = ""
+    licence: str = ""
+    with_labels: bool = False
+    trained_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network without its weights, and what its library or its run says that it takes."""
+
+    name: str
+    stem: StemName | None
+    shape: BackboneConfig | None
+    side_px: int | None
+    normalisation: NormalisationConfig | None
+    dir_width: int | None
+
+    @property
+    def full_name(self) -> str:
+        """Name and first layers."""
+        return f"{self.name} with stem {self.stem}" if self.stem else self.name
+
+    def build(self) -> GivenNetwork:
+        """Return the network, with weights that mean nothing."""
+        return GivenNetwork(build_network(self.name, self.stem, self.shape), self.side_px)
+
+
+def add(name: str, path: Path, told: Told, root: Path) -> tuple[EncoderConfig, Path]:
+    """Convert the encoder in a file to safetensors below `root`, write its YAML, and return both.
+
+    `UserError`, and nothing is written, for a file that is not read in full, for a network that the weights do not
+    fill exactly, and where nothing says how pixel values are normalised.
+    """
+    check_new(name, told.trained_on)
+    found = find(path, read_weights(path), told.layout)
+    network = network_for(path, found, told)
+    normalisation = _normalisation(path, network, told)
+    with _said_of(path):
+        own = network.build()
+        state = fitted(found, network.full_name, own.network)
+        feature_dim, gflops = measure(own, network.side_px or SIDE_PX)
+        dir_width = _split(told.dir_width or network.dir_width, feature_dim)
+    sha256, file = _write(state, name, root)
+    config = EncoderConfig(
+        label=told.label or name,
+        file=str(file),
+        sha256=sha256,
+        network=network.name,
+        shape=network.shape,
+        stem=network.stem,
+        feature_dim=feature_dim,
+        dir_width=dir_width,
+        side_px=network.side_px,
+        normalisation=normalisation,
+        n_parameters=sum(p.numel() for p in own.parameters()),
+        gflops=gflops,
+        with_labels=told.with_labels,
+        trained_on=list(told.trained_on),
+        origin=_origin(path, found, state, told),
+    )
+    return config, write_encoder(name, config)
+
+
+def _origin(path: Path, found: Found, state: State, told: Told) -> Origin:
+    """Return where the encoder comes from, and what of the file was left out."""
+    heads = [head for head in found.inner if any(key.startswith(head) and key not in state for key in found.state)]
+    return Origin(
+        file=path.name,
+        sha256=file_sha256(path),
+        layout=found.layout,
+        n_used=len(state),
+        left_out=[*found.left_out, *(f"{head.rstrip('.')} (within the encoder)" for head in heads)],
+        source=told.source,
+        licence=told.licence,
+    )
+
+
+def network_for(path: Path, found: Found, told: Told) -> Network:
+    """Return the network of the weights: the one that was said, that of this suite's run, or the usual one."""
+    if found.layout == "suite" and told.network is None:
+        run = own_run(path)
+        shape = run.recipe.training.backbone
+        return Network(OWN, None, shape, told.side_px, run.normalisation, run.dir_width)
+    name = told.network or network_of(found)
+    if name is None:
+        raise UserError(
+            f"{path}: {len(found.state)} tensors that are of no usual ResNet or ViT; say which network it is, "
+            "with --network torchvision/NAME or timm/NAME"
+        )
+    with _said_of(path):
+        stem = stem_of(found, name, told.stem)
+        side_px, normalisation = _of_library(name)
+    return Network(name, stem, None, told.side_px or side_px, normalisation, found.dir_width)
+
+
+def _of_library(network: str) -> tuple[int | None, NormalisationConfig | None]:
+    """Return the side of the images and the normalisation that a library says that its network takes."""
+    library, name = library_of(network)
+    if library != "timm":
+        return None, None
+    import timm
+
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if config is None:
+        return None, None
+    return config.input_size[-1], NormalisationConfig(mean=list(config.mean), std=list(config.std))
+
+
+def _normalisation(path: Path, network: Network, told: Told) -> NormalisationConfig:
+    """Return what was said, else what the library or the run says; `UserError` where nothing does."""
+    if (told.mean is None) != (told.std is None):
+        raise UserError(f"{path}: --mean and --std go together")
+    if told.mean is not None and told.std is not None:
+        return parse(NormalisationConfig, {"mean": [*told.mean], "std": [*told.std]}, f"{path}: --mean and --std")
+    if network.normalisation is None:
+        raise UserError(
+            f"{path}: nothing says how pixel values were normalised; say --mean R G B --std R G B, of values in [0, 1] "
+            "(ImageNet's are 0.485 0.456 0.406 and 0.229 0.224 0.225)"
+        )
+    return network.normalisation
+
+
+def _split(dir_width: int | None, feature_dim: int) -> int | None:
+    if dir_width is not None and not 0 < dir_width < feature_dim:
+        raise UserError(f"DIR has {dir_width} of the network's {feature_dim} features; expected 1 to {feature_dim - 1}")
+    return dir_width
+
+
+def _write(state: State, name: str, root: Path) -> tuple[str, Path]:
+    """Write weights as safetensors below `root`; return their sha256, and the file, which is named after it."""
+    from safetensors.torch import save
+
+    data = save(state)
+    sha256 = hashlib.sha256(data).hexdigest()
+    file = root / f"{name}-{sha256[:8]}.safetensors"
+    write_atomic(file, lambda temporary: temporary.write_bytes(data))
+    return sha256, file
+
+
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    """Say of which file a `UserError` is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

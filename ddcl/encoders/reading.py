@@ -1,0 +1,219 @@
+"""Reading a file of weights that somebody else made: nothing in it is ever executed.
+
+Three kinds of files are read. safetensors holds tensors only. What `torch.save` wrote is read with torch's own
+``weights_only``; where that refuses, because the file holds a Namespace or a number of numpy's, a ZIP of `torch.save`
+is read once more by an unpickler that knows tensors and ordered dictionaries. Whatever else the file names becomes an
+`Inert` object: its class is never looked up, let alone called.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle  # of it, only the machine that `_Unpickler` restricts
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddcl.base.errors import UserError
+from ddcl.base.files import damage_named
+
+MOST_BYTES = 32 * 2**30  # of a file, unpacked: four times ViT-g with its optimiser
+MOST_PICKLE_BYTES = 256 * 2**20  # of what is in it beside tensors
+STORAGES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+ADVICE = "expected a whole file of `torch.save` or safetensors"
+
+
+class Inert:
+    """What stands for an object whose class is not admitted: it takes everything and does nothing."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Inert:
+        return object.__new__(cls)
+
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+    def __setitem__(self, key: object, value: object) -> None: ...
+
+    def __call__(self, *args: object, **kwargs: object) -> Inert:
+        return Inert()
+
+    def append(self, value: object) -> None:
+        """Take what a pickled list would."""
+
+    def extend(self, values: object) -> None:
+        """Take what a pickled list would."""
+
+    def add(self, value: object) -> None:
+        """Take what a pickled set would."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds.
+
+    content: mappings and lists of tensors, plain values and `Inert` objects. names: what the file names and this reader
+    did not admit, as module.name; nothing of it was executed. kind: of the file.
+    """
+
+    content: Any
+    kind: str
+    names: tuple[str, ...] = ()
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a file of weights, tensors on the CPU; `UserError` for a file that is none, is damaged, or is too large."""
+    with damage_named(path, "file of weights", ADVICE):
+        with open(path, "rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            start = file.read(9)
+        if size > MOST_BYTES:
+            raise UserError(f"{path}: {size / 2**30:.0f} GiB, at most {MOST_BYTES // 2**30} are read")
+        if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
+            from safetensors.torch import load_file
+
+            return Weights(load_file(path), "safetensors")
+        if start[:4] == b"PK\x03\x04":
+            return _read_zip(path)
+        if start[:1] == b"\x80":
+            return _read_old(path)
+    raise UserError(f"{path}: no file of weights (it begins with {start[:4]!r}); {ADVICE}")
+
+
+def _read_zip(path: Path) -> Weights:
+    """Read what `torch.save` writes since torch 1.6: a ZIP of one pickle and the bytes of each tensor."""
+    with zipfile.ZipFile(path) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        pickles = [name for name in sizes if name.endswith("/data.pkl")]
+        if any(name.endswith("/constants.pkl") for name in sizes):
+            raise UserError(f"{path}: a TorchScript program, which this suite does not run; save its state_dict()")
+        if len(pickles) != 1:
+            raise UserError(f"{path}: a ZIP with {len(pickles)} pickles data.pkl, expected one; {ADVICE}")
+        if sum(sizes.values()) > MOST_BYTES or sizes[pickles[0]] > MOST_PICKLE_BYTES:
+            raise UserError(f"{path}: unpacks to more than this suite reads ({sum(sizes.values()) / 2**30:.1f} GiB)")
+        try:
+            return Weights(torch.load(path, map_location="cpu", weights_only=True), "torch.save")
+        except pickle.UnpicklingError:
+            return _Unpickler(archive, pickles[0]).read()
+
+
+def _read_old(path: Path) -> Weights:
+    """Read what `torch.save` wrote before torch 1.6."""
+    try:
+        return Weights(torch.load(path, map_location="cpu", weights_only=True), "torch.save, before torch 1.6")
+    except pickle.UnpicklingError as error:
+        named = str(error).partition("GLOBAL ")[2].partition(" ")[0] or "something else than weights"
+        raise UserError(
+            f"{path}: a file of before torch 1.6 that also holds {named}; load it where it was made, and save its "
+            "state_dict again"
+        ) from None
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads the pickle of a ZIP of `torch.save`. A name in it is admitted, or stands for an `Inert` class.
+
+    archive: the ZIP. name: of the pickle in it.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
+        super().__init__(io.BytesIO(archive.read(name)))
+        self.archive, self.folder = archive, name.removesuffix("data.pkl")
+        self.storages: dict[str, Tensor] = {}
+        self.refused: dict[tuple[str, str], type[Inert]] = {}
+        self.admitted = _admitted()
+
+    def read(self) -> Weights:
+        """Return what the file holds."""
+        content = self.load()
+        return Weights(content, "torch.save, read with restrictions", tuple(f"{a}.{b}" for a, b in self.refused))
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what a name in the pickle stands for; nothing is imported or looked up."""
+        if (module, name) in self.admitted:
+            return self.admitted[module, name]
+        if (module, name) not in self.refused:
+            self.refused[module, name] = type("Inert", (Inert,), {})
+        return self.refused[module, name]
+
+    def persistent_load(self, place: Any) -> Tensor:
+        """Return the tensor [n] that a file of the ZIP holds."""
+        kind, dtype, key, _, n = place
+        if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(key, str):
+            raise ValueError("a tensor of a kind that is not known")
+        if key not in self.storages:
+            data = self.archive.read(f"{self.folder}data/{key}")
+            if len(data) != n * dtype.itemsize:
+                raise ValueError(f"tensor {key} has {len(data)} bytes, expected {n} of {dtype}")
+            self.storages[key] = torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
+        return self.storages[key]
+
+
+def _admitted() -> dict[tuple[str, str], Any]:
+    """Return what a pickle may name. Made anew for each file: a pickle can set attributes of what it is given."""
+
+    def tensor(stored: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Tensor:
+        n: int = prod(size)
+        last = offset + sum((own - 1) * step for own, step in zip(size, stride, strict=True))
+        if min(offset, *size, *stride, 0) < 0 or n > len(stored) or (n and last >= len(stored)):
+            raise ValueError(f"a tensor of {list(size)} in {len(stored)} numbers")
+        return stored.as_strided(tuple(size), tuple(stride), offset)
+
+    def parameter(value: Tensor, *_: object) -> Tensor:
+        return value
+
+    names: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in STORAGES.items()}
+    names |= {("torch", str(dtype).removeprefix("torch.")): dtype for dtype in STORAGES.values()}
+    names |= {("torch._utils", name): tensor for name in ("_rebuild_tensor", "_rebuild_tensor_v2")}
+    return names | {
+        ("torch._utils", "_rebuild_parameter"): parameter,
+        ("torch", "Size"): lambda values=(): tuple(values),
+        ("collections", "OrderedDict"): _ordered,
+    }
+
+
+class _ordered(OrderedDict[Any, Any]):  # noqa: N801 # stands for OrderedDict, whose attributes a pickle must not reach
+    """An ordered dictionary that keeps no attributes of its pickle."""
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+def tensors_in(value: Any) -> dict[str, Tensor]:
+    """Return the tensors of a mapping by name; other values are passed over."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {name: item for name, item in value.items() if isinstance(name, str) and isinstance(item, Tensor)}
+
+
+def described(value: Any, most: int = 12) -> str:
+    """Return in a few words what a value of a file is, for people."""
+    if isinstance(value, Tensor):
+        return f"tensor {list(value.shape)}"
+    if isinstance(value, Mapping):
+        own = tensors_in(value)
+        rest = [str(name) for name in value if name not in own]
+        found = [f"{len(own)} tensors"] if own else []
+        more = [f"and {len(rest) - most} more"] if len(rest) > most else []
+        found += [", ".join([*rest[:most], *more])] if rest else []
+        return "; ".join(found) or "empty"
+    if isinstance(value, Inert):
+        return "an object that was not read"
+    return type(value).__name__

@@ -1,0 +1,152 @@
+"""Encoders from elsewhere: what config/encoders/NAME.yaml says, and what of it moves numbers. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from ddcl.base.errors import UserError, check_name
+from ddcl.base.files import write_text
+from ddcl.base.paths import expanded
+from ddcl.base.yaml_files import Count, Model, parse, read_yaml
+from ddcl.schema.names import Label, Name, Names, check_word
+from ddcl.schema.places import config_folders, config_names, config_path
+from ddcl.schema.suites import MOST_PX, NormalisationConfig
+from ddcl.schema.training import MOST_WIDTH, BackboneConfig
+from ddcl.schema.variants import scales, variant_names
+
+KIND = "encoders"  # the folder of config/
+OWN = "ddcl"  # the network whose shape the file says: a ResNet of this suite
+LIBRARIES = ("torchvision", "timm")
+NETWORK = rf"^({OWN}|({'|'.join(LIBRARIES)})/[A-Za-z0-9_.]+)$"
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+StemName = Literal["7x7", "3x3", "3x3_padding_2", "3x3_no_relu"]
+
+
+class GivenEncoder(Model):
+    """An encoder whose weights come from elsewhere: what its features depend on, and how large it is."""
+
+    sha256: Sha256 = Field(description="of the converted file of weights")
+    network: str = Field(
+        pattern=NETWORK, description="torchvision/NAME, timm/NAME, or ddcl: a ResNet of this suite, of the given shape"
+    )
+    shape: BackboneConfig | None = Field(default=None, description="of network ddcl")
+    stem: StemName | None = Field(
+        default=None,
+        description="first layers of a ResNet. 7x7: stride 2, max-pool; 3x3: stride 1, no max-pool; 3x3_padding_2: the "
+        "same, padded by 2 (solo-learn at CIFAR); 3x3_no_relu: without the first ReLU (lightly's CIFAR benchmark); "
+        "null: as the library builds it",
+    )
+    feature_dim: int = Field(ge=1, le=MOST_WIDTH, description="width of the features")
+    dir_width: int | None = Field(
+        default=None, ge=1, le=MOST_WIDTH, description="columns of DIR, the rest being DVR's; null: no split"
+    )
+    side_px: int | None = Field(
+        default=None, ge=8, le=MOST_PX, description="images are resized to this side; null: as they are"
+    )
+    normalisation: NormalisationConfig = Field(description="what pixel values in [0, 1] are normalised with")
+    n_parameters: int = Field(ge=1, description="numbers that were learned")
+    gflops: float = Field(gt=0, description="10⁹ floating-point operations for one image")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> GivenEncoder:
+        if (self.network == OWN) != (self.shape is not None):
+            raise ValueError(f"shape: network {OWN} has one, and no other network")
+        if self.dir_width is not None and self.dir_width >= self.feature_dim:
+            raise ValueError(f"dir_width: {self.dir_width} of {self.feature_dim} features leaves no DVR")
+        return self
+
+    @property
+    def name(self) -> str:
+        """How the network is called."""
+        return self.shape.name if self.shape else self.network.partition("/")[2]
+
+
+class Origin(Model):
+    """Where an encoder comes from: what `ddcl encoder add` read, and what it was told."""
+
+    file: str = Field(description="name of the file")
+    sha256: Sha256 = Field(description="of the file")
+    layout: Name = Field(description="how the file was read: a name of `ddcl encoder inspect`")
+    n_used: Count = Field(description="tensors that became the encoder")
+    left_out: list[str] = Field(description="tensors that did not: heads, by the beginning of their names")
+    source: str = Field(default="", description="where the file was found, as given")
+    licence: str = Field(default="", description="of the weights, as given")
+
+
+class EncoderConfig(GivenEncoder):
+    """An encoder from elsewhere: an arm without training."""
+
+    label: Label = Field(description="name in tables and figures, to which `from elsewhere` is added")
+    file: str = Field(min_length=1, description="the converted weights, safetensors; may have variables such as $HOME")
+    with_labels: bool = Field(default=False, description="labels were used to train it; tables say so")
+    trained_on: Names = Field(
+        default_factory=list, description="names in config/datasets whose images trained it; tables say so"
+    )
+    origin: Origin
+
+    @property
+    def given(self) -> GivenEncoder:
+        """What moves numbers."""
+        return GivenEncoder.model_validate(self.model_dump(include=set(GivenEncoder.model_fields)))
+
+    def label_on(self, dataset: str) -> str:
+        """Return how the arm is called in tables of a data set."""
+        notes = ["from elsewhere"]
+        notes += ["trained with labels"] if self.with_labels else []
+        notes += ["trained on these images"] if dataset in self.trained_on else []
+        return f"{self.label} ({', '.join(notes)})"
+
+
+def read_encoder(name: str) -> EncoderConfig:
+    """Read and check config/encoders/`name`.yaml."""
+    path = config_path(KIND, name, hint="; `ddcl encoder add` writes it")
+    return parse(EncoderConfig, read_yaml(path), str(path))
+
+
+def missing_weights(names: Iterable[str]) -> str:
+    """Return one message that names every encoder whose converted weights are not there; empty if all are."""
+    files = {name: expanded(read_encoder(name).file, f"encoder {name}: file") for name in dict.fromkeys(names)}
+    lines = [f"  {name}: {file}" for name, file in files.items() if not file.exists()]
+    if not lines:
+        return ""
+    head = f"the weights of {len(lines)} of {len(files)} encoders are missing; `ddcl encoder add` makes them:"
+    return "\n".join([head, *lines])
+
+
+def check_new(name: str, trained_on: Iterable[str] = ()) -> Path:
+    """Return where a new encoder's YAML goes, the first folder of configuration.
+
+    `UserError` if the name is taken, or if one of the data sets whose images trained it is not known.
+    """
+    check_word("encoder", name)
+    for dataset in trained_on:
+        check_name("data set", dataset, config_names("datasets"), f"encoder {name}: trained on")
+    path = config_folders()[0] / KIND / f"{name}.yaml"
+    if path.exists():
+        raise UserError(f"{path}: there is such an encoder; delete the file, or choose another name")
+    taken = [scale for scale in scales() if name in variant_names(scale)]
+    if taken:
+        raise UserError(f"encoder {name!r}: scale {taken[0]} has a variant of this name; choose another")
+    return path
+
+
+def write_encoder(name: str, config: EncoderConfig) -> Path:
+    """Write config/encoders/`name`.yaml and return its path."""
+    path = check_new(name)
+    head = f"# Written by `ddcl encoder add`; named in a suite by `encoders: [{name}]`.\n"
+    values = config.model_dump(exclude_defaults=True)
+    write_text(path, head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120))
+    return path
+
+
+def library_of(network: str) -> tuple[str, str]:
+    """Return library and name of ``torchvision/resnet50``; `UserError` for what is no such name."""
+    library, _, name = network.partition("/")
+    if library not in LIBRARIES or not name:
+        raise UserError(f"network {network!r}: expected torchvision/NAME or timm/NAME, such as torchvision/resnet50")
+    return library, name
