@@ -140,9 +140,9 @@ class DiagnosticsSettings(LinearSettings):
     def work(self, size: TaskSize) -> Work:
         """Encode some images under every distortion, and views of those for testing; the fits take little beside."""
         n_train, n_test = min(size.n_train, self.max_train_images), min(size.n_test, self.max_test_images)
-        moved = len(EQUIVARIANT_TO) * self.n_moved_views * min(n_test, self.n_moved_images)
-        n = DISTORTED * n_train + (DISTORTED + self.n_views) * n_test + moved
-        return Work(encoded=n, held=n)
+        n = DISTORTED * n_train + (DISTORTED + self.n_views) * n_test
+        moved = self.n_moved_views * min(n_test, self.n_moved_images)  # under one distortion, one after the other
+        return Work(encoded=n + len(EQUIVARIANT_TO) * moved, held=n + moved)
 
 
 class SgdSettings(EvaluationSettings):

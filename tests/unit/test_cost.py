@@ -242,8 +242,10 @@ def test_work_by_hand() -> None:
     assert settings_of("factors").work(SIZE).encoded == 110
     few = settings_of("diagnostics").work(SIZE)
     many = settings_of("diagnostics").work(SIZE.model_copy(update={"n_train": 10**6, "n_test": 10**6}))
-    assert few.encoded == few.held == 10 * 100 + (10 + 4) * 10
-    assert many.encoded == 10 * 5000 + (10 + 4) * 2000
+    assert few.held == 10 * 100 + (10 + 4) * 10 + 10 * 10  # the last: views under one distortion, for the map
+    assert many.held == 10 * 5000 + (10 + 4) * 2000 + 10 * 200
+    assert few.encoded == few.held + 4 * 10 * 10  # under five of them, one after the other
+    assert many.encoded == many.held + 4 * 10 * 200
 
 
 def test_diagnostics_count_as_many_distortions_as_there_are() -> None:

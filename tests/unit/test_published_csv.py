@@ -15,11 +15,25 @@ COLUMNS = [
     *("perturbation", "part", "backbone", "epochs", "batch_size", "same_as", "selection", "metric", "value_percent"),
     *("protocol", "note"),
 ]
-ROWS = 434
+ROWS = 468
 VALUES = {"value_percent", "note"}  # what a row says; all other columns say of what
 WORDS = {
     "dataset": {"cifar10", "cifar100", "stl10", "tiny_imagenet", "imagenet100", "imagenet", "imagenette"},
-    "variant": {"simsiam", "barlow_twins", "ddcl", "ddcl_preg", "ddcl_sym", "simsiam_reza", "barlow_twins_igor", ""},
+    "variant": {
+        "simsiam",
+        "barlow_twins",
+        "ddcl",
+        "ddcl_preg",
+        "ddcl_sym",
+        "simsiam_reza",
+        "barlow_twins_igor",
+        "byol",
+        "simclr",
+        "vicreg",
+        "supcon",
+        "equimod",
+        "",
+    },
     "augmentation": {"baug", "caug", "caug_plus", "baug_no_blur", ""},
     "same_as": {"linear_online", "linear_lars", "linear_b32", "knn", "knn200", ""},
     "evaluation_kind": {"linear", "knn", "finetune", ""},
@@ -82,7 +96,8 @@ def test_probe_is_on_the_same_data_or_downstream(rows: list[dict[str, str]]) -> 
 
 def test_numbers_are_numbers(rows: list[dict[str, str]]) -> None:
     for row in rows:
-        assert 0 < float(row["value_percent"]) <= 100, row
+        spread = row["metric"] == "top1_std"  # of a few runs, which may be 0.0 as printed
+        assert (0 if spread else 0.01) <= float(row["value_percent"]) <= 100, row
         for column in ("epochs", "batch_size"):
             assert row[column] == "" or int(row[column]) > 0, row
 
