@@ -1,4 +1,4 @@
-"""A dry run of the whole paper (4,700 jobs): the project's Snakefile against an empty one of the same shape.
+"""A dry run of the whole paper: the project's Snakefile against an empty one of the same shape.
 
 The empty one has the same rules, wildcards, files and logs, and constants where the project has functions,
 a checked suite and digests of code: what is left is Snakemake's own time. Both are timed as whole processes, from start
@@ -123,7 +123,7 @@ def measure(repeats: int) -> list[Ratio]:
             "peer": lambda: path("peer", [], folder),
         }
         found = in_turns(paths, repeats, "dry run")
-    what = "snakemake -n of the paper, 4,700 jobs"
+    what = f"snakemake -n of the paper, {len(suite.plan.runs)} runs"
     return [
         Ratio(what, "s", found["ours"], found["peer"], "below 1.25"),
         Ratio(f"{what}, peak memory", "MB", memory["ours"][1:], memory["peer"][1:], "report"),

@@ -66,12 +66,13 @@ def products() -> str:
 
 
 def machine() -> str:
-    """Return the processor, the number of cores that this process may use, and the versions that matter."""
+    """Return the processor, the cores that this process may use, the load of the machine, and versions that matter."""
     names = ("torch", "torchvision", "numpy", "numba", "snakemake", "scikit-learn")
     cores = len(os.sched_getaffinity(0))
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    processor = f"{device_name('cpu')}, {products()}, {cores} cores"
+    load = f"load {os.getloadavg()[2]:.1f} in the last 15 minutes"  # the benchmark's own among it
+    processor = f"{device_name('cpu')}, {products()}, {cores} cores, {load}"
     return f"{processor}; Python {platform.python_version()}, {versions}; commit {commit}"
 
 
