@@ -60,12 +60,15 @@ def correct(cell: dict[str, Any], accuracy: float) -> NDArray[np.bool_]:
     return np.asarray(latent.argsort().argsort() < round(accuracy * N)) if accuracy < 1 else np.ones(N, bool)
 
 
-def results(plan: Plan, folder: Path, accuracy: Accuracy, predictions: bool = True) -> Collected:
-    """What `ddcl collect` would have found, with predictions below `folder`."""
+def results(
+    plan: Plan, folder: Path, accuracy: Accuracy, predictions: bool = True, groups: NDArray[np.int64] | None = None
+) -> Collected:
+    """What `ddcl collect` would have found, with predictions below `folder`. groups: of the test images."""
     rows = []
     for run in plan.runs:
         for target in run.targets:
-            arrays: dict[str, NDArray[np.int32]] = {"labels": np.zeros(N, np.int32)}
+            arrays: dict[str, NDArray[Any]] = {"labels": np.zeros(N, np.int32)}
+            arrays |= {} if groups is None else {"groups": groups}
             place = {"evaluation": target.evaluation, "eval_dataset": target.eval_dataset}
             for part, perturbation, metric in target.expected():
                 cell = run.key | place | {"part": part, "perturbation": perturbation, "metric": metric}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,19 +11,33 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.core.seeds import generator
 from ddcl.data import prepare
+from ddcl.data.checked import Checked, Sums
 from ddcl.data.groups import held_groups, leading_groups
 from ddcl.data.holdout import held_out
 from ddcl.data.images import ArrayImages
 from ddcl.data.readers.source import ArraySplit
+from ddcl.evaluate.features import Target, extract
 from ddcl.evaluate.linear import hold_out
 from ddcl.evaluate.monitor import Monitor
+from ddcl.evaluate.protocols import Job
+from ddcl.evaluate.record import evaluate_run
+from ddcl.evaluate.store import read_train
+from ddcl.plan.plan import Cell
 from ddcl.report.claims.inference import by_group, pooled_estimate
-from ddcl.schema.suites import HoldoutConfig
+from ddcl.report.claims.judge import judge_claims
+from ddcl.schema import feature_index
+from ddcl.schema.manifest import Manifest
+from ddcl.schema.op_recipes import read_perturbation
+from ddcl.schema.recipes import build_recipe, read_evaluation
+from ddcl.schema.record import predictions_path
+from ddcl.schema.suites import HoldoutConfig, NormalisationConfig
 from ddcl.schema.training import MonitorConfig
-from tests.unit import simulated
+from ddcl.training import Options, pretrain
+from tests.unit import planted, simulated
 
 LABELS = np.repeat([0, 1, 2], 40)
 GROUPS = np.arange(120) // 5  # eight of five images in each class
@@ -154,3 +170,58 @@ def test_intervals_by_group_hold_the_truth_and_those_by_image_do_not() -> None:
     by_image, by_own_group = (simulated.grouped_coverage(5, (2.0, 0.05), own, 12) for own in (False, True))
     assert by_image < 85  # of 216 pairs
     assert by_own_group > 92
+
+
+def test_claims_are_judged_over_groups_where_the_test_images_have_them(tmp_path: Path) -> None:
+    plan = planted.suite(["C2"], ["ddcl", "simsiam"], 4)
+    groups = np.sort(np.random.default_rng(0).integers(0, 50, planted.N))
+    found = {}
+    for name, own in (("grouped", groups), ("plain", None)):
+        results = planted.results(plan, tmp_path / name, planted.plus(2.0), groups=own)
+        (form, *_) = judge_claims(results)[0].forms
+        found[name] = next(check for check in form.checks if check.decides)
+    grouped, plain = found["grouped"], found["plain"]
+    assert grouped.ci_method.startswith("seeds and groups of images")
+    assert plain.ci_method.startswith("seeds and images")
+    assert grouped.effect == pytest.approx(plain.effect)
+    assert grouped.ci_high - grouped.ci_low != pytest.approx(plain.ci_high - plain.ci_low, rel=1e-3)
+    assert grouped.n_images == plain.n_images == planted.N
+    assert "digits: 2,000 images in 50 groups" in grouped.note
+    assert all("2,000 images in 50 groups" in each.note for each in grouped.comparisons)
+    assert "groups" not in plain.note
+
+
+def test_groups_go_from_the_data_set_to_the_predictions(tmp_path: Path) -> None:
+    """Through features and the probe, which holds out whole groups, to the file that claims are judged by."""
+    recipe = build_recipe(("textures", "random_init", "none"), 0, {})
+    rng, labels, parts = np.random.default_rng(0), np.repeat([0, 1], 12), ("train", "test")
+    groups = {"train": np.arange(24) // 3, "test": np.arange(24) // 12}
+    splits = {s: ArraySplit(rng.integers(0, 256, (24, 3, 32, 32), np.uint8), labels, groups=groups[s]) for s in parts}
+    looked = Checked([], Sums.all([]))
+    manifest = Manifest(
+        dataset="textures",
+        data=recipe.data,
+        kind="arrays",
+        splits={s: prepare._write_split(tmp_path, s, content, looked) for s, content in splits.items()},
+        normalisation=NormalisationConfig(mean=[0.5] * 3, std=[0.3] * 3),
+    )
+    assert manifest.splits["train"].n_groups == 8
+    path, run = tmp_path / "manifest.json", tmp_path / "run"
+    sealed.write(path, manifest)
+    pretrain(recipe, path, run, "code", Options())
+    clean = [read_perturbation("none")]
+    extract(recipe, run, manifest, Target("textures", path, tmp_path / "features", "digest"), clean, ("cpu", 0))
+    assert read_train(tmp_path / "features", feature_index.load(tmp_path / "features")).groups is not None
+    evaluation, cell = read_evaluation("linear")[1], Cell("full", "none", "top1")
+    record = tmp_path / "linear.json"
+    job = Job(recipe, evaluation, "textures", ["none"], run, (path, path), (record, "d"), [cell], tmp_path / "features")
+    assert evaluate_run(job).cells[0].n == 24
+    with np.load(predictions_path(record)) as archive:
+        assert archive["groups"].tolist() == groups["test"].tolist()
+    plain = dataclasses.replace(splits["train"], groups=None)
+    assert (
+        prepare._write_split(tmp_path / "plain", "train", plain, looked)
+        .model_dump()
+        .keys()
+        .isdisjoint({"n_groups", "groups_sha256"})
+    )  # manifests of data sets without groups are what they were
