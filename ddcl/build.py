@@ -35,6 +35,9 @@ def build_method(recipe: Recipe) -> Method:
         encoder, feature_dim = _encoder(recipe)
         torch.manual_seed(derive(recipe.seed, "weights", "heads"))
         method: Method = entry.load()(encoder, feature_dim, entry.settings.model_validate(recipe.settings))
+        if tuple(method.parts()) != entry.parts:
+            own, found = ", ".join(entry.parts), ", ".join(method.parts())
+            raise UserError(f"method {recipe.method}: its entry has the parts {own}, its class {found}")
         ops = tuple((item.op, item.settings) for item in recipe.ops)
         method.prepare(Task(recipe.data.n_classes, recipe.data.image_side_px, ops))
     if recipe.training.channels_last and not recipe.encoder:

@@ -2,12 +2,14 @@
 
 Snakemake does not see edits of imported modules, so each expensive rule carries such a digest among its parameters.
 It is made of the syntax trees of a root module and of every module of this project that it imports, directly or not,
-so comments, docstrings and layout do not count, and no list of files has to be kept by hand.
+so comments, docstrings and layout do not count, and no list of files has to be kept by hand. A root that lies in
+another package, a plugin, brings the modules of that package in: those that it imports, and the packages they lie in.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -26,16 +28,32 @@ def is_neutral(module: str) -> bool:
     return module.startswith(tuple(f"{package}." for package in NEUTRAL)) or module in NEUTRAL
 
 
+def package_of(module: str) -> str:
+    """Return the first part of a module's name."""
+    return module.partition(".")[0]
+
+
 @cache
 def module_path(module: str) -> Path | None:
     """Return the file of a module of this project, or None for any other name."""
-    if module.split(".")[0] not in PACKAGES:
+    return _file(ROOT, module) if package_of(module) in PACKAGES else None
+
+
+@cache
+def _plugin_path(module: str) -> Path | None:
+    """Return the file of a module of another package, or None if there is none; nothing of it is imported."""
+    spec = importlib.util.find_spec(package_of(module))
+    if spec is None:
         return None
-    base = ROOT.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+    if spec.submodule_search_locations is None:
+        return Path(spec.origin) if spec.origin and module == package_of(module) else None
+    found = (_file(Path(folder).parent, module) for folder in spec.submodule_search_locations)
+    return next((path for path in found if path), None)
+
+
+def _file(folder: Path, module: str) -> Path | None:
+    base = folder.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
 def _strip_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -44,12 +62,17 @@ def _strip_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.Asy
         node.body = node.body[1:]
 
 
-def _feed(node: ast.AST, text: list[str], imported: set[str]) -> None:
-    """Append the canonical text of a syntax tree: what ast.dump gives, in a third of the time, without docstrings."""
+def _feed(node: ast.AST, text: list[str], imported: set[str], inside: str) -> None:
+    """Append the canonical text of a syntax tree: what ast.dump gives, in a third of the time, without docstrings.
+
+    inside: the package in which the module lies, for relative imports.
+    """
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         _strip_docstring(node)
-    elif isinstance(node, ast.ImportFrom) and node.module:
-        imported |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    elif isinstance(node, ast.ImportFrom):
+        above = inside.rsplit(".", node.level - 1)[0] if node.level else ""
+        source = ".".join(filter(None, (above, node.module)))
+        imported |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
     elif isinstance(node, ast.Import):
         imported |= {alias.name for alias in node.names}
     text.append(type(node).__name__)
@@ -59,38 +82,51 @@ def _feed(node: ast.AST, text: list[str], imported: set[str]) -> None:
             text.append("[")
             for item in value:
                 if isinstance(item, ast.AST):
-                    _feed(item, text, imported)
+                    _feed(item, text, imported, inside)
                 else:
                     text.append(repr(item))
             text.append("]")
         elif not isinstance(value, ast.AST):
             text.append(repr(value))
         elif name != "ctx":  # follows from the place
-            _feed(value, text, imported)
+            _feed(value, text, imported, inside)
 
 
 @cache
 def _read(module: str) -> tuple[str, tuple[str, ...]]:
-    """Return the canonical text of `module` and the modules of this project that it imports."""
-    path = module_path(module)
+    """Return the canonical text of `module` and the modules that it imports, some of which may be names in modules."""
+    path = module_path(module) or _plugin_path(module)
     if path is None:
         raise ModuleNotFoundError(f"no module {module} in this project")
     text: list[str] = []
     imported: set[str] = set()
-    _feed(ast.parse(path.read_text(encoding="utf-8")), text, imported)
-    return "\n".join(text), tuple(sorted(name for name in imported if module_path(name)))
+    inside = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    _feed(ast.parse(path.read_text(encoding="utf-8")), text, imported, inside)
+    if package_of(module) not in PACKAGES:  # of a package in this project, __init__.py does nothing
+        parts = module.split(".")
+        imported |= {".".join(parts[:n]) for n in range(1, len(parts))}
+    return "\n".join(text), tuple(sorted(imported))
 
 
 def closure(roots: Iterable[str]) -> list[str]:
-    """Return the sorted modules of this project that `roots` reach by imports, without the neutral ones."""
-    found: set[str] = set()
+    """Return the sorted modules that `roots` reach by imports, without the neutral ones.
+
+    They are modules of this project, and of the packages of plugins among the roots.
+    """
     waiting = list(roots)
+    plugins = {package_of(root) for root in waiting} - {*PACKAGES}
+    found: set[str] = set()
     while waiting:
         module = waiting.pop()
         if module not in found and not is_neutral(module):
             found.add(module)
-            waiting.extend(_read(module)[1])
+            waiting.extend(name for name in _read(module)[1] if _is_module(name, plugins))
     return sorted(found)
+
+
+def _is_module(name: str, plugins: set[str]) -> bool:
+    """Return whether a name is that of a module of this project or of these packages."""
+    return bool(_plugin_path(name) if package_of(name) in plugins else module_path(name))
 
 
 @cache

@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from ddcl.base.errors import UserError, check_name
+from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws
 from ddcl.data.ops.parameters import Params
 from ddcl.schema.ops import OPS, ResizedCropSettings
@@ -40,7 +40,7 @@ class Op:
 
 def load_op(name: str) -> Op:
     """Import the operation `name`; the code digests of what calls this must cover its module."""
-    module = importlib.import_module(OPS[name].target)
+    module = importlib.import_module(OPS[name].module)
     return Op(module.sample, module.apply, OPS[name].resizes)
 
 
@@ -65,7 +65,7 @@ class Pipeline:
         compiled: bool = True,
     ) -> None:
         for name, settings in recipe:
-            check_name("operation", name, OPS, "recipe")
+            OPS.check(name, "recipe")
             if type(settings) is not OPS[name].settings:
                 wanted = OPS[name].settings.__name__
                 raise TypeError(f"recipe: {name} needs {wanted}, found {type(settings).__name__}")

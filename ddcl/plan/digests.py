@@ -17,7 +17,7 @@ def _module(target: str) -> str:
 
 def _modules(ops: Iterable[str]) -> list[str]:
     """Return the modules of operations; sorted, so that a digest is made once whatever their order."""
-    return sorted({OPS[name].target for name in ops})
+    return sorted({OPS[name].module for name in ops})
 
 
 def prepare_digest(reader: str) -> str:

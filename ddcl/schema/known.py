@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 
 from ddcl.base.errors import check_name
+from ddcl.base.yaml_files import read_yaml
 from ddcl.schema.metrics import ACCURACY, OF_TRAINING
 from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import perturbation_names
-from ddcl.schema.places import config_names
+from ddcl.schema.places import config_names, config_path
 from ddcl.schema.registry import EVALUATIONS, PARTS
 from ddcl.schema.variants import authors_name, scales, variant_names
 
@@ -19,7 +20,14 @@ MEASURED = {metric.name for entry in EVALUATIONS.values() for metric in entry.me
 
 def is_measured(metric: str) -> bool:
     """Return whether an evaluation may report the metric."""
-    return metric in MEASURED or NEIGHBOURS.fullmatch(metric) is not None
+    return metric in MEASURED or NEIGHBOURS.fullmatch(metric) is not None or metric in _of_plugins()
+
+
+def _of_plugins() -> set[str]:
+    """Return the metrics of the plugins that evaluations of config/ name."""
+    protocols = {read_yaml(config_path("evaluations", name)).get("protocol") for name in config_names("evaluations")}
+    plugins = [protocol for protocol in protocols if isinstance(protocol, str) and ":" in protocol]
+    return {metric.name for protocol in plugins for metric in EVALUATIONS[protocol].metrics}
 
 
 def check_known(key: str, names: Iterable[str], where: str) -> None:
@@ -35,7 +43,7 @@ def _known(key: str) -> list[str]:
         variants = [name for scale in scales() for name in variant_names(scale)]
         return [*variants, *map(authors_name, variants)]
     if key == "metric":
-        return [*MEASURED, *(metric.name for metric in OF_TRAINING)]
+        return [*MEASURED, *_of_plugins(), *(metric.name for metric in OF_TRAINING)]
     if key == "part":
         return list(PARTS)
     if key == "perturbation":

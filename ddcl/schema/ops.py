@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import Model, parse, rising
+from ddcl.schema.plugins import Registry
 
 Positive = Annotated[float, Field(gt=0, le=1000)]  # a larger one was typed wrong, and a blur so wide takes all memory
 NotNegative = Annotated[float, Field(ge=0, le=1000)]
@@ -155,6 +155,7 @@ class ElasticStrengthSettings(Model):
 class OpEntry:
     """An image operation: the module of its `sample` and `apply`, and the model of its settings.
 
+    target: the module; of a plugin, ``module:apply``.
     resizes: whether `apply` makes square images of a side that it is told, and takes uint8 images too.
     """
 
@@ -162,8 +163,14 @@ class OpEntry:
     settings: type[BaseModel]
     resizes: bool = False
 
+    @property
+    def module(self) -> str:
+        """The module's name."""
+        return self.target.partition(":")[0]
 
-OPS = {
+
+OPS = Registry("operation", OpEntry)
+OPS |= {
     "resized_crop": OpEntry("ddcl.data.ops.resized_crop", ResizedCropSettings, resizes=True),
     "color_jitter": OpEntry("ddcl.data.ops.color_jitter", ColorJitterSettings),
     "grayscale": OpEntry("ddcl.data.ops.grayscale", GrayscaleSettings),
@@ -184,5 +191,5 @@ def build_settings(op_name: str, values: Mapping[str, object], where: str) -> Ba
     where: the file that the values come from, for the message.
     Raises `UserError`, on one line, for an unknown operation, an unknown key or a value that is not allowed.
     """
-    check_name("operation", op_name, OPS, where)
+    OPS.check(op_name, where)
     return parse(OPS[op_name].settings, values, f"{where}: {op_name}")

@@ -148,10 +148,10 @@ def load_recipe(path: Path) -> Recipe:
 def recipe_of(values: Any, where: str) -> Recipe:
     """Return the recipe that a file holds, checked to the last setting. where: names the file in a `UserError`."""
     recipe = parse(Recipe, completed(Recipe, values) if isinstance(values, dict) else values, where)
-    check_name("method", recipe.method, METHODS, where)
-    check_name("reader", recipe.data.reader, READERS, where)
+    METHODS.check(recipe.method, where)
+    READERS.check(recipe.data.reader, where)
     for item in recipe.ops:
-        check_name("operation", item.op, OPS, where)
+        OPS.check(item.op, where)
     data = _settings(READERS[recipe.data.reader].settings, recipe.data.settings, f"{where}: data")
     ops = [_settings(OPS[item.op].settings, item.settings, f"{where}: ops: {item.op}") for item in recipe.ops]
     return recipe.model_copy(
@@ -174,7 +174,7 @@ def read_dataset(name: str) -> DatasetConfig:
     """Read and check config/datasets/`name`.yaml."""
     where, values = on_its_base(name, lambda own: _find("datasets", own))
     dataset = parse(DatasetConfig, values, where)
-    check_name("reader", dataset.reader, READERS, where)
+    READERS.check(dataset.reader, where)
     if dataset.probe:
         check_name("evaluation", dataset.probe, config_names("evaluations"), f"{where}: probe")
     for op, own in dataset.augmentation_overrides.items():
@@ -212,7 +212,7 @@ def read_evaluation(name: str) -> tuple[str, EvaluationRecipe]:
     """Return label and recipe of config/evaluations/`name`.yaml."""
     where, values = on_its_base(name, lambda own: _find("evaluations", own))
     config = parse(EvaluationConfig, values, where)
-    check_name("protocol", config.protocol, EVALUATIONS, where)
+    EVALUATIONS.check(config.protocol, where)
     settings = parse(EVALUATIONS[config.protocol].settings, config.settings, f"{where}: settings")
     return config.label, EvaluationRecipe(
         evaluation=name,

@@ -2,6 +2,7 @@
 
 Configuration is checked against this file without importing torch, so classes are named as ``module:name`` and
 imported where they are used. A new method has its file, its settings and one entry here, a variant, a golden test.
+Plugins have no entry here (`ddcl.schema.plugins`).
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from ddcl.schema.metrics import (
     READOUTS,
     Metric,
 )
+from ddcl.schema.plugins import Registry
 from ddcl.schema.readers import (
     FashionMnistSettings,
     ImageFolderSettings,
@@ -156,7 +158,8 @@ def part_names(method: MethodEntry, evaluation: EvaluationEntry, random: bool) -
 
 
 GIVEN, GIVEN_SPLIT = GIVEN_METHODS = "elsewhere", "elsewhere_split"  # of config/encoders, never of a variant
-METHODS = {
+METHODS = Registry("method", MethodEntry)
+METHODS |= {
     "ddcl": MethodEntry("ddcl.method:DDCL", DDCLSettings, SPLIT_PARTS),
     "ddcl_sym": MethodEntry("ddcl.method:DDCLSymmetric", DDCLSymmetricSettings, SPLIT_PARTS),
     "simsiam": MethodEntry("baselines.simsiam:SimSiam", SimSiamBaselineSettings),
@@ -179,7 +182,8 @@ METHODS = {
     GIVEN_SPLIT: MethodEntry("baselines.from_elsewhere:SplitFromElsewhere", GivenSplitSettings, SPLIT_PARTS, False),
 }
 
-EVALUATIONS = {
+EVALUATIONS = Registry("protocol", EvaluationEntry)
+EVALUATIONS |= {
     "linear": EvaluationEntry("ddcl.evaluate.linear:evaluate", LinearSettings),
     "knn": EvaluationEntry("ddcl.evaluate.knn:evaluate", KnnSettings),
     "online": EvaluationEntry(
@@ -220,7 +224,8 @@ EVALUATIONS = {
     "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", DriftSettings, metrics=(DRIFT,), predicts=False),
 }
 
-READERS = {
+READERS = Registry("reader", ReaderEntry)
+READERS |= {
     "digits": ReaderEntry("ddcl.data.readers.arrays:read_digits", NoSettings),
     "shapes": ReaderEntry("ddcl.data.readers.shapes:read_shapes", ShapesSettings, SHAPES_FACTORS),
     "fashion_mnist": ReaderEntry("ddcl.data.readers.arrays:read_fashion_mnist", FashionMnistSettings),

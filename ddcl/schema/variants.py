@@ -100,7 +100,7 @@ def read_variant(
         values = merge(values, setting.changes, f"{where}: ") | {"label": f"{values.get('label')}, {setting.text}"}
     full = _with_changes(where, dataset, overrides, setting)
     variant = parse(VariantConfig, values, full)
-    check_name("method", variant.method, [name for name in METHODS if name not in GIVEN_METHODS], where)
+    METHODS.check(variant.method, where, without=GIVEN_METHODS)
     method = METHODS[variant.method]
     misfit = parse(method.settings, variant.settings, f"{full if setting else where}: settings").misfit(
         variant.training

@@ -125,8 +125,8 @@ def test_a_new_operation_changes_nothing(original: Digests, code: Path, monkeypa
     shutil.copy(code / "ddcl/data/ops/grayscale.py", code / "ddcl/data/ops/negative.py")
     edit(
         code / "ddcl/schema/ops.py",
-        "OPS = {\n",
-        f'OPS = {{\n    "negative": OpEntry("{new.target}", GrayscaleSettings),\n',
+        "OPS |= {\n",
+        f'OPS |= {{\n    "negative": OpEntry("{new.target}", GrayscaleSettings),\n',
     )
     monkeypatch.setitem(OPS, "negative", new)
     assert changed(original) == set()
@@ -142,8 +142,8 @@ def test_a_new_method_changes_nothing(original: Digests, code: Path, monkeypatch
     )
     edit(
         code / "ddcl/schema/registry.py",
-        "METHODS = {\n",
-        'METHODS = {\n    "moco": MethodEntry("baselines.moco:SimSiam", MocoSettings),\n',
+        "METHODS |= {\n",
+        'METHODS |= {\n    "moco": MethodEntry("baselines.moco:SimSiam", MocoSettings),\n',
     )
     monkeypatch.setitem(METHODS, "moco", MethodEntry("baselines.moco:SimSiam", NoSettings))
     assert changed(original) == set()

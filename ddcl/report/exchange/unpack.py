@@ -29,6 +29,7 @@ from ddcl.schema import run_summary
 from ddcl.schema.figures import WORDS
 from ddcl.schema.names import NAME
 from ddcl.schema.pictures import DRAWINGS
+from ddcl.schema.plugins import Registry
 from ddcl.schema.recipes import load_recipe
 from ddcl.schema.registry import EVALUATIONS, METHODS
 
@@ -205,4 +206,7 @@ def _check_plan(path: Path, folder: Path, names: Iterable[str]) -> None:
     }
     for kind, (found, known) in used.items():
         for name in found:
-            check_name(kind, name, known, f"{path}: {PLAN}")
+            if isinstance(known, Registry):
+                known.check(name, f"{path}: {PLAN}")
+            else:
+                check_name(kind, name, known, f"{path}: {PLAN}")
