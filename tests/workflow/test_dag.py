@@ -290,14 +290,14 @@ class TestAfterARun:
         subprocess.run(["cp", "-a", str(done_smoke), str(copy)], check=True)
         shutil.copy(copy / "ddcl/data/ops/grayscale.py", copy / "ddcl/data/ops/negative.py")
         ops = '    "negative": OpEntry("ddcl.data.ops.negative", GrayscaleSettings),\n'
-        replace(copy / "ddcl/schema/ops.py", "OPS = {\n", f"OPS = {{\n{ops}")
+        replace(copy / "ddcl/schema/ops.py", "OPS |= {\n", f"OPS |= {{\n{ops}")
         shutil.copy(copy / "baselines/simsiam.py", copy / "baselines/further.py")
         with open(copy / "ddcl/schema/methods.py", "a", encoding="utf-8") as settings:
             settings.write("\n\nclass FurtherSettings(SimSiamBaselineSettings):\n    pull: float = 0.9\n")
         registry = copy / "ddcl/schema/registry.py"
         replace(registry, "    SimSiamBaselineSettings,\n", "    FurtherSettings,\n    SimSiamBaselineSettings,\n")
         entry = '    "further": MethodEntry("baselines.further:SimSiam", FurtherSettings),\n'
-        replace(registry, "METHODS = {\n", f"METHODS = {{\n{entry}")
+        replace(registry, "METHODS |= {\n", f"METHODS |= {{\n{entry}")
         variant = copy / "config/variants/small/further.yaml"
         variant.write_text("base: simsiam\nlabel: Further\nmethod: further\nsettings: {pull: 0.5}\n")
         assert dry(copy) == {}
