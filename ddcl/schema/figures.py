@@ -74,6 +74,14 @@ WORDS = {
         "draws). Large marks: mean over seeds; dots: seeds.",
         "Dot plot of R² for each factor, one panel per method and augmentation, one mark per part of the features.",
     ),
+    "rivals": Words(
+        "What each method carries of each distortion, and what that costs: mean differences over seeds, the darker the "
+        "higher. Left, how much better a distortion is read (R²) than from a reference of the same seed: of DIR and "
+        "DVR, as many random columns of the same features; of a method without parts, all features of the method that "
+        "it extends. Right, in the first row of a method: accuracy of the linear probe on all its features, minus that "
+        "of the method that it extends, in points, on clean and perturbed test images.",
+        "Matrix of differences: a row for each method and part, a column for each distortion and perturbation.",
+    ),
     "invariance": Words(
         "Share of the variance of the features that lies between the views of one image; 0 is a part that the "
         "training's augmentation does not move, 1 one that knows nothing of the image. The bar behind a mark is as "

@@ -13,6 +13,7 @@ from ddcl.report.figures import accuracy, claims, convergence, diagnostics, resp
 from ddcl.report.figures.ablations import ablation
 from ddcl.report.figures.layout import STYLE
 from ddcl.report.figures.published import published
+from ddcl.report.figures.rivals import rivals
 
 FIGURES: dict[str, Callable[[Collected], Figure]] = {
     "knn_curves": accuracy.knn_curves,
@@ -25,6 +26,7 @@ FIGURES: dict[str, Callable[[Collected], Figure]] = {
     "claims": claims.claims,
     "readout": diagnostics.readout,
     "factors": diagnostics.factors,
+    "rivals": rivals,
     "invariance": diagnostics.invariance,
     "class_controls": diagnostics.class_controls,
     "cosines": diagnostics.cosines,
