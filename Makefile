@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: demo test test-slow test-cluster test-browser soak bench lint format lock clean
+.PHONY: demo test test-slow test-cluster test-browser soak bench docs lint format lock clean
 
 demo: .venv/ready
 	$(BIN)/ddcl adopt
@@ -39,6 +39,11 @@ bench: .venv/ready
 	@$(BIN)/python benchmarks/lightly_peer.py
 	for name in augmentation step evaluation probe extraction knn dag jobs collect; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
+# The documentation as a site, in site/. Any dead link or anchor is an error.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "documentation: site/index.html"
+
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,6 +69,7 @@ format: .venv/ready
 lock:
 	uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml --no-emit-index-url --no-header \
 	  --no-annotate --output-file requirements.lock
+	sed -i '1i # Tested versions of everything, for Python 3.11 and later; no index is named. Made by: make lock' requirements.lock
 
 clean:
 	rm -rf .venv .snakemake results/runs results/data results/logs results/costs

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import Namespace, _SubParsersAction
+from argparse import Namespace, RawDescriptionHelpFormatter, _SubParsersAction
 from pathlib import Path
 from typing import Any
 
 from ddcl.argument_types import pixel_value, positive
+from ddcl.help_examples import OF_VERB, epilog
 
 ROOT = Path("results/encoders")
 
@@ -51,7 +52,9 @@ def add_parsers(subparsers: _SubParsersAction[Any]) -> None:
     parsers = {}
     for function in (inspect, add):
         doc = (function.__doc__ or "").partition("\n")[0]
-        parsers[function.__name__] = verbs.add_parser(function.__name__, help=doc, description=doc)
+        raw, examples = RawDescriptionHelpFormatter, epilog(OF_VERB[f"encoder {function.__name__}"])
+        more = verbs.add_parser(function.__name__, help=doc, description=doc, epilog=examples, formatter_class=raw)
+        parsers[function.__name__] = more
         parsers[function.__name__].set_defaults(function=function)
     file = "checkpoint or file of weights: of torch.save, or safetensors"
     parsers["inspect"].add_argument("file", metavar="FILE", type=Path, help=file)

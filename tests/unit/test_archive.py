@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
+import pandas as pd
 import pytest
 
 from ddcl.__main__ import main
@@ -18,6 +19,7 @@ from ddcl.plan.plan import read_plan
 from ddcl.render import render_tables
 from ddcl.report.collect import collect
 from ddcl.report.exchange.archive import CHECKSUMS, CRATE, export
+from ddcl.report.exchange.compare import read_side
 from ddcl.report.exchange.merge import import_archive
 from tests.unit import synthetic, written
 
@@ -226,3 +228,11 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
         archive.writestr("a.json", json.dumps({}))
     with pytest.raises(UserError, match=f"it has no {CHECKSUMS}"):
         import_archive(tmp_path / "c.zip", tmp_path / "results")
+
+
+def test_an_archive_repeats_the_folder_that_it_was_made_of(other: Path, tmp_path: Path) -> None:
+    collect(PLAN, other, partial=True)
+    export(other, tmp_path / "c.zip", checkpoints=False)
+    folder, packed = read_side(other), read_side(tmp_path / "c.zip")
+    assert len(folder.cells)
+    pd.testing.assert_frame_equal(folder.cells, packed.cells)

@@ -80,7 +80,7 @@ gc.freeze()
 
 # Jobs use the interpreter that runs Snakemake, whether or not its environment is activated, and this checkout's code; an
 # environment that they are given by `--sdm conda` goes before it. Where the data sets lie is no parameter of a rule:
-# moving them redoes nothing.
+# moving them triggers no reruns.
 os.environ.update(job_environment(RULES.data_root))
 
 

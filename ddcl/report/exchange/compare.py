@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,9 @@ def read_side(path: Path) -> Side:
     if path.is_dir():
         return Side(str(path), _cells(path))
     with TemporaryDirectory() as folder:
-        unpack(path, Path(folder))
+        unpack(path, Path(folder))  # all of it is checked; the collected files are not among what it takes over
+        with ZipFile(path) as archive:
+            archive.extractall(folder, [name for name in archive.namelist() if name == FILES[0]])
         return Side(str(path), _cells(Path(folder)))
 
 
