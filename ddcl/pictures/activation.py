@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcl.base.errors import UserError
 from ddcl.core.seeds import Draws, derive
 from ddcl.data.views import load_op
 from ddcl.pictures.material import Encoder, Material, apply, rotate
@@ -27,6 +26,7 @@ from ddcl.schema.pictures import ActivationSettings
 LABELS, GUTTER, HEAD = 2.1, 0.3, 0.6  # cells: names on the left, between images, above them
 HEAT = "inferno"  # of the colour maps whose brightness rises evenly; black is nothing
 SHINE = 0.15  # share of the image in what is shown
+POOLS = ("global_pool", "avgpool")  # what timm and torchvision call the last pooling
 TINY = 1e-12  # below which a map is nothing
 
 
@@ -38,9 +38,8 @@ def activation_maps(encoder: Encoder, x: Tensor, part: tuple[int, int]) -> Tenso
     """
     method = encoder.method
     assert method is not None
-    pool = getattr(method.encoder, "global_pool", None)
-    if not isinstance(pool, torch.nn.Module):
-        raise UserError(f"{encoder.recipe.name}: no activation maps, the encoder has no layer global_pool")
+    pool = pool_of(encoder)
+    assert pool is not None
 
     def energy(images: Tensor) -> Tensor:
         return 0.5 * method.features(images)[:, part[0] : part[1]].square().sum(dim=1)
@@ -52,6 +51,14 @@ def activation_maps(encoder: Encoder, x: Tensor, part: tuple[int, int]) -> Tenso
             inputs, attribute_to_layer_input=True, relu_attributions=True
         )
     return maps.detach().float().cpu()[:, 0]
+
+
+def pool_of(encoder: Encoder) -> torch.nn.Module | None:
+    """Return the layer that averages over positions; None where there is no method, or none such, as in a ViT."""
+    own = encoder.method.encoder if encoder.method else None
+    network = getattr(own, "network", own)  # an encoder from elsewhere resizes its images first
+    found = (getattr(network, name, None) for name in POOLS)
+    return next((layer for layer in found if isinstance(layer, torch.nn.Module)), None)
 
 
 def distorted(material: Material, settings: ActivationSettings) -> tuple[dict[str, Tensor], Tensor]:
@@ -96,8 +103,9 @@ def draw(material: Material, settings: ActivationSettings) -> tuple[Figure, pd.D
     found = []
     for y, (encoder, part) in enumerate(rows, start=1):
         sheet.text((LABELS - 0.15, HEAD + y + 0.5), name_of(encoder, part), ha="right")
-        if encoder.method is None:
-            sheet.text((LABELS + 0.1, HEAD + y + 0.5), f"{encoder.status}: nothing to show", ha="left")
+        if pool_of(encoder) is None:
+            why = "its network pools no positions" if encoder.method else encoder.status
+            sheet.text((LABELS + 0.1, HEAD + y + 0.5), f"{why}: nothing to show", ha="left")
             continue
         for name, images in shown.items():
             maps = activation_maps(encoder, images, encoder.parts[part])

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
+from matplotlib.figure import Figure
 
+from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_json
 from ddcl.build import build_method, load_given
 from ddcl.data.prepare import prepare
 from ddcl.evaluate.features import Target, extract
 from ddcl.evaluate.store import read_test, read_train
+from ddcl.pictures.activation import activation_maps, pool_of
+from ddcl.pictures.material import Encoder
 from ddcl.plan.addresses import features_digest
 from ddcl.plan.cost import describe
 from ddcl.plan.networks import forward_gflops, network_of
 from ddcl.plan.suite import Suite
+from ddcl.report.figures.layout import FigureStyle
+from ddcl.report.figures.painters import floor
 from ddcl.schema import feature_index
 from ddcl.schema.encoders import GivenEncoder, read_encoder
 from ddcl.schema.feature_index import CLEAN_DRAW
@@ -237,7 +245,61 @@ def read_images_of(manifest: Path, split: str) -> Any:
     return np.load(split_path(manifest.parent, split, "images"))
 
 
+def test_activation_maps_of_encoders_and_of_those_without_positions() -> None:
+    recipe = encoder_recipe("digits", "split", 0)
+    method = build_method(recipe).eval()
+    own = Encoder(recipe, "Split", "ok", method, lambda x: x)
+    assert activation_maps(own, torch.rand(3, 3, 16, 16), (0, 6)).shape == (3, 16, 16)
+    method.encoder.network.global_pool = None
+    assert pool_of(own) is None
+    assert pool_of(replace(own, method=None)) is None
+
+
+def test_figures_draw_a_line_for_each_arm_without_training_and_no_mean_of_them() -> None:
+    style = FigureStyle(suite(runs=[BLOCK]).plan)
+    assert style.floors == ["small", "split"]
+    frame = pd.DataFrame({"variant": ["small", "small", "split"], "value": [0.2, 0.4, 0.9]})
+    axes = Figure().subplots()
+    floor(axes, frame, style)
+    assert [line.get_ydata()[0] for line in axes.lines] == pytest.approx([0.3, 0.9])
+
+
 def test_given_encoder_and_its_yaml_agree() -> None:
     config = read_encoder("small")
     assert type(config.given) is GivenEncoder
     assert config.given.sha256 == config.sha256
+
+
+def test_from_the_file_to_tables_figures_and_the_page(tmp_path: Path) -> None:
+    """Every command, one after the other in this process, for both encoders and the floor."""
+    floor = {"datasets": ["digits"], "variants": ["random_init"], "augmentations": ["none"], "seeds": [0]}
+    runs = [{**BLOCK, "seeds": [0]}, floor]
+    values = SUITE | {
+        "runs": runs,
+        "evaluations": ["knn", "linear"],
+        "tables": ["knn", "robustness"],
+        "figures": ["robustness"],
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(values))
+    results = ["--results", str(tmp_path / "results")]
+    assert main(["resolve", "--suite", str(tmp_path / "own.yaml"), *results]) == 0
+    assert main(["prepare", "digits", *results]) == 0
+    under = ["--perturbations", "none", "color_rotate"]
+    for name in ("small", "split", "random_init"):
+        run = ["--run", f"digits/{name}/none/seed0", *results, "--device", "cpu"]
+        assert main(["pretrain", *run]) == 0
+        assert main(["extract", *run, *under]) == 0
+        for evaluation in ("knn", "linear"):
+            assert main(["evaluate", evaluation, *run, *under]) == 0
+    for verb in ("collect", "table", "figure", "report"):
+        assert main([verb, *results]) == 0
+    table = (tmp_path / "results/tables/knn.md").read_text(encoding="utf-8")
+    page = (tmp_path / "results/report/index.html").read_text(encoding="utf-8")
+    for label in ("The small one (from elsewhere, trained with labels)", "The split one (from elsewhere, trained on"):
+        assert label in table
+        assert label in page
+    frame = pd.read_csv(tmp_path / "results/tables/knn.csv")
+    assert {"full", "dir", "dvr"} == set(frame.loc[frame["variant"] == "split", "part"])
+    assert frame["mean"].between(5, 100).all()
+    for name in ("knn", "robustness"):
+        assert main(["trace", str(tmp_path / f"results/tables/{name}.csv"), "--all"]) == 0

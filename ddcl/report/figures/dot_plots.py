@@ -74,9 +74,9 @@ def _mark(axes: Axes, cell: pd.DataFrame, look: tuple[float, str], limits: tuple
 
 
 def floor_marks(axes: Axes, frame: pd.DataFrame, row: Axis, n: int) -> None:
-    """Draw the mean of the untrained encoders in each row, where the first of n marks lies."""
-    for place, name in enumerate(row[1]):
-        values = frame.loc[frame[row[0]] == name, "value"].dropna()
+    """Draw the mean of each arm without training in each row, where the first of n marks lies."""
+    for (place, name), variant in product(enumerate(row[1]), frame["variant"].unique()):
+        values = frame.loc[(frame[row[0]] == name) & (frame["variant"] == variant), "value"].dropna()
         if len(values):
             y = height(place, 0, n)
             axes.plot(

@@ -30,11 +30,12 @@ class Hue(NamedTuple):
 
 
 def floor(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
-    """Draw the mean of the untrained encoders as a dashed line."""
-    values = frame.loc[frame["variant"].isin(style.floors), "value"]
-    if values.notna().any():
-        line = axes.axhline(values.mean(), linewidth=1.1, zorder=1.5, **style.line(style.floors[0]) | {"marker": ""})
-        tell(line, f"{style.label('variant', style.floors[0])}: {values.mean():.1f}")
+    """Draw the mean of each arm without training as a dashed line: the untrained encoder, and those from elsewhere."""
+    for name in style.floors:
+        values = frame.loc[frame["variant"] == name, "value"]
+        if values.notna().any():
+            line = axes.axhline(values.mean(), linewidth=1.1, zorder=1.5, **style.line(name) | {"marker": ""})
+            tell(line, f"{style.label('variant', name)}: {values.mean():.1f}")
 
 
 def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis, names: dict[str, str]) -> None:

