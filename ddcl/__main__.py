@@ -193,6 +193,11 @@ def build_parser() -> argparse.ArgumentParser:
         b={**_name(side), **PATH, "metavar": "B"},
         output={**PATH, "help": "CSV file to write, a row per cell that both have"},
     )
+    verb(
+        verbs.site,
+        sources={**_name("results folders, snapshots or archives of `ddcl export`"), **PATH, "nargs": "+"},
+        output={**PATH, "required": True, "help": "folder to write; a site that is there is made again"},
+    )
     verb(verbs.adopt, results=RESULTS)
     verb(
         verbs.clean,

@@ -31,6 +31,7 @@ OF_VERB: dict[str, tuple[str, ...]] = {
     "export": ("ddcl export", "ddcl export --output mine.zip --checkpoints"),
     "import": ("ddcl import mine.zip",),
     "compare": ("ddcl compare results other.zip", "ddcl compare results other.zip --output cells.csv"),
+    "site": ("ddcl site results other.zip --output site",),
     "adopt": ("ddcl adopt",),
     "clean": ("ddcl clean --unused",),
     "claims": ("ddcl claims", "ddcl claims --json"),

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddcl.base.errors import check_name
+from ddcl.plan.plan import DICTIONARY
 from ddcl.report.collected import Collected
+from ddcl.schema.claims import FRAMES
 
 
 def render_tables(names: Sequence[str], results: Path) -> None:
@@ -64,9 +66,15 @@ def render_figure(name: str, results: Path) -> None:
 
 
 def render_page(results: Path) -> Path:
-    """Write `results`/report/index.html from the collected files and the drawn figures; return its path."""
+    """Write `results`/report/index.html and what the columns of its tables mean; return the path of the page."""
+    from ddcl.base.files import write_text
     from ddcl.report.page.write import write_page
+    from ddcl.report.tables.csv_files import columns_of
+    from ddcl.report.tables.dictionary import dictionary
 
-    out = results / "report" / "index.html"
-    write_page(Collected.load(results), out)
+    found, out = Collected.load(results), results / "report" / "index.html"
+    write_page(found, out)
+    names = [*found.plan.tables, *(FRAMES if found.plan.claims else ())]
+    files = {f"{name}.csv": columns_of(results / "tables" / f"{name}.csv") for name in names}
+    write_text(results / "tables" / DICTIONARY, dictionary(files))
     return out

@@ -361,6 +361,13 @@ def compare(args: Namespace) -> None:
         write_cells(cells, args.output)
 
 
+def site(args: Namespace) -> None:
+    """Write the pages of several results folders, snapshots or archives as one static site, with an index of claims."""
+    from ddcl.report.exchange.site import write_site
+
+    print(write_site(args.sources, args.output))
+
+
 def adopt(args: Namespace) -> None:
     """Check results that were copied or imported, and make Snakemake use those that are whole."""
     from ddcl.report.exchange.adopt import adopt

@@ -32,6 +32,7 @@ from ddcl.schema.tables import RUN, TableSpec
 from ddcl.schema.tuning import CHOICE, SCORES, TuningConfig
 
 FILE = "suite.json"  # below the results folder
+DICTIONARY = "README.md"  # below results/tables: what the columns of the CSV files mean
 WHAT, MAKER = "plan", "ddcl resolve"
 
 
@@ -169,10 +170,11 @@ class PlannedEvaluation(Model):
 
 
 class PlannedFigure(Model):
-    """A figure: its caption, and what it shows for those who cannot see it."""
+    """A figure: its caption, what it shows for those who cannot see it, and the table with its numbers, if any."""
 
     caption: str
     alt: str
+    table: str = ""
 
 
 class PlannedPicture(Model):
@@ -309,7 +311,7 @@ class Plan(Sealed):
         names += [f"figures/{picture.name}.{end}" for picture in self.pictures for end in ("png", "pdf", "csv")]
         names += [f"tables/{name}" for name in (*CLAIM_FILES, MACROS)] if self.claims else []
         names += [f"tables/{name}" for name in (SCORES, CHOICE)] if self.tuning else []
-        return [*names, "report/index.html"]
+        return [*names, f"tables/{DICTIONARY}", "report/index.html"]
 
     @property
     def data_folders(self) -> list[str]:

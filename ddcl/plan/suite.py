@@ -31,7 +31,7 @@ from ddcl.schema.op_recipes import read_ops
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.published import PublishedNumber, read_published
 from ddcl.schema.recipes import Recipe, data_recipe, read_dataset
-from ddcl.schema.registry import METHODS, part_names
+from ddcl.schema.registry import METHODS, PART_LABELS, part_names
 from ddcl.schema.setups import setup_of
 from ddcl.schema.subsets import read_subset_config
 from ddcl.schema.suites import RandomSubsetsConfig, parse_suite
@@ -178,7 +178,7 @@ class Suite:
             strengths={name: item.strength for name, item in self.perturbations.items() if item.strength is not None},
             seen=self.seen(),
             tables=self.tables,
-            figures={name: PlannedFigure(caption=WORDS[name].caption, alt=WORDS[name].alt) for name in self.figures},
+            figures={name: self._planned_figure(name) for name in self.figures},
             figure_variants=self.config.figure_variants,
             figure_augmentations=self.config.figure_augmentations,
             pictures=[],
@@ -190,6 +190,11 @@ class Suite:
             published=self._published(),
             tuning=self.config.tuning,
         )
+
+    def _planned_figure(self, name: str) -> PlannedFigure:
+        words = WORDS[name]
+        has = words.table in self.tables or words.claims
+        return PlannedFigure(caption=words.caption, alt=words.alt, table=words.table if has else "")
 
     def _methods(self) -> list[str]:
         """Return the suite's methods in the order of legends; those of plugins come last."""
@@ -237,6 +242,7 @@ class Suite:
         labels = dict(self.labels)
         labels["dataset"] = {name: dataset.label for name, dataset in self.dataset_configs.items()}
         labels["eval_dataset"] = labels["dataset"]
+        labels["part"] = PART_LABELS
         labels["variant"] = {run.recipe.variant: run.label for run in self.runs.values()}
         trained = dict.fromkeys(run.recipe.augmentation for run in self.runs.values() if run.recipe.ops)
         labels["augmentation"] = {NO_AUGMENTATION: "no training"}

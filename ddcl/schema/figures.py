@@ -6,10 +6,15 @@ from typing import NamedTuple
 
 
 class Words(NamedTuple):
-    """A figure's caption, and what it shows for those who cannot see it. claims: whether it shows the judged claims."""
+    """What the report says of a figure.
+
+    alt: what it shows, for those who cannot see it. claims: whether it shows the judged claims. table: the CSV below
+    results/tables with its numbers, where the suite has that table.
+    """
 
     caption: str
     alt: str
+    table: str = ""
     claims: bool = False
 
 
@@ -18,38 +23,45 @@ WORDS = {
         "kNN accuracy on held-out training images while training: mean over seeds, and their range. The dashed line is "
         "the encoder before any training.",
         "Line chart of kNN accuracy against the epoch of pretraining, one panel per augmentation.",
+        table="convergence",
     ),
     "robustness": Words(
         "Accuracy of the linear probe on clean and perturbed test images. Bars: mean over seeds; lines: sample "
         "standard deviation; dots: single seeds.",
         "Bar chart of linear accuracy for each perturbation, one panel per augmentation of pretraining.",
+        table="robustness",
     ),
     "augmentation": Words(
         "Accuracy on clean test images after pretraining under augmentations of growing strength. Dots: single seeds; "
         "dashed line: the untrained encoder.",
         "Line chart of clean accuracy against the strength of the augmentation, one panel per evaluation.",
+        table="augmentation",
     ),
     "parts": Words(
         "kNN accuracy of the whole features and of their parts. The whole has more dimensions than DIR, and DIR more "
         "than DVR, which alone can make such differences.",
         "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
+        table="knn",
     ),
     "ablation_share": Words(
         "Accuracy of the linear probe on clean test images against the share of the features that is DIR, all other "
         "numbers being equal. Mean over seeds; dots: single seeds; dashed line: the untrained encoder. A part's width "
         "grows or shrinks with the share, which alone can move its accuracy.",
         "Line chart of linear accuracy of the features full, dir and dvr against the share of DIR.",
+        table="ablations",
     ),
     "ablation_weight": Words(
         "Accuracy of the linear probe on clean test images against the weight of the loss on DVR, all other numbers "
         "being equal. Mean over seeds; dots: single seeds; dashed line: the untrained encoder.",
         "Line chart of linear accuracy of the features full, dir and dvr against the weight of the loss on DVR.",
+        table="ablations",
     ),
     "published": Words(
         "Accuracies measured here against published ones of the same method, data set, augmentation, part and "
         "perturbation, with the standard deviation over seeds. Hollow: the two experiments are known to differ; the "
         "table of the same name says in what. Published numbers are mostly those of the best epoch on the test split.",
         "Scatter chart of measured against published accuracy, with the line on which they are equal.",
+        table="published",
     ),
     "claims": Words(
         "Effects of the claims' checks (large) and their comparisons (small) with 95 % intervals, in units of the "
@@ -57,6 +69,7 @@ WORDS = {
         "paper's claim; b: the symmetric. Grey band: smaller than what matters. Hollow: reported only, not part of the "
         "verdict. Arrows: the interval goes on. Below three seeds there is no interval.",
         "Forest plot of effects with intervals, grouped by claim; verdicts are told by colour and marker.",
+        table="claim_comparisons",
         claims=True,
     ),
     "readout": Words(
@@ -66,6 +79,7 @@ WORDS = {
         "draws). If DVR carried distortions by more than its width, its mark would lie right of its bar, and DIR's "
         "left of its own. Large marks: mean over seeds; dots: seeds; values below −0.1 stand at the edge.",
         "Dot plot of R² for each distortion, one panel per method and augmentation, one mark per part of the features.",
+        table="readout",
     ),
     "factors": Words(
         "How much a linear readout finds, in the features of clean test images, of each factor that an image was "
@@ -73,6 +87,7 @@ WORDS = {
         "is the class. The bar behind a mark is as many random columns of the same features (mean and sd over the "
         "draws). Large marks: mean over seeds; dots: seeds.",
         "Dot plot of R² for each factor, one panel per method and augmentation, one mark per part of the features.",
+        table="factors",
     ),
     "rivals": Words(
         "What each method carries of each distortion, and what that costs: mean differences over seeds, the darker the "
@@ -81,12 +96,14 @@ WORDS = {
         "it extends. Right, in the first row of a method: accuracy of the linear probe on all its features, minus that "
         "of the method that it extends, in points, on clean and perturbed test images.",
         "Matrix of differences: a row for each method and part, a column for each distortion and perturbation.",
+        table="carried",
     ),
     "invariance": Words(
         "Share of the variance of the features that lies between the views of one image; 0 is a part that the "
         "training's augmentation does not move, 1 one that knows nothing of the image. The bar behind a mark is as "
         "many random columns (mean and sd over the draws); dots: seeds.",
         "Dot plot of the share of within-image variance for each method, one panel per augmentation.",
+        table="invariance",
     ),
     "class_controls": Words(
         "Accuracy on clean test images of each part of the features, by kNN where the suite has it. The bar behind a "
@@ -94,40 +111,47 @@ WORDS = {
         "class than chance would put there, its mark would lie left of its bar; if full gained on DIR by what DVR adds "
         "and not by its width, DIR's mark would lie left of its bar. Dots: seeds.",
         "Dot plot of accuracy for each method and part beside random columns, one panel per augmentation.",
+        table="width",
     ),
     "cosines": Words(
         "Cosines between the two views of an image. DDCL's loss drives the absolute mean over images to zero, which "
         "cosines of opposite sign can do without any image being near zero: compare it with the mean of absolute "
         "values and the standard deviation over images. Dots: seeds.",
         "Dot plot of three statistics of the cosine for each method and part, one panel per augmentation.",
+        table="invariance",
     ),
     "response_rotation": Words(
         "Accuracy, and drift of the features from those of the clean image, against the angle by which test images "
         "are rotated; for the whole features and each part, whose widths differ: compare methods within a part. Mean "
         "over seeds and their range; dashed: the untrained encoder.",
         "Line charts of accuracy and drift against the rotation angle, one panel per part and augmentation.",
+        table="response",
     ),
     "response_elastic": Words(
         "Accuracy, and drift of the features from those of the clean image, against the strength of an elastic "
         "deformation of test images. Parts differ in width: compare methods within a part. Mean over seeds and their "
         "range; dashed: the untrained encoder.",
         "Line charts of accuracy and drift against elastic strength, one panel per part and augmentation.",
+        table="response",
     ),
     "response_jitter": Words(
         "Accuracy, and drift of the features from those of the clean image, against the strength of a colour jitter "
         "of test images. Parts differ in width: compare methods within a part. Mean over seeds and their range; "
         "dashed: the untrained encoder.",
         "Line charts of accuracy and drift against jitter strength, one panel per part and augmentation.",
+        table="response",
     ),
     "convergence": Words(
         "kNN accuracy on held-out training images, against epochs (warm-up counted; a dotted line where it ends) and "
         "against seconds of training, monitoring not counted: mean over seeds, and their range. Seconds are those of "
         "the machine and of whatever else it did. The dashed line is the encoder before any training.",
         "Line charts of kNN accuracy against epochs and against seconds, a row of panels per augmentation.",
+        table="convergence",
     ),
     "convergence_loss": Words(
         "The loss on DIR (for methods without parts: their loss), against epochs and seconds. Compare curves of one "
         "panel only, and with care: DIR has fewer features than a method without parts.",
         "Line charts of the loss against epochs and against seconds, a row of panels per augmentation.",
+        table="convergence",
     ),
 }

@@ -146,6 +146,8 @@ class ReaderEntry(Entry):
 
 SPLIT_PARTS = ("full", "dir", "dvr")
 RANDOM_PARTS = ("random_dir", "random_dvr")  # random columns, as many as DIR and DVR have
+PART_LABELS = {"full": "whole", "dir": "DIR", "dvr": "DVR"}
+PART_LABELS |= {"random_dir": "random, DIR’s width", "random_dvr": "random, DVR’s width"}
 PARTS = (*SPLIT_PARTS, *RANDOM_PARTS)
 SHAPES_FACTORS = tuple(FACTORS_OF_SHAPES)
 PROBE_OPS = ("resized_crop", "horizontal_flip")  # of `ddcl.evaluate.sgd`

@@ -90,8 +90,8 @@ class TableSpec(Model):
     )
     compare: Literal["variant"] | None = Field(
         default=None,
-        description="cells that differ in this key only are compared: the best is bold if it is distinguishable from "
-        "the runner-up, those that are not distinguishable from the best are underlined; null: none",
+        description="each cell is set against that of its baseline, which differs in this key only: difference, "
+        "interval, and a mark where p is below 0.05 after Holm's correction over the table; null: none",
     )
     rows: Annotated[list[Key], AfterValidator(each_once)] = Field(
         min_length=1, description="keys that label the printed rows"

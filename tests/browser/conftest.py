@@ -15,9 +15,10 @@ from ddcl.report.tables.build import build_table
 from ddcl.report.tables.html import write_table_page
 from ddcl.report.tables.printing import layout
 from tests.browser.browser import Browser, chromium, why_not
-from tests.unit import pages, synthetic
+from tests.unit import made_up, pages, synthetic
 
 TABLES = ("robustness", "augmentation", "convergence")
+SUITES = ("digits", "cifar10")
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +31,25 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lost = (found.records["variant"] == "simsiam") & (found.records["seed"] == 1)
     found.records.loc[lost, ["value", "status"]] = [np.nan, "missing"]
     for name in plan.figures:
-        write_figure(registry.draw(name, found), found.results / "figures" / name)
+        write_figure(registry.draw(name, found), found.results / "figures" / name, found.plan)
     out = found.results / "report" / "index.html"
     write_page(found, out)
     spec = found.spec("robustness")
     frame = build_table(found.records, found.histories, plan, spec, other_code=found.other_code)
     write_table_page(layout(frame, spec, plan), spec, found.results / "tables" / "robustness.html")
+    return out
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a suite of the project, with made-up records of every cell that it plans."""
+    if why_not():
+        pytest.skip(why_not())
+    found = made_up.collected(request.param, tmp_path_factory.mktemp(request.param))
+    for name in ("robustness", "knn_curves"):
+        write_figure(registry.draw(name, found), found.results / "figures" / name, found.plan)
+    out = found.results / "report" / "index.html"
+    write_page(found, out)
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 from ddcl.plan.plan import Plan, PlannedRun
 from ddcl.plan.suite import Suite
 from ddcl.report.claims.judge import judge_claims
-from ddcl.report.claims.judged import write_judged
+from ddcl.report.claims.judged import JudgedClaim, write_judged
 from ddcl.report.collected import Collected
 from ddcl.schema.places import CONFIG_DIR
 from tests.unit.pages import ended_well
@@ -68,6 +69,12 @@ def collected(suite: str, folder: Path, plan: Plan | None = None) -> Collected:
     if plan.claims:
         write_judged(judge_claims(found), found)
     return found
+
+
+def claims() -> list[JudgedClaim]:
+    """The judged claims of digits with such results."""
+    bare = collected("digits", Path("nowhere"), plan_of("digits").changed(claims={}))
+    return judge_claims(replace(bare, plan=plan_of("digits")))
 
 
 def histories(plan: Plan) -> pd.DataFrame:

@@ -17,13 +17,13 @@ from ddcl.report.claims.inference import (
     Component,
     by_group,
     combined,
-    holm,
     image_components,
     seed_components,
     two_sided_p,
 )
 from ddcl.report.claims.power import detectable_effect
 from ddcl.report.claims.verdicts import Found, decide, of_claim
+from ddcl.report.multiplicity import holm
 
 CONFIDENCE = 0.95
 LEVEL = 1 - CONFIDENCE

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ddcl.report.page.claim_lines import claim_lines
 
 from ddcl.base.errors import UserError
 from ddcl.plan.plan import Plan
@@ -15,7 +16,6 @@ from ddcl.report.claims.gates import joint, state_of
 from ddcl.report.claims.inference import Estimate
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import JudgedClaim, JudgedGate
-from ddcl.report.page.claim_lines import claim_lines
 from ddcl.schema.claims import read_claim, read_gates
 from ddcl.schema.gates import GateSpec, read_gate
 from ddcl.schema.places import config_names

@@ -71,10 +71,11 @@ def test_a_new_metric_is_printed_and_compared_as_its_entry_says(made_up: Plan) -
     assert set(frame["unit"]) == {"%"}
     whole = frame[frame["part"] == "full"].set_index("variant")
     assert whole.loc["ddcl", "mean"] == pytest.approx(11.0)
-    assert whole["emphasis"].to_dict() == {"ddcl": "best", "simsiam": ""}  # less is better
+    assert whole["baseline"].to_dict() == {"ddcl": "simsiam", "simsiam": ""}
+    assert whole["emphasis"].to_dict() == {"ddcl": "better", "simsiam": ""}  # less is better
     printed = layout(frame, SPEC, made_up)
     assert printed.headers == ["calibration"]
-    assert "| DDCL | full | **11.0 ± 1.0** |" in to_markdown(printed, SPEC)
+    assert "| DDCL | whole | **11.0 ± 1.0** ▲ |" in to_markdown(printed, SPEC)
 
 
 def test_a_new_metric_stands_on_the_page(made_up: Plan, tmp_path: Path) -> None:
@@ -83,8 +84,8 @@ def test_a_new_metric_stands_on_the_page(made_up: Plan, tmp_path: Path) -> None:
     found = Collected(made_up, records_of(made_up), pd.DataFrame(), runs, tmp_path)
     card, _ = build_cards(found, expected_cells(found.records, made_up)).cards
     rows = {row.labels: row.texts for row in card.values}
-    assert rows["calibration, calibration", "full", "clean"] == ["10.00", "11.00", "12.00"]
-    assert rows["kNN, k = 5", "dir", "clean"] == ["10.00", "11.00", "12.00"]
+    assert rows["calibration, calibration", "whole", "clean"] == ["10.00", "11.00", "12.00"]
+    assert rows["kNN, k = 5", "DIR", "clean"] == ["10.00", "11.00", "12.00"]
 
 
 def test_another_label_makes_another_plan_of_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from tests.unit import pages, synthetic
 from tests.unit.synthetic import record_of
 from tests.unit.written import write_manifest
 
-VOID = {"meta", "img", "br", "link", "hr", "input", "path", "polyline"}
+VOID = {"meta", "img", "br", "link", "hr", "input", "path", "polyline", "rect", "circle", "use"}
 
 
 class Checker(HTMLParser):
@@ -104,10 +104,11 @@ def test_page_is_complete_well_formed_and_self_contained(found: Collected) -> No
     html = render(found)
     checker = check(html)
     tags = [tag for tag, _ in checker.elements]
-    assert tags.count("img") == len(FIGURES)
+    assert tags.count("img") == len(FIGURES)  # made up without an SVG
     assert tags.count("article") == 5  # one for the seeds of each arm
     assert all(a["src"].startswith("data:image/png;base64,") and a["alt"] for t, a in checker.elements if t == "img")
-    assert not re.search(r"""(src|href)=["']?(https?:)?//|url\(|@import|\son[a-z]+=""", html)
+    assert not re.search(r"""src=["']?(https?:)?//|url\((?!#)|@import|\son[a-z]+=""", html)
+    assert {tag for tag, a in checker.elements if (a.get("href") or "").startswith(("http", "//"))} == {"a"}
     assert "Nothing is missing, out of date, failed, collapsed or diverged." in html
     assert "with uncommitted changes" in html
     assert "torch 2.0" in html
@@ -119,9 +120,9 @@ def test_every_number_leads_to_the_values_of_its_seeds(found: Collected) -> None
     html = render(found)
     rows = dict(re.findall(r'<tr id="(r\d+)">(.*?)</tr>', html))
     assert len(rows) == (3 + 3 + 1 + 1 + 1) * 2 * 2  # parts of the arms, evaluations, perturbations
-    numbers = re.findall(r'<td><a class="from" href="#(r\d+)">(?:<u>|<strong>)?(\d+\.\d) ± ', html)
     tables = html[html.index('id="tables"') : html.index('id="figures"')]
-    assert len(numbers) == tables.count("<td>") - tables.count("<td>–</td>") > 20
+    numbers = re.findall(r'<a class="from" href="#(r\d+)">(?:<span class="lv">)?(\d+\.\d) ± ', tables)
+    assert len(numbers) == tables.count("<td") - tables.count("<td>–</td>") > 20
     for anchor, mean in numbers:
         seeds = [float(text) for text in re.findall(r"<td>([\d.]+)</td>", rows[anchor])]
         assert len(seeds) == 2
@@ -132,7 +133,7 @@ def test_a_number_made_of_several_arms_names_all_places(tmp_path: Path) -> None:
     plan = plan_of(["augmentation", "convergence"], [])
     html = render(pages.results(tmp_path, plan, synthetic.records(plan)))
     check(html)
-    assert re.search(r'href="#r\d+" data-from="r\d+ r\d+">(<u>|<strong>)?[+−]\d', html)  # a change
+    assert re.search(r'href="#r\d+" data-from="r\d+ r\d+">(?:<span class="lv">)?[+−]\d', html)  # a change
     assert re.search(r'<a class="from" href="#h\d+">', html)  # a number of a history
     assert re.search(r'<div class="curves" id="h0"><figure><svg', html)
 
@@ -156,7 +157,7 @@ def test_a_published_number_leads_to_its_place(tmp_path: Path) -> None:
         assert row
         assert f"{float(row[1]):.1f}" == value
         assert row[2]
-    assert re.search(r'href="#r1" data-from="r1 p\d+">(<u>|<strong>)?[+−]\d', html)  # the difference
+    assert re.search(r'href="#r1" data-from="r1 p\d+">(?:<span class="lv">)?[+−]\d', html)  # the difference
 
 
 def test_a_card_says_how_the_recipe_departs_and_how_to_make_it_again(found: Collected) -> None:
@@ -208,7 +209,9 @@ def test_what_is_wrong_is_named(status: str, found: Collected) -> None:
     assert re.findall(r'<p class="bad">(.*?)</p>', html) == ["Seed 0: collapsed.", f"Seed 1: {status}."]
     assert f"<td>85.00</td><td>{status}</td>" not in html  # SimSiam, CAug: 0.86 for seed 0
     assert f"<td>86.00</td><td>{status}</td>" in html
-    assert re.search(r'<td class="bad"><a class="from" href="#r\d+">86.0 \(n=1/2\) ', html)
+    assert re.search(
+        r'<td id="[\w-]+" class="bad"><a class="from" href="#r\d+">(?:<span class="lv">)?86.0 \(n=1/2\) ', html
+    )
 
 
 def test_what_is_out_of_date_is_told_from_what_was_not_run(found: Collected) -> None:
@@ -253,18 +256,22 @@ def test_page_is_the_same_every_time(found: Collected) -> None:
 def test_claims_come_first_with_their_verdicts_and_comparisons(found: Collected) -> None:
     html = render(pages.with_claims(found))
     check(html)
+    text = text_of(html)
     assert html.index('id="claims"') < html.index('id="run"')
-    assert "1 supported, 1 contradicted, 1 inconclusive, 1 not run, 1 protocol differs" in html
-    assert '<span class="verdict contradicted"><span aria-hidden="true">▼</span> contradicted</span>' in html
+    assert "Found here: 1 supported, 1 contradicted, 1 inconclusive, 1 not run, 1 protocol differs" in text
+    assert '<span class="glyph" aria-hidden="true">▼</span> contradicted</span>' in html
     assert "DDCL is better &amp; cheaper" in html
-    assert "+0.31 (−0.20 to +0.82) points<small>2 seeds, 450 images, 2 comparisons</small>" in html
-    assert "matters of 0.3 points needs 40 seeds per arm.</p>" in html
-    assert '<a class="to-card" href="#card-digits-simsiam-caug">SimSiam &amp; co_</a>' in html
-    assert '<a class="to-card" href="#card-digits-ddcl-caug">DDCL (full, CAug)</a>' in html
-    assert '<a class="to-card" href="#card-digits-ddcl-baug">DDCL (dvr, BAug)</a>' in html
+    assert '<span class="number"><b>+0.3</b> (−0.2 to +0.8)</span> <small>points</small>' in html
+    assert "To find 0.3 points, the smallest effect that matters, takes 40 seeds per arm." in text
     assert 'href="../tables/claim_comparisons.csv"' in html
-    assert html.count('<span class="effect">–<small></small></span>') == 2  # nothing was run; no zeros are listed
+    assert "<b>0" not in html[html.index('id="claim-C3"') : html.index('id="claim-C4"')]  # nothing was run: no zeros
     assert all(f'href="../tables/{name}"' in html for name in ("claims.json", "macros.tex"))
+
+
+def test_the_first_screen_says_what_could_have_been_seen(found: Collected) -> None:
+    text = text_of(render(pages.with_claims(found)))
+    assert "Five seeds per arm could have seen differences in accuracy of 1.2 points or more (80 % power)" in text
+    assert "2 seeds per arm the paper: 1".replace(" the", "the") in text.replace("arm the", "armthe")
 
 
 def test_a_suite_without_claims_shows_and_links_none_whatever_lies_there(found: Collected) -> None:
@@ -290,14 +297,14 @@ def test_effects_of_claims_lead_to_the_values_that_they_are_differences_of(found
     rows = dict(re.findall(r'<tr id="(r\d+)">(.*?)</tr>', html))
     claims = html[html.index('id="claims"') : html.index('id="run"')]
     linked = re.findall(r'<a class="from" href="#(\w+)" data-from="\1 (\w+)">([^<]+)</a>', claims)
-    effects = {effect.split(" ")[0]: places for *places, effect in linked}
+    effects = {effect: places for *places, effect in linked}
     of_seed = {
         effect: [float(re.findall(r"<td>([\d.]+)</td>", rows[place])[0]) for place in effects[effect]]
-        for effect in ("+0.31", "−3.10")
+        for effect in ("+0.3", "−3.1")
     }
     # DDCL and SimSiam after CAug on distorted images; DVR after BAug, and the whole after CAug
-    assert of_seed == {"+0.31": [44.0, 43.0], "−3.10": [35.0, 44.0]}
-    assert all(re.fullmatch(r"h\d+", place) for place in effects["+2.50"])  # curves
+    assert of_seed == {"+0.3": [44.0, 43.0], "−3.1": [35.0, 44.0]}
+    assert all(re.fullmatch(r"h\d+", place) for place in effects["+2.5"])  # curves
 
 
 def test_a_hundred_runs_fit_into_five_megabytes(tmp_path: Path) -> None:

@@ -4,72 +4,107 @@ from __future__ import annotations
 
 import re
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ddcl.report.claims.judged import JudgedCheck
+from ddcl.report.claims.verdicts import of_check
+from ddcl.report.numbers import amount, decimals, interval, minus, plain, probability
+from ddcl.report.page.bars import Line, bar
 from ddcl.report.page.cards import value_text
 from ddcl.report.page.citation import bibtex
-from ddcl.report.page.claim_lines import claim_lines, effect_text, n_text, number, power_text
+from ddcl.report.page.claim_details import Page, details
+from ddcl.report.page.claim_rows import GLYPHS, MEANINGS, needed, why_missing
 from ddcl.report.page.curves import curves
 from ddcl.report.page.deviations import settings
-from ddcl.report.tables.html import to_html, with_code
+from ddcl.report.tables.html import Place, notes, to_html, with_code
 from ddcl.report.tables.printing import Cell, Printed
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.recipes import build_recipe
 from tests.unit import pages, synthetic
 
 
-def test_numbers_of_claims_have_three_digits() -> None:
-    assert number(-0.012345) == "−0.0123"
-    assert number(0.006, "+") == "+0.01"
-    assert number(-0.001234, "+") == "0.00"
-    assert number(0, "+") == "0"
-    assert number(12345.6, "+") == "+12,346"
-    assert number(2.0) == "2"
-    assert effect_text(1.5, (nan, nan), "epochs") == "+1.50 epochs"
-    assert effect_text(1.5, (-1.0, 4.0), "points") == "+1.50 (−1.00 to +4.00) points"
-    assert effect_text(nan, (nan, nan), "points") == "–"
-    assert n_text({"seeds": 1, "images": 0, "comparisons": 1200}) == "1 seed, 1,200 comparisons"
+def test_numbers_are_never_finer_than_their_interval_nor_minus_zero() -> None:
+    assert [decimals(half) for half in (12, 10, 3, 0.3, 0.1, 0.015, nan)] == [0, 0, 1, 1, 2, 3, 2]
+    assert interval(-1.04, -13.2, 11.1, 1.0) == ("−1", "−13 to +11")
+    assert interval(0.34, -2.26, 2.94, 1.0) == ("+0.3", "−2.3 to +2.9")
+    assert interval(-0.04, -2.0, 1.92, 1.0) == ("0.0", "−2.0 to +1.9")
+    assert interval(0.05, 0.0499, 0.0501, 0.1) == ("+0.050", "+0.050 to +0.050")  # no finer than matters
+    assert interval(1.5, nan, nan, 1.0) == ("+1.5", "")
+    assert interval(nan, nan, nan, 1.0) == ("–", "")
 
 
-def test_what_an_undecided_claim_would_need() -> None:
-    check = (
-        pages.judged("C1", "inconclusive", "", "", minimum_detectable_effect=1.25, seeds_needed=inf).forms[0].headline
-    )
-    assert power_text(check) == (
-        "an effect of 1.25 points or more would probably have been found; "
-        "the smallest effect that matters of 0.3 points needs more test images"
-    )
-    assert power_text(check.model_copy(update={"minimum_detectable_effect": nan, "seeds_needed": nan})) == ""
-
-
-def test_arms_are_named_by_their_fields_and_lead_to_their_cards() -> None:
-    plan = synthetic.suite()
-    (line,) = claim_lines(
-        pages.judged_claims()[3:4], plan, {"digits/ddcl/baug": "card-b", "digits/ddcl/caug": "card-c"}
-    )
-    assert [row.arms for row in line.comparisons] == [
-        [("DDCL", "card-c"), ("SimSiam & co_", "")],
-        [("DDCL (dvr, BAug)", "card-b"), ("DDCL (full, CAug)", "card-c")],
+def test_counts_and_hyphens() -> None:
+    assert [plain(value) for value in (0, 2.0, 0.0123456, 12345.6, 1.25, inf, nan)] == [
+        *("0", "2", "0.0123", "12,346", "1.25", "∞", "–"),
     ]
-    (gate,) = line.gates  # of those of the claim, the one that a comparison names
-    assert (gate.label, gate.arm, gate.state) == ("trained", "digits/ddcl/caug", "✕ failed")
-    assert gate.effect == "+4.00 (−1.00 to +9.00) points, needed above 0"
-    assert gate.text == "It says nothing."
-    assert line.comparisons[0].conditions == "own, Digits, CAug, linear, color + rotate, full, top1"
-    assert line.comparisons[0].p == "p = 0.12 (Holm 0.24)"
-    assert line.comparisons[1].n == "2 seeds, 450 images"
+    assert [amount(1.0, "points"), amount(1.4, "points"), amount(0.05, "R²")] == ["1 point", "1.4 points", "0.05 R²"]
+    assert minus("from -0.74 to 3-4, b-2") == "from −0.74 to 3-4, b-2"
+    assert [probability(p) for p in (0.0001, 0.0123, 0.5, 0.999, nan)] == ["< 0.001", "0.012", "0.50", "> 0.99", "–"]
+
+
+def check_of(**found: Any) -> JudgedCheck:
+    return pages.judged("C1", "inconclusive", "", "", **found).forms[0].headline
+
+
+def test_what_an_undecided_check_would_need() -> None:
+    needs = "To find 0.3 points, the smallest effect that matters, takes "
+    assert needed(check_of(seeds_needed=inf)) == f"{needs}more test images."
+    assert needed(check_of(seeds_needed=40.0)) == f"{needs}40 seeds per arm."
+    assert needed(check_of()) == ""
+
+
+def test_why_there_is_no_interval_is_said() -> None:
+    assert why_missing(check_of(effect=0.2, ci_low=-1.0, ci_high=1.0, n_seeds=3)) == ""
+    assert why_missing(check_of(effect=0.2, n_seeds=2)) == "no interval: fewer than three seeds"
+    assert why_missing(check_of(effect=0.0, n_seeds=5)) == "no interval: all seeds alike"
+
+
+def test_the_legend_of_inconclusive_does_not_contradict_the_rule() -> None:
+    """A check whose interval lies above 0 is inconclusive, too, where one of its comparisons says the opposite."""
+    assert of_check("supported", ["contradicted"]) == "inconclusive"
+    assert "0" not in MEANINGS["inconclusive"]
+    assert "one of its comparisons says the opposite" in MEANINGS["inconclusive"]
+    assert set(MEANINGS) == set(GLYPHS)
+
+
+def test_a_bar_without_an_interval_is_hollow_and_dotted_and_one_beyond_the_scale_has_an_arrow() -> None:
+    alone = bar([Line("ddcl", 0.2, nan, nan, 1.0)], None, 1.0, 100, "words")
+    assert "hollow" in alone
+    assert "dotted" in alone
+    assert 'class="ci"' not in alone
+    far = bar([Line("ddcl", 0.0, -500.0, 500.0, 1.0)], None, 1.0, 100, "words")
+    assert far.count('class="arrow"') == 2
+    assert 'class="arrow"' not in bar([Line("ddcl", 0.0, -5.0, 5.0, 1.0)], None, 1.0, 100, "words")
+
+
+def test_comparisons_are_a_grid_whose_cells_lead_to_their_values() -> None:
+    claim = pages.judged_claims()[3]
+    opened = details(claim, Page(synthetic.suite(), {"digits/ddcl/baug": "card-b", "digits/ddcl/caug": "card-c"}))
+    (gate,) = opened.gates
+    assert (gate.sign, gate.label, gate.arm, gate.found) == ("✕", "trained", "DDCL, CAug", "+4.0 points (−1.0 to +9.0)")
+    assert gate.needed == "interval above 0"
+    assert opened.follows == ["It says nothing."]
+    (form,) = opened.checks[0].forms
+    whole, parts = form.grids
+    assert (whole.caption, parts.caption) == ("DDCL − SimSiam & co_", "DDCL (dvr) − DDCL (full)")
+    assert [(label, cells[0].effect) for label, cells in whole.rows if cells[0]] == [("CAug", "+0.3")]
+    assert [(label, cells[0].verdict.word) for label, cells in parts.rows if cells[0]] == [("BAug", "contradicted")]
 
 
 def test_emphasis_and_marks_of_cells() -> None:
-    cells = [Cell("1.0", "best", ("a", "b", "c")), Cell("2.0", "tied"), Cell("3.0 †", "", ("a",)), Cell("<")]
-    html = to_html(Printed(["k"], ["a", "b", "c", "d"], [(["x"], cells)], ["bold: best"]), {"a": "r1", "b": "h1"})
-    assert '<td><a class="from" href="#r1" data-from="r1 h1"><strong>1.0</strong></a></td>' in html
-    assert "<td><u>2.0</u></td>" in html
-    assert '<td class="bad"><a class="from" href="#r1">3.0 †</a></td>' in html
+    against = {"difference": 0.5, "ci_low": -0.04, "ci_high": 1.2, "p": 0.2, "p_holm": 0.4, "unit": "%"}
+    cells = [Cell("1.0", "better", ("a", "b", "c"), against), Cell("2.0"), Cell("3.0 †", "", ("a",)), Cell("<")]
+    printed = Printed(["k"], ["a", "b", "c", "d"], [(["x"], cells)], ["a note"])
+    html = to_html(printed, Place({"a": "r1", "b": "h1"}, "t-own"))
+    assert '<td id="t-own-0-0"><a class="from" href="#r1" data-from="r1 h1"><span class="lv">1.0</span>' in html
+    assert '<span class="df"><strong>+0.5</strong> ▲<small>0.0 to +1.2</small><i class="b"' in html
+    assert "<td>2.0</td>" in html
+    assert '<td id="t-own-0-2" class="bad"><a class="from" href="#r1">3.0 †</a></td>' in html
     assert "<td>&lt;</td>" in html
-    assert html.endswith('<p class="notes">bold: best</p>')
+    assert notes(printed) == '<p class="notes">a note</p>'
 
 
 def test_backticks_become_code_and_all_else_is_escaped() -> None:

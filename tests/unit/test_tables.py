@@ -13,7 +13,7 @@ import pytest
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.tables.build import COLUMNS, build_table
 from ddcl.report.tables.convergence import AGAINST, curve_metrics
-from ddcl.report.tables.emphasis import NOTE
+from ddcl.report.tables.differences import COLUMNS as DIFFERENCES
 from ddcl.report.tables.html import to_html
 from ddcl.report.tables.latex import tex_escape, to_latex
 from ddcl.report.tables.printing import NOTHING, UNSEEN, cell_text, layout, to_markdown, write_table
@@ -200,7 +200,7 @@ def test_losing_any_one_run_shows_in_every_table_that_it_is_in(name: str) -> Non
     assert "(n=1/2)" in text
     whole, _ = table(name)
     untouched = (frame["variant"] != "simsiam") & ~frame["metric"].isin(AGAINST)  # DDCL's are against SimSiam
-    apart = ["emphasis"]  # of what it was compared with
+    apart = DIFFERENCES  # from what it is set against
     pd.testing.assert_frame_equal(frame[untouched].drop(columns=apart), whole[untouched].drop(columns=apart))
 
 
@@ -309,8 +309,8 @@ def test_cells_print_what_they_are() -> None:
 
 def test_notes_appear_only_where_their_mark_is_used() -> None:
     frame, spec = table("knn")
-    assert layout(frame, spec, PLAN).notes == [" ".join(UNSEEN), NOTE]
-    plain = frame[frame["seen"] != "unseen"].assign(emphasis="")
+    assert layout(frame, spec, PLAN).notes == [" ".join(UNSEEN)]  # two seeds: nothing is marked
+    plain = frame[frame["seen"] != "unseen"]
     assert layout(plain, spec, PLAN).notes == []
     records = synthetic.records(PLAN)
     records.loc[records["variant"] == "ddcl", "status"] = "collapsed"
@@ -327,7 +327,6 @@ def test_failed_and_missing_have_marks_of_their_own() -> None:
     assert layout(frame.assign(seen="clean"), spec, PLAN).notes == [
         "✗ a seed failed or was interrupted; it has no value",
         "… a seed was not run yet, or is out of date; it has no value",
-        NOTE,
     ]
 
 
@@ -336,7 +335,7 @@ def test_layout_follows_the_suite_and_drops_constant_labels() -> None:
     printed = layout(frame, spec, PLAN)
     assert printed.row_keys == ["augmentation", "variant", "part"]
     assert printed.headers == ["clean", "color + rotate"]
-    assert [labels for labels, _ in printed.rows[:2]] == [["BAug", "DDCL", "full"], ["BAug", "DDCL", "dir"]]
+    assert [labels for labels, _ in printed.rows[:2]] == [["BAug", "SimSiam & co_", "full"], ["BAug", "DDCL", "full"]]
     assert printed.rows[-1][0] == ["no training", "Random init", "full"]
 
 
@@ -352,5 +351,5 @@ def test_special_characters_are_escaped() -> None:
     frame, spec = table("linear")
     tex = to_latex(layout(frame, spec, PLAN), spec, "linear")
     assert r"SimSiam \& co\_" in tex
-    assert not re.search(r"(?<!\\)[%_]", tex.split("\\begin{table}")[1].replace("tab:linear", ""))
+    assert not re.search(r"(?<!\\)[%_]", tex.split("\\begin{table*}")[1].replace("tab:linear", ""))
     assert "SimSiam &amp; co_" in to_html(layout(frame, spec, PLAN))

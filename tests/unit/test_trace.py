@@ -19,6 +19,7 @@ from ddcl.report.sources import SOURCES
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.csv_files import COUNTS, DIGITS, FLOATS, read_csv
+from ddcl.report.tables.differences import COLUMNS as DIFFERENCES
 from ddcl.report.tables.html import to_html
 from ddcl.report.tables.latex import tex_escape
 from ddcl.report.tables.printing import Printed, layout, write_table
@@ -206,7 +207,7 @@ def test_without_a_record_its_cells_say_so_and_no_others(
         own = frames[name][SOURCES].map(lambda sources: any(text.startswith(f"{record}#") for text in sources))
         n_affected += own.sum()
         old, new = (read_csv(folder / "tables" / f"{name}.csv") for folder in (whole, results))
-        apart = ["emphasis"]  # of what a cell is compared with
+        apart = DIFFERENCES  # from what a cell is set against
         changed = ~(old.drop(columns=apart).fillna(0) == new.drop(columns=apart).fillna(0)).all(axis=1)
         assert list(changed) == list(own), name
         assert new.loc[own, "status"].str.contains("missing").all()

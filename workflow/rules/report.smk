@@ -163,6 +163,7 @@ rule report:
             category="Report",
             labels={"page": "report"},
         ),
+        "results/tables/README.md",
     log:
         "results/logs/report.log",
     conda:

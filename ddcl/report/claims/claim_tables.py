@@ -17,6 +17,7 @@ from ddcl.base.files import write_text
 from ddcl.report.claims.contrasts import Address
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
 from ddcl.report.claims.verdicts import INCONCLUSIVE, NOT_RUN
+from ddcl.report.numbers import interval, plain
 from ddcl.report.sources import SOURCES, joined
 from ddcl.report.tables.csv_files import csv_text
 from ddcl.report.tables.latex import tex_escape
@@ -128,12 +129,10 @@ def _named(comparison: JudgedComparison, arm: Address) -> str:
 
 def effect_text(check: JudgedCheck) -> str:
     """Return ``+0.41 (−0.10 to +0.92) points``; a dash where nothing was measured."""
+    effect, between = interval(check.effect, check.ci_low, check.ci_high, check.smallest_effect)
     if np.isnan(check.effect):
-        return "–"
-    interval = ""
-    if not np.isnan(check.ci_low):
-        interval = f" ({check.ci_low:+.2f} to {check.ci_high:+.2f})"
-    return f"{check.effect:+.2f}{interval}".replace("-", "−") + f" {check.unit}"
+        return effect
+    return f"{effect}{f' ({between})' if between else ''} {check.unit}"
 
 
 def seeds_text(check: JudgedCheck) -> str:
@@ -150,7 +149,7 @@ def _check_line(check: JudgedCheck) -> list[str]:
         check.verdict,
         effect_text(check),
         "" if check.verdict == NOT_RUN else str(check.n_seeds),
-        f"{check.minimum_detectable_effect:.2f}" if known else "",
+        plain(check.minimum_detectable_effect, 2) if known else "",
         seeds_text(check),
         check.note,
     ]
@@ -192,7 +191,7 @@ def to_latex(claims: list[JudgedClaim]) -> str:
     body = []
     for claim, form in ((each, form) for each in claims for form in each.forms):
         _, _, *numbers, _ = _check_line(form.headline)
-        cells = [form.name, claim.statement_of(form), form.verdict, *numbers]
+        cells = [form.name, claim.statement_short, form.verdict, *numbers]
         body.append("  " + " & ".join(map(tex_escape, cells)) + r" \\")
     widths = (r"p{0.23\textwidth}", r"p{0.14\textwidth}", r"p{0.17\textwidth}")
     ragged = "".join(r">{\raggedright\arraybackslash}" + width for width in widths)
@@ -200,7 +199,7 @@ def to_latex(claims: list[JudgedClaim]) -> str:
     return "\n".join(
         [
             r"% needs \usepackage{array,booktabs}",
-            r"\begin{table}",
+            r"\begin{table*}",
             r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"  \caption{{Claims of the paper. {tex_escape(CAPTION)}}}",
             r"  \label{tab:claims}",
@@ -211,7 +210,7 @@ def to_latex(claims: list[JudgedClaim]) -> str:
             *body,
             r"  \bottomrule",
             r"  \end{tabular}",
-            r"\end{table}",
+            r"\end{table*}",
             "",
         ]
     )

@@ -18,9 +18,10 @@ from scipy import stats
 
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.claims.contrasts import Address, Comparison, Term
-from ddcl.report.claims.inference import FEWEST_SEEDS, Estimate
+from ddcl.report.claims.inference import Estimate
 from ddcl.report.claims.power import detectable_rate, pairs_needed
 from ddcl.report.collected import Collected
+from ddcl.report.multiplicity import FEWEST_SEEDS
 from ddcl.report.sources import summary_of
 from ddcl.schema.claims import CheckSpec, Form, StatisticsSpec
 from ddcl.schema.names import CLEAN

@@ -15,7 +15,8 @@ import numpy as np
 
 from ddcl.plan.plan import Plan
 from ddcl.report.claims.contrasts import Address, Cells, Comparison, Term, contrast
-from ddcl.report.claims.inference import FEWEST_SEEDS, Estimate
+from ddcl.report.claims.inference import Estimate
+from ddcl.report.multiplicity import FEWEST_SEEDS
 from ddcl.schema.claims import CheckSpec
 from ddcl.schema.gates import BASE, GateSpec
 from ddcl.schema.gates import Key as GateKey

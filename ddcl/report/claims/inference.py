@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
+from ddcl.report.multiplicity import FEWEST_SEEDS
+
 Array = NDArray[np.floating]
 GROUPED = "seeds and groups of images"  # in the name of an interval
-FEWEST_SEEDS = 3  # below, nothing is decided and no interval is given: two seeds do not know how much seeds differ
 LOG_P = np.linspace(-34.0, 0.0, 273)  # of shares of a chi-square distribution, down to 1e-15: cells of the integral
 MANY = 1e6  # degrees of freedom: from here on t is normal
 Blocks = Mapping[tuple[str, str], Array]  # by (whose seeds, whose test images)
@@ -225,13 +226,3 @@ def pooled_estimate(blocks: Blocks, confidence: float, grouped: bool = False) ->
     if min(len(block) for block in blocks.values()) < 2:
         return Estimate(effect, method=f"none: fewer than {FEWEST_SEEDS} seeds")
     return t_estimate(effect, seed_components(blocks), image_components(blocks), confidence, grouped)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p, in the same order (Scand. J. Statist. 6, 1979); NaN stays NaN and does not count."""
-    p = np.asarray(p_values, dtype=float)
-    order = [index for index in np.argsort(p, kind="stable") if not np.isnan(p[index])]
-    adjusted = np.full(len(p), np.nan)
-    steps = [(len(order) - place) * p[index] for place, index in enumerate(order)]
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if order else []
-    return [float(each) for each in adjusted]

@@ -17,7 +17,7 @@ from ddcl.report.claims.contrasts import Cells, comparisons
 from ddcl.report.claims.correctness import Correctness
 from ddcl.report.claims.endings import ended_outlook
 from ddcl.report.claims.gates import GateResult, joint, needed, passed_gates, planned_gates
-from ddcl.report.claims.inference import Estimate, holm
+from ddcl.report.claims.inference import Estimate
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm, JudgedGate
 from ddcl.report.claims.notes import said_of
 from ddcl.report.claims.pooling import Evidence, Pool, Result, ended_pool_of, pool
@@ -37,6 +37,7 @@ from ddcl.report.claims.verdicts import (
     outlook,
 )
 from ddcl.report.collected import Collected
+from ddcl.report.multiplicity import holm
 from ddcl.schema.claims import LETTERS, CheckSpec, ClaimSpec, Form
 
 

@@ -13,8 +13,9 @@ from ddcl.base.errors import UserError
 from ddcl.plan.macro_names import PROTOCOLS, command_name
 from ddcl.plan.plan import Cell, Plan
 from ddcl.report.claims.inference import share_estimate
-from ddcl.report.claims.judged import JudgedClaim
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim
 from ddcl.report.collected import Collected
+from ddcl.report.numbers import interval
 from ddcl.report.sources import source_of
 from ddcl.report.tables.latex import tex_escape
 from ddcl.schema.claims import StatisticsSpec
@@ -22,8 +23,8 @@ from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
-HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex}, then for example
-%%   DDCL reaches \%(example)s{} after BAug.
+HEAD = r"""%% Numbers of suite %(suite)s for use in a paper: \input{macros.tex}; then \%(example)s{} prints
+%%   %(text)s
 %% Names: data set (where the suite has several), variant, augmentation, evaluation; digits are spelled, underscores
 %% left out. Accuracies are top-1 in percent of the whole features on clean test images, last epoch. Their interval is
 %% over seeds (t of arcsines, so within 0 to 100), for the same test images; below three seeds there is none. Claims:
@@ -42,7 +43,8 @@ def macros(found: Collected, claims: list[JudgedClaim]) -> str:
             texts = f"{commands[name][0]} and {text}"
             raise UserError(f"macros.tex: two numbers would be \\{name}: {texts}; rename a variant")
         commands[name] = text, source
-    head = HEAD % {"suite": found.plan.suite, "example": next(iter(commands), "DdclBaugLinear")}
+    example, (text, _) = next(iter(commands.items()), ("Name", ("", "")))
+    head = HEAD % {"suite": found.plan.suite, "example": example, "text": text}
     lines = [rf"\newcommand{{\{name}}}{{{text}}} % {source}" for name, (text, source) in commands.items()]
     return head + "".join(f"{line}\n" for line in lines)
 
@@ -77,10 +79,24 @@ def accuracy_text(rows: pd.DataFrame, rules: StatisticsSpec) -> str:
     return _text(f"{100 * found.effect:.1f}", (100 * found.low, 100 * found.high), ".1f", n, rules)
 
 
-def _text(number: str, interval: tuple[float, float], form: str, n: str, rules: StatisticsSpec) -> str:
-    if np.isnan(interval[0]):
+def effect_text(check: JudgedCheck, rules: StatisticsSpec) -> str:
+    r"""Return ``$+1.2$ points (95\,\% CI $-0.3$ to $+2.7$, $n=5$)``, no finer than its interval."""
+    effect, between = interval(check.effect, check.ci_low, check.ci_high, check.smallest_effect)
+    number, n = f"{_math(effect)} {tex_escape(check.unit)}", f"$n={check.n_seeds}$"
+    if not between:
         return f"{number} ({n})"
-    low, high = (f"${value:{form}}$" if "+" in form else f"{value:{form}}" for value in interval)
+    low, high = map(_math, between.split(" to "))
+    return rf"{number} ({100 * rules.confidence:.0f}\,\% CI {low} to {high}, {n})"
+
+
+def _math(number: str) -> str:
+    return f"${number.replace('−', '-')}$"
+
+
+def _text(number: str, ends: tuple[float, float], form: str, n: str, rules: StatisticsSpec) -> str:
+    if np.isnan(ends[0]):
+        return f"{number} ({n})"
+    low, high = (f"{value:{form}}" for value in ends)
     return rf"{number} ({100 * rules.confidence:.0f}\,\% CI {low} to {high}, {n})"
 
 
@@ -92,7 +108,5 @@ def _effects(claims: list[JudgedClaim], rules: StatisticsSpec) -> Iterator[tuple
         for check in form.checks:
             row = next(check_rows)
             if not np.isnan(check.effect):
-                number = f"${check.effect:+.2f}$ {tex_escape(check.unit)}"
-                n = f"$n={check.n_seeds}$"
-                text = _text(number, (check.ci_low, check.ci_high), "+.2f", n, rules)
+                text = effect_text(check, rules)
                 yield command_name("claim", form.name, check.name), text, f"tables/claim_checks.csv, row {row}"

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ddcl.base.files import damage_named
 from ddcl.plan.suite import Suite
-from ddcl.report.claims.inference import FEWEST_SEEDS, Component, by_group, combined, image_components
+from ddcl.report.claims.inference import Component, by_group, combined, image_components
 from ddcl.report.claims.power import power, seeds_needed
+from ddcl.report.multiplicity import FEWEST_SEEDS
 from ddcl.schema.claims import PlannerSpec, StatisticsSpec, read_statistics
 from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import METHODS, TOP1

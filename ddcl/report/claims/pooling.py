@@ -13,9 +13,10 @@ from ddcl.report.claims.contrasts import Cells, Comparison, missing_arms
 from ddcl.report.claims.correctness import Correctness, differences
 from ddcl.report.claims.endings import ended_comparisons, ended_pool
 from ddcl.report.claims.gates import FAILED, POINTS, GateResult, Key, joint, needed
-from ddcl.report.claims.inference import FEWEST_SEEDS, Array, Estimate, pooled_estimate
+from ddcl.report.claims.inference import Array, Estimate, pooled_estimate
 from ddcl.report.claims.verdicts import DIFFERS, INCONCLUSIVE, NOT_RUN, NOT_TESTABLE, Verdict
 from ddcl.report.collected import Collected
+from ddcl.report.multiplicity import FEWEST_SEEDS
 from ddcl.schema.claims import CheckSpec, Form, StatisticsSpec
 
 FEW_SEEDS = f"fewer than {FEWEST_SEEDS} seeds: nothing is decided"

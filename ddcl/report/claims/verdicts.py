@@ -11,8 +11,9 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from ddcl.report.claims.inference import FEWEST_SEEDS, Estimate, combined, holm
+from ddcl.report.claims.inference import Estimate, combined
 from ddcl.report.claims.power import detectable_effect, seeds_needed, with_seeds
+from ddcl.report.multiplicity import FEWEST_SEEDS, holm
 from ddcl.schema.claims import StatisticsSpec
 
 Verdict = Literal[

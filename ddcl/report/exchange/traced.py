@@ -13,7 +13,8 @@ import pandas as pd
 from ddcl.report.collected import Collected
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.build import build_table
-from ddcl.report.tables.csv_files import DIGITS, FLOATS
+from ddcl.report.tables.csv_files import COUNTS, DIGITS, FLOATS
+from ddcl.report.tables.differences import COLUMNS as DIFFERENCES
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ def traced(name: str, found: Collected) -> Traced:
             collected.records, collected.histories, collected.plan, spec, other_code=collected.other_code
         )
 
-    dropped = {*FLOATS, "n_seeds", "seeds_expected", "n_draws", "n_images", "status", "code", "emphasis", SOURCES}
-    return Traced(build, tuple(name for name in build(found).columns if name not in dropped), f"ddcl table {name}")
+    dropped = {*FLOATS, *COUNTS, *DIFFERENCES, "status", "code", SOURCES}
+    keys = tuple(name for name in build(found).columns if name not in dropped)
+    return Traced(build, keys, f"ddcl table {name}", whole=tuple(DIFFERENCES))
 
 
 def _judged(name: str) -> Callable[[Collected], pd.DataFrame]:

@@ -38,6 +38,14 @@ FIGURES: dict[str, Callable[[Collected], Figure]] = {
 }
 
 
+def code_of(name: str) -> str:
+    """Return the file that draws a figure; empty where nothing here does."""
+    function = FIGURES.get(name)
+    while isinstance(function, partial):
+        function = function.func
+    return f"{function.__module__.replace('.', '/')}.py" if function else ""
+
+
 def draw(name: str, found: Collected) -> Figure:
     """Draw a figure in the common style, without changing matplotlib's global state."""
     with rc_context(STYLE):

@@ -211,7 +211,7 @@ def _row_labels(named: dict[str, str], run: PlannedRun, plan: Plan) -> tuple[str
     texts = [evaluation, plan.metrics[named["metric"]].label]
     if named["eval_dataset"] != run.dataset:
         texts.append(f"on {plan.label('eval_dataset', named['eval_dataset'])}")
-    return ", ".join(texts), named["part"], plan.label("perturbation", named["perturbation"])
+    return ", ".join(texts), plan.label("part", named["part"]), plan.label("perturbation", named["perturbation"])
 
 
 def value_text(metric: Metric, cell: Any) -> str:

@@ -14,6 +14,14 @@ def bibtex() -> str:
     return "\n\n".join(_entry(work) for work in works) + "\n"
 
 
+def sources() -> list[tuple[str, str]]:
+    """Return text and address of the paper and of its official code."""
+    (paper,) = read_citation()["references"]
+    names = ", ".join(author["family-names"] for author in paper["authors"])
+    venue = paper["collection-title"].rpartition("(")[2].rstrip(")")
+    return [(f"Paper: {names}, {venue} {paper['year']}", paper["url"]), ("official code", paper["repository-code"])]
+
+
 def _entry(work: dict[str, Any]) -> str:
     """Return the entry of a work in the Citation File Format."""
     paper = work["type"] == "conference-paper"

@@ -4,51 +4,65 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ddcl.base.files import write_text
 from ddcl.plan.plan import Plan, PlannedFigure, PlannedPicture
-from ddcl.report.claims.judged import read_judged
+from ddcl.report.claims.judged import JudgedClaim, read_judged
 from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
+from ddcl.report.figures.registry import code_of
+from ddcl.report.page.bars import colours, mark_of, scale, symbols
 from ddcl.report.page.cards import anchor_of, build_cards
-from ddcl.report.page.citation import bibtex
-from ddcl.report.page.claim_lines import LOOKS, Claim, claim_lines
+from ddcl.report.page.citation import bibtex, sources
+from ddcl.report.page.claim_details import Page, details
+from ddcl.report.page.claim_rows import GLYPHS, MEANINGS, families, form_marks
 from ddcl.report.page.facts import attention, facts, run_status
+from ddcl.report.page.headline import could_have_seen, evidence
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
-from ddcl.report.tables.html import template, to_html, with_code
+from ddcl.report.tables.html import Place, notes, template, to_html, with_code
 from ddcl.report.tables.printing import Printed, layout
 from ddcl.schema.claims import FILES, MACROS
+from ddcl.schema.marks import GROUPS
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.tables import TableSpec
 
 TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
-FIGURE_FORMATS = {"PDF": "pdf", "PNG": "png"}
+FIGURE_FORMATS = {"SVG": "svg", "PDF": "pdf", "PNG": "png"}
 Links: TypeAlias = list[tuple[str, str]]  # text, address
 
 
 class ShownTable(NamedTuple):
-    """What the template needs of a table."""
+    """What the template needs of a table. groups: group, heading, <table> and number of rows of each."""
 
     name: str
     title: str
     caption: Markup
-    html: Markup
+    groups: Sequence[tuple[str, str, Markup, int]]
+    differences: bool
+    notes: Markup
     links: Links
 
 
 class ShownFigure(NamedTuple):
-    """What the template needs of a figure. uri: its PNG as a data URI; None: it was not drawn."""
+    """What the template needs of a figure.
+
+    svg: inline; empty: it has none. uri: its PNG as a data URI; None: it was not drawn. code: the file that draws it.
+    """
 
     name: str
     caption: Markup
     alt: str
+    svg: Markup
     uri: str | None
     links: Links
+    code: str
 
 
 def write_page(found: Collected, out: Path) -> None:
@@ -63,17 +77,22 @@ def write_page(found: Collected, out: Path) -> None:
     cards = build_cards(found, cells)
     published = _published(plan, printed)
     anchors = cards.anchors | {number.place: f"p{number.line}" for number in published}
-    claims = claim_lines(read_judged(found), plan, anchors | {card.name: card.anchor for card in cards.cards})
+    judged = read_judged(found)
+    seeds = seeds_text(plan)
     page = template("page.html.j2").render(
         suite=plan,
         labels=plan.labels,
-        claims=claims,
-        tally=_tally(claims),
+        symbols=symbols(plan.marks),
+        marks=colours(plan.marks),
+        sources=sources(),
+        **_claims(judged, Page(plan, anchors | {card.name: card.anchor for card in cards.cards})),
+        could_have_seen=could_have_seen(judged),
+        evidence=evidence(found, judged),
         facts=facts(found),
         attention=attention(found),
-        tables=[_table(name, specs[name], printed[name], anchors) for name in specs],
-        emphasis=any(cell.emphasis for table in printed.values() for _, cells in table.rows for cell in cells),
-        figures=[_figure(name, words, found.results / "figures") for name, words in described(plan).items()],
+        tables=[_table(name, specs[name], printed[name], plan, anchors) for name in specs],
+        selectors=selectors(plan),
+        figures=[_figure(name, words, found.results / "figures", seeds) for name, words in described(plan).items()],
         runs=[_run_line(each, found) for each in found.runs],
         cards=cards.cards,
         published=published,
@@ -83,15 +102,58 @@ def write_page(found: Collected, out: Path) -> None:
     write_text(out, page)
 
 
+def _claims(judged: list[JudgedClaim], page: Page) -> dict[str, Any]:
+    """Return what the template needs of the claims. trace_rows: of each claim, its first row in claims.csv."""
+    starts = accumulate((len(claim.forms) for claim in judged), initial=1)
+    return {
+        "families": families(judged, page.plan),
+        "details": {claim.name: details(claim, page) for claim in judged},
+        "trace_rows": {claim.name: start for claim, start in zip(judged, starts, strict=False)},
+        "form_marks": form_marks(judged, page.plan),
+        "scale": scale(),
+        "glyphs": GLYPHS,
+        "meanings": MEANINGS,
+    }
+
+
 def _run_line(each: CollectedRun, found: Collected) -> tuple[CollectedRun, str, str]:
     """Return a run, the anchor of its column and its status."""
     name = each.run.name
     return each, anchor_of(name), run_status(each, found.results / found.plan.run(name).folder)
 
 
-def _table(name: str, spec: TableSpec, printed: Printed, anchors: dict[str, str]) -> ShownTable:
-    html = Markup(to_html(printed, anchors))
-    return ShownTable(name, spec.title, with_code(spec.caption), html, _links("tables", name, TABLE_FORMATS))
+def _table(name: str, spec: TableSpec, printed: Printed, plan: Plan, anchors: dict[str, str]) -> ShownTable:
+    """Return a table in pieces: main arms, ablations, controls, encoders from elsewhere."""
+    methods = {run.variant: run.method for run in plan.runs}
+    place = Place(anchors, f"t-{name}", {variant: mark_of(method) for variant, method in methods.items()})
+    group_of = {run.variant: run.group for run in plan.runs}
+    rows = {group: [i for i, keys in enumerate(printed.keys) if group_of[keys["variant"]] == group] for group in GROUPS}
+    groups = [
+        (group, GROUPS[group], Markup(to_html(printed, place, own)), len(own))
+        for group, own in rows.items()
+        if own or (group == "main" and not printed.rows)
+    ]
+    differences = any(cell.difference for _, cells in printed.rows for cell in cells)
+    links = _links("tables", name, TABLE_FORMATS)
+    return ShownTable(name, spec.title, with_code(spec.caption), groups, differences, Markup(notes(printed)), links)
+
+
+def selectors(plan: Plan) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Return what the page can be narrowed to: key, its label, and its names where there are several."""
+    targets = [target for run in plan.runs for target in run.targets]
+    names: dict[str, tuple[str, list[str]]] = {
+        "dataset": ("Data set", [run.dataset for run in plan.runs]),
+        "evaluation": ("Evaluation", [target.evaluation for target in targets]),
+        "part": ("Features", [part for target in targets for part in target.parts]),
+        "augmentation": ("Pretrained with", [run.augmentation for run in plan.runs if run.trains]),
+        "group": ("Arms", [run.group for run in plan.runs]),
+    }
+    labels = {str(name): label for name, label in GROUPS.items()}
+    found = []
+    for key, (label, own) in names.items():
+        texts = [(name, labels[name] if key == "group" else plan.label(key, name)) for name in dict.fromkeys(own)]
+        found += [(key, label, texts)] if len(texts) > 1 else []
+    return found
 
 
 def described(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
@@ -99,11 +161,32 @@ def described(plan: Plan) -> dict[str, PlannedFigure | PlannedPicture]:
     return {**plan.figures, **{picture.name: picture for picture in plan.pictures}}
 
 
-def _figure(name: str, words: PlannedFigure | PlannedPicture, folder: Path) -> ShownFigure:
-    path = folder / f"{name}.png"
-    png = base64.b64encode(path.read_bytes()).decode() if path.exists() else ""
+def seeds_text(plan: Plan) -> str:
+    """Return how many seeds the arms have that figures show: ``n = 5 seeds per arm``."""
+    counts = Counter(run.arm for run in plan.shown if run.trains)
+    ends = sorted(set(counts.values()))
+    spread = " to ".join(dict.fromkeys(map(str, (ends[0], ends[-1])))) if ends else "0"
+    return f"n = {spread} seed{'' if spread == '1' else 's'} per arm."
+
+
+def _figure(name: str, words: PlannedFigure | PlannedPicture, folder: Path, seeds: str) -> ShownFigure:
+    """Return a figure: its SVG where there is one, else its PNG."""
+    vector, path = folder / f"{name}.svg", folder / f"{name}.png"
+    picture = isinstance(words, PlannedPicture)
+    svg = "" if picture or not vector.exists() else _told(vector.read_text(encoding="utf-8"), words.alt)
+    png = base64.b64encode(path.read_bytes()).decode() if path.exists() and not svg else ""
     uri = f"data:image/png;base64,{png}" if png else None
-    return ShownFigure(name, with_code(words.caption), words.alt, uri, _links("figures", name, FIGURE_FORMATS))
+    links = _links("figures", name, {key: end for key, end in FIGURE_FORMATS.items() if end != "svg" or not picture})
+    table = "" if isinstance(words, PlannedPicture) else words.table
+    links = [(f"{table}.csv", f"../tables/{table}.csv")] * bool(table) + links
+    code = f"ddcl/pictures/{words.drawing}.py" if isinstance(words, PlannedPicture) else code_of(name)
+    caption = with_code(words.caption if picture else f"{words.caption} {seeds}")
+    return ShownFigure(name, caption, words.alt, Markup(svg), uri, links, code)
+
+
+def _told(svg: str, alt: str) -> str:
+    """Return an <svg> that says what it shows."""
+    return svg.replace("<svg ", f'<svg class="figure" role="img" aria-label="{escape(alt)}" ', 1)
 
 
 def _links(folder: str, name: str, formats: dict[str, str]) -> Links:
@@ -115,13 +198,6 @@ def _published(plan: Plan, printed: dict[str, Printed]) -> list[PublishedNumber]
     cells = (cell for table in printed.values() for _, row in table.rows for cell in row)
     used = {source for cell in cells for source in cell.sources}
     return [number for number in plan.published if number.place in used]
-
-
-def _tally(claims: list[Claim]) -> str:
-    """Return how many of the paper's claims have which verdict: ``Of 8 claims …: 1 supported, 7 inconclusive``."""
-    counts = Counter(claim.verdict.word for claim in claims if claim.papers)
-    found = ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
-    return f"Of {counts.total()} claims, on the evidence of this suite: {found}"
 
 
 def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, Links]]:

@@ -11,13 +11,14 @@ from ddcl.report.sources import SOURCES, file_of
 from ddcl.report.tables.cells import cell_values, expected_cells
 from ddcl.report.tables.convergence import convergence_values
 from ddcl.report.tables.csv_files import COUNTS
-from ddcl.report.tables.emphasis import emphasis
+from ddcl.report.tables.differences import COLUMNS as DIFFERENCES
+from ddcl.report.tables.differences import differences
 from ddcl.report.tables.published import published_table
 from ddcl.report.tables.statistics import aggregate
 from ddcl.schema.tables import KEYS, TableSpec
 
 NUMBERS = ["mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws", "n_images"]
-COLUMNS = [*KEYS, "seen", "selection", "metric", "unit", *NUMBERS, "status", "code", "emphasis", SOURCES]
+COLUMNS = [*KEYS, "seen", "selection", "metric", "unit", *NUMBERS, "status", "code", *DIFFERENCES, SOURCES]
 
 
 def build_table(
@@ -39,18 +40,23 @@ def build_table(
     else:
         cells = expected_cells(records, plan) if cells is None else cells
         if spec.kind == "published":
-            return with_code(published_table(cells, plan), other_code).astype(COUNTS)
+            return _counted(with_code(published_table(cells, plan), other_code))
         values = cell_values(cells, spec, plan)
     keys = [*KEYS, "seen", "selection", "metric"]
     frame = aggregate(values, keys)
-    frame["emphasis"] = emphasis(values, frame, keys, spec.compare, plan.metrics)
+    frame = pd.concat([frame, differences(values, frame, keys, spec.compare, plan)], axis=1)
     frame["unit"] = frame["metric"].map(plan.units)
     if spec.against:
         frame["unit"] = frame["unit"].replace("%", "points")
     factor = frame["metric"].map({name: metric.factor for name, metric in plan.metrics.items()}).astype(float)
     for name in ("mean", "sd", "sd_draws"):
         frame[name] = frame[name] * factor
-    return with_code(frame, other_code)[COLUMNS].astype(COUNTS)
+    return _counted(with_code(frame, other_code)[COLUMNS])
+
+
+def _counted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with its counts as whole numbers."""
+    return frame.astype({name: dtype for name, dtype in COUNTS.items() if name in frame})
 
 
 def with_code(frame: pd.DataFrame, other_code: frozenset[str]) -> pd.DataFrame:

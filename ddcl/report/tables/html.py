@@ -1,52 +1,131 @@
-"""Tables as HTML: each number stands out as its emphasis says, and in the page leads to where it comes from."""
+"""Tables as HTML: differences from the baseline first, then levels; each number leads to where it comes from."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup, escape
 
 from ddcl.base.files import write_text
+from ddcl.report.numbers import signed
+from ddcl.report.tables.differences import NUMBERS
 from ddcl.report.tables.printing import MARKS, Cell, Printed
 from ddcl.schema.tables import TableSpec
 
-ELEMENTS = {"best": "strong", "tied": "u"}  # of an emphasis
+SIGNS = {"better": "▲", "worse": "▼", "": ""}
 CODE = re.compile(r"`([^`]+)`")
+SELECTED = ("dataset", "evaluation", "part", "augmentation")  # what the page can choose by
+COARSE = ("%", "points", "epochs", "s")  # units that differences have one decimal in
+REACH = 50.0  # percent of a bar's width, either way
 
 
-def to_html(printed: Printed, anchors: Mapping[str, str] | None = None) -> str:
-    """Return a <table> element, followed by its notes.
+class Place(NamedTuple):
+    """What of the page a table needs.
 
-    anchors: source of a number -> id of the element of the page that it leads to; without them nothing is a link.
+    anchors: source of a number -> id of the element that it leads to; without them nothing is a link. name: of the
+    table, for ids. marks: variant -> the <svg> of its method's mark.
     """
-    heads = "".join(f'<th scope="col" class="key">{escape(name)}</th>' for name in printed.row_keys)
-    heads += "".join(f'<th scope="col">{escape(name)}</th>' for name in printed.headers)
-    body = []
-    for labels, cells in printed.rows:
-        row = "".join(f'<th scope="row">{escape(label)}</th>' for label in labels)
-        body.append(f"<tr>{row}{''.join(_td(cell, anchors or {}) for cell in cells)}</tr>")
-    notes = f'<p class="notes">{escape("; ".join(printed.notes))}</p>' if printed.notes else ""
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>{notes}"
+
+    anchors: Mapping[str, str] = {}
+    name: str = ""
+    marks: Mapping[str, Markup] = {}
 
 
-def _td(cell: Cell, anchors: Mapping[str, str]) -> str:
-    """Return a cell: marked where a run is missing or did not end well, and a link where its sources are on the page.
+def to_html(printed: Printed, place: Place = Place(), rows: Sequence[int] | None = None) -> str:  # noqa: B008
+    """Return a <table> element of the rows with these numbers (None: all)."""
+    chosen = range(len(printed.rows)) if rows is None else rows
+    first = printed.row_keys.index("variant") if "variant" in printed.row_keys else 0
+    order = [first, *(i for i in range(len(printed.row_keys)) if i != first)]
+    heads = "".join(f'<th scope="col" class="key">{escape(_words(printed.row_keys[i]))}</th>' for i in order)
+    columns = printed.columns or [{} for _ in printed.headers]
+    heads += "".join(
+        f'<th scope="col"{_data(column)}>{escape(name)}</th>'
+        for name, column in zip(printed.headers, columns, strict=True)
+    )
+    scale = _scale(cell for number in chosen for cell in printed.rows[number][1])
+    body = "".join(_tr(printed, number, order, place, scale) for number in chosen)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def notes(printed: Printed) -> str:
+    """Return the notes of a table."""
+    return f'<p class="notes">{escape("; ".join(printed.notes))}</p>' if printed.notes else ""
+
+
+def _words(key: str) -> str:
+    return {"variant": "method", "eval_dataset": "tested on", "dataset": "data set"}.get(key, key.replace("_", " "))
+
+
+def _tr(printed: Printed, number: int, order: list[int], place: Place, scale: float) -> str:
+    labels, cells = printed.rows[number]
+    keys = printed.keys[number] if printed.keys else {}
+    mark = place.marks.get(str(keys.get("variant", "")), "")
+    heads = "".join(
+        f'<th scope="row">{mark if place_ == 0 else ""}{escape(labels[i])}</th>' for place_, i in enumerate(order)
+    )
+    tds = "".join(
+        _td(cell, place, f"{place.name}-{number}-{column}" if place.name else "", scale)
+        for column, cell in enumerate(cells)
+    )
+    return f"<tr{_data(keys)}>{heads}{tds}</tr>"
+
+
+def _data(keys: Mapping[Any, Any]) -> str:
+    """Return what of the names the page can choose by, as attributes."""
+    return "".join(f' data-{key.replace("_", "-")}="{escape(keys[key])}"' for key in SELECTED if key in keys)
+
+
+def _td(cell: Cell, place: Place, name: str, scale: float) -> str:
+    """Return a cell: its difference and its level, marked where a run is missing or did not end well.
 
     `data-from` names all places where there are several: of the values that a mean or a difference is made of.
     """
     text = str(escape(cell.text))
-    if cell.emphasis:
-        element = ELEMENTS[cell.emphasis]
-        text = f"<{element}>{text}</{element}>"
-    places = list(dict.fromkeys(anchors[source] for source in cell.sources if source in anchors))
+    if cell.emphasis and cell.difference is None:
+        text = f"<strong>{text}</strong> {SIGNS[cell.emphasis]}"
+    if cell.difference is not None:
+        text = f'<span class="lv">{text}</span>{_difference(cell, place, scale)}'
+    places = list(dict.fromkeys(place.anchors[source] for source in cell.sources if source in place.anchors))
     if places:
         more = f' data-from="{" ".join(places)}"' if len(places) > 1 else ""
         text = f'<a class="from" href="#{places[0]}"{more}>{text}</a>'
-    bad = any(mark in cell.text for mark, _ in MARKS.values())
-    return f'<td class="bad">{text}</td>' if bad else f"<td>{text}</td>"
+    bad = ' class="bad"' if any(mark in cell.text for mark, _ in MARKS.values()) else ""
+    own = f' id="{name}"' if name and places else ""
+    return f"<td{own}{bad}>{text}</td>"
+
+
+def _difference(cell: Cell, place: Place, scale: float) -> str:
+    """Return the difference from the baseline, its interval below it, and both as a bar."""
+    assert cell.difference is not None
+    effect, low, high, *_ = (cell.difference[name] for name in NUMBERS)
+    places = 1 if cell.difference["unit"] in COARSE else 2
+    text = signed(effect, places)
+    if cell.emphasis:
+        text = f"<strong>{text}</strong> {SIGNS[cell.emphasis]}"
+    if low == low:
+        ends = " to ".join(signed(end, places) for end in (low, high))
+        left, right = (max(-REACH, min(REACH, REACH * end / scale)) for end in (low, high))
+        middle = max(-REACH, min(REACH, REACH * effect / scale))
+        bar = f'<i class="b" style="--a:{left:.0f};--b:{right:.0f};--m:{middle:.0f}"></i>'
+        text += f"<small>{ends}</small>{bar}"
+    return f'<span class="df">{text}</span>'
+
+
+def _scale(cells: Any) -> float:
+    """Return what half a bar stands for: the largest interval's end, as a round number."""
+    ends = [
+        abs(cell.difference[name]) for cell in cells if cell.difference is not None for name in ("ci_low", "ci_high")
+    ]
+    finite = sorted(end for end in ends if end == end)
+    if not finite:
+        return 1.0
+    most = finite[ceil(0.9 * (len(finite) - 1))]  # nine in ten fit; the others are cut at the edge
+    return next((step for step in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if step >= most), 100.0)
 
 
 def with_code(text: str) -> Markup:
@@ -66,6 +145,10 @@ def template(name: str) -> jinja2.Template:
 def write_table_page(printed: Printed, spec: TableSpec, out: Path) -> None:
     """Write one table as an HTML page of its own."""
     page = template("table.html.j2").render(
-        title=spec.title, caption=with_code(spec.caption), table=Markup(to_html(printed))
+        title=spec.title,
+        caption=with_code(spec.caption),
+        table=Markup(to_html(printed) + notes(printed)),
+        differences=any(cell.difference for _, cells in printed.rows for cell in cells),
+        marks={"light": "", "dark": ""},
     )
     write_text(out, page)

@@ -1,10 +1,13 @@
-"""A printed table as LaTeX in booktabs style: floats that fit on a page, on their side where they are wide."""
+"""A printed table as LaTeX in booktabs style: floats that fit, over both columns of a page where they are wide."""
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from ddcl.report.tables.differences import NOTE, SHORT_NOTE
 from ddcl.schema.tables import TableSpec
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ TEX |= {"[": "{[}", "*": "{*}", "<": r"\textless{}", ">": r"\textgreater{}", "|"
 TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 TEX |= {
     "°": r"$^\circ$",
+    "▲": r"$\uparrow$",
+    "▼": r"$\downarrow$",
+    "’": "'",
     "∞": r"$\infty$",
     "∅": r"$\emptyset$",
     "λ": r"$\lambda$",
@@ -25,11 +31,14 @@ TEX |= {
     "−": "$-$",
     "…": r"\dots{}",
 } | {character: "\\" + character for character in "&%$#_{}"}
-EMPHASIS = {"best": r"\textbf{%s}", "tied": r"\underline{%s}", "": "%s"}
+EMPHASIS = {"better": r"\textbf{%s}$^{\uparrow}$", "worse": r"\textbf{%s}$^{\downarrow}$", "": "%s"}
 LINE_CHARACTERS = 38  # of a label: a longer one is broken
 LONG = r">{\raggedright\arraybackslash}p{5.2cm}"
-PAGE_LINES = {"table": 42, "sidewaystable": 24}
-WIDE_CHARACTERS = 110  # of a row; 75 fill the text's width of an article, more are made smaller
+COLUMN_CHARACTERS = 44  # of a row that fits into one of two columns
+WIDE_CHARACTERS = 130  # of a row that fits across the page without being made too small to read
+PAGE_LINES = {"table": 42, "table*": 42, "sidewaystable*": 24}
+SLACK = 6  # lines that a piece may be shorter, to end with a block
+SENTENCE = re.compile(r"(?<=[a-z)%])\.\s")
 
 
 def tex_escape(text: str) -> str:
@@ -40,15 +49,18 @@ def tex_escape(text: str) -> str:
 
 def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
     """Return floating tables in booktabs style: as many as the page needs, none wider than the text."""
-    widths = _widths(printed)
-    kind = "sidewaystable" if sum(min(n, LINE_CHARACTERS) + 2 for n in widths) > WIDE_CHARACTERS else "table"
-    texts = [f"{spec.title}.", spec.caption.strip(), *[f"{'; '.join(printed.notes)}."] * bool(printed.notes)]
+    width = sum(min(n, LINE_CHARACTERS) + 2 for n in _widths(printed))
+    kind = "table" if width <= COLUMN_CHARACTERS else "table*" if width <= WIDE_CHARACTERS else "sidewaystable*"
+    notes = [SHORT_NOTE if note == NOTE else note for note in printed.notes]
+    first = SENTENCE.split(spec.caption.strip())[0].rstrip(".")
+    texts = [f"{spec.title}.", f"{first}.", *[f"{'; '.join(notes)}."] * bool(notes)]
     captions = [rf"\caption{{{tex_escape(' '.join(texts))}}}\label{{tab:{name}}}"]
     pieces = list(_pieces(printed, PAGE_LINES[kind])) or [[]]
     again = rf"\addtocounter{{table}}{{-1}}\caption{{{tex_escape(spec.title)} (continued)}}"
     captions += [again] * (len(pieces) - 1)
     floats = [_float(printed, piece, kind, caption) for piece, caption in zip(pieces, captions, strict=True)]
-    lines = [line for each in floats for line in each]
+    protocol = [f"% {line}" for line in textwrap.wrap(spec.caption, 110)]
+    lines = [*protocol, *(line for each in floats for line in each)]
     return "\n".join([r"% needs \usepackage{array,booktabs,graphicx,rotating}", *lines]) + "\n"
 
 
@@ -60,14 +72,22 @@ def _widths(printed: Printed) -> list[int]:
 
 
 def _pieces(printed: Printed, most: int) -> Iterator[Rows]:
-    """Yield the rows in pieces of at most so many lines."""
+    """Yield the rows in pieces of at most so many lines, all about as long, and broken between blocks where possible.
+
+    A block is what has the same first label.
+    """
+    heights = [max((-(-len(label) // LINE_CHARACTERS) for label in labels), default=1) for labels, _ in printed.rows]
+    pieces = -(-sum(heights) // most)
     piece: Rows = []
-    height = 0
-    for row in printed.rows:
-        lines = max((-(-len(label) // LINE_CHARACTERS) for label in row[0]), default=1)
-        if piece and height + lines > most:
+    height, wanted = 0, -(-sum(heights) // max(pieces, 1))
+    for place, (row, lines) in enumerate(zip(printed.rows, heights, strict=True)):
+        left = sum(heights[place:])
+        ends_block = bool(piece) and len(row[0]) > 1 and piece[-1][0][0] != row[0][0] and left <= most * (pieces - 1)
+        full = pieces > 1 and height >= wanted - SLACK * ends_block
+        if piece and (height + lines > most or full):
             yield piece
-            piece, height = [], 0
+            pieces = max(pieces - 1, 1)
+            piece, height, wanted = [], 0, -(-left // pieces)
         piece.append(row)
         height += lines
     if piece:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,8 +14,9 @@ from ddcl.plan.plan import Plan
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.convergence import NO_GAIN, NOT_REACHED
 from ddcl.report.tables.csv_files import write_csv
-from ddcl.report.tables.emphasis import NOTE
+from ddcl.report.tables.differences import NOTE
 from ddcl.report.tables.latex import to_latex
+from ddcl.schema.marks import GROUPS
 from ddcl.schema.metrics import Metric
 from ddcl.schema.registry import RANDOM_PARTS
 from ddcl.schema.tables import TableSpec
@@ -35,25 +36,34 @@ MARKS = {
 OTHER_CODE = ("§", "made by other code than this checkout's")
 UNSEEN = ("°", "unseen: pretraining's augmentation lacks an operation of this distortion")
 INERT = str.maketrans({"<": "&lt;", "|": "\\|", "[": "\\[", "]": "\\]", "\\": "\\\\"})
-MARKDOWN = {"best": "**{}**", "tied": "<u>{}</u>", "": "{}"}
+MARKDOWN = {"better": "**{}** ▲", "worse": "**{}** ▼", "": "{}"}
 
 
 class Cell(NamedTuple):
-    """A printed cell: its text, how it stands out (`best`, `tied` with the best, or not), and where it comes from."""
+    """A printed cell: its text, how it stands beside its baseline, and where it comes from.
+
+    difference: what of its row says so (`ddcl.report.tables.differences`); None where it is set against nothing.
+    """
 
     text: str
-    emphasis: Literal["best", "tied", ""] = ""
+    emphasis: Literal["better", "worse", ""] = ""
     sources: tuple[str, ...] = ()
+    difference: Mapping[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A printed table: header and labels of each row, the cells, and notes on the marks that were used."""
+    """A printed table: header and labels of each row, the cells, and notes on the marks that were used.
+
+    keys: of each row, its names. columns: of each column, its names.
+    """
 
     row_keys: list[str]
     headers: list[str]
     rows: list[tuple[list[str], list[Cell]]]
     notes: list[str]
+    keys: list[dict[Any, Any]] = field(default_factory=list)
+    columns: list[dict[Any, Any]] = field(default_factory=list)
 
 
 def cell_text(row: Mapping[Any, Any] | pd.Series, metric: Metric) -> str:
@@ -63,7 +73,8 @@ def cell_text(row: Mapping[Any, Any] | pd.Series, metric: Metric) -> str:
     if row["n_seeds"] == 0:
         return marks or NOTHING
     decimals = metric.decimals
-    text = f"{row['mean']:{'+' if metric.signed else ''}.{decimals}f}".replace("-", "−")
+    sign = "+" if metric.signed and round(row["mean"], decimals) else ""
+    text = f"{row['mean']:{sign}z.{decimals}f}".replace("-", "−")
     if NOT_REACHED in row["status"]:  # the value is the least that it can be
         text = f"≥ {text}"
     if row["n_seeds"] > 1:
@@ -83,8 +94,8 @@ def layout(frame: pd.DataFrame, spec: TableSpec, plan: Plan) -> Printed:
     row_keys: list[str] = [key for key in spec.rows if shown[key].nunique() > 1 or key == "variant"]
     rows = _sorted(shown[spec.rows].drop_duplicates(), order)
     columns = _sorted(shown[spec.columns].drop_duplicates(), order)
-    places = zip(*(shown[key].tolist() for key in [*spec.rows, *spec.columns]), strict=True)
-    cells = dict(zip(places, shown.to_dict("records"), strict=True))
+    names = zip(*(shown[key].tolist() for key in [*spec.rows, *spec.columns]), strict=True)
+    cells = dict(zip(names, shown.to_dict("records"), strict=True))
     if len(cells) < len(shown):
         raise ValueError(
             f"{spec.title}: {len(shown)} numbers have {len(cells)} places; its rows and columns lack a key"
@@ -103,7 +114,8 @@ def layout(frame: pd.DataFrame, spec: TableSpec, plan: Plan) -> Printed:
         " ".join(filter(None, (text(key, column[key]) for key in spec.columns)))
         for column in columns.to_dict("records")
     ]
-    return Printed(row_keys, headers, body, _notes(shown, spec))
+    places = rows.to_dict("records"), columns.to_dict("records")
+    return Printed(row_keys, headers, body, _notes(shown, spec), *places)
 
 
 def _printed(cell: dict[Any, Any] | None, spec: TableSpec, plan: Plan) -> Cell:
@@ -112,7 +124,8 @@ def _printed(cell: dict[Any, Any] | None, spec: TableSpec, plan: Plan) -> Cell:
     unseen = f" {UNSEEN[0]}" if spec.mark_unseen and cell["seen"] == "unseen" else ""
     metric = plan.metrics[cell["metric"]]
     metric = metric.model_copy(update={"signed": True}) if spec.against else metric
-    return Cell(cell_text(cell, metric) + unseen, cell["emphasis"], cell[SOURCES])
+    against = cell if cell.get("baseline") and cell["n_pairs"] else None
+    return Cell(cell_text(cell, metric) + unseen, cell["emphasis"], cell[SOURCES], against)
 
 
 def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:
@@ -132,6 +145,7 @@ def _orders(plan: Plan, spec: TableSpec) -> dict[str, list[str]]:
     """Return the order of the values of each key: that of the suite."""
     keys = ("dataset", "variant", "augmentation")
     orders = {key: list(dict.fromkeys(getattr(run, key) for run in plan.runs)) for key in keys}
+    orders["variant"] = _beside_baselines(plan)
     targets = [target for run in plan.runs for target in run.targets]
     orders["part"] = list(dict.fromkeys(part for target in targets for part in target.parts))
     orders["eval_dataset"] = list(dict.fromkeys(target.eval_dataset for target in targets))
@@ -142,6 +156,19 @@ def _orders(plan: Plan, spec: TableSpec) -> dict[str, list[str]]:
         "metric": spec.print,
         "seen": ["clean", "seen", "unseen"],
     }
+
+
+def _beside_baselines(plan: Plan) -> list[str]:
+    """Return the variants, groups apart, each after what it is set against; the untrained encoder comes last."""
+    runs = {run.variant: run for run in reversed(plan.runs)}
+    order = list(dict.fromkeys(run.variant for run in plan.runs))
+
+    def place(name: str) -> tuple[int, bool, int, int]:
+        run = runs[name]
+        first = order.index(run.baseline) if run.baseline in runs else order.index(name)
+        return list(GROUPS).index(run.group), not run.trains, first, order.index(name) if run.baseline else -1
+
+    return sorted(order, key=place)
 
 
 def _sorted(frame: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:

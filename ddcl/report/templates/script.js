@@ -33,7 +33,8 @@ function makeSortable(table) {
       if (next) {
         head.setAttribute("aria-sort", next);
         const direction = next === "ascending" ? 1 : -1;
-        const text = (row) => row.cells[column].textContent.trim();
+        const shown = (cell) => cell.querySelector(table.closest(".table")?.querySelector(".show-lv:checked") ? ".lv" : ".df") ?? cell;
+        const text = (row) => shown(row.cells[column]).textContent.trim();
         rows = [...original].sort((a, b) => compare(text(a), text(b), direction));
       }
       body.append(...rows);
@@ -138,11 +139,75 @@ function makeCopyable(text) {
   });
 }
 
+/** Narrow all tables to what the form says; what it says stands in the address, so that it can be passed on. */
+function makeSelectable(form) {
+  form.hidden = false;
+  const keys = [...form.elements].map((field) => field.name);
+  const asked = new URLSearchParams(location.hash.split("?")[1] ?? location.search);
+  keys.forEach((key) => { form.elements[key].value = asked.get(key) ?? ""; if (!form.elements[key].value) form.elements[key].value = ""; });
+  const apply = (told) => {
+    const chosen = keys.map((key) => [key, form.elements[key].value]).filter(([, value]) => value);
+    const fits = (element) => chosen.every(([key, value]) => !(key in element.dataset) || element.dataset[key] === value
+      || (key === "augmentation" && element.dataset[key] === "none"));
+    document.querySelectorAll(".table").forEach((block) => {
+      const group = form.elements.group?.value;
+      block.querySelectorAll("table").forEach((table) => {
+        const columns = [...table.tHead.rows[0].cells].map(fits);
+        [...table.tBodies[0].rows].forEach((row) => {
+          row.classList.toggle("away", !fits(row));
+          [...row.cells].forEach((cell, column) => cell.classList.toggle("away", !columns[column]));
+        });
+        [...table.tHead.rows[0].cells].forEach((cell, column) => cell.classList.toggle("away", !columns[column]));
+        const piece = table.closest("details.group");
+        (piece ?? table.closest(".scroll")).classList.toggle("away", Boolean(group) && (piece?.dataset.group ?? "main") !== group);
+        if (piece && group) piece.open = piece.dataset.group === group;
+      });
+    });
+    if (!told) return;
+    const query = new URLSearchParams(chosen).toString();
+    const place = location.hash.split("?")[0] || "#tables";
+    history.replaceState(null, "", query ? `${place}?${query}` : place);
+  };
+  form.addEventListener("input", () => apply(true));
+  if (keys.some((key) => form.elements[key].value)) apply(false);
+  const [place, query] = location.hash.slice(1).split("?");
+  if (query) document.getElementById(place)?.scrollIntoView();
+}
+
+/** One tab stop for a table: arrow keys lead from one number, or head, to the next. */
+function makeGrid(table) {
+  const what = "a.from, a.to-card, button.sort";
+  const all = [...table.querySelectorAll(what)];
+  const first = all.find((each) => each.matches("a.from")) ?? all[0];
+  all.forEach((each) => { each.tabIndex = each === first ? 0 : -1; });
+  table.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step || !event.target.matches(what)) return;
+    const shown = [...table.querySelectorAll(what)].filter((each) => each.offsetParent);
+    let next = shown[shown.indexOf(event.target) + step];
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      const column = event.target.closest("td, th").cellIndex;
+      const rows = [...table.rows].filter((row) => row.offsetParent);
+      for (let place = rows.indexOf(event.target.closest("tr")) + step; rows[place]; place += step) {
+        next = rows[place].cells[column]?.querySelector(what);
+        if (next) break;
+      }
+    }
+    if (!next) return;
+    event.preventDefault();
+    event.target.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+  });
+}
+
+document.querySelectorAll("form.selectors").forEach(makeSelectable);
 document.querySelectorAll(".sortable").forEach((box) => {
   const table = box.querySelector("table");
   makeSortable(table);
   makeFilterable(table, box);
 });
+document.querySelectorAll(".scroll table").forEach(makeGrid);
 document.querySelectorAll("pre.copy").forEach(makeCopyable);
 const show = makeDialog();
 document.addEventListener("click", (event) => {

@@ -1,0 +1,128 @@
+"""`ddcl site`: the pages of several suites or archives as one static site, with an index of claims by suite.
+
+Nothing is pooled and nothing is ranked: each column of the index is one suite of one place, and leads to its own page.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from ddcl.base import sealed
+from ddcl.base.errors import UserError
+from ddcl.base.files import write_text
+from ddcl.plan.plan import FILE, Plan, read_plan
+from ddcl.report.claims.judged import MAKER, WHAT, JudgedClaim, JudgedClaims
+from ddcl.report.collect import FILES, RUNS
+from ddcl.report.exchange.unpack import unpack
+from ddcl.report.numbers import interval
+from ddcl.report.page.bars import colours
+from ddcl.report.page.claim_rows import Shown
+from ddcl.report.tables.html import template
+from ddcl.schema.claims import JUDGED
+from ddcl.schema.marks import read_marks
+
+PAGE = Path("report") / "index.html"
+FOLDERS = ("report", "tables", "figures")  # of results, that a site has; and the collected files
+
+
+class Part(NamedTuple):
+    """A suite of the site: its folder there, its plan and its judged claims. results: where it is copied from."""
+
+    name: str
+    results: Path
+    plan: Plan
+    claims: dict[str, JudgedClaim]
+
+
+class Found(NamedTuple):
+    """What a suite found of a claim: the verdict, and effect and interval of the check that it rests on."""
+
+    verdict: Shown
+    effect: str
+    interval: str
+    unit: str
+    address: str
+
+
+class Line(NamedTuple):
+    """A claim of the index, and what each suite found; None where a suite does not have it."""
+
+    name: str
+    statement: str
+    found: list[Found | None]
+
+
+def write_site(sources: Sequence[Path], out: Path) -> Path:
+    """Write the site to the folder `out`; return its index. sources: results folders, snapshots or archives.
+
+    `UserError`, and nothing is written, if one has no page or no verdicts, two have one name, or `out` has other files
+    than those of a site.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / ".ddcl-site").exists():
+        raise UserError(f"{out}: has files that no `ddcl site` made; name an empty or a new folder")
+    with ExitStack() as stack:
+        parts = [_part(source, stack) for source in sources]
+        for part in parts:
+            if sum(other.name == part.name for other in parts) > 1:
+                raise UserError(f"{part.name}: two of the sources have this name; rename a folder or an archive")
+        for part in parts:
+            _copy(part, out / part.name)
+        index = template("site.html.j2").render(parts=parts, lines=list(_lines(parts)), marks=colours(read_marks()))
+        write_text(out / "index.html", index)
+        write_text(out / ".ddcl-site", "\n".join(part.name for part in parts) + "\n")
+    return out / "index.html"
+
+
+def _part(source: Path, stack: ExitStack) -> Part:
+    """Read a source; an archive is unpacked for as long as `stack` is open."""
+    if not source.exists():
+        raise UserError(f"{source}: there is no such folder or archive")
+    results = source
+    if source.is_file():
+        results = Path(stack.enter_context(TemporaryDirectory()))
+        unpack(source, results)
+    if not (results / PAGE).exists():
+        raise UserError(f"{source}: has no {PAGE}; `ddcl report` makes it")
+    plan = read_plan(results)
+    claims: list[JudgedClaim] = []
+    if plan.claims:
+        claims = sealed.read(results / "tables" / JUDGED, JudgedClaims, WHAT, MAKER).claims
+    return Part(_name(source, plan), results, plan, {claim.name: claim for claim in claims})
+
+
+def _name(source: Path, plan: Plan) -> str:
+    """Return the folder of a source: its own name, or the suite's where that says nothing."""
+    own = source.stem if source.is_file() else source.resolve().name
+    return re.sub(r"[^\w.+-]+", "_", plan.suite if own == "results" else own)
+
+
+def _copy(part: Part, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in FOLDERS:
+        if (part.results / name).exists():
+            shutil.copytree(part.results / name, folder / name)
+    for name in (FILE, RUNS, *FILES):
+        if (part.results / name).exists():
+            shutil.copyfile(part.results / name, folder / name)
+
+
+def _lines(parts: Sequence[Part]) -> list[Line]:
+    """Return a line for each claim of any suite, in the order in which they come."""
+    statements = {name: claim.statement_short for part in reversed(parts) for name, claim in part.claims.items()}
+    names = sorted(statements, key=lambda name: (name[0] != "C", [int(n) for n in re.findall(r"\d+", name)]))
+    return [Line(name, statements[name], [_found(part, name) for part in parts]) for name in names]
+
+
+def _found(part: Part, name: str) -> Found | None:
+    if name not in part.claims:
+        return None
+    check = part.claims[name].forms[0].headline
+    effect, between = interval(check.effect, check.ci_low, check.ci_high, check.smallest_effect)
+    address = f"{part.name}/{PAGE.as_posix()}#claim-{name}"
+    return Found(Shown(part.claims[name].verdict), effect, between, check.unit, address)

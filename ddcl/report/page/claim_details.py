@@ -1,0 +1,262 @@
+"""What a claim opens: its gates, its checks by form, and the comparisons of each check as a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isnan
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from ddcl.plan.plan import Cell, Plan
+from ddcl.report.claims.contrasts import Address
+from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm, JudgedGate
+from ddcl.report.claims.verdicts import UNDECIDED
+from ddcl.report.numbers import interval, minus, plain, probability
+from ddcl.report.page.bars import Line, bar
+from ddcl.report.page.claim_rows import CheckLine, Shown, check_line, line_of, needed, told
+from ddcl.report.sources import histories_of, source_of
+from ddcl.schema.claims import MONITOR
+
+STATES = {"passed": "✓", "failed": "✕", "undecided": "?"}
+SMALL = 118.0  # width of a bar in a grid, user units
+AXES = ("dataset", "eval_dataset", "augmentation", "perturbation", "part", "metric")  # what comparisons may differ in
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate of one arm: whether it is passed, what was found, and what was needed."""
+
+    sign: str
+    state: str
+    label: str
+    arm: str
+    found: str
+    needed: str
+    text: str
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """A comparison in a grid. places: anchors of its values on the page. unseen: pretraining had no such distortion."""
+
+    id: str
+    bar: Markup
+    effect: str
+    interval: str
+    p: str
+    verdict: Shown
+    note: str
+    places: list[str]
+    cards: list[tuple[str, str]]
+    unseen: bool
+
+
+class Grid(NamedTuple):
+    """The comparisons of a check: columns, and rows with a cell or None (none was planned) for each column."""
+
+    caption: str
+    corner: str
+    columns: list[str]
+    rows: list[tuple[str, list[GridCell | None]]]
+
+
+@dataclass(frozen=True)
+class FormOfCheck:
+    """A check in one form: its arms, its line, p, what would have decided it, and its comparisons."""
+
+    row: str
+    arms: str
+    method: str
+    line: CheckLine
+    p: str
+    n: str
+    needed: str
+    note: str
+    beside: bool
+    grids: list[Grid]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check with what it says, and each form of it. why: it does not decide."""
+
+    name: str
+    label: str
+    statement: str
+    why: str
+    forms: list[FormOfCheck]
+
+
+@dataclass(frozen=True)
+class Details:
+    """All that a claim opens."""
+
+    name: str
+    statement: str
+    source: str
+    reported: str
+    gates: list[Gate]
+    follows: list[str]
+    checks: list[Check]
+
+
+class Page(NamedTuple):
+    """What of the page the details need: the plan, and the anchors of values and cards (`cards.Cards`)."""
+
+    plan: Plan
+    anchors: Mapping[str, str]
+
+
+def details(claim: JudgedClaim, page: Page) -> Details:
+    """Return what a claim opens."""
+    names = dict.fromkeys(check.name for form in claim.forms for check in form.checks)
+    failed = [gate for gate in claim.gates if gate.state == "failed"]
+    return Details(
+        name=claim.name,
+        source=claim.source,
+        statement=claim.statement,
+        reported=minus(claim.reported),
+        gates=[_gate(gate, page.plan) for gate in sorted(claim.gates, key=lambda gate: gate.name)],
+        follows=list(dict.fromkeys(gate.follows for gate in failed)),
+        checks=[_check(claim, name, page) for name in names],
+    )
+
+
+def _gate(gate: JudgedGate, plan: Plan) -> Gate:
+    found, between = interval(gate.effect, gate.ci_low, gate.ci_high, 1.0)
+    unit = "points" if gate.compared else "%"
+    if gate.compared:
+        least = f"at least {plain(gate.least)} points, interval above 0" if gate.least else "interval above 0"
+    elif gate.reference is None:
+        least = "a published number of the same recipe; none is known"
+    else:
+        least = f"at least {plain(gate.reference + gate.least)} % (published {plain(gate.reference)} %)"
+    paper = "" if gate.reported_value is None else f"; the paper has +{plain(gate.reported_value)}"
+    if not gate.compared:
+        found = found.lstrip("+")
+    text = f"{found} {unit} ({between})" if between else "–" if isnan(gate.effect) else f"{found} {unit}"
+    return Gate(
+        STATES[gate.state], gate.state, gate.label, _arm(gate.arm, plan), text, f"{least}{paper}", gate.statement
+    )
+
+
+def _arm(arm: str, plan: Plan) -> str:
+    """Return an arm in words: ``digits/ddcl/caug`` → DDCL, CAug; with the data set where there are several."""
+    own, _, other = arm.partition(" on ")
+    dataset, variant, augmentation = own.split("/")
+    words = [plan.label("variant", variant), plan.label("augmentation", augmentation)]
+    words += [plan.label("dataset", dataset)] * (len({run.dataset for run in plan.runs}) > 1)
+    return ", ".join(words) + (f", on {plan.label('eval_dataset', other)}" if other else "")
+
+
+def _check(claim: JudgedClaim, name: str, page: Page) -> Check:
+    pairs = [(form, check) for form in claim.forms for check in form.checks if check.name == name]
+    first = pairs[0][1]
+    forms = [_form(form, check, place > 0, page) for place, (form, check) in enumerate(pairs)]
+    return Check(name, first.label, first.statement, first.why, forms)
+
+
+def _form(form: JudgedForm, check: JudgedCheck, beside: bool, page: Page) -> FormOfCheck:
+    arms = _arms(check.comparisons[0], page.plan) if check.comparisons else form.form
+    line = check_line(check, [check], page.plan, seeds=True)
+    counts = [f"{check.n_seeds} seeds" if check.n_seeds != 1 else "1 seed"] * bool(check.n_seeds)
+    counts += [f"{check.n_images:,} images"] * bool(check.n_images)
+    method = _method(check.comparisons[0].treatment, page.plan) if check.comparisons else ""
+    grids = _grids(form.name, check, page) if check.verdict not in UNDECIDED else []
+    return FormOfCheck(
+        row=form.name,
+        arms=arms,
+        method=method,
+        line=line,
+        p=probability(check.p),
+        n=", ".join(counts),
+        needed=needed(check),
+        note=check.note,
+        beside=beside,
+        grids=grids,
+    )
+
+
+def _arms(each: JudgedComparison, plan: Plan) -> str:
+    """Return treatment − control, with what they differ in beside their methods."""
+    labels = []
+    for cell in (each.treatment, each.control):
+        words = [plan.label(key, getattr(cell, key)) for key in each.differing if key != "augmentation"]
+        label = plan.label("variant", cell.variant)
+        labels.append(f"{label} ({', '.join(words)})" if words else label)
+    return " − ".join(labels)
+
+
+def _method(cell: Address, plan: Plan) -> str:
+    return next((run.method for run in plan.runs if run.variant == cell.variant), "")
+
+
+def _grids(row: str, check: JudgedCheck, page: Page) -> list[Grid]:
+    """Return one grid for each pair of arms that the check compares."""
+    by_arms: dict[str, list[tuple[int, JudgedComparison]]] = {}
+    for number, each in enumerate(check.comparisons):
+        by_arms.setdefault(_arms(each, page.plan), []).append((number, each))
+    several = len(by_arms) > 1
+    return [_grid(arms if several else "", row, check, own, page) for arms, own in by_arms.items()]
+
+
+def _grid(caption: str, row: str, check: JudgedCheck, own: list[tuple[int, JudgedComparison]], page: Page) -> Grid:
+    """Lay comparisons out: augmentations (or data sets) down, all that else differs across."""
+    cells = [each.treatment for _, each in own]
+    varying = [key for key in AXES if len({getattr(cell, key) for cell in cells}) > 1] or ["augmentation"]
+    down = "augmentation" if "augmentation" in varying else varying[0]
+    across = [key for key in varying if key != down]
+    columns: dict[tuple[str, ...], str] = {}
+    rows: dict[str, dict[tuple[str, ...], GridCell]] = {}
+    for number, each in own:
+        key = tuple(getattr(each.treatment, name) for name in across)
+        words = (word(page.plan, name, value) for name, value in zip(across, key, strict=True))
+        columns.setdefault(key, ", ".join(words) or "effect")
+        cell = _cell(f"c-{row}-{check.name}-{number}", each, check, page)
+        rows.setdefault(word(page.plan, down, getattr(each.treatment, down)), {})[key] = cell
+    body = [(label, [found.get(key) for key in columns]) for label, found in rows.items()]
+    return Grid(
+        caption, "pretrained with" if down == "augmentation" else down.replace("_", " "), list(columns.values()), body
+    )
+
+
+def word(plan: Plan, key: str, name: str) -> str:
+    """Return how a name is printed, a metric by its heading."""
+    return plan.heading(name) if key == "metric" else plan.label(key, name)
+
+
+def _cell(name: str, each: JudgedComparison, check: JudgedCheck, page: Page) -> GridCell:
+    effect, between = interval(each.effect, each.ci_low, each.ci_high, each.smallest_effect)
+    cells = (each.treatment, each.control)
+    method = _method(each.treatment, page.plan)
+    line = Line(*line_of(each, method)[:5], seeds=each.seed_effects, faint=line_of(each, method).faint)
+    cards = [(page.plan.label("variant", cell.variant), page.anchors.get("/".join(cell[:3]), "")) for cell in cells]
+    places = [_place(cell, page) for cell in cells]
+    seen = page.plan.seen.get(each.treatment.augmentation, {}).get(each.treatment.perturbation, "")
+    return GridCell(
+        id=name,
+        bar=bar([line], None, each.smallest_effect, SMALL, told(check.label, each, check.unit)),
+        effect=effect,
+        interval=between,
+        p=probability(each.p_holm),
+        verdict=Shown(each.verdict),
+        note=each.note,
+        places=[place for place in dict.fromkeys(places) if place],
+        cards=[card for card in dict.fromkeys(cards) if card[1]],
+        unseen=seen == "unseen",
+    )
+
+
+def _place(cell: Address, page: Page) -> str:
+    """Return the anchor of an arm's values in its card, or of its curves; empty where there is none."""
+    run = next((run for run in page.plan.runs if run.arm == cell[:3]), None)
+    if run is None:
+        return ""
+    if cell.evaluation == MONITOR:
+        return page.anchors.get(histories_of([run])[0], "")
+    record = page.plan.record(run.names, cell.eval_dataset, cell.evaluation)
+    if not record:
+        return ""
+    return page.anchors.get(source_of(record, Cell(cell.part, cell.perturbation, cell.metric)), "")

@@ -1,0 +1,155 @@
+"""The pages of digits and of the real cifar10 suite: nothing overlaps, is cut, is slow, or fails axe."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.browser import Browser
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+AXE = ROOT / ".venv/node_modules/axe-core/axe.min.js"  # `npm install --prefix .venv axe-core`
+DESKTOP, PHONE = (1440, 900), (390, 844)
+OVERLAPS = Path(__file__).with_name("overlaps.js").read_text(encoding="utf-8")
+OPEN = "document.querySelectorAll('details').forEach(each => { each.open = true })"
+
+
+@pytest.fixture
+def opened(running: Browser, whole: Path) -> Browser:
+    """The page of a suite, freshly opened on a desktop."""
+    running.open(whole)
+    running.resize(DESKTOP)
+    running.scheme("light")
+    return running
+
+
+@pytest.mark.parametrize("size", [DESKTOP, (1280, 800), (1024, 768), PHONE])
+def test_no_text_lies_on_another(size: tuple[int, int], opened: Browser) -> None:
+    opened.resize(size)
+    assert opened.js(OVERLAPS) == []
+    opened.js("document.querySelectorAll('.claim, .comparisons').forEach(each => { each.open = true })")
+    assert opened.js(OVERLAPS) == []
+
+
+def test_all_claims_are_on_the_first_screen(opened: Browser) -> None:
+    assert opened.js("return document.querySelector('.claims').getBoundingClientRect().bottom") < 900
+    text = opened.find("main").text
+    for words in (
+        "trains an image encoder without labels",
+        "could have seen differences in accuracy of",
+        "the paper reports",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_key_columns_are_on_the_screen(size: tuple[int, int], opened: Browser) -> None:
+    """Of every table the method and the first number; it stays there while the table is scrolled."""
+    opened.resize(size)
+    found: list[list[float]] = opened.js(
+        """return [...document.querySelectorAll('.table > .scroll table')].map(table => {
+          table.closest('.scroll').scrollLeft = 0;
+          const row = table.tBodies[0].rows[0], cell = row.querySelector('td');
+          return [row.cells[0].getBoundingClientRect().left, cell.getBoundingClientRect().right, innerWidth] })"""
+    )
+    assert found
+    assert all(left >= 0 and (right <= width or width < 500) for left, right, width in found)
+    stuck = opened.js(
+        """const box = document.querySelector('.table > .scroll'); box.scrollLeft = 200;
+        return box.querySelector('tbody th').getBoundingClientRect().left - box.getBoundingClientRect().left"""
+    )
+    assert abs(stuck) < 3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(scheme: str, opened: Browser) -> None:
+    if not AXE.exists():
+        pytest.skip("not here: axe-core (npm install --prefix .venv axe-core)")
+    opened.scheme(scheme)
+    opened.js("document.querySelector('#claim-C4').open = true")
+    opened.driver.set_script_timeout(300)
+    opened.driver.execute_script(AXE.read_text(encoding="utf-8"))
+    found: list[Any] = opened.driver.execute_async_script(
+        """const done = arguments[arguments.length - 1];
+        axe.run(document, {resultTypes: ['violations']}).then(found => done(found.violations.map(
+          each => [each.id, each.nodes.length, each.nodes.slice(0, 3).map(node => node.html.slice(0, 160))])))"""
+    )
+    opened.scheme("light")
+    assert found == []
+
+
+def test_the_page_is_small_and_quick(opened: Browser, whole: Path) -> None:
+    assert whole.stat().st_size < 5_000_000
+    paint = opened.js("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
+    assert paint < 2500  # half a second on an idle machine; this one is shared
+    milliseconds = opened.js(
+        """const form = document.querySelector('form.selectors'), field = form.elements.augmentation;
+        field.value = 'caug'; const start = performance.now();
+        field.dispatchEvent(new Event('input', {bubbles: true})); return performance.now() - start"""
+    )
+    assert milliseconds < 500  # a hundred on an idle machine
+
+
+def test_a_choice_narrows_every_table_and_stands_in_the_address(opened: Browser, whole: Path) -> None:
+    rows = "return [...document.querySelectorAll('.table tbody tr')].filter(row => row.offsetHeight > 0).length"
+    before = opened.js(rows)
+    opened.js(
+        """const field = document.querySelector('form.selectors').elements.part; field.value = 'full';
+        field.dispatchEvent(new Event('input', {bubbles: true}))"""
+    )
+    after = opened.js(rows)
+    assert 0 < after < before
+    address = opened.js("return location.href")
+    assert address.endswith("#tables?part=full")
+    opened.open(whole, "#tables?part=full")
+    assert opened.js(rows) == after
+    parts = opened.js(
+        """return [...document.querySelectorAll('.table tr[data-part]')].filter(row => row.offsetHeight > 0)
+          .map(row => row.dataset.part)"""
+    )
+    assert set(parts) == {"full"}
+
+
+def test_levels_are_behind_a_switch(opened: Browser) -> None:
+    shown = "return [...document.querySelectorAll('.table .{}')].filter(each => each.offsetHeight > 0).length"
+    assert (opened.js(shown.format("df")) > 0, opened.js(shown.format("lv"))) == (True, 0)
+    opened.js("document.querySelectorAll('.show-lv').forEach(each => each.click())")
+    assert (opened.js(shown.format("df")), opened.js(shown.format("lv")) > 0) == (0, True)
+
+
+def test_few_tab_stops_lead_through_the_page(opened: Browser) -> None:
+    stops = opened.js(
+        """return [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
+          .filter(each => each.tabIndex >= 0 && each.checkVisibility()).length"""
+    )
+    assert stops < 300
+
+
+def test_words_are_those_of_readers(opened: Browser) -> None:
+    opened.js(OPEN)
+    text: str = opened.js("return document.querySelector('main').innerText")
+    shown = re.sub(r"results/\S+|ddcl \w+.*|snakemake.*|config/\S+|\S+\.(csv|py|json|tex|md|yaml)", "", text)
+    for raw in ("top1_k1", "knn_auc", "random_dir", "−0.0 ", "-0.0"):
+        assert raw not in shown.replace("method.random_dir", ""), raw
+    assert not re.search(r"\b1 points\b", shown)
+    assert not re.search(r"\(-\d", shown)
+
+
+def test_print_cuts_nothing(opened: Browser) -> None:
+    opened.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    opened.resize((1040, 1400))
+    cut = opened.js(
+        """return [...document.querySelectorAll('main *')].filter(each => {
+          const style = getComputedStyle(each);
+          return each.checkVisibility() && style.overflowX !== 'visible' && each.scrollWidth > each.clientWidth + 2
+            && !each.closest('svg, .hidden') }).map(each => each.className).slice(0, 5)"""
+    )
+    wide = opened.js("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
+    opened.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert cut == []
+    assert wide[0] <= wide[1] + 2
