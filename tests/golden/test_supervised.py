@@ -78,7 +78,7 @@ def test_supervised_is_part_of_their_name_wherever_they_are_shown() -> None:
     """Tables, figures, cards and claims print a variant's label."""
     found = []
     for scale in ("small", "cifar"):
-        dataset = read_dataset("digits").model_copy(update={"scale": scale})
+        dataset = read_dataset("digits").model_copy(update={"scale": scale, "training_overrides": {}})
         for name in set(variant_names(scale)) - {"common"}:
             variant = read_variant(dataset, name, {})
             assert METHODS[variant.method].supervised == ("(supervised)" in variant.label), name
