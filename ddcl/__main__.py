@@ -247,7 +247,7 @@ def _ended(argv: Sequence[str] | None) -> int:
     except TemporaryError as error:
         said, status = f"ddcl: {error}", 75
     except KeyboardInterrupt:
-        said, status = "ddcl: interrupted; the same command does it from its beginning", 130
+        said, status = "ddcl: interrupted; rerun the command to start from its beginning", 130
     except BrokenPipeError:
         raise
     except (OSError, MemoryError, RuntimeError) as error:

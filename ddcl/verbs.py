@@ -271,7 +271,7 @@ def _print_cells(record: Record, shares: Collection[str]) -> None:
 
 
 def diagnose(args: Namespace) -> None:
-    """Measure features that come from elsewhere, given as a file: readouts, invariance, geometry."""
+    """Measure externally computed features, given as a file: readouts, invariance, geometry."""
     from ddcl.base.files import write_text
     from ddcl.evaluate.external import diagnose
     from ddcl.report.tables.csv_files import csv_text

@@ -1,4 +1,4 @@
-"""The two exceptions that are no defects, "the user can fix this" and "try again"; others in one line; did-you-mean."""
+"""Exceptions that do not indicate a bug, "the user can fix this" and "try again"; others in a line; did-you-mean."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How far a suite is, from the files in its results folder alone; for people, and for `ddcl collect`. Imports no torch.
 
-Nothing but a job itself knows whether it is alive, so this is a guess. A job has *failed* if its log is there, its
+Whether a job is alive can only be inferred from files, so this is a guess. A job has *failed* if its log is there, its
 outputs are not, and nothing speaks for its being at work: no process on this host, nothing written lately, or an error
 at the end of the log. A job that was cancelled, or killed with its machine, looks the same: "failed or interrupted".
 """

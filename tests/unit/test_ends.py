@@ -44,7 +44,7 @@ IMPORTED += (
     [
         (UserError("a: b"), 2, "ddcl: error: a: b"),
         (TemporaryError("later"), 75, "ddcl: later"),
-        (KeyboardInterrupt(), 130, "ddcl: interrupted; the same command does it from its beginning"),
+        (KeyboardInterrupt(), 130, "ddcl: interrupted; rerun the command to start from its beginning"),
         (PermissionError(errno.EACCES, "Permission denied", "f"), 2, "ddcl: error: f: Permission denied"),
         (
             OSError(errno.EROFS, "Read-only file system", "f", None, "g"),

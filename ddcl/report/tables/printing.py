@@ -29,7 +29,7 @@ MARKS = {
     "missing": ("…", "a seed was not run yet, or is out of date; it has no value"),
     NOT_REACHED: (
         "∞",
-        "a seed never got there; it counts with the end of its training, so the mean is at least this",
+        "target not reached by at least one seed, which counts with the end of its training: the mean is at least this",
     ),
     NO_GAIN: ("∅", "the baseline ended no better than the untrained encoder: nothing to reach; it has no value"),
 }
