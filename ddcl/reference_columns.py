@@ -58,8 +58,5 @@ COLUMNS = {
     "state": "whether the arm passed the gate",
     "least": "value that the gate asks for",
     "reference": "what the gate compares the arm with",
-    "baseline": "what the row is compared with",
-    "difference": "mean difference from the baseline, paired by seed",
-    "n_pairs": "pairs of seeds that the difference is of",
     "reported_value": "value in the paper, where the gate has one",
 }
