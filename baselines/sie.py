@@ -1,4 +1,4 @@
-"""SIE (Garrido, Najman, LeCun, ICML 2023, arXiv 2302.10283), from the paper."""
+"""SIE (Garrido, Najman, LeCun, ICML 2023, arXiv 2302.10283), after the paper; not checked against the official code."""
 
 from __future__ import annotations
 

@@ -174,7 +174,6 @@ class PlannerSpec(Model):
         default=0.0,
         ge=0,
         le=1,
-        exclude=True,  # a later field: plans of before it stay what they are, and no result depends on it
         description="of that share, between two test images of a group; 0: grouping costs nothing",
     )
 
