@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ddcl.report.page.claim_lines import claim_lines
 
 from ddcl.base.errors import UserError
 from ddcl.plan.plan import Plan
@@ -16,6 +15,7 @@ from ddcl.report.claims.gates import joint, state_of
 from ddcl.report.claims.inference import Estimate
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import JudgedClaim, JudgedGate
+from ddcl.report.page.claim_details import Page, details
 from ddcl.schema.claims import read_claim, read_gates
 from ddcl.schema.gates import GateSpec, read_gate
 from ddcl.schema.places import config_names
@@ -47,8 +47,7 @@ def learning(cell: dict[str, Any]) -> float:
 def judged(tmp_path: Path, claim: str, accuracy: Accuracy, seeds: int = 3) -> JudgedClaim:
     plan = plan_of(claim, seeds)
     found = judge_claims(planted.results(plan, tmp_path, accuracy))
-    lines = claim_lines(found, plan, {})
-    assert len(lines[0].gates) == len(found[0].gates)  # the page has them
+    assert len(details(found[0], Page(plan, {})).gates) == len(found[0].gates)  # the page has them
     return found[0]
 
 

@@ -13,13 +13,13 @@ from ddcl.report.claims.inference import (
     Estimate,
     combined,
     half_width,
-    holm,
     interaction,
     pooled_estimate,
     seed_estimate,
     share_estimate,
     two_sided_p,
 )
+from ddcl.report.multiplicity import holm
 from tests.unit import simulated
 from tests.unit.simulated import CONFIDENCE, SPREADS
 
