@@ -293,7 +293,7 @@ class TestTwoSuites:
         said(verb("export", "--output", str(archive), copy=known.a))
         with zipfile.ZipFile(archive) as packed:
             names = {name for name in packed.namelist() if name.startswith(("tables/", "figures/", "report/"))}
-        tables = {f"tables/knn.{end}" for end in ("csv", "md", "tex", "html")}
+        tables = {f"tables/knn.{end}" for end in ("csv", "md", "tex", "html")} | {"tables/README.md"}
         assert names == tables | {f"figures/knn_curves.{end}" for end in ("png", "pdf", "svg")} | {"report/index.html"}
         copy = duplicate(fresh, tmp_path / "project")
         said(verb("import", str(archive), copy=copy))
@@ -316,7 +316,7 @@ class TestTwoSuites:
         page = (known.a / "results/report/index.html").read_text()
         assert "claims." not in page
         assert "macros.tex" not in page
-        assert {path.stem for path in (known.a / "results/tables").iterdir()} == {"knn"}
+        assert {path.stem for path in (known.a / "results/tables").iterdir()} == {"knn", "README"}
         assert {path.stem for path in (known.a / "results/figures").iterdir()} == {"knn_curves"}
         assert {read_json(path, "plan")["suite"] for path in (known.a / "results/plans").iterdir()} == {"smoke", "A"}
         assert target_of(run_of(known.a, RUN), "knn") == target_of(run_of(smoke.copy, RUN), "knn")

@@ -193,7 +193,7 @@ def to_latex(claims: list[JudgedClaim]) -> str:
         _, _, *numbers, _ = _check_line(form.headline)
         cells = [form.name, claim.statement_short, form.verdict, *numbers]
         body.append("  " + " & ".join(map(tex_escape, cells)) + r" \\")
-    widths = (r"p{0.23\textwidth}", r"p{0.14\textwidth}", r"p{0.17\textwidth}")
+    widths = (r"p{0.2\textwidth}", r"p{0.155\textwidth}", r"p{0.2\textwidth}")
     ragged = "".join(r">{\raggedright\arraybackslash}" + width for width in widths)
     last = r">{\raggedleft\arraybackslash}p{0.112\textwidth}"
     return "\n".join(
@@ -203,7 +203,7 @@ def to_latex(claims: list[JudgedClaim]) -> str:
             r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"  \caption{{Claims of the paper. {tex_escape(CAPTION)}}}",
             r"  \label{tab:claims}",
-            rf"  \begin{{tabular}}{{l{ragged}r{last}{last}}}",
+            rf"  \begin{{tabular}}{{@{{}}l{ragged}r{last}{last}@{{}}}}",
             r"  \toprule",
             "  " + " & ".join(map(tex_escape, HEADERS[:-1])) + r" \\",
             r"  \midrule",
