@@ -8,7 +8,12 @@ while (walker.nextNode()) {
   if (element.closest(".scroll") && !element.closest(".claims")) continue; // tables lay themselves out
   const range = document.createRange();
   range.selectNodeContents(walker.currentNode);
-  for (const box of range.getClientRects()) boxes.push([box, text.slice(0, 40)]);
+  const frame = element.closest(".scroll")?.getBoundingClientRect(); // what is scrolled away lies on nothing
+  for (const box of range.getClientRects()) {
+    const [top, bottom] = frame ? [Math.max(box.top, frame.top), Math.min(box.bottom, frame.bottom)] : [box.top, box.bottom];
+    const [left, right] = frame ? [Math.max(box.left, frame.left), Math.min(box.right, frame.right)] : [box.left, box.right];
+    if (top < bottom && left < right) boxes.push([{ top, bottom, left, right, height: bottom - top }, text.slice(0, 40)]);
+  }
 }
 boxes.sort((a, b) => a[0].top - b[0].top);
 const found = [];

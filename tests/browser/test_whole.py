@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 from tests.browser.browser import Browser
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -17,6 +19,10 @@ AXE = ROOT / ".venv/node_modules/axe-core/axe.min.js"  # `npm install --prefix .
 DESKTOP, PHONE = (1440, 900), (390, 844)
 OVERLAPS = Path(__file__).with_name("overlaps.js").read_text(encoding="utf-8")
 OPEN = "document.querySelectorAll('details').forEach(each => { each.open = true })"
+PAINTED = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+CHOOSE = """const field = document.querySelector('form.selectors').elements.augmentation, start = performance.now();
+field.value = arguments[0]; field.dispatchEvent(new Event('input', {bubbles: true}));
+return performance.now() - start"""
 
 
 @pytest.fixture
@@ -85,14 +91,15 @@ def test_axe_finds_nothing(scheme: str, opened: Browser) -> None:
 
 def test_the_page_is_small_and_quick(opened: Browser, whole: Path) -> None:
     assert whole.stat().st_size < 5_000_000
-    paint = opened.js("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
-    assert paint < 2500  # half a second on an idle machine; this one is shared
-    milliseconds = opened.js(
-        """const form = document.querySelector('form.selectors'), field = form.elements.augmentation;
-        field.value = 'caug'; const start = performance.now();
-        field.dispatchEvent(new Event('input', {bubbles: true})); return performance.now() - start"""
-    )
-    assert milliseconds < 500  # a hundred on an idle machine
+    paints, choices = [], []
+    for _ in range(3):
+        opened.open(whole)
+        until(lambda: opened.js(PAINTED) is not None, seconds=30)
+        paints.append(opened.js(PAINTED))
+        choices += [opened.js(CHOOSE, name) for name in ("caug", "")]
+    print(f"first paint {median(paints):.0f} ms, a choice {median(choices):.0f} ms")
+    assert median(paints) < 500
+    assert median(choices) < 100
 
 
 def test_a_choice_narrows_every_table_and_stands_in_the_address(opened: Browser, whole: Path) -> None:
@@ -127,7 +134,7 @@ def test_few_tab_stops_lead_through_the_page(opened: Browser) -> None:
         """return [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
           .filter(each => each.tabIndex >= 0 && each.checkVisibility()).length"""
     )
-    assert stops < 300
+    assert stops < 260
 
 
 def test_words_are_those_of_readers(opened: Browser) -> None:
@@ -136,7 +143,7 @@ def test_words_are_those_of_readers(opened: Browser) -> None:
     shown = re.sub(r"results/\S+|ddcl \w+.*|snakemake.*|config/\S+|\S+\.(csv|py|json|tex|md|yaml)", "", text)
     for raw in ("top1_k1", "knn_auc", "random_dir", "−0.0 ", "-0.0"):
         assert raw not in shown.replace("method.random_dir", ""), raw
-    assert not re.search(r"\b1 points\b", shown)
+    assert not re.search(r"(?<![\d.,])1 points\b", shown)
     assert not re.search(r"\(-\d", shown)
 
 

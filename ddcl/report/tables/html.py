@@ -111,7 +111,7 @@ def _difference(cell: Cell, place: Place, scale: float) -> str:
         ends = " to ".join(signed(end, places) for end in (low, high))
         left, right = (max(-REACH, min(REACH, REACH * end / scale)) for end in (low, high))
         middle = max(-REACH, min(REACH, REACH * effect / scale))
-        bar = f'<i class="b" style="--a:{left:.0f};--b:{right:.0f};--m:{middle:.0f}"></i>'
+        bar = f'<i class="b" style="--a:{left:.0f};--w:{right - left:.0f};--m:{middle:.0f}"></i>'
         text += f"<small>{ends}</small>{bar}"
     return f'<span class="df">{text}</span>'
 
