@@ -22,6 +22,7 @@ CODE = re.compile(r"`([^`]+)`")
 SELECTED = ("dataset", "evaluation", "part", "augmentation")  # what the page can choose by
 COARSE = ("%", "points", "epochs", "s")  # units that differences have one decimal in
 REACH = 50.0  # percent of a bar's width, either way
+LONG = 40  # letters that fit on one line of a head of a row
 
 
 class Place(NamedTuple):
@@ -61,12 +62,18 @@ def _words(key: str) -> str:
     return {"variant": "method", "eval_dataset": "tested on", "dataset": "data set"}.get(key, key.replace("_", " "))
 
 
+def _wrap(label: str) -> str:
+    """Return the class of a row's head that is a sentence: on one line it would push the numbers off the screen."""
+    return ' class="wrap"' if len(label) > LONG else ""
+
+
 def _tr(printed: Printed, number: int, order: list[int], place: Place, scale: float) -> str:
     labels, cells = printed.rows[number]
     keys = printed.keys[number] if printed.keys else {}
     mark = place.marks.get(str(keys.get("variant", "")), "")
     heads = "".join(
-        f'<th scope="row">{mark if place_ == 0 else ""}{escape(labels[i])}</th>' for place_, i in enumerate(order)
+        f'<th scope="row"{_wrap(labels[i])}>{mark if place_ == 0 else ""}{escape(labels[i])}</th>'
+        for place_, i in enumerate(order)
     )
     tds = "".join(
         _td(cell, place, f"{place.name}-{number}-{column}" if place.name else "", scale)
