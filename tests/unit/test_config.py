@@ -566,7 +566,7 @@ def test_recipe_survives_json(tmp_path: Path) -> None:
 
 
 def requirement(text: str) -> tuple[str, str]:
-    match = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*(>=[0-9.]+)?", text)
+    match = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*([>=]=[0-9.]+)?", text)
     assert match, text
     return match[1].lower().replace("_", "-"), match[2] or ""
 

@@ -49,8 +49,8 @@ def test_every_table_of_a_suite_with_diagnostics_is_whole(name: str) -> None:
     rows = {tuple(labels[-2:]): cells for labels, cells in printed.rows}
     assert len(rows) == (4 if name == "response" else 8)  # random columns are not classified under families
     if name in ("readout", "drift"):
-        assert rows["DDCL", "dvr"][0].text == "0.62 ± 0.18"
-        assert rows["SimSiam", "random_dvr"][0].text == "0.62 ± 0.18 [0.03]"
+        assert rows["DDCL", "DVR"][0].text == "0.62 ± 0.18"
+        assert rows["SimSiam", "random, DVR’s width"][0].text == "0.62 ± 0.18 [0.03]"
     assert to_markdown(printed, spec)
     assert to_latex(printed, spec, name)
 

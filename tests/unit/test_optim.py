@@ -40,7 +40,7 @@ class Toy(Method):
     def __init__(self) -> None:
         super().__init__(nn.Linear(3, 2), 2, NoSettings())
         self.projector = nn.Sequential(nn.Linear(2, 4, bias=False), nn.BatchNorm1d(4))
-        self.frozen = nn.Parameter(torch.ones(2, 2), requires_grad=False)
+        self.constant = nn.Parameter(torch.ones(2, 2), requires_grad=False)
         self.predictor = nn.Linear(4, 4)
 
     def fixed_lr(self) -> Sequence[nn.Module]:
