@@ -217,8 +217,12 @@ def test_an_effect_beyond_the_scale_is_an_arrow_and_one_without_an_interval_a_ho
     found = planted.results(plan, tmp_path, planted.plus(2.0))
     (claim,) = judge_claims(found)
     check = claim.forms[0].checks[0]
-    far = check.model_copy(update={"effect": 80.0, "ci_low": 60.0, "ci_high": 100.0, "comparisons": []})
-    alone = check.model_copy(update={"effect": 0.1, "ci_low": np.nan, "ci_high": np.nan, "comparisons": []})
+    far = check.model_copy(
+        update={"effect": 80.0, "ci_low": 60.0, "ci_high": 100.0, "comparisons": check.comparisons[:1]}
+    )
+    alone = check.model_copy(
+        update={"effect": 0.1, "ci_low": np.nan, "ci_high": np.nan, "comparisons": check.comparisons[:1]}
+    )
     form = claim.forms[0].model_copy(update={"checks": [far, alone, check]})
     with patch("ddcl.report.figures.claims.read_judged", lambda _: [claim.model_copy(update={"forms": [form]})]):
         axes = registry.draw("claims", found).axes[0]

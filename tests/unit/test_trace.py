@@ -18,7 +18,7 @@ from ddcl.report.exchange.trace import Tracer, restricted
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
-from ddcl.report.tables.csv_files import COUNTS, DIGITS, FLOATS, read_csv
+from ddcl.report.tables.csv_files import COUNTS, DIGITS, FLOATS, MORE_FLOATS, read_csv
 from ddcl.report.tables.differences import COLUMNS as DIFFERENCES
 from ddcl.report.tables.html import to_html
 from ddcl.report.tables.latex import tex_escape
@@ -241,7 +241,9 @@ def test_a_csv_reads_back_as_the_same_frame(name: str, whole: Path, frames: dict
     frame = frames[name]
     again = read_csv(whole / "tables" / f"{name}.csv")
     assert list(again.columns) == [column for column in frame.columns if column != SOURCES]
-    dtypes: dict[str, Any] = {column: {**COUNTS, **FLOATS}.get(column, "str") for column in again.columns}
+    dtypes: dict[str, Any] = {
+        column: {**COUNTS, **FLOATS, **MORE_FLOATS}.get(column, "str") for column in again.columns
+    }
     assert {column: str(dtype) for column, dtype in again.dtypes.items()} == dtypes
-    expected = frame.drop(columns=SOURCES).round(dict.fromkeys(FLOATS, DIGITS))
+    expected = frame.drop(columns=SOURCES).round(dict.fromkeys([*FLOATS, *MORE_FLOATS], DIGITS))
     pd.testing.assert_frame_equal(again, expected.astype(dtypes), rtol=0, atol=1e-9)
