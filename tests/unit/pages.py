@@ -109,7 +109,13 @@ def judged(name: str, verdict: str, statement: str, source: str, **found: Any) -
     named = {"name": "own", "label": name, "statement": statement, "decides": True, "family": "own"}
     check = JudgedCheck.model_validate(NONE | UNKNOWN | named | {"verdict": verdict} | found)
     form = JudgedForm.model_validate({"name": name, "form": "asymmetric", "verdict": verdict, "checks": [check]})
-    values = {"name": name, "statement": statement, "statement_short": statement, "source": source, "reported": "r"}
+    values: dict[str, Any] = {
+        "name": name,
+        "statement": statement,
+        "statement_short": statement,
+        "source": source,
+        "reported": "r",
+    }
     values |= {"reported_short": "r", "decided_by": "all", "forms": [form], "gates": [GATE]}
     return JudgedClaim.model_validate(values)
 

@@ -29,7 +29,11 @@ from tests.unit import pages, synthetic
 
 SHORT = {0: 0.3, 3: 0.4, 6: 0.5}
 Value = Callable[[PlannedRun, str, str], float]  # of a run, a perturbation and a part
-BLOCK = {"datasets": ["imagenet100"], "variants": ["ddcl", "simsiam"], "augmentations": ["baug", "caug"]}
+BLOCK: dict[str, list[str] | list[int]] = {
+    "datasets": ["imagenet100"],
+    "variants": ["ddcl", "simsiam"],
+    "augmentations": ["baug", "caug"],
+}
 BLOCK |= {"seeds": [0, 1], "evaluations": ["linear"]}
 SUITE = {
     "suite": "t",
