@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from ddcl.core.heads import simsiam_projector
-from ddcl.core.losses import full_precision, info_nce
+from ddcl.core.losses import info_nce
 from ddcl.core.method import Batch, Step
-from ddcl.core.parts import TwoParts
+from ddcl.core.parts import TwoProjectors
 from ddcl.schema.methods import IESSLSettings
 
 
-class IESSL(TwoParts):
+class IESSL(TwoProjectors):
     """One part is to be the same in both views; how the other moves is to tell the augmentation.
 
     Images come in pairs that share what was drawn for each view: the moves of a pair are to be found among all moves.
@@ -24,18 +24,9 @@ class IESSL(TwoParts):
         self.projector_dir = simsiam_projector(self.dir_dim, settings.dir_projector_dim, layers=2)
         self.projector_dvr = simsiam_projector(self.dvr_dim, settings.dvr_projector_dim, layers=2)
 
-    def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the projections [B, d] of the two parts of one view's features h [B, D]."""
-        h_dir, h_dvr = self.split(h)
-        return full_precision(self.projector_dir(h_dir)), full_precision(self.projector_dvr(h_dvr))
-
     def step(self, batch: Batch) -> Step:
         (z1_dir, z1_dvr), (z2_dir, z2_dvr) = self.embed(self.encoder(batch.x1)), self.embed(self.encoder(batch.x2))
         same = 0.5 * (info_nce(z1_dir, z2_dir, self.temperature) + info_nce(z2_dir, z1_dir, self.temperature))
         move = z1_dvr - z2_dvr  # rows 2 i and 2 i + 1 have the same draws
         moves = info_nce(move[::2], move[1::2], self.temperature)
         return Step(same + moves, {"dir_loss": same, "dvr_loss": moves}, {"dir": z1_dir, "dvr": z1_dvr})
-
-    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        z_dir, z_dvr = self.embed(h)
-        return {"dir": (z_dir, z_dir), "dvr": (z_dvr, z_dvr)}

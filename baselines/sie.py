@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from ddcl.core.drawn import told, width
 from ddcl.core.heads import barlow_projector
 from ddcl.core.losses import full_precision, vicreg_loss
 from ddcl.core.method import Batch, Step, Task
-from ddcl.core.parts import TwoParts
+from ddcl.core.parts import TwoProjectors
 from ddcl.schema.methods import SIESettings
 
 
-class SIE(TwoParts):
+class SIE(TwoProjectors):
     """One part of the features is to be the same in both views, the other to move as a map made of ω says.
 
     DIR is the invariant part, DVR the equivariant. ω: by how much what was drawn for view 2 differs from view 1.
@@ -30,11 +30,6 @@ class SIE(TwoParts):
         self.ops = task.ops
         self.hypernetwork = nn.Linear(width(task.ops), self.dim**2)
 
-    def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the projections [B, d] of the two parts of one view's features h [B, D]."""
-        h_dir, h_dvr = self.split(h)
-        return full_precision(self.projector_dir(h_dir)), full_precision(self.projector_dvr(h_dvr))
-
     def step(self, batch: Batch) -> Step:
         own = self.settings
         (z1_dir, z1_dvr), (z2_dir, z2_dvr) = self.embed(self.encoder(batch.x1)), self.embed(self.encoder(batch.x2))
@@ -47,7 +42,3 @@ class SIE(TwoParts):
         terms = {"dir_loss": F.mse_loss(z1_dir, z2_dir), "dvr_loss": F.mse_loss(moved, z2_dvr)}
         loss = spread + own.invariance_weight * terms["dir_loss"] + own.equivariance_weight * terms["dvr_loss"]
         return Step(loss, terms, {"dir": z1_dir, "dvr": z1_dvr})
-
-    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        z_dir, z_dvr = self.embed(h)
-        return {"dir": (z_dir, z_dir), "dvr": (z_dvr, z_dvr)}

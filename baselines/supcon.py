@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from ddcl.core import distributed
 from ddcl.core.heads import two_layers
-from ddcl.core.losses import full_precision
-from ddcl.core.method import Batch, Method, Step
+from ddcl.core.method import Batch, Step
+from ddcl.core.projected import Projected
 from ddcl.schema.methods import SupConSettings
 
 
-class SupCon(Method):
+class SupCon(Projected):
     """Find the views of all images of an image's class among all views in the batch."""
 
     supervised = True
@@ -24,10 +24,6 @@ class SupCon(Method):
         super().__init__(encoder, feature_dim, settings)
         self.temperature = settings.temperature
         self.projector = two_layers(feature_dim, settings.hidden_dim, settings.projector_dim)
-
-    def embed(self, h: Tensor) -> Tensor:
-        """Return the projection [B, d] of one view's features h [B, D]."""
-        return full_precision(self.projector(h))
 
     def step(self, batch: Batch) -> Step:
         assert batch.labels is not None
@@ -41,10 +37,6 @@ class SupCon(Method):
         positive = (label[:, None] == labels) & ~oneself  # at least the other view
         per_row = log_prob.masked_fill(~positive, 0.0).sum(dim=1) / positive.sum(dim=1)  # eq. 2, L_out
         return Step(-per_row.mean(), embeddings={"full": z1})
-
-    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        z = self.embed(h)
-        return {"full": (z, z)}
 
     def tells_collapse(self) -> tuple[str, ...]:
         return ()  # its loss asks the images of a class to be one point

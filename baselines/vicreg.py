@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from ddcl.core.heads import barlow_projector
-from ddcl.core.losses import full_precision, vicreg_loss
-from ddcl.core.method import Batch, Method, Step
+from ddcl.core.losses import vicreg_loss
+from ddcl.core.method import Batch, Step
+from ddcl.core.projected import Projected
 from ddcl.schema.methods import VICRegSettings
 
 
-class VICReg(Method):
+class VICReg(Projected):
     """Bring the two views' projections together, spread each column, and decorrelate the columns."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: VICRegSettings) -> None:
@@ -18,15 +19,7 @@ class VICReg(Method):
         self.weights = settings.invariance_weight, settings.std_weight, settings.covariance_weight
         self.projector = barlow_projector(feature_dim, settings.projector_dim)
 
-    def embed(self, h: Tensor) -> Tensor:
-        """Return the projection [B, d] of one view's features h [B, D]."""
-        return full_precision(self.projector(h))
-
     def step(self, batch: Batch) -> Step:
         z1 = self.embed(self.encoder(batch.x1))  # [B, d]
         z2 = self.embed(self.encoder(batch.x2))
         return Step(vicreg_loss(z1, z2, *self.weights), embeddings={"full": z1})
-
-    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        z = self.embed(h)
-        return {"full": (z, z)}

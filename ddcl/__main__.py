@@ -22,7 +22,7 @@ from ddcl.base.checkout import told_of_folder
 from ddcl.base.errors import TemporaryError, UserError, explained
 from ddcl.base.interrupt import MINUTES
 from ddcl.base.version import VERSION
-from ddcl.help_examples import GENERAL, OF_VERB, epilog
+from ddcl.help_examples import GENERAL, epilog, verb_parser
 
 Options = dict[str, Any]
 PATH: Options = {"type": Path}
@@ -80,11 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(function: Callable[[argparse.Namespace], None], **options: Options) -> None:
-        doc = (function.__doc__ or "").partition("\n")[0]  # python -OO leaves none
-        name = function.__name__.rstrip("_")
-        raw, examples = argparse.RawDescriptionHelpFormatter, epilog(OF_VERB[name])
-        sub = subparsers.add_parser(name, help=doc, description=doc, epilog=examples, formatter_class=raw)
-        sub.set_defaults(function=function)
+        sub = verb_parser(subparsers, function.__name__.rstrip("_"), function)
         for name, option in _dashed(options).items():
             sub.add_argument(name, **option)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import Namespace, _SubParsersAction
 from pathlib import Path
 from typing import Any
 
 from ddcl.argument_types import pixel_value, positive
-from ddcl.help_examples import OF_VERB, epilog
+from ddcl.help_examples import verb_parser
 
 ROOT = Path("results/encoders")
 
@@ -49,16 +49,10 @@ def add_parsers(subparsers: _SubParsersAction[Any]) -> None:
     """Add the parsers of both verbs, below `encoder`."""
     doc = "Encoders from elsewhere: look into a file of weights, or make it an arm of a suite."
     verbs = subparsers.add_parser("encoder", help=doc, description=doc).add_subparsers(required=True, metavar="VERB")
-    parsers = {}
-    for function in (inspect, add):
-        doc = (function.__doc__ or "").partition("\n")[0]
-        raw, examples = RawDescriptionHelpFormatter, epilog(OF_VERB[f"encoder {function.__name__}"])
-        more = verbs.add_parser(function.__name__, help=doc, description=doc, epilog=examples, formatter_class=raw)
-        parsers[function.__name__] = more
-        parsers[function.__name__].set_defaults(function=function)
+    inspecting, adding = (verb_parser(verbs, f"encoder {each.__name__}", each) for each in (inspect, add))
     file = "checkpoint or file of weights: of torch.save, or safetensors"
-    parsers["inspect"].add_argument("file", metavar="FILE", type=Path, help=file)
-    option = parsers["add"].add_argument
+    inspecting.add_argument("file", metavar="FILE", type=Path, help=file)
+    option = adding.add_argument
     option("name", metavar="NAME", help="how suites call it")
     option("file", metavar="FILE", type=Path, help=file)
     option("--layout", help="whose file it is, where that is not clear; `ddcl encoder inspect` lists them")

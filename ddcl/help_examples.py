@@ -1,6 +1,10 @@
-"""What `ddcl --help` and `ddcl VERB --help` show as examples."""
+"""What `ddcl --help` and `ddcl VERB --help` show: the verb's docstring and examples."""
 
 from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from collections.abc import Callable
+from typing import Any
 
 GENERAL = (
     "ddcl init my_project",
@@ -45,3 +49,18 @@ OF_VERB: dict[str, tuple[str, ...]] = {
 def epilog(lines: tuple[str, ...]) -> str:
     """Return the end of a help text."""
     return "\n".join([f"example{'s' * (len(lines) > 1)}:", *(f"  {line}" for line in lines)])
+
+
+def verb_parser(subparsers: _SubParsersAction[Any], verb: str, function: Callable[[Namespace], None]) -> ArgumentParser:
+    """Add the parser of a verb, whose help is the first line of its function's docstring.
+
+    verb: as in `OF_VERB`; its last word is the parser's name.
+    """
+    doc = (function.__doc__ or "").partition("\n")[0]  # python -OO leaves none
+    raw, examples = RawDescriptionHelpFormatter, epilog(OF_VERB[verb])
+    name = verb.rpartition(" ")[2]
+    parser: ArgumentParser = subparsers.add_parser(
+        name, help=doc, description=doc, epilog=examples, formatter_class=raw
+    )
+    parser.set_defaults(function=function)
+    return parser

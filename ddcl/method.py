@@ -23,7 +23,7 @@ from ddcl.core.losses import (
     standardise,
 )
 from ddcl.core.method import Batch, Step
-from ddcl.core.parts import TwoParts
+from ddcl.core.parts import TwoParts, TwoProjectors
 from ddcl.schema.methods import DDCLSettings, DDCLSymmetricSettings, SplitSettings
 
 
@@ -61,7 +61,27 @@ class Split(TwoParts):
         return group_means(directions.mean(dim=0), self.dvr_groups).abs().mean()
 
 
-class DDCL(Split):
+class Predicting(Split):
+    """Base of forms in which each part has a projector and a predictor of its own; they build the four."""
+
+    projector_dir: nn.Module
+    projector_dvr: nn.Module
+    predictor_dir: nn.Module
+    predictor_dvr: nn.Module
+
+    def embed(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return z_dir, z_dvr (projections) and p_dir, p_dvr (predictions), each [B, d], of one view's features h."""
+        h_dir, h_dvr = self.split(h)
+        z_dir, z_dvr = self.projector_dir(h_dir), self.projector_dvr(h_dvr)
+        p_dir, p_dvr = self.predictor_dir(z_dir), self.predictor_dvr(z_dvr)
+        return full_precision(z_dir), full_precision(z_dvr), full_precision(p_dir), full_precision(p_dvr)
+
+    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        z_dir, z_dvr, p_dir, p_dvr = self.embed(h)
+        return {"dir": (p_dir, z_dir), "dvr": (p_dvr, z_dvr)}
+
+
+class DDCL(Predicting):
     """Asymmetric DDCL: SimSiam on DIR; each part has its own projector and predictor.
 
     With `preg_weight`, DDCL+PReg of the official code: the squared norms of the two parts' heads are tied.
@@ -77,13 +97,6 @@ class DDCL(Split):
         self.predictor_dvr = simsiam_predictor(dim, hidden_dim)
         if not self.preg_weight:
             self.keep_untrained(self.projector_dvr, self.predictor_dvr)
-
-    def embed(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return z_dir, z_dvr (projections) and p_dir, p_dvr (predictions), each [B, d], of one view's features h."""
-        h_dir, h_dvr = self.split(h)
-        z_dir, z_dvr = self.projector_dir(h_dir), self.projector_dvr(h_dvr)
-        p_dir, p_dvr = self.predictor_dir(z_dir), self.predictor_dvr(z_dvr)
-        return full_precision(z_dir), full_precision(z_dvr), full_precision(p_dir), full_precision(p_dvr)
 
     def step(self, batch: Batch) -> Step:
         z1_dir, z1_dvr, p1_dir, p1_dvr = self.embed(self.encoder(batch.x1))
@@ -104,15 +117,11 @@ class DDCL(Split):
         predictors = squared_norm(self.predictor_dir) - squared_norm(self.predictor_dvr)
         return 0.5 * (projectors.abs() + predictors.abs())
 
-    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        z_dir, z_dvr, p_dir, p_dvr = self.embed(h)
-        return {"dir": (p_dir, z_dir), "dvr": (p_dvr, z_dvr)}
-
     def fixed_lr(self) -> list[nn.Module]:
         return [self.predictor_dir, self.predictor_dvr] if self.fix_predictor_lr else []
 
 
-class Siamese(Split):
+class Siamese(Split, TwoProjectors):
     """Any loss of two projections on DIR, the DDL between the two DVR projections; no predictor, nothing is stopped."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: SplitSettings, projector_dim: int) -> None:
@@ -127,8 +136,8 @@ class Siamese(Split):
 
     def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return the projections z_dir, z_dvr [B, d] of one view's features h [B, D], z_dvr standardised."""
-        h_dir, h_dvr = self.split(h)
-        return full_precision(self.projector_dir(h_dir)), standardise(full_precision(self.projector_dvr(h_dvr)))
+        z_dir, z_dvr = super().embed(h)
+        return z_dir, standardise(z_dvr)
 
     def step(self, batch: Batch) -> Step:
         z1_dir, z1_dvr = self.embed(self.encoder(batch.x1))
@@ -137,10 +146,6 @@ class Siamese(Split):
         cosines = self.dvr_cosine(z1_dvr, z2_dvr)  # [B]
         loss = dir_loss + self.dvr_weight * self.disentangling_loss(cosines)
         return Step(loss, {"dir_loss": dir_loss, "dvr_cosine": cosines.mean()}, {"dir": z1_dir, "dvr": z1_dvr})
-
-    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        z_dir, z_dvr = self.embed(h)
-        return {"dir": (z_dir, z_dir), "dvr": (z_dvr, z_dvr)}
 
 
 class DDCLSymmetric(Siamese):

@@ -13,7 +13,7 @@ from ddcl.core.heads import two_layers
 from ddcl.core.losses import byol_loss, full_precision, vicreg_loss
 from ddcl.core.method import Batch, Step
 from ddcl.core.teachers import follow, frozen_copy, rising
-from ddcl.method import Siamese, Split
+from ddcl.method import Predicting, Siamese
 from ddcl.schema.methods import DDCLBYOLSettings, DDCLVICRegSettings
 
 
@@ -28,7 +28,7 @@ class DDCLOnVICReg(Siamese):
         return vicreg_loss(z1, z2, *self.weights)
 
 
-class DDCLOnBYOL(Split):
+class DDCLOnBYOL(Predicting):
     """BYOL on DIR, as the asymmetric form has SimSiam there: each part has its own projector and predictor.
 
     The targets of both parts are the teacher's, where those of the asymmetric form are the network's own.
@@ -49,13 +49,6 @@ class DDCLOnBYOL(Split):
         """Return what the teacher follows: the encoder and the two projectors."""
         return nn.ModuleList([self.encoder, self.projector_dir, self.projector_dvr])
 
-    def embed(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return z_dir, z_dvr (projections) and p_dir, p_dvr (predictions), each [B, d], of one view's features h."""
-        h_dir, h_dvr = self.split(h)
-        z_dir, z_dvr = self.projector_dir(h_dir), self.projector_dvr(h_dvr)
-        p_dir, p_dvr = self.predictor_dir(z_dir), self.predictor_dvr(z_dvr)
-        return full_precision(z_dir), full_precision(z_dvr), full_precision(p_dir), full_precision(p_dvr)
-
     @torch.no_grad()
     def targets(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the teacher's projections [B, d] of DIR and DVR, without gradient."""
@@ -72,10 +65,6 @@ class DDCLOnBYOL(Split):
         loss = dir_loss + self.dvr_weight * self.disentangling_loss(towards, back)
         terms = {"dir_loss": dir_loss, "dvr_cosine": 0.5 * (towards + back).mean()}
         return Step(loss, terms, {"dir": z1_dir, "dvr": z1_dvr})
-
-    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        z_dir, z_dvr, p_dir, p_dvr = self.embed(h)
-        return {"dir": (p_dir, z_dir), "dvr": (p_dvr, z_dvr)}
 
     def frozen(self) -> list[nn.Module]:
         return [self.teacher]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from ddcl.core.losses import full_precision
 from ddcl.core.method import Method
 
 
@@ -31,3 +32,19 @@ class TwoParts(Method):
     def split(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return DIR [B, dir_dim] and DVR [B, dvr_dim] of features h [B, D]."""
         return h[:, : self.dir_dim], h[:, self.dir_dim :]
+
+
+class TwoProjectors(TwoParts):
+    """Base of methods that project each part on its own, without a predictor; they build the two projectors."""
+
+    projector_dir: nn.Module
+    projector_dvr: nn.Module
+
+    def embed(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the projections z_dir, z_dvr [B, d] of one view's features h [B, D]."""
+        h_dir, h_dvr = self.split(h)
+        return full_precision(self.projector_dir(h_dir)), full_precision(self.projector_dvr(h_dvr))
+
+    def projections(self, h: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        z_dir, z_dvr = self.embed(h)
+        return {"dir": (z_dir, z_dir), "dvr": (z_dvr, z_dvr)}

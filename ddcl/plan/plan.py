@@ -289,6 +289,16 @@ class Plan(Sealed):
         return self.by_name[name]
 
     @cached_property
+    def methods(self) -> dict[str, str]:
+        """The method of each variant."""
+        return {run.variant: run.method for run in reversed(self.runs)}
+
+    @cached_property
+    def by_arm(self) -> dict[tuple[str, str, str], PlannedRun]:
+        """A run of each arm, its first."""
+        return {run.arm: run for run in reversed(self.runs)}
+
+    @cached_property
     def _records(self) -> dict[tuple[Any, ...], str]:
         return {
             (*run.names, target.eval_dataset, target.evaluation): run.record(target)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from pydantic import BaseModel
 from torch import nn
 
 from ddcl.core.method import Batch, Method, Task
+from tests.golden import reference
 
 B, FEATURE_DIM = 8, 10
 PIXELS = (3, 2, 2)
@@ -119,6 +122,24 @@ def assert_gradients(method: Method, batch: Batch, formula: Formula, rtol: float
             )
 
 
+Loss = Callable[[Any, Any, Any], Any]  # parameters, x1, x2 -> loss
+
+
+def assert_loss(method: Method, loss: Loss, batch: Batch | None = None) -> None:
+    """The loss of a step on two views is loss(parameters, x1, x2), in float64."""
+    batch = batch or two_views()
+    step = method.step(batch)
+    assert step.loss.dtype == torch.float64
+    assert float(step.loss.detach()) == pytest.approx(loss(arrays(method), *pixels(batch)), rel=1e-12)
+
+
+def assert_all_gradients(method: Method, loss: Loss, names: list[str], batch: Batch | None = None) -> None:
+    """Every gradient of a step on two views is that of loss(parameters, x1, x2); of `names` in numpy, too."""
+    batch = batch or two_views()
+    assert_finite_differences(method, batch, lambda w: loss(w, *pixels(batch)), names)
+    assert_gradients(method, batch, lambda w: loss(w, batch.x1, batch.x2))
+
+
 def assert_finite_differences(method: Method, batch: Batch, formula: Formula, names: list[str]) -> None:
     """Gradients of all entries of the parameters `names` are central differences of the formula in numpy."""
     method.zero_grad()
@@ -167,6 +188,13 @@ def assert_one_pass_per_view(method: Method, batch: Batch, norm: str, inputs: Ca
     assert int(state[f"{norm}.num_batches_tracked"]) == 2
     np.testing.assert_allclose(state[f"{norm}.running_mean"].numpy(), mean, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(state[f"{norm}.running_var"].numpy(), variance, rtol=1e-12)
+
+
+def assert_projector_has_one_pass_per_view(method: Method) -> None:
+    """The first BatchNorm of the method's only projector sees one view at a time."""
+    w = arrays(method)
+    first = partial(reference.matrix, w, "projector.0")
+    assert_one_pass_per_view(method, two_views(), "projector.1", lambda x: first(reference.encoder(w, x)))
 
 
 def n_parameters(module: nn.Module) -> int:

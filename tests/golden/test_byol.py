@@ -47,17 +47,12 @@ def loss(w: Any, x1: Any, x2: Any) -> Any:
 
 
 def test_loss_is_the_formula(method: Method) -> None:
-    batch = compare.two_views()
-    step = method.step(batch)
-    assert step.loss.dtype == torch.float64
-    assert float(step.loss.detach()) == pytest.approx(loss(compare.arrays(method), *compare.pixels(batch)), rel=1e-12)
+    compare.assert_loss(method, loss)
 
 
 def test_gradients_are_those_of_the_formula(method: Method) -> None:
-    batch = compare.two_views()
     names = ["encoder.1.weight", "projector.0.weight", "projector.1.bias", "predictor.3.bias"]
-    compare.assert_finite_differences(method, batch, lambda w: loss(w, *compare.pixels(batch)), names)
-    compare.assert_gradients(method, batch, lambda w: loss(w, batch.x1, batch.x2))
+    compare.assert_all_gradients(method, loss, names)
     assert all(p.grad is None for p in method.teacher.parameters())
 
 

@@ -70,8 +70,7 @@ def test_loss_and_terms_are_the_formula(method: Method, batch: Batch) -> None:
 @pytest.mark.parametrize("batch", VIEWS, ids=["alike", "mismatched"])
 def test_gradients_are_those_of_the_formula(method: Method, batch: Batch) -> None:
     names = ["encoder.1.weight", "projector_dir.3.weight", "projector_dvr.3.weight", "projector_dvr.6.weight"]
-    compare.assert_finite_differences(method, batch, lambda w: loss(w, *compare.pixels(batch)), names)
-    compare.assert_gradients(method, batch, lambda w: loss(w, batch.x1, batch.x2))
+    compare.assert_all_gradients(method, loss, names, batch)
 
 
 @pytest.mark.parametrize("part", ["dir", "dvr"])

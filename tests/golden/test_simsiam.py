@@ -34,10 +34,7 @@ def loss(w: Any, x1: Any, x2: Any, targets: Any = None) -> Any:
 
 
 def test_loss_is_the_formula(method: Method) -> None:
-    batch = compare.two_views()
-    step = method.step(batch)
-    assert step.loss.dtype == torch.float64
-    assert float(step.loss.detach()) == pytest.approx(loss(compare.arrays(method), *compare.pixels(batch)), rel=1e-12)
+    compare.assert_loss(method, loss)
 
 
 def test_gradients_are_those_of_the_formula_with_constant_targets(method: Method) -> None:
@@ -68,13 +65,7 @@ def test_loss_is_minus_one_for_a_perfect_prediction() -> None:
 
 
 def test_batch_norm_sees_one_view_at_a_time(method: Method) -> None:
-    w = compare.arrays(method)
-    compare.assert_one_pass_per_view(
-        method,
-        compare.two_views(),
-        "projector.1",
-        lambda x: reference.matrix(w, "projector.0", reference.encoder(w, x)),
-    )
+    compare.assert_projector_has_one_pass_per_view(method)
 
 
 def test_last_projector_bias_is_frozen_and_nothing_else(method: Method) -> None:

@@ -52,19 +52,14 @@ def made(name: str) -> Method:
 
 @pytest.mark.parametrize("name", CASES)
 def test_loss_is_the_formula(name: str) -> None:
-    method, batch = made(name), labelled()
-    step = method.step(batch)
-    expected = CASES[name][2](compare.arrays(method), *compare.pixels(batch))
-    assert step.loss.dtype == torch.float64
-    assert float(step.loss.detach()) == pytest.approx(expected, rel=1e-12)
+    compare.assert_loss(made(name), CASES[name][2], labelled())
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_those_of_the_formula(name: str) -> None:
     method, batch, formula = made(name), labelled(), CASES[name][2]
     names = ["encoder.1.weight", *HEADS[name]]
-    compare.assert_finite_differences(method, batch, lambda w: formula(w, *compare.pixels(batch)), names)
-    compare.assert_gradients(method, batch, lambda w: formula(w, batch.x1, batch.x2))
+    compare.assert_all_gradients(method, formula, names, batch)
 
 
 def test_supcon_without_two_images_of_a_class_is_simclr() -> None:

@@ -39,18 +39,13 @@ def test_some_columns_are_spread_enough_and_some_are_not(method: Method) -> None
 
 
 def test_loss_is_the_formula(method: Method) -> None:
-    batch = compare.two_views()
-    step = method.step(batch)
-    assert step.loss.dtype == torch.float64
-    assert float(step.loss.detach()) == pytest.approx(loss(compare.arrays(method), *compare.pixels(batch)), rel=1e-12)
+    compare.assert_loss(method, loss)
 
 
 def test_gradients_are_those_of_the_formula(method: Method) -> None:
     """Through both views: nothing is stopped."""
-    batch = compare.two_views()
     names = ["encoder.1.weight", "projector.3.weight", "projector.4.bias", "projector.6.weight"]
-    compare.assert_finite_differences(method, batch, lambda w: loss(w, *compare.pixels(batch)), names)
-    compare.assert_gradients(method, batch, lambda w: loss(w, batch.x1, batch.x2))
+    compare.assert_all_gradients(method, loss, names)
 
 
 def test_equal_views_that_are_spread_and_uncorrelated_cost_nothing() -> None:
@@ -63,13 +58,7 @@ def test_equal_views_that_are_spread_and_uncorrelated_cost_nothing() -> None:
 
 
 def test_batch_norm_sees_one_view_at_a_time(method: Method) -> None:
-    w = compare.arrays(method)
-    compare.assert_one_pass_per_view(
-        method,
-        compare.two_views(),
-        "projector.1",
-        lambda x: reference.matrix(w, "projector.0", reference.encoder(w, x)),
-    )
+    compare.assert_projector_has_one_pass_per_view(method)
 
 
 def test_everything_is_trained_and_no_rate_is_fixed(method: Method) -> None:

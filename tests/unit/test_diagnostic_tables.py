@@ -11,7 +11,7 @@ from ddcl.plan.suite import Suite
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.printing import layout, to_latex, to_markdown
 from ddcl.schema.tables import TableSpec, read_table
-from tests.unit import synthetic
+from tests.unit import made_up, synthetic
 
 BLOCK = {"datasets": ["digits"], "variants": ["ddcl", "simsiam"], "augmentations": ["caug"], "seeds": [0, 1]}
 PLAN = Suite(
@@ -24,14 +24,10 @@ PLAN = Suite(
 def records() -> pd.DataFrame:
     """Every cell of the plan: 0.5, of seed 1 0.25 more; random columns have a spread."""
     rows: list[dict[str, Any]] = []
-    for run in PLAN.runs:
-        for target in run.targets:
-            for part, perturbation, metric in target.expected():
-                row = run.key | {"evaluation": target.evaluation, "eval_dataset": target.eval_dataset}
-                row |= {"part": part, "perturbation": perturbation, "metric": metric, "n": 450, "status": "ok"}
-                random = part.startswith("random")
-                row |= {"n_draws": 20 if random else 1, "sd_draws": 0.031 if random else None}
-                rows.append(row | {"value": 0.5 + 0.25 * run.seed})
+    for run, cell in made_up.cells_of(PLAN):
+        random = cell["part"].startswith("random")
+        draws = {"n_draws": 20 if random else 1, "sd_draws": 0.031 if random else None}
+        rows.append(cell | draws | {"value": 0.5 + 0.25 * run.seed})
     return pd.DataFrame(rows)
 
 

@@ -14,6 +14,7 @@ from ddcl.report.collected import Collected
 from ddcl.report.figures import registry
 from ddcl.report.figures.rivals import MOST_INK, UNTOLD
 from ddcl.schema.metrics import READOUTS
+from tests.unit import made_up
 
 BLOCK: dict[str, Any] = {"datasets": ["digits"], "augmentations": ["caug"], "seeds": [0, 1]}
 PLAN = Suite(
@@ -28,13 +29,9 @@ MORE = {("ddcl", "dvr"): 0.2, ("ddcl", "dir"): -0.1, ("augself", "full"): 0.04, 
 def collected() -> Collected:
     """0.3, of seed 1 0.25 more; and `MORE`."""
     rows: list[dict[str, Any]] = []
-    for run in PLAN.runs:
-        for target in run.targets:
-            for part, perturbation, metric in target.expected():
-                row = run.key | {"evaluation": target.evaluation, "eval_dataset": target.eval_dataset}
-                row |= {"part": part, "perturbation": perturbation, "metric": metric, "n": 450, "status": "ok"}
-                value = 0.3 + 0.25 * run.seed + MORE.get((run.variant, part), 0.0)
-                rows.append(row | {"value": value, "n_draws": 1, "sd_draws": None, "code": ""})
+    for run, cell in made_up.cells_of(PLAN):
+        value = 0.3 + 0.25 * run.seed + MORE.get((run.variant, cell["part"]), 0.0)
+        rows.append(cell | {"value": value, "n_draws": 1, "sd_draws": None, "code": ""})
     return Collected(PLAN, pd.DataFrame(rows), pd.DataFrame(), [], Path("results"))
 
 

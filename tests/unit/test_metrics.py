@@ -25,6 +25,7 @@ from ddcl.schema.places import VARIABLE, config_names
 from ddcl.schema.registry import EVALUATIONS, SHAPES_FACTORS, EvaluationEntry
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.tables import TableSpec, read_table
+from tests.unit.made_up import cells_of
 
 CALIBRATION = Metric(name="calibration_error", label="calibration", unit="%", decimals=1, better="lower")
 SPEC = TableSpec.model_validate(
@@ -43,13 +44,9 @@ def plan_of(*evaluations: str) -> Plan:
 def records_of(plan: Plan) -> pd.DataFrame:
     """Every cell measured: 0.1 for DDCL, 0.2 for SimSiam, each seed a hundredth more, or nearly so."""
     rows: list[dict[str, Any]] = []
-    for run in plan.runs:
+    for run, cell in cells_of(plan):
         value = 0.1 + 0.01 * run.seed if run.variant == "ddcl" else 0.2 + 0.011 * run.seed
-        for target in run.targets:
-            for part, perturbation, metric in target.expected():
-                row = run.key | {"evaluation": target.evaluation, "eval_dataset": target.eval_dataset}
-                row |= {"part": part, "perturbation": perturbation, "metric": metric, "n": 450, "status": "ok"}
-                rows.append(row | {"value": value, "n_draws": 1})
+        rows.append(cell | {"value": value, "n_draws": 1})
     return pd.DataFrame(rows).assign(sd_draws=float("nan"))
 
 

@@ -106,8 +106,7 @@ def _shuffled(names: Iterable[str], seed: int) -> list[str]:
 
 
 def _shuffled_first(textures: Sequence[Texture], seed: int) -> Texture:
-    first = _shuffled([texture.name for texture in textures], seed)[0]
-    return next(texture for texture in textures if texture.name == first)
+    return min(textures, key=lambda texture: derive("textures", seed, texture.name))
 
 
 def _word(texture: Texture) -> str:

@@ -70,7 +70,7 @@ class FigureStyle:
         self.variants = list(dict.fromkeys(run.variant for run in runs if run.trains))
         self.floors = list(dict.fromkeys(run.variant for run in runs if not run.trains))
         self.augmentations = list(dict.fromkeys(run.augmentation for run in runs if run.trains))
-        self.method = {run.variant: run.method for run in runs}
+        self.method = plan.methods
         self.colour = {name: plan.marks[self.method[name]].light for name in (*self.variants, *self.floors)}
         others = [run.variant for run in runs if run.trains and run.variant != run.method]
         self.dash = dict(zip(dict.fromkeys(others), cycle(DASHES)))

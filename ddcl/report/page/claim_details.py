@@ -13,8 +13,8 @@ from ddcl.plan.plan import Cell, Plan
 from ddcl.report.claims.contrasts import Address
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm, JudgedGate
 from ddcl.report.claims.verdicts import UNDECIDED
-from ddcl.report.numbers import interval, minus, plain, probability
-from ddcl.report.page.bars import Line, bar
+from ddcl.report.numbers import count, interval, minus, plain, probability
+from ddcl.report.page.bars import bar
 from ddcl.report.page.claim_rows import CheckLine, Shown, check_line, line_of, needed, told
 from ddcl.report.sources import histories_of, source_of
 from ddcl.schema.claims import MONITOR
@@ -161,9 +161,8 @@ def _check(claim: JudgedClaim, name: str, page: Page) -> Check:
 def _form(form: JudgedForm, check: JudgedCheck, beside: bool, page: Page) -> FormOfCheck:
     arms = _arms(check.comparisons[0], page.plan) if check.comparisons else form.form
     line = check_line(check, [check], page.plan, seeds=True)
-    counts = [f"{check.n_seeds} seeds" if check.n_seeds != 1 else "1 seed"] * bool(check.n_seeds)
-    counts += [f"{check.n_images:,} images"] * bool(check.n_images)
-    method = _method(check.comparisons[0].treatment, page.plan) if check.comparisons else ""
+    counts = [count(n, what) for n, what in ((check.n_seeds, "seed"), (check.n_images, "image")) if n]
+    method = page.plan.methods.get(check.comparisons[0].treatment.variant, "") if check.comparisons else ""
     grids = _grids(form.name, check, page) if check.verdict not in UNDECIDED else []
     return FormOfCheck(
         row=form.name,
@@ -187,10 +186,6 @@ def _arms(each: JudgedComparison, plan: Plan) -> str:
         label = plan.label("variant", cell.variant)
         labels.append(f"{label} ({', '.join(words)})" if words else label)
     return " − ".join(labels)
-
-
-def _method(cell: Address, plan: Plan) -> str:
-    return next((run.method for run in plan.runs if run.variant == cell.variant), "")
 
 
 def _grids(row: str, check: JudgedCheck, page: Page) -> list[Grid]:
@@ -230,8 +225,7 @@ def word(plan: Plan, key: str, name: str) -> str:
 def _cell(name: str, each: JudgedComparison, check: JudgedCheck, page: Page) -> GridCell:
     effect, between = interval(each.effect, each.ci_low, each.ci_high, each.smallest_effect)
     cells = (each.treatment, each.control)
-    method = _method(each.treatment, page.plan)
-    line = Line(*line_of(each, method)[:5], seeds=each.seed_effects, faint=line_of(each, method).faint)
+    line = line_of(each, page.plan.methods.get(each.treatment.variant, ""))._replace(seeds=each.seed_effects)
     cards = [(page.plan.label("variant", cell.variant), page.anchors.get("/".join(cell[:3]), "")) for cell in cells]
     places = [_place(cell, page) for cell in cells]
     seen = page.plan.seen.get(each.treatment.augmentation, {}).get(each.treatment.perturbation, "")
@@ -251,7 +245,7 @@ def _cell(name: str, each: JudgedComparison, check: JudgedCheck, page: Page) -> 
 
 def _place(cell: Address, page: Page) -> str:
     """Return the anchor of an arm's values in its card, or of its curves; empty where there is none."""
-    run = next((run for run in page.plan.runs if run.arm == cell[:3]), None)
+    run = page.plan.by_arm.get(cell[:3])
     if run is None:
         return ""
     if cell.evaluation == MONITOR:

@@ -205,7 +205,7 @@ def form_marks(judged: list[JudgedClaim], plan: Plan) -> list[tuple[str, str]]:
 def method_of(check: JudgedCheck, plan: Plan) -> str:
     """Return the method of a check's treatment, whose mark it has."""
     variant = check.comparisons[0].treatment.variant if check.comparisons else ""
-    return next((run.method for run in plan.runs if run.variant == variant), next(iter(plan.marks), ""))
+    return plan.methods.get(variant, next(iter(plan.marks), ""))
 
 
 def line_of(found: Finding, method: str, seeds: bool = False) -> Line:

@@ -51,7 +51,7 @@ def evidence(found: Collected, judged: list[JudgedClaim]) -> list[Fact]:
     plan = found.plan
     done = [each for each in found.runs if each.summary]
     trained = [each for each in done if plan.run(each.run.name).trains]
-    seeds = {len({run.seed for run in plan.runs if run.arm == each.arm}) for each in plan.runs if each.trains}
+    seeds = set(Counter(run.arm for run in plan.runs if run.trains).values())
     spread = dict.fromkeys(map(str, (min(seeds), max(seeds)))) if seeds else {"0": None}
     ended = Counter(each.status for each in found.runs)
     others = ", ".join(f"{n} {status}" for status, n in ended.items() if status != "ok")

@@ -77,11 +77,6 @@ class Paired(NamedTuple):
     high: float
     n: int
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval does: False where there is no interval."""
-        return self.low > 0 or self.high < 0
-
 
 def paired_t(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Paired:
     """Return the mean of first − second, pair by pair, with Student's t interval.
