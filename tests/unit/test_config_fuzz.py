@@ -50,7 +50,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             )
         for name in DATASETS:
             values = read_yaml(folder / f"datasets/{name}.yaml")
-            dump(folder / f"datasets/{name}.yaml", {k: v for k, v in values.items() if not k.endswith("_overrides")})
+            shown = {k: v for k, v in values.items() if k != "tuned" and not k.endswith("_overrides")}
+            dump(folder / f"datasets/{name}.yaml", shown)
         dump(folder / "suites/fuzz.yaml", suite())
         yield folder
 
@@ -70,7 +71,7 @@ def suite() -> dict[str, Any]:
         "description": "One of each.",
         "data_root": "data",
         "runs": [
-            arms | {"seeds": [0, 1], "overrides": {"epochs": 3, "schedule": {"warmup_epochs": 0}}},
+            arms | {"seeds": [0, 1], "overrides": {"epochs": 3}},
             floor,
             shapes | {"seeds": [0]},
         ],
