@@ -136,7 +136,7 @@ def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
         ("config/config.yaml", "[digits]\n    variants: [ddcl,", "[digits]\n    variants: [dcdl,", ["dcdl", "'ddcl'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_farc: 0.8", ["ddcl.yaml", "dir_farc", "'dir_frac'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_frac: much", ["ddcl.yaml", "dir_frac", "'much'"]),
-        ("config/datasets/digits.yaml", "\n  epochs: 48", "\n  epochs: '48'", ["training.epochs", "'48'"]),
+        ("config/datasets/digits.yaml", "\n  epochs: 36", "\n  epochs: '36'", ["training.epochs", "'36'"]),
         ("config/augmentations/baug.yaml", "grayscale: {prob", "grayscale: {porb", ["baug.yaml", "porb", "'prob'"]),
         ("config/datasets/digits.yaml", "reader: digits", "reader: digit", ["digits.yaml", "'digits'"]),
     ],
