@@ -24,8 +24,10 @@ from ddcl.report.claims.claim_tables import (
     to_markdown,
     write_claims,
 )
+from ddcl.report.claims.contrasts import Address, Comparison, Term
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import JudgedCheck, JudgedForm
+from ddcl.report.claims.pooling import FEW_SEEDS, _poolable
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import read_claim
 from ddcl.schema.places import CONFIG_DIR
@@ -201,6 +203,26 @@ def test_a_lost_record_is_named_and_not_averaged_away(tmp_path: Path) -> None:
     assert "1 with lost seeds" in own.note
     empty = replace(found, records=found.records.iloc[:0])
     assert judged(empty, "C2").verdict == "not run"
+
+
+def test_a_lost_comparison_takes_no_test_images_away(tmp_path: Path) -> None:
+    found = linear(tmp_path, planted.plus(3.0))
+    lost = {"variant": "simsiam", "augmentation": "caug", "evaluation": "linear_online"}
+    own = judged(planted.changed(found, lost, value=np.nan, n=0, status="missing"), "C2").headline
+    assert [each.n_images for each in own.comparisons] == [planted.N, 0]
+    assert (own.verdict, own.n_images) == ("supported", planted.N)
+
+
+def test_each_reason_why_something_is_not_pooled_is_said() -> None:
+    def comparison(dataset: str, seeds: tuple[int, ...]) -> Comparison:
+        cell = Address(dataset, "ddcl", "baug", "full", "linear", dataset, "none", "top1")
+        return Comparison((Term(1, cell), Term(-1, cell._replace(variant="simsiam"))), seeds, {}, {})
+
+    own = [comparison("digits", (0, 1)), comparison("digits", (0,)), comparison("shapes", (0, 1))]
+    pooled, seeds, note = _poolable([*own, comparison("shapes", (2, 3))])
+    assert (pooled, seeds["digits"]) == (own[:1], [0, 1])
+    said = ["1 of one seed, not pooled", "no two seeds in all comparisons on shapes: not pooled", FEW_SEEDS]
+    assert note == "; ".join(said)
 
 
 def test_a_collapsed_run_counts_and_is_said(tmp_path: Path) -> None:

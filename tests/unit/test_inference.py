@@ -69,6 +69,17 @@ def test_two_components_are_a_sum_of_two_t() -> None:
     assert far == pytest.approx(two_sided_p(500.0, [Component(0.5, 2)], []), rel=0.01)  # the seeds' tail, unclipped
 
 
+@pytest.mark.parametrize(("seeds", "groups", "wider"), [(3, 20, 1.06), (5, 20, 1.07), (10, 20, 1.07), (3, 400, 1.005)])
+def test_few_groups_of_images_make_the_interval_wider_and_never_narrower(seeds: int, groups: int, wider: float) -> None:
+    """Than the sum of two independent t: the images' t takes the scale of both, which costs up to so much."""
+    generator = np.random.default_rng(1)
+    own, other = generator.standard_t(seeds - 1, 400_000), generator.standard_t(groups - 1, 400_000)
+    for share in (0.05, 0.5, 0.95):
+        exact = np.quantile(np.abs(np.sqrt(1 - share) * own + np.sqrt(share) * other), CONFIDENCE)
+        found = half_width([Component(1 - share, seeds - 1)], [Component(share, groups - 1)], CONFIDENCE)
+        assert 0.99 < found / exact < wider + 0.01
+
+
 def test_degrees_of_freedom_for_power() -> None:
     assert combined([Component(3.0, 4)], [], CONFIDENCE) == (3.0, 4.0)
     assert combined([Component(3.0, 4)], [Component(0.0, 9)], CONFIDENCE) == (3.0, 4.0)

@@ -124,7 +124,6 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
             if check.kind == "ended"
             else outlook(own.estimate, own.smallest, rules)
         )
-    images = {each.comparison.treatment.eval_dataset: each.n_images for each in results}
     return JudgedCheck(
         name=check.name,
         label=check.label,
@@ -139,7 +138,7 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
         minimum_detectable_effect=float(outlooks[0]),
         seeds_needed=float(outlooks[1]),
         n_seeds=own.n_seeds,
-        n_images=sum(images.values()),
+        n_images=_images_of(results),
         verdict=verdict,
         note="; ".join(filter(None, (own.note, *notes, *said_of(check, results, evidence.found)))),
         comparisons=[_comparison(each) for each in results],
@@ -147,6 +146,15 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
         p_holm=np.nan,
         **_numbers(own.estimate),
     )
+
+
+def _images_of(results: Sequence[Result]) -> int:
+    """Return the test images of all test sets together; a comparison that was lost takes none away."""
+    images: dict[str, int] = {}
+    for each in results:
+        name = each.comparison.treatment.eval_dataset
+        images[name] = max(images.get(name, 0), each.n_images)
+    return sum(images.values())
 
 
 def _verdict(own: Pool, results: Sequence[Result], level: float) -> tuple[Verdict, list[str]]:

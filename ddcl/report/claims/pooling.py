@@ -178,9 +178,10 @@ def _poolable(valid: list[Comparison]) -> tuple[list[Comparison], dict[str, list
         seeds[each.treatment.dataset] = [seed for seed in own if seed in each.seeds]
     without = [name for name, own in seeds.items() if len(own) < (2 if several else 1)]
     if without:
-        note = f"no {'two seeds' if several else 'seed'} in all comparisons on {', '.join(without)}: not pooled"
+        lacking = f"no {'two seeds' if several else 'seed'} in all comparisons on {', '.join(without)}: not pooled"
+        note = "; ".join(filter(None, [note, lacking]))
         pooled = [each for each in pooled if each.treatment.dataset not in without]
-    elif pooled and min(map(len, seeds.values())) < FEWEST_SEEDS:
+    if pooled and min(len(seeds[each.treatment.dataset]) for each in pooled) < FEWEST_SEEDS:
         note = "; ".join(filter(None, [note, FEW_SEEDS]))
     return pooled, seeds, note
 
