@@ -15,7 +15,7 @@ COLUMNS = [
     *("perturbation", "part", "backbone", "epochs", "batch_size", "same_as", "selection", "metric", "value_percent"),
     *("protocol", "note"),
 ]
-ROWS = 468
+ROWS = 490
 VALUES = {"value_percent", "note"}  # what a row says; all other columns say of what
 WORDS = {
     "dataset": {"cifar10", "cifar100", "stl10", "tiny_imagenet", "imagenet100", "imagenet", "imagenette"},
@@ -32,6 +32,7 @@ WORDS = {
         "vicreg",
         "supcon",
         "equimod",
+        "e_ssl",
         "",
     },
     "augmentation": {"baug", "caug", "caug_plus", "baug_no_blur", ""},
