@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,20 @@ COPIED: tuple[str, ...] = ("Snakefile", "workflow", "config", "profiles", "slurm
 COPIED += ("environment.yml", "pyproject.toml", "CITATION.cff")
 
 
-def environment(code: Path) -> dict[str, str]:
-    """Return an environment with this interpreter's programs first, and the code of `code`."""
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+def own_environment(folder: Path) -> Path:
+    """Make an environment in which packages can be installed, with all that this one has; return its interpreter."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin/python"
+    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    own = Path(subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip())
+    theirs = [f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages()]
+    (own / "outer.pth").write_text("".join(theirs), encoding="utf-8")
+    return python
+
+
+def environment(code: Path, python: Path = Path(sys.executable)) -> dict[str, str]:
+    """Return an environment with an interpreter's programs first, this one's unless told, and the code of `code`."""
+    path = os.pathsep.join((str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]))
     return os.environ | {"PATH": path, "PYTHONPATH": str(code)}
 
 
@@ -40,12 +52,15 @@ def snakemake(*arguments: str, copy: Path) -> subprocess.CompletedProcess[str]:
 
 
 def copy_project(target: Path) -> Path:
-    """Copy what a run needs to `target`, so that a test may edit it."""
+    """Copy what a run needs to `target`, so that a test may edit it.
+
+    What numba has compiled comes with it: to do that again takes half a minute. What is just being written does not.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("*.pyc*", "*.tmp*"))
         else:
             shutil.copy(source, target / name)
     return target
