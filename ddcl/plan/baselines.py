@@ -18,29 +18,32 @@ def with_baselines(runs: Iterable[PlannedRun], marks: Mapping[str, Mark]) -> lis
     set against the method that it changes. Where the suite has no such run, there is nothing to set it against.
     """
     runs = list(runs)
+    plugins = {run.method: run.variant for run in reversed(runs) if run.group == "main" and ":" in run.method}
     known = {run.names: run for run in runs}
     found = []
     for run in runs:
         candidates = (
-            known.get((run.dataset, name, run.augmentation, run.seed)) for name in _candidates(run, marks) if name
+            known.get((run.dataset, name, run.augmentation, run.seed))
+            for name in _candidates(run, plugins.get(run.method, run.method), marks)
+            if name
         )
         fit = (other.variant for other in candidates if other and alike(run, other))
         found.append(run.model_copy(update={"baseline": next(fit, "")}))
     return found
 
 
-def _candidates(run: PlannedRun, marks: Mapping[str, Mark]) -> list[str]:
-    """Return the names of what a run may be set against, the best first."""
+def _candidates(run: PlannedRun, own: str, marks: Mapping[str, Mark]) -> list[str]:
+    """Return the names of what a run may be set against, the best first.
+
+    own: the variant that is the run's method itself: it has its name, or, of a plugin, one of its own.
+    """
     baseline = marks[run.method].baseline if run.method in marks else ""
-    partner = f"{baseline}{run.variant.removeprefix(run.method)}" if baseline and _named_after(run) else ""
+    named_after = run.variant == own or run.variant.startswith(f"{own}_")
+    partner = f"{baseline}{run.variant.removeprefix(own)}" if baseline and named_after else ""
     if run.group == "main":
         return [partner, baseline]
-    plain = authors_name(run.method) if run.authors else run.method
+    plain = authors_name(own) if run.authors else own
     return [name for name in (partner, plain, baseline) if name != run.variant]
-
-
-def _named_after(run: PlannedRun) -> bool:
-    return run.variant == run.method or run.variant.startswith(f"{run.method}_")
 
 
 def alike(run: PlannedRun, other: PlannedRun) -> bool:

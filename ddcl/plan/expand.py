@@ -13,7 +13,7 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.schema.claims import ClaimSpec, read_claim
 from ddcl.schema.encoders import read_encoder
 from ddcl.schema.figures import WORDS
-from ddcl.schema.marks import Group, group_of
+from ddcl.schema.marks import Group
 from ddcl.schema.metrics import ACCURACY
 from ddcl.schema.names import CLEAN, NO_AUGMENTATION
 from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbations
@@ -25,7 +25,7 @@ from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, re
 from ddcl.schema.tables import TableSpec, read_table
 from ddcl.schema.training import TrainingConfig
 from ddcl.schema.tuning import Setting, TuningConfig, budget_of
-from ddcl.schema.variants import read_variant
+from ddcl.schema.variants import group_of, read_variant
 
 Words = tuple[str, str, Group]  # of a run: label, published_as, group
 
@@ -162,9 +162,10 @@ class Expansion:
         """Yield the recipe of each arm's first seed, and its words."""
         for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
             names = (dataset, variant, augmentation)
-            config = read_variant(read_dataset(dataset), variant, {}, block.authors, setting)
+            of_dataset = read_dataset(dataset)
+            config = read_variant(of_dataset, variant, {}, block.authors, setting)
             recipe = build_recipe(names, block.seeds[0], block.overrides, block.authors, setting)
-            group: Group = "control" if block.authors else group_of(variant, config.method, config.group)
+            group: Group = "control" if block.authors else group_of(of_dataset, variant, config)
             yield recipe, (config.label, config.published_as or variant, group)
         for dataset, encoder in product(block.datasets, block.encoders):
             words: Words = read_encoder(encoder).label_on(dataset), encoder, "elsewhere"

@@ -1,14 +1,15 @@
-"""How methods are shown (config/marks.yaml), and which arms are main ones. Imports no matplotlib."""
+"""How methods are shown (config/marks.yaml), and the tables that arms stand in. Imports no matplotlib."""
 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ddcl.base.yaml_files import Model, parse, read_yaml
-from ddcl.schema.places import config_path
+from ddcl.schema.places import existing_files
 from ddcl.schema.registry import GIVEN, GIVEN_METHODS
 
 Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
@@ -37,19 +38,23 @@ class Mark(Model):
     baseline: str = Field(default="", description="the method that it extends and is compared with; empty: none")
 
 
-@cache
 def read_marks() -> dict[str, Mark]:
-    """Read and check config/marks.yaml: the mark of each method, in the order of legends."""
-    path = config_path("", "marks")
-    return {name: parse(Mark, values, f"{path}: {name}") for name, values in read_yaml(path).items()}
+    """Read and check config/marks.yaml: the mark of each method, in the order of legends.
+
+    A marks.yaml in a folder of your own adds to the project's: the methods that it names have the mark that it says.
+    """
+    return _read(tuple(existing_files("marks.yaml")))
+
+
+@cache
+def _read(paths: tuple[Path, ...]) -> dict[str, Mark]:
+    found: dict[str, Mark] = {}
+    for path in reversed(paths):
+        found |= {name: parse(Mark, values, f"{path}: {name}") for name, values in read_yaml(path).items()}
+    return found
 
 
 def mark_of(method: str) -> Mark:
     """Return the mark of a method; that of plugins where the file does not name it. All encoders share one."""
     marks = read_marks()
     return marks.get(GIVEN if method in GIVEN_METHODS else method, marks[PLUGIN])
-
-
-def group_of(variant: str, method: str, given: Group | None) -> Group:
-    """Return the table that a variant belongs to: what its YAML says, else `main` where it is the method itself."""
-    return given or ("main" if variant == method else "ablation")

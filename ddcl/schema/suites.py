@@ -35,7 +35,8 @@ class VariantConfig(Model):
         description="variant whose published numbers of as many epochs stand beside this one's; null: its own name's",
     )
     group: Group | None = Field(
-        default=None, description="the table that it stands in; null: main if it is called as its method, else ablation"
+        default=None,
+        description="its table; null: main if it has its method's name or names a plugin, ablation else",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ddcl.base.errors import UserError, check_name, did_you_mean, shown
 from ddcl.base.yaml_files import merge, parse, read_yaml
 from ddcl.schema.bases import Named, on_its_base
+from ddcl.schema.marks import Group
 from ddcl.schema.names import check_word
 from ddcl.schema.places import config_folders, config_names, existing_files, no_such_file
 from ddcl.schema.registry import GIVEN_METHODS, METHODS
@@ -110,6 +111,15 @@ def read_variant(
     if method.trains and not variant.training.epochs:
         raise UserError(f"{full}: training.epochs: {variant.method} is trained, so expected 1 or more, found 0")
     return variant.model_copy(update={"label": f"{variant.label} (as published)"}) if authors else variant
+
+
+def group_of(dataset: DatasetConfig, name: str, variant: VariantConfig) -> Group:
+    """Return the table that a variant belongs to: what its YAML says, else `main` where it is the method itself.
+
+    It is where it has the method's name; of a plugin, whose name no variant can have, where its own YAML names it.
+    """
+    plugin = ":" in variant.method and "method" in _find(dataset.scale, name).values
+    return variant.group or ("main" if plugin or name == variant.method else "ablation")
 
 
 def _with_changes(where: str, dataset: DatasetConfig, overrides: dict[str, Any], setting: Setting | None) -> str:

@@ -17,6 +17,9 @@ from ddcl.build import build_method, build_pipeline
 from ddcl.core.method import Batch
 from ddcl.plan import digests
 from ddcl.plan.suite import Suite
+from ddcl.report.page.bars import colours, glyph, symbols
+from ddcl.report.page.bars import mark_of as page_mark
+from ddcl.schema.marks import mark_of
 from ddcl.schema.ops import OPS
 from ddcl.schema.places import VARIABLE
 from ddcl.schema.recipes import Recipe, load_recipe
@@ -109,6 +112,27 @@ def test_views_with_an_operation_from_outside(suite: Suite) -> None:
     x = torch.full((2, 3, 4, 4), 51, dtype=torch.uint8)
     found = pipeline.apply(x, [{"applied": torch.tensor([True, False])}])
     assert torch.allclose(found[:, 0, 0, 0], torch.tensor([0.8, 0.2]))
+
+
+# --- tables and figures
+
+
+def test_its_method_stands_in_the_main_table_and_an_ablation_of_it_beside_it(suite: Suite) -> None:
+    found = {run.variant: (run.group, run.baseline) for run in suite.plan.runs}
+    assert found == {"mine": ("main", "simsiam"), "mine_w0": ("ablation", "mine"), "simsiam": ("main", "")}
+
+
+def test_it_has_the_mark_that_its_own_file_says_and_other_methods_keep_theirs(suite: Suite) -> None:
+    assert (suite.plan.marks[MINE].marker, suite.plan.marks[MINE].baseline) == ("X", "simsiam")
+    assert suite.plan.marks["simsiam"] == mark_of("simsiam")
+    assert list(suite.plan.marks) == ["simsiam", MINE]  # the order of legends
+
+
+def test_its_colour_on_the_page_has_a_name_that_css_allows(suite: Suite) -> None:
+    marks = {MINE: suite.plan.marks[MINE]}
+    assert colours(marks)["light"] == "--m-outside-mine-Mine: #7a1fa2;"
+    assert 'id="g-outside-mine-Mine"' in symbols(marks)
+    assert all("outside.mine" not in text for text in (symbols(marks), page_mark(MINE), glyph(MINE)))
 
 
 # --- digests

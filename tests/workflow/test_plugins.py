@@ -3,50 +3,79 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.workflow.commands import ROOT, environment, planned, replace
+from tests.workflow.commands import ROOT, environment, own_environment, planned, replace
 
 PLUGIN = ROOT / "tests/plugin"
-SUITE = ("--configfile", "mine/suites/strange.yaml")
+SUITE = "mine/suites/strange.yaml"
 
 
-def snakemake(folder: Path, *arguments: str) -> str:
-    """Run Snakemake in a folder that has nothing of the project; return its output."""
-    variables = environment(ROOT)
-    variables["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(folder / "site")))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(ROOT / "workflow/Snakefile")]
-    run = subprocess.run(
-        [*command, *SUITE, *arguments], cwd=folder, env=variables, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout + run.stderr
+@dataclass(frozen=True)
+class User:
+    """Somebody with an environment in which the package is installed, and a folder that has nothing of the project."""
+
+    python: Path
+    folder: Path
+
+    def run(self, *command: str) -> str:
+        """Run a module of Python that must succeed; return what it printed."""
+        done = subprocess.run(
+            [str(self.python), "-P", "-m", *command],
+            cwd=self.folder,
+            env=environment(ROOT, self.python) | {"DDCL_CONFIG": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    def snakemake(self, *arguments: str) -> str:
+        """Run the suite."""
+        options = ("--cores", "2", "--snakefile", str(ROOT / "workflow/Snakefile"), "--configfile", SUITE)
+        return self.run("snakemake", *options, *arguments)
+
+
+def user(folder: Path) -> User:
+    """Install the package, with its YAML beside the suite in a folder of the user's."""
+    found = User(own_environment(folder / "environment"), folder / "user")
+    shutil.copytree(PLUGIN, folder / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PLUGIN / "config", found.folder / "mine")
+    found.run("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", str(folder / "package"))
+    shutil.rmtree(folder / "package")
+    return found
 
 
 @pytest.mark.slow
-def test_a_package_from_outside_does_what_the_projects_own_methods_do(tmp_path: Path) -> None:
-    """It lies on the path, as an installed one does, with a folder of configuration beside its suite."""
-    shutil.copytree(PLUGIN / "outside", tmp_path / "site/outside", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(PLUGIN / "config", tmp_path / "mine")
-    snakemake(tmp_path)
-    table = pd.read_csv(tmp_path / "results/tables/means.csv")
+def test_an_installed_package_does_what_the_projects_own_methods_do(tmp_path: Path) -> None:
+    mine = user(tmp_path)
+    results = mine.folder / "results"
+    mine.snakemake()
+    table = pd.read_csv(results / "tables/means.csv")
     found = table[["variant", "part", "perturbation"]].drop_duplicates()
-    assert len(found) == 4 * 2  # three parts of the plugin's method and one of SimSiam's, clean and negative
+    assert len(found) == 7 * 2  # three parts of the plugin and of its ablation, one of SimSiam; two perturbations
     assert set(table["metric"]) == {"nearest_mean"}
-    assert "Mine" in (tmp_path / "results/tables/knn.md").read_text(encoding="utf-8")
-    assert "Mine" in (tmp_path / "results/report/index.html").read_text(encoding="utf-8")
-    (run,) = (tmp_path / "results/runs/stripes/mine").glob("strange-*/seed0/run.json")
-    assert json.loads(run.read_text(encoding="utf-8"))["status"] == "ok"
+    assert set(table[table["variant"] == "mine"]["baseline"]) == {"simsiam"}
+    assert "Mine" in (results / "tables/knn.md").read_text(encoding="utf-8")
+    assert "Mine" in (results / "report/index.html").read_text(encoding="utf-8")
+    for variant in ("mine", "mine_w0"):  # the second is trained by two processes
+        (run,) = results.glob(f"runs/stripes/{variant}/strange-*/seed0/run.json")
+        assert json.loads(run.read_text(encoding="utf-8"))["status"] == "ok"
 
-    assert "Nothing to be done" in snakemake(tmp_path, "-n")
-    replace(tmp_path / "site/outside/losses.py", ".mean()", ".sum()")
-    again = planned(snakemake(tmp_path, "-n"))
-    assert (again["pretrain"], again["extract"]) == (1, 1)  # of the plugin's run, not of SimSiam's
+    mine.run("ddcl", "trace", "results/tables/means.csv", "--row", "1")
+    mine.run("ddcl", "plan", "--suite", SUITE)
+    mine.run("ddcl", "export", "--output", "mine.zip")
+    mine.run("ddcl", "import", "mine.zip", "--results", "elsewhere")
+    assert "Nothing to be done" in mine.snakemake("-n")
+    (losses,) = (tmp_path / "environment").rglob("outside/losses.py")
+    replace(losses, ".mean()", ".sum()")
+    again = planned(mine.snakemake("-n"))
+    assert (again["pretrain"], again["extract"]) == (2, 2)  # of the plugin's runs, not of SimSiam's
     assert "prepare" not in again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import NamedTuple
@@ -31,10 +32,16 @@ class Line(NamedTuple):
     faint: bool = False
 
 
+def css_name(method: str) -> str:
+    """Return a method's name as CSS and fragments of addresses can have it: a plugin's has dots and a colon."""
+    return re.sub(r"[^\w-]", "-", method)
+
+
 def symbols(marks: Mapping[str, Mark]) -> Markup:
     """Return the hidden <svg> with one symbol per method: its marker, in its colour."""
     own = "".join(
-        f'<symbol id="g-{name}" viewBox="-6 -6 12 12">{_marker(mark, name)}</symbol>' for name, mark in marks.items()
+        f'<symbol id="g-{css_name(name)}" viewBox="-6 -6 12 12">{_marker(mark, name)}</symbol>'
+        for name, mark in marks.items()
     )
     return Markup(f'<svg class="symbols" aria-hidden="true" width="0" height="0">{own}</svg>')
 
@@ -45,30 +52,29 @@ def _marker(mark: Mark, name: str) -> str:
     lines = [np.asarray(line, float) for line in path.to_polygons(width=40, height=40, closed_only=False)]
     top = max(float(np.abs(line).max()) for line in lines)
     points = ("M" + "L".join(f"{x * MARK / top:.1f},{-y * MARK / top:.1f}" for x, y in line) for line in lines)
-    end = "" if mark.fill == "stroke" else "Z"
-    fill = {"filled": f"var(--m-{name})", "open": "var(--card)", "stroke": "none"}[mark.fill]
+    end, colour = "" if mark.fill == "stroke" else "Z", f"var(--m-{css_name(name)})"
+    fill = {"filled": colour, "open": "var(--card)", "stroke": "none"}[mark.fill]
     outline = end.join(points) + end
-    return f'<path d="{outline}" fill="{fill}" stroke="var(--m-{name})" stroke-width="1.6"/>'
+    return f'<path d="{outline}" fill="{fill}" stroke="{colour}" stroke-width="1.6"/>'
 
 
 def colours(marks: Mapping[str, Mark]) -> dict[str, str]:
     """Return the CSS variables of the methods' colours, on a light and on a dark page."""
     return {
-        side: " ".join(f"--m-{name}: {getattr(mark, side)};" for name, mark in marks.items())
+        side: " ".join(f"--m-{css_name(name)}: {getattr(mark, side)};" for name, mark in marks.items())
         for side in ("light", "dark")
     }
 
 
 def glyph(method: str, x: float = 6.0, y: float = 6.0, size: float = 12.0) -> Markup:
     """Return a <use> of a method's symbol with its middle at a place."""
-    return Markup(
-        f'<use href="#g-{method}" x="{x - size / 2:.1f}" y="{y - size / 2:.1f}" width="{size:g}" height="{size:g}"/>'
-    )
+    at = f'x="{x - size / 2:.1f}" y="{y - size / 2:.1f}" width="{size:g}" height="{size:g}"'
+    return Markup(f'<use href="#g-{css_name(method)}" {at}/>')
 
 
 def mark_of(method: str) -> Markup:
     """Return a small <svg> with a method's mark."""
-    use = f'<use href="#g-{method}" width="12" height="12"/>'
+    use = f'<use href="#g-{css_name(method)}" width="12" height="12"/>'
     return Markup(f'<svg class="mark" viewBox="0 0 12 12" aria-hidden="true">{use}</svg> ')
 
 
@@ -108,7 +114,7 @@ def _line(line: Line, lane: tuple[float, float], width: float, number: int) -> s
         )
     low, high = (width * place(value / line.smallest) for value in (line.low, line.high))
     arrows = "".join(
-        f'<path class="arrow" d="M{end:g},{y:g}l{5 * way:g},-4v8z" style="--c: var(--m-{line.method})"/>'
+        f'<path class="arrow" d="M{end:g},{y:g}l{5 * way:g},-4v8z" style="--c: var(--m-{css_name(line.method)})"/>'
         for end, way, beyond in (
             (0.0, 1, stretched(line.low / line.smallest) < -END),
             (width, -1, stretched(line.high / line.smallest) > END),
@@ -116,7 +122,7 @@ def _line(line: Line, lane: tuple[float, float], width: float, number: int) -> s
         if beyond
     )
     box = f'x="{low:.1f}" y="{y - thick / 2:g}" width="{max(high - low, 1):.1f}" height="{thick:g}"'
-    interval = f'<rect class="ci" {box} style="--c: var(--m-{line.method})"/>'
+    interval = f'<rect class="ci" {box} style="--c: var(--m-{css_name(line.method)})"/>'
     dots = "".join(
         f'<circle class="seed" cx="{width * place(seed / line.smallest):.1f}" cy="{y:g}" r="1.3"/>'
         for seed in line.seeds

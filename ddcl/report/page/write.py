@@ -110,6 +110,7 @@ def _claims(judged: list[JudgedClaim], page: Page) -> dict[str, Any]:
         "details": {claim.name: details(claim, page) for claim in judged},
         "trace_rows": {claim.name: start for claim, start in zip(judged, starts, strict=False)},
         "form_marks": form_marks(judged, page.plan),
+        "mark": mark_of,
         "scale": scale(),
         "glyphs": GLYPHS,
         "meanings": MEANINGS,
