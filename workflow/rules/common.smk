@@ -37,6 +37,7 @@ from ddcl.plan.rules import (
     record_pattern,
     typed_suite,
 )
+from ddcl.plan.scheduling import lift_default_limit
 
 # Another workflow may use this one as a module, with a prefix before every path.
 IS_MODULE = not workflow.modifier.is_main_snakefile()
@@ -85,6 +86,8 @@ os.environ.update(job_environment(RULES.data_root))
 
 
 onstart:
+    if workflow.is_main_process:
+        lift_default_limit(workflow.scheduler)
     # Jobs of this machine need not import torch each. Those of a cluster, and of other environments, start by themselves.
     if (
         workflow.is_main_process
