@@ -45,18 +45,21 @@ CHECKPOINT_MINUTES: Options = {
 DEVICE: Options = {
     "choices": ["auto", "cpu", "cuda"],
     "default": "auto",
-    "help": "where to compute; of several GPUs, one that no other job has taken (default: auto)",
+    "help": "where to compute; if there are several GPUs, on a free one (default: auto)",
 }
 NAMES: Options = {"nargs": "+", "required": True, "help": "names in config/perturbations"}
-SUITE: Options = {"default": verbs.DEFAULT_SUITE, "help": "suite file, or name in config/suites (default: the digits)"}
+SUITE: Options = {
+    "default": verbs.DEFAULT_SUITE,
+    "help": "suite file, or name in config/suites (default: config/config.yaml)",
+}
 EVAL_DATASET: Options = {"help": "name in config/datasets (default: the data set that the run was trained on)"}
 DATA_ROOT: Options = {**PATH, "help": "folder with the data sets (default: the environment's DDCL_DATA, else data)"}
-SUBSETS: Options = {"type": natural, "default": 0, "help": "random column sets as controls of width (default: 0)"}
+SUBSETS: Options = {"type": natural, "default": 0, "help": "random sets of columns, as controls of width (default: 0)"}
 DIR_FRAC: Options = {"type": share, "default": 0.8, "help": "share of the features in random_dir (default: 0.8)"}
-PARTIAL: Options = {"action": "store_true", "help": "write what there is; what is missing is listed and marked"}
+PARTIAL: Options = {"action": "store_true", "help": "write what exists; list and mark what is missing"}
 ANY: Options = {"nargs": "*"}
 JSON: Options = {"action": "store_true", "help": "print one JSON object, for scripts"}
-NO_DOWNLOAD: Options = {"action": "store_true", "help": "use what is there, never the network"}
+NO_DOWNLOAD: Options = {"action": "store_true", "help": "use only files that are there already, never the network"}
 
 
 def _name(what: str) -> Options:
@@ -73,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ddcl",
         description="Benchmark of Distortion-Disentangled Contrastive Learning.",
-        epilog=f"{epilog(GENERAL)}\n\n`ddcl VERB --help` explains each.",
+        epilog=f"{epilog(GENERAL)}\n\n`ddcl VERB --help` explains each command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ddcl {VERSION}")
@@ -94,33 +97,38 @@ def build_parser() -> argparse.ArgumentParser:
         no_download=NO_DOWNLOAD,
         results=RESULTS,
     )
-    verb(verbs.resolve, suite=SUITE, results=RESULTS, check={"action": "store_true", "help": "check only"})
+    verb(
+        verbs.resolve, suite=SUITE, results=RESULTS, check={"action": "store_true", "help": "check only, write nothing"}
+    )
     verb(
         verbs.plan,
         suite=SUITE,
         data_root=DATA_ROOT,
         results=RESULTS,
-        effect={"type": above_zero, "help": "difference of two accuracies to find, points"},
-        sd={"type": above_zero, "help": "standard deviation of an accuracy over seeds, points (default: measured)"},
-        pairs_correlation={"type": correlation, "help": "of two methods over the same seeds (default: measured)"},
-        power={"type": share, "help": "probability of finding it (default: that of config/statistics.yaml)"},
+        effect={"type": above_zero, "help": "difference of two accuracies to detect, in points"},
+        sd={"type": above_zero, "help": "standard deviation of an accuracy over seeds, in points (default: measured)"},
+        pairs_correlation={
+            "type": correlation,
+            "help": "correlation of two methods over the same seeds (default: measured)",
+        },
+        power={"type": share, "help": "probability of detecting it (default: from config/statistics.yaml)"},
         json=JSON,
     )
-    shown = "suite file, or name in config/suites (default: the one that the results show, else the digits)"
+    shown = "suite file, or name in config/suites (default: that of the results, else config/config.yaml)"
     verb(verbs.status, suite={"help": shown}, results=RESULTS, json=JSON)
     verb(verbs.schema)
     verb(
         verbs.write,
-        json={"required": True, "help": "a recipe as JSON; -: a plan, from standard input"},
-        output={**PATH, "required": True, "help": "file"},
+        json={"required": True, "help": "a recipe as JSON, or - for a plan from standard input"},
+        output={**PATH, "required": True, "help": "file to write"},
     )
     verb(
         verbs.subset,
         dataset=dataset,
         name={"required": True, "help": "name of the list, such as 1pct"},
-        per_class={"type": positive, "required": True, "help": "images of each class"},
-        available={"type": positive, "required": True, "help": "images that every class has at least"},
-        seed={"type": seed, "default": 0, "help": "of the draw (default: 0)"},
+        per_class={"type": positive, "required": True, "help": "images to draw of each class"},
+        available={"type": positive, "required": True, "help": "number of images that every class has at least"},
+        seed={"type": seed, "default": 0, "help": "seed of the draw (default: 0)"},
     )
     verb(
         verbs.pretrain, run=RUN, results=RESULTS, device=DEVICE, threads=THREADS, checkpoint_minutes=CHECKPOINT_MINUTES
@@ -151,15 +159,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verb(
         verbs.diagnose,
-        features={**PATH, "metavar": "FILE", "help": "npz file: features [N, D] and what is known of the images"},
+        features={**PATH, "metavar": "FILE", "help": "npz file with features [N, D] and what is known of the images"},
         output={**PATH, "help": "CSV file to write"},
-        subsets={**SUBSETS, "default": 20, "help": "random column sets beside each part, as its control (default: 20)"},
-        seed={"type": seed, "default": 0, "help": "of rows and column sets that are drawn (default: 0)"},
+        subsets={**SUBSETS, "default": 20, "help": "random sets of columns, as controls of each part (default: 20)"},
+        seed={"type": seed, "default": 0, "help": "seed of the rows and columns that are drawn (default: 0)"},
     )
     encoder_verbs.add_parsers(subparsers)
     verb(
         verbs.doctor,
-        dataset={"default": "cifar10", "help": "whose network to try, on its images if prepared (default: cifar10)"},
+        dataset={
+            "default": "cifar10",
+            "help": "data set whose network is tried, on its images if prepared (default: cifar10)",
+        },
         results=RESULTS,
         variant={"default": "ddcl", "help": "name in config/variants (default: ddcl)"},
         augmentation={"default": "caug", "help": "name in config/augmentations (default: caug)"},
@@ -172,13 +183,13 @@ def build_parser() -> argparse.ArgumentParser:
     verb(
         verbs.trace,
         table=_name("CSV below <results>/tables") | PATH,
-        row={"type": positive, "help": "row of the table, the first below the header being 1"},
+        row={"type": positive, "help": "row of the table; the first below the header is 1"},
         all={"action": "store_true", "help": "every row"},
     )
     verb(
         verbs.export,
         output={**PATH, "help": "archive to write (default: SUITE.zip)"},
-        checkpoints={"action": "store_true", "help": "with the trained encoders, which are large"},
+        checkpoints={"action": "store_true", "help": "include the trained encoders, which are large"},
         results=RESULTS,
     )
     verb(verbs.import_, archive=_name("archive of `ddcl export`") | PATH, results=RESULTS)
@@ -187,18 +198,18 @@ def build_parser() -> argparse.ArgumentParser:
         verbs.compare,
         a={**_name(side), **PATH, "metavar": "A"},
         b={**_name(side), **PATH, "metavar": "B"},
-        output={**PATH, "help": "CSV file to write, a row per cell that both have"},
+        output={**PATH, "help": "CSV file to write, with one row per cell that both have"},
     )
     verb(
         verbs.site,
         sources={**_name("results folders, snapshots or archives of `ddcl export`"), **PATH, "nargs": "+"},
-        output={**PATH, "required": True, "help": "folder to write; a site that is there is made again"},
+        output={**PATH, "required": True, "help": "folder to write; an existing site is replaced"},
     )
     verb(verbs.adopt, results=RESULTS)
     verb(
         verbs.clean,
-        unused={"action": "store_true", "help": "runs, features, records, data, logs and costs that no plan asks for"},
-        yes={"action": "store_true", "help": "do not ask"},
+        unused={"action": "store_true", "help": "runs, features, records, data, logs and costs that no plan needs"},
+        yes={"action": "store_true", "help": "do not ask before deleting"},
         results=RESULTS,
     )
     verb(verbs.claims, results=RESULTS, json=JSON)

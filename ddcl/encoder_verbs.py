@@ -50,14 +50,14 @@ def add_parsers(subparsers: _SubParsersAction[Any]) -> None:
     doc = "Encoders from elsewhere: look into a file of weights, or make it an arm of a suite."
     verbs = subparsers.add_parser("encoder", help=doc, description=doc).add_subparsers(required=True, metavar="VERB")
     inspecting, adding = (verb_parser(verbs, f"encoder {each.__name__}", each) for each in (inspect, add))
-    file = "checkpoint or file of weights: of torch.save, or safetensors"
+    file = "checkpoint or file of weights, written by torch.save or as safetensors"
     inspecting.add_argument("file", metavar="FILE", type=Path, help=file)
     option = adding.add_argument
-    option("name", metavar="NAME", help="how suites call it")
+    option("name", metavar="NAME", help="name of the encoder in suites")
     option("file", metavar="FILE", type=Path, help=file)
     option("--layout", help="whose file it is, where that is not clear; `ddcl encoder inspect` lists them")
     option("--network", help="torchvision/NAME or timm/NAME (default: the usual ResNet or ViT of these weights)")
-    option("--stem", help="first layers of a ResNet, where file and layout do not say them: 7x7, 3x3, …")
+    option("--stem", help="first layers of a ResNet, if file and layout do not tell: 7x7, 3x3, …")
     for name in ("mean", "std"):
         what = f"{name} of each channel, in [0, 1], that images were normalised with (default: as timm or the run says)"
         option(f"--{name}", nargs=3, type=pixel_value, metavar=("R", "G", "B"), help=what)
@@ -65,7 +65,13 @@ def add_parsers(subparsers: _SubParsersAction[Any]) -> None:
     option("--dir-width", type=positive, metavar="N", help="the first N features are DIR, the others DVR")
     option("--label", default="", help="name in tables and figures (default: NAME)")
     option("--source", default="", help="where the file was found; kept in the YAML")
-    option("--licence", default="", help="of the weights; kept in the YAML")
-    option("--with-labels", action="store_true", help="labels were used to train it; tables say so")
-    option("--trained-on", nargs="+", default=[], metavar="DATASET", help="whose images trained it; tables say so")
+    option("--licence", default="", help="licence of the weights; kept in the YAML")
+    option("--with-labels", action="store_true", help="it was trained with labels; tables say so")
+    option(
+        "--trained-on",
+        nargs="+",
+        default=[],
+        metavar="DATASET",
+        help="data sets on whose images it was trained; tables say so",
+    )
     option("--encoder-root", type=Path, default=ROOT, help=f"folder of converted weights (default: {ROOT})")

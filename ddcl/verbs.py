@@ -60,7 +60,7 @@ def resolve(args: Namespace) -> None:
 
 
 def plan(args: Namespace) -> None:
-    """Say what a suite costs before anything runs; with --effect, how many seeds find a difference."""
+    """Estimate what a suite costs before it runs; with --effect, how many seeds detect a difference."""
     from ddcl.plan.cost import as_json, describe
     from ddcl.plan.datasets import data_root
 
@@ -77,7 +77,7 @@ def plan(args: Namespace) -> None:
 
 
 def status(args: Namespace) -> None:
-    """Say how far a suite is: what is done, running (with the time left), failed (with the end of its log), waiting."""
+    """Show the progress of a suite: runs that are done, running (time left), failed (end of the log) or waiting."""
     from ddcl.plan.plan import FILE
     from ddcl.plan.status import as_json, describe
     from ddcl.plan.suite import Suite
@@ -96,7 +96,7 @@ def schema(args: Namespace) -> None:
 
 
 def write(args: Namespace) -> None:
-    """Write a recipe that the workflow resolved, or a suite's plan from standard input, to a file, atomically."""
+    """Write a recipe, or a suite's plan from standard input, to a file, atomically; the workflow uses this."""
     from ddcl.base import sealed
     from ddcl.base.files import write_json
     from ddcl.plan.plan import MAKER, WHAT, Plan, write_plan
@@ -133,7 +133,7 @@ def subset(args: Namespace) -> None:
 
 
 def pretrain(args: Namespace) -> None:
-    """Train a run; resumes by itself, and shares the threads among the run's processes."""
+    """Train a run, or resume its training; the run's processes share the threads."""
     from contextlib import nullcontext
 
     from ddcl.base.lock import locked
@@ -178,7 +178,7 @@ def _pretrain(args: Namespace, folder: Path, recipe: Recipe, meter: Meter) -> No
 
 
 def extract(args: Namespace) -> None:
-    """Write the features of a trained run, clean and perturbed, on a data set."""
+    """Compute and store the features of a trained run on a data set, clean and perturbed."""
     from ddcl.plan.job_cost import Meter, only_warned
 
     meter, run = Meter(), _run(args)
@@ -271,7 +271,7 @@ def _print_cells(record: Record, shares: Collection[str]) -> None:
 
 
 def diagnose(args: Namespace) -> None:
-    """Measure externally computed features, given as a file: readouts, invariance, geometry."""
+    """Measure externally computed features in a file: readouts, invariance and geometry."""
     from ddcl.base.files import write_text
     from ddcl.evaluate.external import diagnose
     from ddcl.report.tables.csv_files import csv_text
@@ -286,7 +286,7 @@ def diagnose(args: Namespace) -> None:
 
 
 def collect(args: Namespace) -> None:
-    """Gather all records of a plan into three files."""
+    """Collect all records of a plan into three files."""
     from ddcl.report.collect import collect
 
     found = collect(_planned(args), args.results, args.partial)
@@ -296,7 +296,7 @@ def collect(args: Namespace) -> None:
 
 
 def doctor(args: Namespace) -> None:
-    """Measure this machine: images/s of loading, augmentation and step, and which one is the bottleneck."""
+    """Measure how many images per second this machine loads, augments and trains on, and name the bottleneck."""
     print("ddcl doctor: about a minute; loading libraries ...", file=sys.stderr, flush=True)
     device = _device(args)
     from ddcl.doctor import as_json, describe, fitting, measure
@@ -308,14 +308,14 @@ def doctor(args: Namespace) -> None:
 
 
 def table(args: Namespace) -> None:
-    """Write a table as CSV, Markdown and LaTeX; without a name, all tables of the suite."""
+    """Write tables as CSV, Markdown, LaTeX and HTML; without a name, all tables of the suite."""
     from ddcl.render import render_tables
 
     render_tables(args.names, args.results)
 
 
 def trace(args: Namespace) -> None:
-    """Follow a row of a table's CSV to the files of the runs, and make it again from these alone."""
+    """Trace a row of a table's CSV to the files of its runs, and make the row again from these alone."""
     from ddcl.report.exchange.trace import Tracer
 
     if args.all == (args.row is not None):
@@ -340,7 +340,7 @@ def export(args: Namespace) -> None:
 
 
 def import_(args: Namespace) -> None:
-    """Check an archive of `ddcl export` and merge its runs into the results; after an error nothing of it is there."""
+    """Check an archive of `ddcl export` and add its runs to the results; an error leaves the results unchanged."""
     from ddcl.report.exchange.merge import import_archive
 
     merged = import_archive(args.archive, args.results)
@@ -351,7 +351,7 @@ def import_(args: Namespace) -> None:
 
 
 def compare(args: Namespace) -> None:
-    """Set two results folders, snapshots or archives side by side: which values repeat the other's seeds?"""
+    """Compare two results folders, snapshots or archives: which values lie within the other's spread over seeds?"""
     from ddcl.report.exchange.compare import compare, describe, read_side, write_cells
 
     a, b = read_side(args.a), read_side(args.b)
@@ -369,7 +369,7 @@ def site(args: Namespace) -> None:
 
 
 def adopt(args: Namespace) -> None:
-    """Check results that were copied or imported, and make Snakemake use those that are whole."""
+    """Check copied or imported results, and make Snakemake accept those that are intact."""
     from ddcl.report.exchange.adopt import adopt
 
     adopted = adopt(args.results)
@@ -380,7 +380,7 @@ def adopt(args: Namespace) -> None:
 
 
 def clean(args: Namespace) -> None:
-    """Delete results that no plan which was run here asks for, after showing them."""
+    """Show the results that no plan in results/plans needs, and delete them."""
     from ddcl.plan.unused import delete, describe, unused
 
     if not args.unused:
@@ -400,7 +400,7 @@ def clean(args: Namespace) -> None:
 
 
 def claims(args: Namespace) -> None:
-    """Judge the suite's claims: claims.json, and from it claims.{csv,md,tex}, checks, comparisons and macros.tex."""
+    """Judge the suite's claims; write claims.json, and from it claims.{csv,md,tex}, other CSV files and macros.tex."""
     from ddcl.render import render_claims
 
     verdicts = render_claims(args.results)
@@ -409,7 +409,7 @@ def claims(args: Namespace) -> None:
 
 
 def tune(args: Namespace) -> None:
-    """Choose the settings of a tuning suite: the scores in tuning.csv, and tuned.yaml for config/tuned."""
+    """Choose settings by a tuning suite; write the scores (tuning.csv) and the choice (tuned.yaml)."""
     from ddcl.render import render_tuning
 
     for variant, choice in render_tuning(args.results).items():
@@ -417,7 +417,7 @@ def tune(args: Namespace) -> None:
 
 
 def figure(args: Namespace) -> None:
-    """Draw a figure as PNG and PDF; without a name, all figures of the suite."""
+    """Draw figures as PNG, PDF and SVG; without a name, all figures of the suite."""
     from ddcl.render import render_figure
 
     for name in args.names or _planned(args).figures:
@@ -425,7 +425,7 @@ def figure(args: Namespace) -> None:
 
 
 def picture(args: Namespace) -> None:
-    """Draw a picture of images and trained encoders as PNG, PDF and CSV; without a name, all of the suite."""
+    """Draw pictures of images and trained encoders as PNG, PDF and CSV; without a name, all pictures of the suite."""
     device = _device(args)
     from ddcl.pictures.render import render_picture
 

@@ -121,7 +121,7 @@ def network_for(path: Path, found: Found, told: Told) -> Network:
     name = told.network or network_of(found)
     if name is None:
         raise UserError(
-            f"{path}: {len(found.state)} tensors that are of no usual ResNet or ViT; say which network it is, "
+            f"{path}: {len(found.state)} tensors that belong to no usual ResNet or ViT; name the network "
             "with --network torchvision/NAME or timm/NAME"
         )
     with _said_of(path):
@@ -151,8 +151,8 @@ def _normalisation(path: Path, network: Network, told: Told) -> NormalisationCon
         return parse(NormalisationConfig, {"mean": [*told.mean], "std": [*told.std]}, f"{path}: --mean and --std")
     if network.normalisation is None:
         raise UserError(
-            f"{path}: nothing says how pixel values were normalised; say --mean R G B --std R G B, of values in [0, 1] "
-            "(ImageNet's are 0.485 0.456 0.406 and 0.229 0.224 0.225)"
+            f"{path}: nothing says how pixel values were normalised; give --mean R G B --std R G B for values in "
+            "[0, 1] (ImageNet's are 0.485 0.456 0.406 and 0.229 0.224 0.225)"
         )
     return network.normalisation
 

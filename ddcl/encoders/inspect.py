@@ -18,7 +18,7 @@ def inspect(path: Path) -> str:
     lines = [f"{path}: {weights.kind}, {path.stat().st_size / 1e6:.1f} MB, sha256 {file_sha256(path)}"]
     lines += [f"holds: {described(weights.content)}"]
     if weights.names:
-        lines += [f"named in it, neither read nor executed: {', '.join(weights.names)}"]
+        lines += [f"named in it, but neither read nor executed: {', '.join(weights.names)}"]
     fitting = layouts_of(weights)
     if not fitting:
         return "\n".join([*lines, f"layout: none fits; known are {', '.join(LAYOUTS)}"])
@@ -38,7 +38,7 @@ def _of(path: Path, found: Found) -> list[str]:
         network = network_for(path, found, Told())
         fitted(found, network.full_name, network.build().network)
     except UserError as error:
-        return [*lines, f"  to be said: {str(error).removeprefix(f'{path}: ')}"]
+        return [*lines, f"  still needed: {str(error).removeprefix(f'{path}: ')}"]
     lines += [f"  network: {network.full_name}; its weights are all here"]
     if network.normalisation is None:
         return [*lines, "  to be said: the normalisation, --mean R G B --std R G B"]

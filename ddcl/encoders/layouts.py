@@ -148,7 +148,7 @@ def find(path: Path, weights: Weights, layout: str | None) -> Found:
         return next(iter(fitting.values()))
     known = ", ".join(fitting) if fitting else ", ".join(LAYOUTS)
     said = "could be of several layouts" if fitting else f"holds {described(weights.content)}, which fits no layout"
-    raise UserError(f"{path}: {said}; say which with --layout: {known}")
+    raise UserError(f"{path}: {said}; name it with --layout: {known}")
 
 
 def _try(name: str, content: Any, told: bool = False) -> Found | str:

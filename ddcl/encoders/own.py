@@ -25,10 +25,10 @@ def own_run(checkpoint: Path) -> OwnRun:
     """Return what is known of a checkpoint of this suite; `UserError` without the recipe beside it."""
     path = checkpoint.with_name("config.json")
     if not path.exists():
-        raise UserError(f"{checkpoint}: a checkpoint of this suite, whose recipe config.json must lie beside it")
+        raise UserError(f"{checkpoint}: is a checkpoint of this suite, whose recipe config.json must be beside it")
     recipe = load_recipe(path)
     if recipe.encoder is not None:
-        raise UserError(f"{checkpoint}: an encoder from elsewhere itself; add the file that it was made from")
+        raise UserError(f"{checkpoint}: is itself an encoder from elsewhere; add the file that it was made from")
     split = "dir" in METHODS[recipe.method].parts
     width = recipe.training.backbone.feature_dim
     dir_width = round(recipe.settings["dir_frac"] * width) if split and "dir_frac" in recipe.settings else None

@@ -96,7 +96,7 @@ def read_weights(path: Path) -> Weights:
             return _read_zip(path)
         if start[:1] == b"\x80":
             return _read_old(path)
-    raise UserError(f"{path}: no file of weights (it begins with {start[:4]!r}); {ADVICE}")
+    raise UserError(f"{path}: is not a file of weights (it begins with {start[:4]!r}); {ADVICE}")
 
 
 def _read_zip(path: Path) -> Weights:
@@ -105,7 +105,7 @@ def _read_zip(path: Path) -> Weights:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         pickles = [name for name in sizes if name.endswith("/data.pkl")]
         if any(name.endswith("/constants.pkl") for name in sizes):
-            raise UserError(f"{path}: a TorchScript program, which this suite does not run; save its state_dict()")
+            raise UserError(f"{path}: is a TorchScript program, which this suite does not run; save its state_dict()")
         if len(pickles) != 1:
             raise UserError(f"{path}: a ZIP with {len(pickles)} pickles data.pkl, expected one; {ADVICE}")
         if sum(sizes.values()) > MOST_BYTES or sizes[pickles[0]] > MOST_PICKLE_BYTES:
@@ -123,7 +123,7 @@ def _read_old(path: Path) -> Weights:
     except pickle.UnpicklingError as error:
         named = str(error).partition("GLOBAL ")[2].partition(" ")[0] or "something else than weights"
         raise UserError(
-            f"{path}: a file of before torch 1.6 that also holds {named}; load it where it was made, and save its "
+            f"{path}: was written before torch 1.6 and also holds {named}; load it where it was made, and save its "
             "state_dict again"
         ) from None
 

@@ -53,7 +53,7 @@ def stem_of(found: Found, network: str, given: str | None) -> StemName | None:
     if first.shape[-1] == 3 and found.stem is None:
         raise UserError(
             f"the first convolution is 3 × 3, and layout {found.layout} does not say how it is padded and what follows "
-            f"it; say --stem {SMALL_STEMS}"
+            f"it; give --stem {SMALL_STEMS}"
         )
     return found.stem
 

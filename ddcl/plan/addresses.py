@@ -123,6 +123,6 @@ def check_address(folder: Path, recipe: Recipe) -> None:
     named = folder.resolve().parent.name.rpartition("-")[2]
     if named != recipe.arm_digest[:DIGITS]:
         raise UserError(
-            f"{folder / 'config.json'}: is recipe {recipe.arm_digest[:DIGITS]}, its address says {named}; "
+            f"{folder / 'config.json'}: holds recipe {recipe.arm_digest[:DIGITS]}, but its address says {named}; "
             "delete the file and run snakemake again"
         )

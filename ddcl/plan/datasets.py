@@ -29,7 +29,9 @@ def check_one_root(configured: str, name: str) -> None:
     _asked[name] = configured
     if len(set(_asked.values())) > 1 and not _given:
         found = ", ".join(f"{root} ({module})" for module, root in _asked.items())
-        raise UserError(f"data_root: the modules of one workflow share it, found {found}; or set {VARIABLE}")
+        raise UserError(
+            f"data_root: all modules of a workflow must have the same, found {found}; change one, or set {VARIABLE}"
+        )
 
 
 def is_there(dataset: DatasetConfig, root: Path) -> bool:

@@ -114,9 +114,9 @@ class Expansion:
         dataset = read_dataset(tuning.dataset)
         if dataset.holdout is None and not dataset.for_tuning:
             raise UserError(
-                f"{where}: tuning: dataset {tuning.dataset} has no `holdout`, so its test images would choose; "
-                f"name one that has, such as a copy of it with `base: {tuning.dataset}` and holdout; or one that is "
-                "there for tuning (`for_tuning: true`)"
+                f"{where}: tuning: dataset {tuning.dataset} has no `holdout`, so settings would be chosen on its "
+                f"test images; name one that has it, such as a copy with `base: {tuning.dataset}` and `holdout`, or "
+                "one made for tuning (`for_tuning: true`)"
             )
         for variant in tuning.grids:
             block = BlockConfig(
@@ -180,8 +180,8 @@ class Expansion:
         if self.protocol(name).needs_factors and not READERS[read_dataset(dataset).reader].factors:
             known = ", ".join(reader for reader, entry in READERS.items() if entry.factors)
             raise UserError(
-                f"{where}: evaluation {name} needs images whose true factors are known, data set {dataset} has none; "
-                f"readers that know them: {known}"
+                f"{where}: evaluation {name} needs images whose true factors are known, but data set {dataset} "
+                f"has none; readers that know them: {known}"
             )
 
     def _read_perturbations(self, name: str, draws: int, where: str) -> list[str]:
@@ -190,7 +190,7 @@ class Expansion:
             self.labels["perturbation"][name] = name.replace("_", " ")
         for member, (label, recipe) in members.items():
             if self.perturbations.setdefault(member, recipe) != recipe:
-                raise UserError(f"{where}: perturbation {member} stands in two suites with another number of draws")
+                raise UserError(f"{where}: perturbation {member} is in two suites with different numbers of draws")
             self.labels["perturbation"][member] = label
         return list(members)
 
@@ -204,9 +204,9 @@ class Expansion:
     def _add_run(self, recipe: Recipe, words: Words, subsets: RandomSubsetsConfig | None, where: str) -> Run:
         run = self.runs.setdefault(recipe.name, Run(recipe, *words, subsets))
         if run.recipe != recipe:
-            raise UserError(f"{where}: runs: {recipe.name} stands in two blocks with other numbers")
+            raise UserError(f"{where}: runs: {recipe.name} is in two blocks with different numbers")
         if run.subsets != subsets:
-            raise UserError(f"{where}: runs: {recipe.name} stands in two suites with other random_subsets")
+            raise UserError(f"{where}: runs: {recipe.name} is in two suites with different random_subsets")
         return run
 
 

@@ -121,7 +121,7 @@ def only_warned() -> Iterator[None]:
     try:
         yield
     except (UserError, OSError) as error:
-        print(f"ddcl: warning: what the job cost is not kept: {error}", file=sys.stderr)
+        print(f"ddcl: warning: the cost of this job was not stored: {error}", file=sys.stderr)
 
 
 def read_costs(results: Path) -> list[JobCost]:

@@ -42,7 +42,7 @@ def _check_files(asked: Expansion, where: str) -> None:
     for key, names, taken in (("evaluations", asked.evaluations, RULES), ("tables", asked.tables, TAKEN_TABLES)):
         for name in names:
             if name in taken:
-                raise UserError(f"{where}: {key}: {name} is what the workflow itself calls a rule or a file; rename it")
+                raise UserError(f"{where}: {key}: {name} is the name of a rule or file of the workflow; rename it")
     datasets = dict.fromkeys(run.recipe.dataset for run in asked.runs.values() if METHODS[run.recipe.method].trains)
     stems = {figure: f"figure {figure}" for figure in asked.figures}
     for picture, dataset in product(asked.pictures, datasets):
@@ -50,7 +50,7 @@ def _check_files(asked: Expansion, where: str) -> None:
         if stem in stems:
             raise UserError(f"{where}: {stems[stem]} and {what} would be the same file; rename one")
         if len(stem) > LONGEST_NAME:
-            raise UserError(f"{where}: {what}: a name of {len(stem)} characters, at most {LONGEST_NAME} are allowed")
+            raise UserError(f"{where}: {what}: its name has {len(stem)} characters, at most {LONGEST_NAME} are allowed")
         stems[stem] = what
 
 

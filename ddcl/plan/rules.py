@@ -95,7 +95,9 @@ def typed_suite(files: Sequence[str], folder: Path, values: Mapping[str, object]
     file, the suite is config/config.yaml beside it, or beside the folder workflow/ that it lies in.
     """
     if values:
-        raise UserError(f"--config: a suite is one whole file, found {', '.join(values)}: write it into a file")
+        raise UserError(
+            f"--config: a suite is one complete file, found {', '.join(values)}; write it into the suite's file"
+        )
     default = next((path for path in (folder / SUITE, folder.parent / SUITE) if path.exists()), folder / SUITE)
     paths = [Path(file) for file in files] or [default]
     if len(paths) != 1:

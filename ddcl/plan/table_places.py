@@ -41,7 +41,7 @@ def _check(cells: Iterable[Place], lacking: list[str], table: str) -> None:
         for key in lacking:
             if first[key] != cell[key]:
                 where = f"{config_path('tables', table)}: rows, columns"
-                raise UserError(f"{where}: lack {key}, which is {first[key]} and {cell[key]} in this suite")
+                raise UserError(f"{where}: need {key}, which is both {first[key]} and {cell[key]} in this suite")
 
 
 def _arms(plan: Plan) -> Iterable[PlannedRun]:

@@ -62,7 +62,7 @@ def describe(found: Unused, results: Path) -> str:
     lines = [f"{size / 1e6:10.1f} MB  {results / name}" for name, size in found.folders.items()]
     names = ", ".join(f"{plan.suite}-{plan.digest}" for plan in found.plans)
     lines.append(f"{found.bytes / 1e6:10.1f} MB in {len(found.folders)} folders that none of these plans uses: {names}")
-    lines.append(f"To give up what only one plan uses, delete it from {results / 'plans'} first.")
+    lines.append(f"To delete what only one plan uses, first delete that plan from {results / 'plans'}.")
     return "\n".join(lines)
 
 

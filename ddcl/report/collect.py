@@ -139,7 +139,7 @@ def _manifests(plan: Plan, results: Path, problems: list[str]) -> Iterator[tuple
         try:
             read = manifest.load(path)
             if (read.dataset, read.data.digest[:DIGITS]) != (name, digest[:DIGITS]):
-                raise UserError(f"{path}: is {addressed(read.dataset, read.data.digest)}; run `ddcl prepare` again")
+                raise UserError(f"{path}: holds {addressed(read.dataset, read.data.digest)}; run `ddcl prepare` again")
             yield name, read
         except UserError as error:
             problems.append(str(error))
@@ -177,7 +177,7 @@ def _trained(
     recipe = load_recipe(folder / "config.json")
     check_address(folder, recipe)
     if recipe.digest != run.recipe_digest:
-        raise UserError(f"{folder / 'config.json'}: is recipe {recipe.digest}, the plan has {run.recipe_digest}")
+        raise UserError(f"{folder / 'config.json'}: holds recipe {recipe.digest}, but the plan has {run.recipe_digest}")
     chain = Chain(recipe, summary, manifests, arrays=False)
     problems = list(check_training(folder, chain, checkpoints))
     if problems:
@@ -195,7 +195,7 @@ def _read_record(path: Path, chain: Chain, target: Target, planned: PlannedEvalu
     settings = {"evaluation": target.evaluation, **planned.model_dump()}
     stored = completed(EVALUATIONS[planned.protocol].settings, read.evaluation.settings)
     if {**read.evaluation.model_dump(), "settings": stored} != settings:
-        problems.append(f"{path}: evaluated with other settings than the plan has")
+        problems.append(f"{path}: was evaluated with other settings than the plan has")
     if problems:
         raise UserError("\n".join(problems))
     return read
@@ -215,7 +215,7 @@ def _collect_cells(
     read, absent = None, "missing"
     try:
         if chain is None:
-            raise UserError(f"{path}: not used, as the training of its run is not")
+            raise UserError(f"{path}: not used, because the training of its run is not")
         read = _read_record(path, chain, target, planned)
         cells = _by_address(path, read.cells, target, collection.problems)
     except UserError as error:

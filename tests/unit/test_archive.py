@@ -161,7 +161,7 @@ def test_all_conflicts_are_named_and_nothing_is_written(site: Path, other: Path)
     lines = str(error.value).splitlines()[1:]
     assert len(lines) == 3
     assert lines[0].strip() == f"{RUN}/config.json: training.epochs 99, in the archive 48"
-    assert lines[1].strip() == f"{RUN}/history.csv: another content"
+    assert lines[1].strip() == f"{RUN}/history.csv: different content"
     assert lines[2].strip() == f"{RECORD}: cells.0.value 0.123, in the archive 0.9"
 
 
@@ -175,7 +175,7 @@ def test_an_archive_of_an_earlier_version_is_refused(site: Path, tmp_path: Path)
 @pytest.mark.parametrize("name", ["../evil.json", "/etc/evil", "runs/../../evil", "a\\b", "C:evil", f"{RUN}/evil.sh"])
 def test_names_that_lead_elsewhere_are_refused(name: str, site: Path, tmp_path: Path) -> None:
     archive = repacked(site / "a.zip", tmp_path / "b.zip", {name: b"evil"})
-    with pytest.raises(UserError, match="is no archive of `ddcl export`"):
+    with pytest.raises(UserError, match="is not an archive of `ddcl export`"):
         import_archive(archive, tmp_path / "in/results")
     assert not (tmp_path / "in").exists()
 
@@ -190,7 +190,7 @@ def test_damage_is_named(site: Path, tmp_path: Path) -> None:
             archive.writestr(name, content)
     with pytest.raises(UserError, match="damaged; nothing was written") as error:
         import_archive(tmp_path / "b.zip", tmp_path / "results")
-    assert f"{RECORD}: is not what its checksum says" in str(error.value)
+    assert f"{RECORD}: does not match its checksum" in str(error.value)
     assert f"{RUN}/history.csv: missing" in str(error.value)
     assert "new.json: has no checksum" in str(error.value)
     assert not (tmp_path / "results").exists()
@@ -215,7 +215,7 @@ def test_a_flipped_bit_is_named(site: Path, tmp_path: Path) -> None:
         entry = archive.getinfo(RECORD)
     content[entry.header_offset + 30 + len(RECORD) + entry.compress_size // 2] ^= 1
     (tmp_path / "b.zip").write_bytes(content)
-    with pytest.raises(UserError, match=f"damaged; nothing was written:\\n  {RECORD}: is not what"):
+    with pytest.raises(UserError, match=f"damaged; nothing was written:\\n  {RECORD}: does not match"):
         import_archive(tmp_path / "b.zip", tmp_path / "results")
 
 

@@ -152,7 +152,7 @@ def test_a_data_set_may_have_a_probe_in_place_of_the_papers(tmp_path: Path) -> N
     own = judged(linear(tmp_path / "own", planted.plus(3.0), **both), "C2").headline
     assert own.verdict == "supported"
     assert {each.control.evaluation for each in own.comparisons} == {"linear"}
-    assert "on Digits by linear in place of the paper's probe" in own.note
+    assert "on Digits by linear instead of the paper's probe" in own.note
     papers = judged(linear(tmp_path / "papers", planted.plus(3.0)), "C2").headline
     assert papers.verdict == "supported"
     assert {each.control.evaluation for each in papers.comparisons} == {"linear_online"}
@@ -221,7 +221,11 @@ def test_each_reason_why_something_is_not_pooled_is_said() -> None:
     own = [comparison("digits", (0, 1)), comparison("digits", (0,)), comparison("shapes", (0, 1))]
     pooled, seeds, note = _poolable([*own, comparison("shapes", (2, 3))])
     assert (pooled, seeds["digits"]) == (own[:1], [0, 1])
-    said = ["1 of one seed, not pooled", "no two seeds in all comparisons on shapes: not pooled", FEW_SEEDS]
+    said = [
+        "1 with one seed only, not pooled",
+        "no two seeds shared by all comparisons on shapes, not pooled",
+        FEW_SEEDS,
+    ]
     assert note == "; ".join(said)
 
 

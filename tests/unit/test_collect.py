@@ -198,8 +198,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, set[str] | None]] = {
         "run.json: its run is digits/ddcl/caug/seed0",
         OF_BOTH,
     ),
-    "swapped recipes": (lambda results: swap(results, "config.json"), "config.json: is recipe", OF_BOTH),
-    "edited config.json": (other_recipe, "config.json: is recipe", OF_RUN),
+    "swapped recipes": (lambda results: swap(results, "config.json"), "config.json: holds recipe", OF_BOTH),
+    "edited config.json": (other_recipe, "config.json: holds recipe", OF_RUN),
     "edited manifest": (
         lambda results: edit(results / PLAN.data_folders[0] / "manifest.json", "0.5", "0.6"),
         "manifest.json: manifest is damaged or edited",

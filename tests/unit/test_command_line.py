@@ -85,7 +85,7 @@ def test_the_doctor_says_what_it_is_at(
 def test_a_table_that_is_no_csv_has_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "tables/knn.md"
     assert main(["trace", str(table), "--row", "1"]) == 2
-    expected = f"ddcl: error: {table}: ddcl trace follows rows of the table's CSV: give {table.with_suffix('.csv')}\n"
+    expected = f"ddcl: error: {table}: ddcl trace needs the table's CSV; give {table.with_suffix('.csv')}\n"
     assert capsys.readouterr().err == expected
 
 

@@ -65,7 +65,7 @@ def test_what_one_side_lacks_is_counted_and_other_recipes_are_named(tmp_path: Pa
     sides = read_side(a), read_side(b)
     text = describe(*sides, compare(*sides))
     assert "2 cells in both, 1 in A only, 0 in B only" in text
-    assert "1 of them of runs with other recipes" in text
+    assert "cells of runs with different recipes, or of another version of the suite: 1" in text
     assert "linear, effective_rank, none" in text
     assert "2.00" in text  # not a share, so not a hundredfold
     assert "4 of 4" in text

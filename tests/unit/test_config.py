@@ -331,7 +331,7 @@ def test_number_of_runs_and_cells_by_hand() -> None:
 
 
 def test_blocks_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(UserError, match="runs: digits/ddcl/baug/seed0 stands in two blocks with other numbers"):
+    with pytest.raises(UserError, match="runs: digits/ddcl/baug/seed0 is in two blocks with different numbers"):
         suite([BLOCK, BLOCK | {"overrides": {"epochs": 3}}])
 
 

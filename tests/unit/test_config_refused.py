@@ -160,7 +160,11 @@ def test_a_suite(values: dict[str, Any], message: str) -> None:
             {"rows": ["variant", "perturbation"]},
             "columns: perturbation is a key of the rows already",
         ),
-        ("tables/knn.yaml", {"rows": ["dataset"]}, "rows, columns: lack part, which is full and dir in this suite"),
+        (
+            "tables/knn.yaml",
+            {"rows": ["dataset"]},
+            "rows, columns: need part, which is both full and dir in this suite",
+        ),
         ("tables/knn.yaml", {"reference_augmentation": "baug"}, "change and reference_augmentation need each other"),
         (
             "tables/augmentation.yaml",
@@ -225,9 +229,9 @@ def test_macros_files_and_rules_of_one_name(config: Path) -> None:
         "s",
     )
     shutil.copy(config / "evaluations/knn.yaml", config / "evaluations/pretrain.yaml")
-    assert "evaluations: pretrain is what the workflow itself calls" in complaint(evaluations=["pretrain"])
+    assert "evaluations: pretrain is the name of a rule or file of the workflow" in complaint(evaluations=["pretrain"])
     shutil.copy(config / "tables/knn.yaml", config / "tables/claims.yaml")
-    assert "tables: claims is what the workflow itself calls" in complaint(tables=["claims"])
+    assert "tables: claims is the name of a rule or file of the workflow" in complaint(tables=["claims"])
 
 
 def test_a_width_of_random_columns_that_leaves_none(config: Path) -> None:

@@ -196,7 +196,7 @@ def test_a_checkpoint_of_another_results_folder(tmp_path: Path) -> None:
 def test_a_checkpoint_of_this_suite_without_its_recipe(tmp_path: Path) -> None:
     own_checkpoint(tmp_path, build_recipe(("digits", "ddcl", "baug"), 0, {}))
     (tmp_path / "config.json").unlink()
-    with pytest.raises(UserError, match=r"whose recipe config\.json must lie beside it"):
+    with pytest.raises(UserError, match=r"whose recipe config\.json must be beside it"):
         added(tmp_path / "checkpoint.pt", tmp_path)
 
 
@@ -212,7 +212,7 @@ REFUSED = {
     "larger network": (told(network="timm/resnet10t"), "are left over"),
     "unknown network": (told(network="timm/resnet18x"), "timm has no such network; did you mean 'resnet18"),
     "no name": (told(network="resnet18"), r"expected torchvision/NAME or timm/NAME"),
-    "no normalisation": (Told(), "nothing says how pixel values were normalised; say --mean R G B --std R G B"),
+    "no normalisation": (Told(), "nothing says how pixel values were normalised; give --mean R G B --std R G B"),
     "half of it": (Told(mean=(0.5, 0.5, 0.5)), "--mean and --std go together"),
     "no spread": (told(std=(0.0, 0.5, 0.5)), "--mean and --std: std.0"),
     "wrong stem": (
@@ -267,7 +267,7 @@ def test_an_unknown_head_is_an_error_rather_than_left_out(tmp_path: Path) -> Non
 def test_what_fits_no_layout_or_several_is_said(tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     torch.save({"a": 1, "b": {"c": 2}}, path)
-    with pytest.raises(UserError, match=r"holds a, b, which fits no layout; say which with --layout: torchvision, "):
+    with pytest.raises(UserError, match=r"holds a, b, which fits no layout; name it with --layout: torchvision, "):
         added(path, tmp_path)
     state = named(dict(resnet().state_dict()), "backbone.")
     torch.save({"state_dict": state}, path)
@@ -308,6 +308,6 @@ def test_inspect_says_layout_network_heads_and_what_is_to_be_said(tmp_path: Path
     assert "layout: solo_learn (solo-learn), 120 tensors of the encoder" in text
     assert "heads, left out: classifier, projector" in text
     assert "network: torchvision/resnet18 with stem 3x3_padding_2; its weights are all here" in text
-    assert "to be said: the normalisation" in text
+    assert "still needed: the normalisation" in text
     torch.save({"a": 1}, tmp_path / "none.pth")
     assert "layout: none fits" in inspect(tmp_path / "none.pth")

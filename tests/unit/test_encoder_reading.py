@@ -158,7 +158,7 @@ def test_an_old_file_of_weights_is_read(tmp_path: Path) -> None:
     found = read_weights(path)
     assert torch.equal(found.content["state_dict"]["conv1.weight"], WEIGHTS["conv1.weight"])
     torch.save({"state_dict": WEIGHTS, "args": Namespace()}, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(UserError, match=r"before torch 1\.6 that also holds argparse\.Namespace; load it where"):
+    with pytest.raises(UserError, match=r"before torch 1\.6 and also holds argparse\.Namespace; load it where"):
         read_weights(path)
 
 
@@ -208,8 +208,8 @@ def damaged(what: str, folder: Path) -> Path:
 
 DAMAGES = {
     "truncated": "cannot be read",
-    "empty": "no file of weights",
-    "text": r"no file of weights \(it begins with b'vers'\)",
+    "empty": "is not a file of weights",
+    "text": r"is not a file of weights \(it begins with b'vers'\)",
     "another ZIP": r"a ZIP with 0 pickles data\.pkl, expected one",
     "two pickles": r"a ZIP with 2 pickles data\.pkl, expected one",
     "a TorchScript program": "a TorchScript program, which this suite does not run",

@@ -77,6 +77,6 @@ def test_a_cost_that_cannot_be_written_is_a_warning(tmp_path: Path, capsys: pyte
     with only_warned():
         Meter().write(RECIPE, folder, ("pretrain", "", ""))
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"ddcl: warning: what the job cost is not kept: {tmp_path / 'costs'}")
+    assert line.startswith(f"ddcl: warning: the cost of this job was not stored: {tmp_path / 'costs'}")
     Meter().write(RECIPE, tmp_path / "a run that was moved", ("pretrain", "", ""))
     assert read_costs(tmp_path) == []

@@ -129,9 +129,9 @@ DAMAGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (_bare, "missing key 'claims.3.forms.0.checks.0.comparisons.0.treatment.part'"),
     (lambda values: values["claims"][0]["forms"][0].update(verdict="perhaps"), "claims.0.forms.0.verdict"),
     (lambda values: values.update(more=1), "unknown key 'more'"),
-    (_without_check, "other claims or checks than suite synthetic has"),
-    (lambda values: values["claims"].pop(), "other claims or checks than suite synthetic has"),
-    (lambda values: values.update(collected="0" * 16), "judged from other collected files"),
+    (_without_check, "has other claims or checks than suite synthetic"),
+    (lambda values: values["claims"].pop(), "has other claims or checks than suite synthetic"),
+    (lambda values: values.update(collected="0" * 16), "judged from collected files other than"),
 ]
 
 

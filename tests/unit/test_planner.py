@@ -39,7 +39,7 @@ def test_the_noise_of_the_test_images_takes_power(noise: float, found: float) ->
 
 def test_a_guess_is_called_one(tmp_path: Path) -> None:
     text = plan_seeds(suite(), tmp_path, 3.0, NOTHING)
-    assert text.startswith("suite t: seeds per arm to find a difference of 3 points with 80 % power")
+    assert text.startswith("suite t: seeds per arm needed to detect a difference of 3 points with 80 % power")
     assert "guess, not measured" in text
     assert line(text)[1:7] == ["0.25", "0.00", "899", "0.47", "3", "4"]
 
@@ -100,6 +100,6 @@ def test_measured_spread_by_hand(tmp_path: Path) -> None:
 
 def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["plan", "--effect", "0.3", "--results", str(tmp_path)]) == 0
-    assert "seeds per arm to find a difference of 0.3 points" in capsys.readouterr().out
+    assert "seeds per arm needed to detect a difference of 0.3 points" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["plan", "--effect", "-1"])

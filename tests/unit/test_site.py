@@ -48,7 +48,7 @@ def test_a_site_is_refused_before_anything_is_written(tmp_path: Path) -> None:
         ([own, tmp_path / "bare"], out, "has no report/index.html; `ddcl report` makes it"),
         ([own, own], out, "two of the sources have this name"),
         ([own, tmp_path / "nothing"], out, "there is no such folder or archive"),
-        ([own], tmp_path / "other", "has files that no `ddcl site` made"),
+        ([own], tmp_path / "other", "has files that `ddcl site` did not make"),
     ):
         with pytest.raises(UserError, match=re.escape(words)):
             write_site(sources, folder)

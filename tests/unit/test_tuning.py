@@ -53,7 +53,7 @@ def test_each_setting_is_a_variant_of_its_own() -> None:
         ({"seeds": [0, 0]}, "tuning.seeds: .*0 is given twice"),
         ({"augmentations": ["baug", "baug"]}, "tuning.augmentations: .*'baug' is given twice"),
         ({"dataset": "../digits"}, "tuning.dataset: .*match pattern"),
-        ({"dataset": "digits"}, "dataset digits has no `holdout`, so its test images would choose"),
+        ({"dataset": "digits"}, "dataset digits has no `holdout`, so settings would be chosen on its test images"),
         (
             {"grids": GRIDS | {"ddcl": {RATE: [0.2]}}},
             "equal budgets; settings and epochs are simsiam 4 and 384, ddcl 1",

@@ -187,7 +187,10 @@ def test_a_recipe_at_the_address_of_another(command: tuple[str, ...], copied: Pa
     shutil.copy(write_recipe(copied / "results", "ddcl", epochs=2) / "config.json", run)
     named, found = run.parent.name[-8:], load_recipe(run / "config.json").arm_digest[:8]
     line = refused(copied, *command, "--run", str(run))
-    assert f"config.json: is recipe {found}, its address says {named}; delete the file and run snakemake again" in line
+    assert (
+        f"config.json: holds recipe {found}, but its address says {named}; delete the file and run snakemake again"
+        in line
+    )
 
 
 def test_features_of_another_run(copied: Path) -> None:

@@ -236,7 +236,7 @@ class TestTwoSuites:
         assert dry(copy) == {}
         for command in (("collect",), ("pretrain", "--run", RUN)):
             output = said(verb(*command, copy=copy), 2)
-            assert f"{run.folder}/config.json: is recipe " in output
+            assert f"{run.folder}/config.json: holds recipe " in output
             assert f"its address says {run.arm_digest[:8]}; delete the file and run snakemake again" in output
         assert len(output.splitlines()) == 1
         config.unlink()

@@ -102,7 +102,7 @@ def test_what_a_module_cannot_be_is_said_in_a_line(other: Path, monkeypatch: pyt
         (SUITE | {"nosuch": 1}, "module second: config: unknown key 'nosuch'"),
         (
             SUITE | {"data_root": "there"},
-            "data_root: the modules of one workflow share it, found data (first), there (second)",
+            "data_root: all modules of a workflow must have the same, found data (first), there (second)",
         ),
     ):
         file.write_text(yaml.safe_dump(good | {"second": second}))

@@ -85,7 +85,7 @@ def test_what_is_given_on_the_command_line_beside_one_file_is_refused(copy: Path
         (("--configfile", "twice.yaml"), "key 'title' is given twice"),
         (("--configfile", "foreign.yaml"), "unknown key 'nosuch'"),
         ((*SMOKE, "config/config.yaml"), "--configfile: expected one suite file, found 2"),
-        (("--config", "draws=3"), "--config: a suite is one whole file, found draws"),
+        (("--config", "draws=3"), "--config: a suite is one complete file, found draws"),
         (("--", "results/tables/robustnes.csv"), "unknown table 'robustnes'; did you mean 'robustness'?"),
     ):
         done = snakemake("-n", *arguments, copy=copy)

@@ -142,7 +142,7 @@ def differences(
         for row, (seed, measured) in enumerate(zip(comparison.seeds, own, strict=True)):
             correct = correctness.of(term.address, seed, measured) if measured.n == found.shape[1] else None
             if correct is None:
-                return Differences(per_seed[:, None], missing="no predictions: seeds only")
+                return Differences(per_seed[:, None], missing="no predictions, so the interval is over seeds only")
             found[row] += term.sign * correct
     groups = correctness.groups(comparison.treatment.eval_dataset)
     if groups is None:

@@ -84,6 +84,7 @@ def two_sided_p(distance: float, seeds: Sequence[Component], images: Sequence[Co
 
     That of the Behrens-Fisher distribution: the sum of two independent t, each with its own scale (Fisher, Annals of
     Eugenics 6, 1935; Robinson, Annals of Statistics 4, 1976: not anticonservative). With one component, Student's.
+    The t over images has the scale of both; with few images, or groups of them, p is a little larger than that sum's.
     """
     own, other = pooled(seeds), pooled(images)
     if not other.variance > 0:

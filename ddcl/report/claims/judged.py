@@ -226,7 +226,7 @@ def read_judged(found: Collected) -> list[JudgedClaim]:
         other = f"suite {judged.suite}, plan {judged.plan}; the results are of suite {plan.suite}, plan {plan.digest}"
         raise UserError(f"{path}: verdicts on {other}; run `ddcl claims` again")
     if judged.collected != found.seal:
-        raise UserError(f"{path}: judged from other collected files than those beside it; run `ddcl claims` again")
+        raise UserError(f"{path}: was judged from collected files other than those beside it; run `ddcl claims` again")
     planned = [
         (name, form, [(check.name, check.decides) for check in spec.checks if form in check.forms])
         for name, spec in plan.claims.items()
@@ -237,7 +237,7 @@ def read_judged(found: Collected) -> list[JudgedClaim]:
         for claim in judged.claims
         for own in claim.forms
     ]:
-        raise UserError(f"{path}: other claims or checks than suite {plan.suite} has; run `ddcl claims` again")
+        raise UserError(f"{path}: has other claims or checks than suite {plan.suite}; run `ddcl claims` again")
     return judged.claims
 
 

@@ -41,7 +41,7 @@ def macros(found: Collected, claims: list[JudgedClaim]) -> str:
     for name, text, source in (*accuracies(found, rules), *_effects(claims, rules)):
         if name in commands:
             texts = f"{commands[name][0]} and {text}"
-            raise UserError(f"macros.tex: two numbers would be \\{name}: {texts}; rename a variant")
+            raise UserError(f"macros.tex: two numbers would have the command \\{name}: {texts}; rename a variant")
         commands[name] = text, source
     example, (text, _) = next(iter(commands.items()), ("Name", ("", "")))
     head = HEAD % {"suite": found.plan.suite, "example": example, "text": text}

@@ -23,7 +23,7 @@ def _probes(check: CheckSpec, results: Sequence[Result], plan: Plan) -> str:
     used = dict.fromkeys((own.eval_dataset, own.evaluation) for own in (each.comparison.treatment for each in results))
     own = [(dataset, name) for dataset, name in used if name in check.instead and plan.probes.get(dataset) == name]
     return "; ".join(
-        f"on {plan.label('dataset', dataset)} by {plan.label('evaluation', name)} in place of the paper's probe"
+        f"on {plan.label('dataset', dataset)} by {plan.label('evaluation', name)} instead of the paper's probe"
         for dataset, name in own
     )
 

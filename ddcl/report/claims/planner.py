@@ -59,9 +59,9 @@ def plan_seeds(suite: Suite, results: Path, effect: float, given: Given) -> str:
     """
     rules, (sd, correlation, wanted) = read_statistics(), given
     rules = rules.model_copy(update={"power": wanted or rules.power})
-    head = f"suite {suite.config.suite}: seeds per arm to find a difference of {effect:g} points with"
+    head = f"suite {suite.config.suite}: seeds per arm needed to detect a difference of {effect:g} points with"
     lines = [
-        f"{head} {100 * rules.power:.0f} % power (two-way t test, {100 * (1 - rules.confidence):.0f} % level):",
+        f"{head} {100 * rules.power:.0f} % power (two-sided test at {100 * (1 - rules.confidence):.0f} %):",
         "",
     ]
     columns = f"{'sd':>6} {'r':>5} {'images':>7} {'noise':>6} {'seeds':>6} {'planned':>8} {'power':>6}  known from"
@@ -90,9 +90,9 @@ def _line(spread: Spread, images: int, planned: Counter[str], effect: float, rul
 
 
 NOTES = (
-    "sd: of an accuracy over seeds, points. r: correlation of two methods over the same seeds. noise: standard error,",
-    "in points, that the test images leave in a paired difference, however many seeds there are. planned: seeds of",
-    "the suite on this data set, and the power that they have; many: no number of seeds finds it on so few images.",
+    "sd: standard deviation of an accuracy over seeds, in points. r: correlation of two methods over the same seeds.",
+    "noise: standard error of a paired difference, in points, that the test images cause and that more seeds do not",
+    "reduce. planned: seeds of the suite on this data set, with their power. many: no number of seeds is enough.",
 )
 
 

@@ -19,7 +19,7 @@ from ddcl.report.collected import Collected
 from ddcl.report.multiplicity import FEWEST_SEEDS
 from ddcl.schema.claims import CheckSpec, Form, StatisticsSpec
 
-FEW_SEEDS = f"fewer than {FEWEST_SEEDS} seeds: nothing is decided"
+FEW_SEEDS = f"fewer than {FEWEST_SEEDS} seeds, so nothing is decided"
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,9 @@ def _poolable(valid: list[Comparison]) -> tuple[list[Comparison], dict[str, list
     Comparisons of one seed are pooled only where there are no others.
     """
     several = [each for each in valid if len(each.seeds) > 1]
-    note = f"{len(valid) - len(several)} of one seed, not pooled" if several and len(several) < len(valid) else ""
+    note = (
+        f"{len(valid) - len(several)} with one seed only, not pooled" if several and len(several) < len(valid) else ""
+    )
     pooled = several or valid
     seeds: dict[str, list[int]] = {}
     for each in pooled:
@@ -178,7 +180,9 @@ def _poolable(valid: list[Comparison]) -> tuple[list[Comparison], dict[str, list
         seeds[each.treatment.dataset] = [seed for seed in own if seed in each.seeds]
     without = [name for name, own in seeds.items() if len(own) < (2 if several else 1)]
     if without:
-        lacking = f"no {'two seeds' if several else 'seed'} in all comparisons on {', '.join(without)}: not pooled"
+        lacking = (
+            f"no {'two seeds' if several else 'seed'} shared by all comparisons on {', '.join(without)}, not pooled"
+        )
         note = "; ".join(filter(None, [note, lacking]))
         pooled = [each for each in pooled if each.treatment.dataset not in without]
     if pooled and min(len(seeds[each.treatment.dataset]) for each in pooled) < FEWEST_SEEDS:

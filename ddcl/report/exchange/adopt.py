@@ -76,7 +76,7 @@ def _data_problems(path: Path) -> list[str]:
     except UserError as error:
         return [str(error)]
     folder = Path(data_folder(read.dataset, read.data)).name
-    return [] if path.parent.name == folder else [f"{path}: is {folder}, its address says {path.parent.name}"]
+    return [] if path.parent.name == folder else [f"{path}: holds {folder}, but its address says {path.parent.name}"]
 
 
 def _run_problems(folder: Path, manifests: dict[str, Path], large: bool) -> list[str]:

@@ -131,7 +131,7 @@ def describe(a: Side, b: Side, cells: pd.DataFrame) -> str:
     if cells.empty:
         return "\n".join([*lines, "nothing to compare"])
     other = int((cells["recipe"] == "other").sum())
-    told = f"{other} of them of runs with other recipes, or with recipes of another version of the suite"
+    told = f"cells of runs with different recipes, or of another version of the suite: {other}"
     lines += [told if other else "all common runs have the same recipe", ""]
     head = f"{'cells':>6} {'rms':>8} {'largest':>8} {'repetitions':>14}"
     lines.append(f"  {'evaluation, metric, perturbation':50} {head}")
@@ -141,8 +141,9 @@ def describe(a: Side, b: Side, cells: pd.DataFrame) -> str:
 
 
 NOTES = (
-    "rms, largest: difference of the same seed's two values, accuracies in points. repetitions: values inside the",
-    "95 % prediction interval of the other side's seeds: of true ones, 95 in 100 are. With two seeds it is very wide.",
+    "rms, largest: differences between the two values of a seed, for accuracies in points. repetitions: values inside",
+    "the 95 % prediction interval of the other side's seeds, as 95 in 100 true repetitions are. With two seeds it is",
+    "very wide.",
 )
 
 

@@ -73,9 +73,9 @@ def _existing(results: Path) -> Path:
     for folder in (results, *results.absolute().parents):
         if folder.exists():
             if not folder.is_dir():
-                raise UserError(f"{folder}: a file in the place of a folder; nothing was written")
+                raise UserError(f"{folder}: is a file where a folder is needed; nothing was written")
             return folder
-    raise UserError(f"{results}: no folder above it is there; nothing was written")
+    raise UserError(f"{results}: none of its parent folders exists; nothing was written")
 
 
 def _move(source: Path, results: Path, names: Iterable[str]) -> None:
@@ -99,11 +99,11 @@ def _move(source: Path, results: Path, names: Iterable[str]) -> None:
 def _conflict(there: Path, here: Path, name: str) -> str:
     """Return in what a file that is here differs from the archive's."""
     if not here.is_file():
-        return f"{name}: no file"
+        return f"{name}: not a file"
     if not name.endswith(".json"):
-        return f"{name}: another content"
+        return f"{name}: different content"
     difference = _difference(read_json(here, "JSON file"), read_json(there, "JSON file"))
-    return f"{name}: {difference or 'another layout'}"
+    return f"{name}: {difference or 'different layout'}"
 
 
 def _difference(here: Any, there: Any, key: str = "") -> str:

@@ -65,7 +65,7 @@ def write_site(sources: Sequence[Path], out: Path) -> Path:
     than those of a site.
     """
     if out.exists() and any(out.iterdir()) and not (out / ".ddcl-site").exists():
-        raise UserError(f"{out}: has files that no `ddcl site` made; name an empty or a new folder")
+        raise UserError(f"{out}: has files that `ddcl site` did not make; name an empty or a new folder")
     with ExitStack() as stack:
         parts = [_part(source, stack) for source in sources]
         for part in parts:

@@ -28,7 +28,7 @@ class Tracer:
 
     def __init__(self, path: Path) -> None:
         if path.suffix != ".csv":
-            raise UserError(f"{path}: ddcl trace follows rows of the table's CSV: give {path.with_suffix('.csv')}")
+            raise UserError(f"{path}: ddcl trace needs the table's CSV; give {path.with_suffix('.csv')}")
         self.path, self.results = path, path.resolve().parent.parent
         self.rows = read_csv(path)
         self.found = Collected.load(self.results)

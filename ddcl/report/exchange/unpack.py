@@ -64,7 +64,7 @@ def unpack(path: Path, folder: Path) -> dict[str, str]:
         wrong = [f"{name}: has no checksum" for name in entries if name not in {*sums, CHECKSUMS}]
         wrong += [f"{name}: missing" for name in sums if name not in entries]
         wrong += [
-            f"{name}: is not what its checksum says"
+            f"{name}: does not match its checksum"
             for name in sums.keys() & entries.keys()
             if _taken(archive, entries[name], folder) != sums[name]
         ]
@@ -73,7 +73,7 @@ def unpack(path: Path, folder: Path) -> dict[str, str]:
     _check_plan(path, folder, entries)
     problems = [problem.replace(f"{folder}/", "") for problem in (*check(folder).problems, *_unfinished(folder))]
     if problems:
-        raise UserError(f"{path}: does not hold together; nothing was written:\n  " + "\n  ".join(problems))
+        raise UserError(f"{path}: its files do not belong together; nothing was written:\n  " + "\n  ".join(problems))
     return sums
 
 
@@ -95,7 +95,7 @@ def _entries(archive: ZipFile, path: Path) -> list[ZipInfo]:
     names = [entry.filename for entry in entries]
     strange = [repr(name) for name in names if not _is_safe(name)]
     strange += [f"{name!r} twice" for name, n in Counter(names).items() if n > 1]
-    strange += [f"{entry.filename!r}, which is no plain file" for entry in entries if not _is_plain(entry)]
+    strange += [f"{entry.filename!r}, which is not a regular file" for entry in entries if not _is_plain(entry)]
     if any(EARLIER.fullmatch(name) and not TAKEN.fullmatch(name) for name in names):
         raise UserError(
             f"{path}: an archive of an earlier version, whose addresses this one does not use; nothing was written"
@@ -103,7 +103,7 @@ def _entries(archive: ZipFile, path: Path) -> list[ZipInfo]:
     strange += [repr(name) for name in names if name.startswith(("runs/", "data/")) and not TAKEN.fullmatch(name)]
     strange += [f"no {name}" for name in (CHECKSUMS, PLAN) if name not in names]
     if strange:
-        raise UserError(f"{path}: is no archive of `ddcl export`: it has {_some(strange)}; nothing was written")
+        raise UserError(f"{path}: is not an archive of `ddcl export`: it has {_some(strange)}; nothing was written")
     return entries
 
 
@@ -129,7 +129,7 @@ def _check_size(path: Path, entries: dict[str, ZipInfo], folder: Path) -> None:
     total, packed = sum(entry.file_size for entry in entries.values()), path.stat().st_size
     if total > MOST_RATIO * packed:
         raise UserError(
-            f"{path}: {packed} bytes that unpack to {total}; allowed are {MOST_RATIO} for each; nothing was written"
+            f"{path}: {packed} bytes unpack to {total}, at most {MOST_RATIO} for each are allowed; nothing was written"
         )
     needed = sum(entry.file_size for name, entry in entries.items() if TAKEN.fullmatch(name))
     free = shutil.disk_usage(folder).free
@@ -191,7 +191,7 @@ def _check_plan(path: Path, folder: Path, names: Iterable[str]) -> None:
     strange = sorted(set(names) - {CHECKSUMS, CRATE, *archived(plan, checkpoints=True)})
     if strange:
         raise UserError(
-            f"{path}: is no archive of `ddcl export`: its plan does not name {_some(strange)}; nothing was written"
+            f"{path}: is not an archive of `ddcl export`: its plan does not name {_some(strange)}; nothing was written"
         )
     targets = [target for run in plan.runs for target in run.targets]
     used: dict[str, tuple[Iterable[str], Iterable[str]]] = {

@@ -23,7 +23,7 @@ def scores(found: Collected) -> pd.DataFrame:
     """
     tuning = found.plan.tuning
     if tuning is None:
-        raise UserError(f"suite {found.plan.suite} has no section tuning: there is nothing to choose")
+        raise UserError(f"suite {found.plan.suite} has no section tuning, so there is nothing to choose")
     frame = found.records
     wanted = {"evaluation": tuning.evaluation, "metric": TOP1, "part": "full", "perturbation": CLEAN}
     for key, value in wanted.items():
@@ -43,7 +43,9 @@ def _per_seed(own: pd.DataFrame, tuning: TuningConfig, name: str) -> pd.DataFram
     table = own.pivot_table(index="seed", columns="augmentation", values="value", dropna=False)
     table = table.reindex(index=tuning.seeds, columns=tuning.augmentations)
     if len(own) < table.size:
-        raise UserError(f"{name}: {len(own)} of {table.size} runs have an accuracy; all must be run before one chooses")
+        raise UserError(
+            f"{name}: {len(own)} of {table.size} runs have an accuracy; settings can be chosen when all have one"
+        )
     return 100 * table
 
 
