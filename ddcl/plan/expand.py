@@ -12,7 +12,7 @@ from itertools import product
 from ddcl.base.errors import UserError, check_name
 from ddcl.schema.claims import ClaimSpec, read_claim
 from ddcl.schema.encoders import read_encoder
-from ddcl.schema.figures import WORDS
+from ddcl.schema.figures import WORDS, with_differences
 from ddcl.schema.marks import Group
 from ddcl.schema.metrics import ACCURACY
 from ddcl.schema.names import CLEAN, NO_AUGMENTATION
@@ -104,7 +104,7 @@ class Expansion:
             self._add_tuning(config.tuning, config, where)
         for figure in config.figures:
             check_name("figure", figure, WORDS, f"{where}: figures")
-        self.figures += [figure for figure in config.figures if figure not in self.figures]
+        self.figures += [figure for figure in with_differences(config.figures) if figure not in self.figures]
         self.tables |= {name: read_table(name) for name in config.tables if name not in self.tables}
         self.claims |= {name: read_claim(name) for name in config.claims if name not in self.claims}
         self.pictures += [name for name in config.pictures if read_picture(name) and name not in self.pictures]

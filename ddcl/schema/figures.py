@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+DIFFERENCES = "_differences"  # ends the name of a figure's other view
 
 
 class Words(NamedTuple):
@@ -68,7 +71,7 @@ WORDS = {
         "smallest effect that matters, positive in favour of the claim. a: the asymmetric form, which decides the "
         "paper's claim; b: the symmetric. Grey band: smaller than what matters. Hollow: reported only, not part of the "
         "verdict. Arrows: the interval goes on. Below three seeds there is no interval.",
-        "Forest plot of effects with intervals, grouped by claim; verdicts are told by colour and marker.",
+        "Forest plot of effects with intervals, grouped by claim; verdicts stand beside them in words.",
         table="claim_comparisons",
         claims=True,
     ),
@@ -154,4 +157,29 @@ WORDS = {
         "Line charts of the loss against epochs and against seconds, a row of panels per augmentation.",
         table="convergence",
     ),
+    "knn_curves_differences": Words(
+        "kNN accuracy on held-out training images while training, minus that of the method that each extends: "
+        "percentage points, paired by seed. Thick: mean; thin: each seed; shade: 95 % interval, from three seeds on.",
+        "Line chart of differences of kNN accuracy against the epoch of pretraining, one panel per pair of methods.",
+        table="convergence",
+    ),
+    "robustness_differences": Words(
+        "Accuracy of the linear probe on clean and perturbed test images, minus that of the method that each extends, "
+        "or is an ablation of: percentage points, paired by seed. Mark: mean; line: 95 % interval, from three "
+        "seeds on; dots: single seeds.",
+        "Dot chart of differences of linear accuracy for each perturbation, one panel per augmentation of pretraining.",
+        table="robustness",
+    ),
+    "augmentation_differences": Words(
+        "Accuracy on clean test images, minus that of the method that each extends, or is an ablation of: percentage "
+        "points, paired by seed. Mark: mean; line: 95 % interval, from three seeds on; dots: single seeds.",
+        "Dot chart of differences of clean accuracy after each augmentation, one panel per evaluation.",
+        table="augmentation",
+    ),
 }
+
+
+def with_differences(figures: Iterable[str]) -> list[str]:
+    """Return the figures, each before its view of differences where it has one: the page shows them as one."""
+    pairs = ((name, f"{name}{DIFFERENCES}") for name in figures)
+    return list(dict.fromkeys(each for pair in pairs for each in pair if each in WORDS))

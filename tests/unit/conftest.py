@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from ddcl.data import views
+from ddcl.report.collected import Collected
 from ddcl.schema.ops import OPS
+from tests.unit import made_up
 
 
 @pytest.fixture
@@ -33,3 +35,9 @@ def used_ops(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(views, "importlib", SimpleNamespace(import_module=load))
     monkeypatch.setattr(views.Pipeline, "__init__", checked)
     return used
+
+
+@pytest.fixture(scope="session", params=made_up.SUITES)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Collected:
+    """Made-up results of a suite of the project: of digits, and of the real plan of cifar10."""
+    return made_up.collected(request.param, tmp_path_factory.mktemp(request.param))

@@ -17,16 +17,15 @@ from matplotlib.transforms import Bbox
 from ddcl.report.collected import Collected
 from ddcl.report.figures import registry
 from ddcl.report.figures.layout import write_figure
-from tests.unit import made_up
+from ddcl.report.tables.statistics import paired_t
 
-SUITES = ("digits", "cifar10")
 DRAWN = ("knn_curves", "robustness", "augmentation", "parts", "claims")
+VIEWS = ("knn_curves_differences", "robustness_differences", "augmentation_differences")
 
 
-@pytest.fixture(scope="module", params=SUITES)
-def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Collected:
-    """Made-up results of a suite of the project."""
-    return made_up.collected(request.param, tmp_path_factory.mktemp(request.param))
+@pytest.fixture(scope="module")
+def found(whole: Collected) -> Collected:
+    return whole
 
 
 def laid_out(figure: Figure) -> FigureCanvasAgg:
@@ -60,7 +59,7 @@ def overlaps(first: Bbox, second: Bbox) -> float:
     return 0.0 if common is None or min(common.width, common.height) <= 1 else float(common.width * common.height)
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", DRAWN + VIEWS)
 def test_no_text_lies_on_another_or_off_the_page(name: str, found: Collected) -> None:
     figure = registry.draw(name, found)
     figure.set_dpi(150)
@@ -70,7 +69,7 @@ def test_no_text_lies_on_another_or_off_the_page(name: str, found: Collected) ->
     assert [(one[0], two[0]) for one, two in combinations(shown, 2) if overlaps(one[1], two[1])] == []
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", DRAWN + VIEWS)
 def test_what_was_never_planned_is_not_said_to_be_missing(name: str, found: Collected) -> None:
     texts = [text.get_text() for axes in registry.draw(name, found).axes for text in axes.texts]
     assert [text for text in texts if "missing" in text] == []
@@ -107,8 +106,35 @@ def test_figures_for_the_page_have_no_size_of_their_own_and_no_ids_of_others(fou
         assert len(text.encode()) < 400_000
         assert text.startswith("<svg viewBox=")
         assert " width=" not in text.partition(">")[0]
-        assert "<style" not in text
         assert text.count(light) == text.count(f"var(--m-ddcl, {light})") > 0
     assert "<title>DDCL, clean: " in texts["robustness"]
-    ids = [set(re.findall(r' id="([^"]+)"', text)) for text in texts.values()]
-    assert not ids[0] & ids[1]
+    for names in (r' id="([^"]+)"', r"\.([\w-]+)\{"):  # ids, and classes that the page has only once
+        own = [set(re.findall(names, text)) for text in texts.values()]
+        assert all(own)
+        assert not own[0] & own[1]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_of_differences_says_how_many_chance_alone_would_give(name: str, found: Collected) -> None:
+    assert name in found.plan.figures  # of itself, beside the levels
+    figure = registry.draw(name, found)
+    counted = re.fullmatch(
+        r"Of (\d+) differences, (\d+) have a 95 % interval above 0 and (\d+) below; by chance alone ([\d.]+) would.",
+        figure.get_suptitle(),
+    )
+    assert counted
+    total, above, below, chance = map(float, counted.groups())
+    assert 0 <= above + below <= total
+    assert chance == pytest.approx(0.05 * total, abs=0.06)
+
+
+def test_differences_are_paired_by_seed_and_their_interval_is_that_of_the_tables(found: Collected) -> None:
+    figure = registry.draw("robustness_differences", found)
+    style = found.plan.marks["ddcl"]
+    records = found.records[(found.records["evaluation"] == "linear") & (found.records["part"] == "full")]
+    records = records[(records["perturbation"] == "none") & (records["augmentation"] == "baug")]
+    records = records[(records["metric"] == "top1") & (records["dataset"] == records["eval_dataset"])]
+    values = records.pivot_table(index="seed", columns="variant", values="value")
+    expected = paired_t(list(100 * values["ddcl"]), list(100 * values["simsiam"]))
+    lines = [line for line in figure.axes[0].lines if line.get_color() == style.light and len(line.get_xdata()) == 2]
+    assert any(line.get_ydata() == pytest.approx([expected.low, expected.high]) for line in lines)

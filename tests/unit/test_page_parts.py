@@ -124,8 +124,11 @@ def test_curves_have_a_line_per_seed_and_few_points() -> None:
     long = pd.DataFrame({"epoch": range(501), "loss": np.linspace(1, -1, 501), "knn_top1": np.nan})
     long.loc[[0, 500], "knn_top1"] = [0.25, 0.75]
     svg = curves({0: long, 1: long.assign(loss=np.inf)})
-    assert svg.count("<svg") == 2
+    assert svg.count("<svg") == 3
     assert svg.count("<polyline") == 3  # a line that never was finite is left out
+    key = re.findall(r'<path class="(s\d)"[^>]*/><text[^>]*>(seed \d)</text>', svg)
+    assert key == [("s0", "seed 0"), ("s1", "seed 1")]
+    assert re.findall(r'<polyline class="(s\d)"[^>]*><title>(seed \d)', svg) == [key[0], key[1], key[0]]
     points = re.findall(r'points="([^"]*)"', svg)
     assert max(len(line.split()) for line in points) == 80
     assert "seed 0 from 0.25 to 0.75" in svg
@@ -137,8 +140,8 @@ def test_differences_from_the_paper_are_those_of_the_recipe() -> None:
     recipe = build_recipe(("digits", "ddcl_f50", "caug"), 0, {})
     own = {setting.name: setting for setting in settings(recipe, paper)}
     assert own["method.dir_frac"][1:] == ("0.5", "0.8", True)
-    assert own["training.epochs"][1:] == ("48", "500", True)
-    assert own["training.monitor.every_epochs"][1:] == ("8", "10", False)
+    assert own["training.epochs"][1:] == (str(recipe.training.epochs), "500", True)
+    assert own["training.monitor.every_epochs"][1:] == (str(recipe.training.monitor.every_epochs), "10", False)
     authors = build_recipe(("imagenet100", "ddcl", "caug"), 3, {}, authors=True)
     assert [setting for setting in settings(authors, paper) if setting.differs] == []
     assert not any(setting.differs or setting.paper for setting in settings(recipe, None))

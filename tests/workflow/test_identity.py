@@ -44,7 +44,8 @@ RUN = "digits/ddcl/caug/seed0"
 B = ("--configfile", "config/suites/b.yaml")
 WORK = {"prepare", "resolve", "pretrain", "extract", "linear", "knn"}  # all that is shared between suites
 TABLE = "results/tables/knn.csv"
-SHOWN = {"plan": 1, "collect": 1, "table": 1, "figure": 1, "report": 1, "all": 1}  # what A shows, and nothing trained
+FIGURES = {"knn_curves", "knn_curves_differences"}
+SHOWN = {"plan": 1, "collect": 1, "table": 1, "figure": 2, "report": 1, "all": 1}  # what A shows, and nothing trained
 OF_B = {"pretrain": 2, "extract": 2, "linear": 2, "knn": 2}
 
 
@@ -294,7 +295,8 @@ class TestTwoSuites:
         with zipfile.ZipFile(archive) as packed:
             names = {name for name in packed.namelist() if name.startswith(("tables/", "figures/", "report/"))}
         tables = {f"tables/knn.{end}" for end in ("csv", "md", "tex", "html")} | {"tables/README.md"}
-        assert names == tables | {f"figures/knn_curves.{end}" for end in ("png", "pdf", "svg")} | {"report/index.html"}
+        figures = {f"figures/{name}.{end}" for name in FIGURES for end in ("png", "pdf", "svg")}
+        assert names == tables | figures | {"report/index.html"}
         copy = duplicate(fresh, tmp_path / "project")
         said(verb("import", str(archive), copy=copy))
         assert not WORK & set(dry(copy))
@@ -317,6 +319,6 @@ class TestTwoSuites:
         assert "claims." not in page
         assert "macros.tex" not in page
         assert {path.stem for path in (known.a / "results/tables").iterdir()} == {"knn", "README"}
-        assert {path.stem for path in (known.a / "results/figures").iterdir()} == {"knn_curves"}
+        assert {path.stem for path in (known.a / "results/figures").iterdir()} == FIGURES
         assert {read_json(path, "plan")["suite"] for path in (known.a / "results/plans").iterdir()} == {"smoke", "A"}
         assert target_of(run_of(known.a, RUN), "knn") == target_of(run_of(smoke.copy, RUN), "knn")

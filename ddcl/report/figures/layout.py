@@ -197,6 +197,7 @@ def panel_figure(
         return _nothing(shape[1])
     columns = max(shape[0], 1)
     rows = -(-len(panels) // columns)
+    panels = [*panels, *[None] * (rows * columns - len(panels))]
     figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=sharex, sharey="row", squeeze=False)
     notes = _notes(panels, columns)

@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures import accuracy, claims, convergence, diagnostics, response
+from ddcl.report.figures import accuracy, claims, convergence, diagnostics, differences, response
 from ddcl.report.figures.ablations import ablation
 from ddcl.report.figures.layout import STYLE
 from ddcl.report.figures.published import published
@@ -35,6 +35,9 @@ FIGURES: dict[str, Callable[[Collected], Figure]] = {
     "response_jitter": response.jitter,
     "convergence": convergence.knn,
     "convergence_loss": convergence.loss,
+    "knn_curves_differences": differences.knn_curves,
+    "robustness_differences": differences.robustness,
+    "augmentation_differences": differences.augmentation,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 
 from matplotlib import rc_context
 from matplotlib.artist import Artist
@@ -22,13 +23,17 @@ NOISE = (  # what no browser needs: prolog, metadata, comments
     re.compile(r"^.*?(?=<svg)", re.DOTALL),
     re.compile(r"<metadata>.*?</metadata>", re.DOTALL),
     re.compile(r"<!--.*?-->", re.DOTALL),
-    re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL),  # it would hold for the whole page
+    re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL),  # its rules have no names of their own
 )
 JOINS = "stroke-linejoin: round; stroke-linecap: butt"
 LONG_NUMBER = re.compile(r"(\d+\.\d\d)\d+")
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 IDENTITY = re.compile(r' id="([^"]*)"')
 USED = re.compile(r"#([\w-]+)")
+STYLE = re.compile(r' style="([^"]*)"')
+PATH = re.compile(r' d="([^"]*)"')
+GROUP = re.compile(r"<g>|<g [^>]*>|</g>")
+UNTURNED = re.compile(r' transform="rotate\(-?0 [^)]*\)"')
 SIZE = re.compile(r'(?<=\s)(?:(?:width|height)="[\d.]+pt"|xmlns:xlink="[^"]*")\s*')
 
 
@@ -56,7 +61,36 @@ def svg_of(figure: Figure, name: str, plan: Plan) -> str:
     text = re.sub(r'<g data-tip="([^"]*)">', r'<g class="tip"><title>\1</title>', text)
     colours = VARIABLES | {mark.light: f"m-{method}" for method, mark in plan.marks.items()}
     text = COLOUR.sub(lambda found: _variable(found[0], colours), text)
-    return re.sub(r"\n\s*", "\n", text).strip() + "\n"
+    text = PATH.sub(lambda found: f' d="{_path(found[1])}"', UNTURNED.sub("", text))
+    return _classed(_flat(re.sub(r"\s*\n\s*", "\n", text)), name).strip() + "\n"
+
+
+def _path(steps: str) -> str:
+    """Return the steps of a path without the white space that they do not need."""
+    return re.sub(r"(?<=[A-Za-z]) | (?=[A-Za-z])", "", " ".join(steps.split()))
+
+
+def _flat(text: str) -> str:
+    """Return an <svg> without the groups that say nothing."""
+    kept: list[bool] = []
+
+    def shown(found: re.Match[str]) -> str:
+        if found[0] != "</g>":
+            kept.append(found[0] != "<g>")
+            return found[0] if kept[-1] else ""
+        return "</g>" if kept.pop() else ""
+
+    return re.sub(r"\n+", "\n", GROUP.sub(shown, text))
+
+
+def _classed(text: str, name: str) -> str:
+    """Return an <svg> whose styles are said once: classes with names of its own, as they hold for the whole page."""
+    head, end, body = text.partition(">")
+    own = f"f{zlib.crc32(name.encode()) % 46656:x}"
+    classes: dict[str, str] = {}
+    body = STYLE.sub(lambda found: f' class="{classes.setdefault(found[1], f"{own}-{len(classes)}")}"', body)
+    rules = "".join(f".{each}{{{style.replace(': ', ':').replace('; ', ';')}}}" for style, each in classes.items())
+    return f"{head}{end}<style>{rules}</style>{body}"
 
 
 def _identity(found: re.Match[str], used: set[str]) -> str:

@@ -74,8 +74,7 @@ def glyph(method: str, x: float = 6.0, y: float = 6.0, size: float = 12.0) -> Ma
 
 def mark_of(method: str) -> Markup:
     """Return a small <svg> with a method's mark."""
-    use = f'<use href="#g-{css_name(method)}" width="12" height="12"/>'
-    return Markup(f'<svg class="mark" viewBox="0 0 12 12" aria-hidden="true">{use}</svg> ')
+    return Markup(f'<svg class="mark" aria-hidden="true"><use href="#g-{css_name(method)}"/></svg> ')
 
 
 def bar(lines: Sequence[Line], reported: Reported | None, scale: float, width: float, told: str) -> Markup:

@@ -39,9 +39,10 @@ class Fact(NamedTuple):
 
 
 class Values(NamedTuple):
-    """The values of one cell over the seeds of an arm."""
+    """The values of one cell over the seeds of an arm. about: evaluation, metric; labels: features, test images."""
 
     anchor: str
+    about: str
     labels: tuple[str, ...]
     texts: list[str]
 
@@ -70,6 +71,14 @@ class Card:
     def anchors(self) -> list[str]:
         """The id of each run's column."""
         return [anchor_of(run.name) for run in self.runs]
+
+    @property
+    def blocks(self) -> list[tuple[str, list[Values]]]:
+        """Its values, in blocks of one evaluation and metric each."""
+        blocks: dict[str, list[Values]] = {}
+        for row in self.values:
+            blocks.setdefault(row.about, []).append(row)
+        return list(blocks.items())
 
     @property
     def problems(self) -> list[str]:
@@ -201,17 +210,17 @@ def _values(cells: pd.DataFrame, runs: list[PlannedRun], plan: Plan, cards: Card
         named = dict(zip(ROW, map(str, key), strict=True))
         by_seed = dict(zip(group["seed"], group.itertuples(index=False), strict=True))
         texts = [value_text(plan.metrics[named["metric"]], by_seed.get(run.seed)) for run in runs]
-        found.append(Values(anchor, _row_labels(named, runs[0], plan), texts))
+        found.append(Values(anchor, *_row_labels(named, runs[0], plan), texts))
     return found
 
 
-def _row_labels(named: dict[str, str], run: PlannedRun, plan: Plan) -> tuple[str, ...]:
-    """Return evaluation (with metric, and data set if another), part, and test images."""
+def _row_labels(named: dict[str, str], run: PlannedRun, plan: Plan) -> tuple[str, tuple[str, ...]]:
+    """Return evaluation (with metric, and data set if another); then features and test images."""
     evaluation = plan.label("evaluation", named["evaluation"])
     texts = [evaluation, plan.metrics[named["metric"]].label]
     if named["eval_dataset"] != run.dataset:
         texts.append(f"on {plan.label('eval_dataset', named['eval_dataset'])}")
-    return ", ".join(texts), plan.label("part", named["part"]), plan.label("perturbation", named["perturbation"])
+    return ", ".join(texts), (plan.label("part", named["part"]), plan.label("perturbation", named["perturbation"]))
 
 
 def value_text(metric: Metric, cell: Any) -> str:

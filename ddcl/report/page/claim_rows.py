@@ -35,10 +35,11 @@ GLYPHS: dict[Verdict, str] = {
     DIFFERS: "≠",
 }
 MEANINGS: dict[Verdict, str] = {
-    SUPPORTED: "the whole interval is above 0",
-    CONTRADICTED: "the whole interval is below 0",
+    SUPPORTED: "the whole interval is above 0, and not all of it too small to matter",
+    CONTRADICTED: "the whole interval is below 0, and not all of it too small to matter",
     NO_EFFECT: "the whole interval is too small to matter, either way",
-    INCONCLUSIVE: "none of these, fewer than three seeds, or one of its comparisons says the opposite",
+    INCONCLUSIVE: "none of these, fewer than three seeds, or one of its comparisons says the opposite; a comparison "
+    "also where it says one of these before Holm’s correction, but not after it",
     NOT_TESTABLE: "more than half of its comparisons fail a gate",
     NOT_RUN: "this suite has no such runs",
     DIFFERS: "the arms differ in more than the claim is about, or another probe was used",

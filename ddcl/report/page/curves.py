@@ -12,7 +12,8 @@ from markupsafe import Markup, escape
 PANELS = {"knn_top1": "kNN accuracy on held-out training images", "loss": "loss"}
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 150, 54, 8, 8, 22  # user units, about pixels
 MOST_POINTS = 80  # of a line: more cannot be told apart
-DASHES = ("none", "5 3", "1.5 2.5", "8 3 1.5 3")  # lines of further seeds start again
+DASHES = 5  # kinds of lines (classes s0 to s4); lines of further seeds start again
+KEY = 62  # user units that a seed of the key takes
 
 
 class Frame(NamedTuple):
@@ -30,11 +31,25 @@ class Frame(NamedTuple):
 
 
 def curves(histories: dict[int, pd.DataFrame]) -> Markup:
-    """Return one SVG for each quantity of `PANELS` that was recorded at least twice, one line per seed.
+    """Return one SVG for each quantity of `PANELS` that was recorded at least twice, one line per seed, and their key.
 
     histories: seed -> rows of its history, by epoch.
     """
-    return Markup("").join(Markup(_panel(*found)) for found in _recorded(histories))
+    kinds = {seed: number % DASHES for number, seed in enumerate(histories)}
+    panels = [Markup(_panel(*found, kinds)) for found in _recorded(histories)]
+    return Markup("").join([*panels, *[_key(kinds)] * bool(panels)])
+
+
+def _key(kinds: dict[int, int]) -> Markup:
+    """Return the key: which line is which seed."""
+    lines = "".join(
+        f'<path class="s{kind}" d="M{KEY * place},7h20"/><text x="{KEY * place + 24}" y="10">seed {seed}</text>'
+        for place, (seed, kind) in enumerate(kinds.items())
+    )
+    width = KEY * len(kinds)
+    return Markup(
+        f'<svg class="curve keys" viewBox="0 0 {width} 14" style="width: {width}px" aria-hidden="true">{lines}</svg>'
+    )
 
 
 def _recorded(histories: dict[int, pd.DataFrame]) -> Iterator[tuple[str, dict[int, pd.DataFrame]]]:
@@ -51,8 +66,8 @@ def _recorded(histories: dict[int, pd.DataFrame]) -> Iterator[tuple[str, dict[in
             yield label, finite
 
 
-def _panel(label: str, lines: dict[int, pd.DataFrame]) -> str:
-    """Return the SVG of one quantity."""
+def _panel(label: str, lines: dict[int, pd.DataFrame], kinds: dict[int, int]) -> str:
+    """Return the SVG of one quantity. kinds: seed -> kind of its line."""
     every = pd.concat(lines.values())
     low, high = float(every["y"].min()), float(every["y"].max())
     margin = 0.05 * (high - low) or 0.5
@@ -68,11 +83,10 @@ def _panel(label: str, lines: dict[int, pd.DataFrame]) -> str:
         body.append(f'<text x="{LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{f"{value:.3g}".replace("-", "−")}</text>')
     body.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>')
     body.append(f'<text x="{right}" y="{HEIGHT - 8}" text-anchor="end">epoch {frame.x_end:g}</text>')
-    for number, line in enumerate(lines.values()):
+    for seed, line in lines.items():
         points = " ".join("{:.1f},{:.1f}".format(*frame.place(x, y)) for x, y in _thinned(line))
-        body.append(f'<polyline points="{points}" stroke-dasharray="{DASHES[number % len(DASHES)]}"/>')
-    caption = f"{label}: " + ", ".join(f"seed {seed}" for seed in lines)
-    return f"<figure>{''.join(body)}</svg><figcaption>{escape(caption)}</figcaption></figure>"
+        body.append(f'<polyline class="s{kinds[seed]}" points="{points}"><title>seed {seed}</title></polyline>')
+    return f"<figure>{''.join(body)}</svg><figcaption>{escape(label)}</figcaption></figure>"
 
 
 def _thinned(line: pd.DataFrame) -> list[tuple[float, float]]:

@@ -29,6 +29,7 @@ from ddcl.report.tables.cells import expected_cells
 from ddcl.report.tables.html import Place, notes, template, to_html, with_code
 from ddcl.report.tables.printing import Printed, layout
 from ddcl.schema.claims import FILES, MACROS
+from ddcl.schema.figures import DIFFERENCES
 from ddcl.schema.marks import GROUPS
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.tables import TableSpec
@@ -54,6 +55,7 @@ class ShownFigure(NamedTuple):
     """What the template needs of a figure.
 
     svg: inline; empty: it has none. uri: its PNG as a data URI; None: it was not drawn. code: the file that draws it.
+    differences: the same as differences from the baseline, where it has such a view.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ShownFigure(NamedTuple):
     uri: str | None
     links: Links
     code: str
+    differences: ShownFigure | None = None
 
 
 def write_page(found: Collected, out: Path) -> None:
@@ -78,7 +81,6 @@ def write_page(found: Collected, out: Path) -> None:
     published = _published(plan, printed)
     anchors = cards.anchors | {number.place: f"p{number.line}" for number in published}
     judged = read_judged(found)
-    seeds = seeds_text(plan)
     page = template("page.html.j2").render(
         suite=plan,
         labels=plan.labels,
@@ -92,7 +94,7 @@ def write_page(found: Collected, out: Path) -> None:
         attention=attention(found),
         tables=[_table(name, specs[name], printed[name], plan, anchors) for name in specs],
         selectors=selectors(plan),
-        figures=[_figure(name, words, found.results / "figures", seeds) for name, words in described(plan).items()],
+        figures=_figures(plan, found.results / "figures"),
         runs=[_run_line(each, found) for each in found.runs],
         cards=cards.cards,
         published=published,
@@ -168,6 +170,14 @@ def seeds_text(plan: Plan) -> str:
     ends = sorted(set(counts.values()))
     spread = " to ".join(dict.fromkeys(map(str, (ends[0], ends[-1])))) if ends else "0"
     return f"n = {spread} seed{'' if spread == '1' else 's'} per arm."
+
+
+def _figures(plan: Plan, folder: Path) -> list[ShownFigure]:
+    """Return the figures in the order of the suite, each with its view of differences where that has anything."""
+    seeds, compares = seeds_text(plan), any(run.baseline for run in plan.shown)
+    made = {name: _figure(name, words, folder, seeds) for name, words in described(plan).items()}
+    views = {name: made.pop(f"{name}{DIFFERENCES}", None) for name in list(made) if not name.endswith(DIFFERENCES)}
+    return [figure._replace(differences=views.get(name) if compares else None) for name, figure in made.items()]
 
 
 def _figure(name: str, words: PlannedFigure | PlannedPicture, folder: Path, seeds: str) -> ShownFigure:

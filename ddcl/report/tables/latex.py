@@ -55,7 +55,7 @@ def to_latex(printed: Printed, spec: TableSpec, name: str) -> str:
     first = SENTENCE.split(spec.caption.strip())[0].rstrip(".")
     texts = [f"{spec.title}.", f"{first}.", *[f"{'; '.join(notes)}."] * bool(notes)]
     captions = [rf"\caption{{{tex_escape(' '.join(texts))}}}\label{{tab:{name}}}"]
-    pieces = list(_pieces(printed, PAGE_LINES[kind])) or [[]]
+    pieces = _pieces(printed, PAGE_LINES[kind]) or [[]]
     again = rf"\addtocounter{{table}}{{-1}}\caption{{{tex_escape(spec.title)} (continued)}}"
     captions += [again] * (len(pieces) - 1)
     floats = [_float(printed, piece, kind, caption) for piece, caption in zip(pieces, captions, strict=True)]
@@ -71,16 +71,23 @@ def _widths(printed: Printed) -> list[int]:
     return [max(map(len, column)) for column in zip(*texts, strict=True)]
 
 
-def _pieces(printed: Printed, most: int) -> Iterator[Rows]:
-    """Yield the rows in pieces of at most so many lines, all about as long, and broken between blocks where possible.
+def _pieces(printed: Printed, most: int) -> list[Rows]:
+    """Return the rows in pieces of at most so many lines, all about as long, and broken between blocks where possible.
 
     A block is what has the same first label.
     """
     heights = [max((-(-len(label) // LINE_CHARACTERS) for label in labels), default=1) for labels, _ in printed.rows]
-    pieces = -(-sum(heights) // most)
+    n = max(-(-sum(heights) // most), 1)
+    while len(pieces := list(_split(printed.rows, heights, n, most))) > n and n < len(printed.rows):
+        n += 1  # rows of many lines do not fill their pieces: more pieces, rather than one with what is left over
+    return pieces
+
+
+def _split(rows: Rows, heights: list[int], pieces: int, most: int) -> Iterator[Rows]:
+    """Yield the rows in so many pieces, or in more where one would have more than `most` lines."""
     piece: Rows = []
-    height, wanted = 0, -(-sum(heights) // max(pieces, 1))
-    for place, (row, lines) in enumerate(zip(printed.rows, heights, strict=True)):
+    height, wanted = 0, -(-sum(heights) // pieces)
+    for place, (row, lines) in enumerate(zip(rows, heights, strict=True)):
         left = sum(heights[place:])
         ends_block = bool(piece) and len(row[0]) > 1 and piece[-1][0][0] != row[0][0] and left <= most * (pieces - 1)
         full = pieces > 1 and height >= wanted - SLACK * ends_block

@@ -149,7 +149,7 @@ function makeSelectable(form) {
     const chosen = keys.map((key) => [key, form.elements[key].value]).filter(([, value]) => value);
     const fits = (element) => chosen.every(([key, value]) => !(key in element.dataset) || element.dataset[key] === value
       || (key === "augmentation" && element.dataset[key] === "none"));
-    document.querySelectorAll(".table").forEach((block) => {
+    document.querySelectorAll("div.table").forEach((block) => {
       const group = form.elements.group?.value;
       block.querySelectorAll("table").forEach((table) => {
         const columns = [...table.tHead.rows[0].cells].map(fits);

@@ -1,0 +1,188 @@
+"""Figures of differences: each method minus the one that it is set against, paired by seed, with 95 % intervals."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from ddcl.plan.plan import Plan
+from ddcl.report.collected import Collected
+from ddcl.report.figures.layout import FULL, NOTE, SEED, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.painters import Hue
+from ddcl.report.figures.svg import tell
+from ddcl.report.numbers import signed
+from ddcl.report.tables.statistics import paired_t
+from ddcl.schema.names import CLEAN
+from ddcl.schema.registry import TOP1
+from ddcl.schema.tables import RUN
+
+INTERVAL = "95 % interval over seeds"
+STEP = 0.16  # between neighbours, in units of the x axis
+
+
+def paired(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Return one row per row of `frame` whose run has a baseline: `value` minus the baseline's, of the same seed.
+
+    frame: `RUN`, `value`, `status`, and what else tells its rows apart. A pair that lacks one has no value.
+    """
+    baselines = {run.names: run.baseline for run in plan.runs if run.baseline}
+    keys = [name for name in frame.columns if name not in ("value", "status", "n", "n_draws", "sd_draws", "code")]
+    own = frame.assign(baseline=[baselines.get(names, "") for names in frame[RUN].itertuples(index=False, name=None)])
+    own = own[own["baseline"] != ""]
+    other = frame.rename(columns={"variant": "baseline", "value": "control", "status": "other"})
+    on = ["baseline" if name == "variant" else name for name in keys]
+    found = own.merge(other[[*on, "control", "other"]], on=on, how="inner")
+    found["status"] = found["status"].where(found["status"] != "ok", found["other"])
+    return found.assign(value=found["value"] - found["control"])
+
+
+def robustness(found: Collected) -> Figure:
+    """Differences of linear accuracy under each perturbation of the test images, one panel per augmentation."""
+    style = FigureStyle(found.plan)
+    evaluation = style.evaluation("linear")
+    single = [name for name in found.plan.perturbations if name not in found.plan.families]
+    places = style.labels("perturbation", single)
+    frame = paired(select(found.records, evaluation=evaluation, part=FULL), found.plan)
+    frame = frame.assign(x=frame["perturbation"].map({name: place for place, name in enumerate(places)}))
+    labels = ("Perturbation of the test images", f"Points of top-1, {style.label('evaluation', evaluation)}")
+    return _dot_figure(style, style.by_augmentation(frame), (1, 1.5), labels, list(places.values()))
+
+
+def augmentation(found: Collected) -> Figure:
+    """Differences of accuracy on clean images after each augmentation, one panel per evaluation."""
+    style = FigureStyle(found.plan)
+    frame = paired(select(found.records, perturbation=CLEAN, part=FULL), found.plan)
+    places = style.labels("augmentation", style.augmentations)
+    frame = frame.assign(x=frame["augmentation"].map({name: place for place, name in enumerate(places)}))
+    panels = []
+    for dataset in style.datasets:
+        targets = [each for run in style.runs if run.dataset == dataset for each in run.targets]
+        own = dict.fromkeys(
+            each.evaluation for each in targets if each.eval_dataset == dataset and TOP1 in each.metrics
+        )
+        for name in own:
+            panels.append(style.panel(frame[frame["evaluation"] == name], dataset, [style.label("evaluation", name)]))
+    labels = ("Augmentation of the training", "Points of top-1, clean images")
+    return _dot_figure(style, panels, (min(len(panels), 4), 2.3), labels, list(places.values()))
+
+
+def knn_curves(found: Collected) -> Figure:
+    """Differences of kNN accuracy against the epoch, one panel per augmentation and pair of methods."""
+    style = FigureStyle(found.plan)
+    frame = found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
+    status = found.records.groupby(RUN, as_index=False)["status"].first()
+    frame = frame.merge(status, on=RUN).assign(value=lambda rows: 100 * rows["knn_top1"].astype(float))
+    own = paired(frame.drop(columns="knn_top1").astype({"epoch": float}), found.plan)
+    panels = [
+        panel._replace(
+            title=f"{panel.title} · {_pair(style, variant, own)}", frame=panel.frame[panel.frame["variant"] == variant]
+        )
+        for panel, variant in product(style.by_augmentation(own), _treatments(style, own))
+    ]
+    columns = len(_treatments(style, own)) * (1 if len(_treatments(style, own)) > 2 else len(style.augmentations))
+    handles: list[Artist] = [
+        *_marks(style, own),
+        Line2D([], [], color=NOTE, linewidth=0.5, label="each seed"),
+        Line2D([], [], color=NOTE, alpha=0.25, linewidth=5, label=INTERVAL),
+    ]
+    figure = panel_figure(
+        panels, (min(columns, 4), 1.9), ("Epoch", "Points of kNN top-1"), partial(_curve, style=style), handles
+    )
+    return _counted(figure, own, ["epoch", "augmentation", "dataset"])
+
+
+def _treatments(style: FigureStyle, frame: pd.DataFrame) -> list[str]:
+    """Return the variants that are set against another one, main arms before their ablations."""
+    return [name for name in style.variants if (frame["variant"] == name).any()]
+
+
+def _pair(style: FigureStyle, variant: str, frame: pd.DataFrame) -> str:
+    baseline = str(frame.loc[frame["variant"] == variant, "baseline"].iloc[0])
+    return f"{style.label('variant', variant)} − {style.label('variant', baseline)}"
+
+
+def _marks(style: FigureStyle, frame: pd.DataFrame) -> list[Artist]:
+    return [Line2D([], [], label=_pair(style, name, frame), **style.line(name)) for name in _treatments(style, frame)]
+
+
+def _dot_figure(
+    style: FigureStyle, panels: list[Panel], shape: tuple[int, float], labels: tuple[str, str], ticks: list[str]
+) -> Figure:
+    """Lay out panels with a mark, an interval and a dot per seed at each place `x`."""
+    shown = pd.concat([panel.frame for panel in panels]) if panels else pd.DataFrame(columns=["variant"])
+    names = _treatments(style, shown)
+    hue = Hue("variant", {name: style.line(name) for name in names}, min(STEP, 0.8 / max(len(names), 1)), 0.03)
+    handles = [*_marks(style, shown), Line2D([], [], color=NOTE, label=INTERVAL), dots("seeds", NOTE)]
+    paint = partial(_dots, hue=hue, ticks=ticks, style=style)
+    figure = panel_figure(panels if names else [], shape, labels, paint, handles)
+    return _counted(figure, shown, ["x", "augmentation", "evaluation", "dataset"])
+
+
+def _dots(axes: Axes, frame: pd.DataFrame, hue: Hue, ticks: list[str], style: FigureStyle) -> None:
+    """Draw mean, interval and seeds of each difference; † where a seed did not end well."""
+    axes.axhline(0, color=NOTE, linewidth=0.7, zorder=1)
+    shift = {name: hue.step * (place - (len(hue.looks) - 1) / 2) for place, name in enumerate(hue.looks)}
+    for (name, place), cell in frame.dropna(subset=["x", "value"]).groupby(["variant", "x"], sort=False):
+        values, x = cell["value"].to_numpy(float), float(place) + shift[str(name)]
+        found, look = paired_t(list(values), [0.0] * len(values)), hue.looks[str(name)]
+        if len(values) > 2 and not np.isnan(found.low):
+            thick = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 2.2, "alpha": 0.5}
+            axes.plot([x, x], [found.low, found.high], zorder=2, **thick)
+        axes.scatter(np.full(len(values), x + hue.dots), values, color=NOTE, **SEED)
+        (drawn,) = axes.plot(x, found.effect, zorder=3, **look | {"linestyle": ""})
+        tell(drawn, f"{_pair(style, str(name), frame)}, {ticks[int(place)]}: {_said(values)}")
+        if (cell["status"] != "ok").any():
+            axes.annotate("†", (x, found.effect), (-7, -3), textcoords="offset points")
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xlim(-0.5, max(len(ticks), 1) - 0.5)
+
+
+def _curve(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
+    """Draw mean, interval and seeds of a difference against the epoch."""
+    axes.axhline(0, color=NOTE, linewidth=0.7, zorder=1)
+    for name, own in frame.dropna(subset=["value"]).groupby("variant", sort=False):
+        line = style.line(str(name))
+        for _, seed in own.groupby("seed"):
+            axes.plot(seed["epoch"], seed["value"], color=line["color"], linewidth=0.4, alpha=0.7)
+        wide = own.pivot_table(index="epoch", columns="seed", values="value").dropna()
+        rows = [paired_t(list(values), [0.0] * len(values)) for values in wide.to_numpy(float)]
+        if wide.shape[1] > 2:
+            low, high = [each.low for each in rows], [each.high for each in rows]
+            axes.fill_between(wide.index, low, high, color=line["color"], alpha=0.18, linewidth=0)
+        every = max(len(wide) // 5, 1)
+        (drawn,) = axes.plot(wide.index, [each.effect for each in rows], **line | {"markevery": every})
+        tell(
+            drawn, f"{_pair(style, str(name), own)}: {_said(wide.to_numpy(float)[-1])} at the end" if len(wide) else ""
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+
+
+def _said(values: Any) -> str:
+    """Return a mean difference with its interval and seeds: ``+0.4 (−0.1 to +0.9) points; seeds +0.3, +0.5``."""
+    found = paired_t(list(values), [0.0] * len(values))
+    between = "" if len(values) < 3 or np.isnan(found.low) else f" ({signed(found.low, 1)} to {signed(found.high, 1)})"
+    return f"{signed(found.effect, 1)}{between} points; seeds {', '.join(signed(value, 1) for value in values)}"
+
+
+def _counted(figure: Figure, frame: pd.DataFrame, keys: list[str]) -> Figure:
+    """Write above a figure how many of its intervals leave 0 out, and how many would by chance alone."""
+    above = below = total = 0
+    shown = frame.dropna(subset=["value"]) if "value" in frame else frame
+    for _, cell in shown.groupby(["variant", *(key for key in keys if key in shown)], sort=False):
+        found = paired_t(cell["value"].tolist(), [0.0] * len(cell))
+        if len(cell) > 2 and not np.isnan(found.low):
+            total, above, below = total + 1, above + (found.low > 0), below + (found.high < 0)
+    if total:
+        outside = f"{above} have a 95 % interval above 0 and {below} below"
+        text = f"Of {total} differences, {outside}; by chance alone {0.05 * total:.1f} would."
+        figure.suptitle(text, x=0.01, ha="left", size=7)
+    return figure
