@@ -23,6 +23,7 @@ from ddcl.report.page.citation import bibtex, sources
 from ddcl.report.page.claim_details import Page, details
 from ddcl.report.page.claim_rows import GLYPHS, MEANINGS, families, form_marks
 from ddcl.report.page.facts import attention, facts, run_status
+from ddcl.report.page.glossary import glossary
 from ddcl.report.page.headline import could_have_seen, evidence
 from ddcl.report.tables.build import build_table
 from ddcl.report.tables.cells import expected_cells
@@ -87,6 +88,7 @@ def write_page(found: Collected, out: Path) -> None:
         symbols=symbols(plan.marks),
         marks=colours(plan.marks),
         sources=sources(),
+        glossary=glossary(),
         **_claims(judged, Page(plan, anchors | {card.name: card.anchor for card in cards.cards})),
         could_have_seen=could_have_seen(judged),
         evidence=evidence(found, judged),
