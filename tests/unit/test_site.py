@@ -39,6 +39,19 @@ def test_the_index_has_a_column_for_each_suite_and_leads_to_its_claims(tmp_path:
     assert write_site(sources[:1], tmp_path / "site") == index  # made again
 
 
+def test_every_link_of_a_card_leads_to_a_page_of_the_site_that_leads_back(tmp_path: Path) -> None:
+    site = write_site([suite(tmp_path / "one", "One")], tmp_path / "site").parent
+    page = site / "one" / "report" / "index.html"
+    runs = re.findall(r'href="\.\./(runs/[^"]+)/"', page.read_text(encoding="utf-8"))
+    assert len(runs) == 10
+    for run in runs:
+        own = site / "one" / run / "index.html"
+        for address, anchor in re.findall(r'href="([^"#]+)(#[\w-]+)?"', own.read_text(encoding="utf-8")):
+            text = (own.parent / address).read_text(encoding="utf-8")
+            assert not anchor or f'id="{anchor[1:]}"' in text
+        assert (own.parent / "config.json").exists()
+
+
 def test_a_site_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     own, out = suite(tmp_path / "one", "One"), tmp_path / "site"
     (tmp_path / "bare").mkdir()

@@ -22,6 +22,7 @@ from ddcl.report.collect import FILES, RUNS
 from ddcl.report.exchange.unpack import unpack
 from ddcl.report.numbers import interval
 from ddcl.report.page.bars import colours
+from ddcl.report.page.cards import anchor_of
 from ddcl.report.page.claim_rows import Shown
 from ddcl.report.tables.html import template
 from ddcl.schema.claims import JUDGED
@@ -29,6 +30,7 @@ from ddcl.schema.marks import read_marks
 
 PAGE = Path("report") / "index.html"
 FOLDERS = ("report", "tables", "figures")  # of results, that a site has; and the collected files
+OF_RUNS = ("config.json", "run.json", "history.csv", "on/*/*/*.json", "on/*/*.json")  # of each run: what is small
 
 
 class Part(NamedTuple):
@@ -110,6 +112,19 @@ def _copy(part: Part, folder: Path) -> None:
     for name in (FILE, RUNS, *FILES):
         if (part.results / name).exists():
             shutil.copyfile(part.results / name, folder / name)
+    for run in part.plan.runs:
+        _copy_run(part.results / run.folder, folder / run.folder, run.name)
+
+
+def _copy_run(source: Path, folder: Path, name: str) -> None:
+    """Copy what is small of a run, and list it, as the cards of the page lead there."""
+    found = sorted({path.relative_to(source) for pattern in OF_RUNS for path in source.glob(pattern)})
+    for path in found:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, folder / path)
+    files = [path.as_posix() for path in found]
+    card = f"../../../../../{PAGE.as_posix()}#{anchor_of(name)}"  # five folders up: runs/DATASET/VARIANT/ARM/SEED
+    write_text(folder / "index.html", template("run.html.j2").render(name=name, files=files, card=card))
 
 
 def _lines(parts: Sequence[Part]) -> list[Line]:

@@ -22,8 +22,8 @@ WORDS = {  # and the augmentation whose views are shown; empty: none
         "",
     ),
     "DVR": (
-        "distortion-variant representation: the other features. Two views of an image are trained to be orthogonal in it, "
-        "so that it can tell how each was distorted",
+        "distortion-variant representation: the other features. Two views of an image are trained to be orthogonal "
+        "in it, so that it can tell how each was distorted",
         "",
     ),
     "PReg": (
