@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from functools import partial
 from itertools import product
 from typing import Any
@@ -132,17 +133,18 @@ def _dots(axes: Axes, frame: pd.DataFrame, hue: Hue, ticks: list[str], style: Fi
     axes.axhline(0, color=NOTE, linewidth=0.7, zorder=1)
     shift = {name: hue.step * (place - (len(hue.looks) - 1) / 2) for place, name in enumerate(hue.looks)}
     for (name, place), cell in frame.dropna(subset=["x", "value"]).groupby(["variant", "x"], sort=False):
-        values, x = cell["value"].to_numpy(float), float(place) + shift[str(name)]
+        at = int(str(place).partition(".")[0])
+        values, x = cell["value"].to_numpy(float), at + shift[str(name)]
         found, look = paired_t(list(values), [0.0] * len(values)), hue.looks[str(name)]
         if len(values) > 2 and not np.isnan(found.low):
             thick = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 2.2, "alpha": 0.5}
             axes.plot([x, x], [found.low, found.high], zorder=2, **thick)
         axes.scatter(np.full(len(values), x + hue.dots), values, color=NOTE, **SEED)
         (drawn,) = axes.plot(x, found.effect, zorder=3, **look | {"linestyle": ""})
-        tell(drawn, f"{_pair(style, str(name), frame)}, {ticks[int(place)]}: {_said(values)}")
+        tell(drawn, f"{_pair(style, str(name), frame)}, {ticks[at]}: {_said(values)}")
         if (cell["status"] != "ok").any():
             axes.annotate("†", (x, found.effect), (-7, -3), textcoords="offset points")
-    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xticks(range(len(ticks)), [textwrap.fill(text, max(90 // len(ticks), 8)) for text in ticks])
     axes.set_xlim(-0.5, max(len(ticks), 1) - 0.5)
 
 

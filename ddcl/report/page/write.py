@@ -33,6 +33,7 @@ from ddcl.schema.claims import FILES, MACROS
 from ddcl.schema.figures import DIFFERENCES
 from ddcl.schema.marks import GROUPS
 from ddcl.schema.published import PublishedNumber
+from ddcl.schema.registry import RANDOM_PARTS
 from ddcl.schema.tables import TableSpec
 
 TABLE_FORMATS = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "HTML": "html"}
@@ -132,7 +133,8 @@ def _table(name: str, spec: TableSpec, printed: Printed, plan: Plan, anchors: di
     methods = {run.variant: run.method for run in plan.runs}
     place = Place(anchors, f"t-{name}", {variant: mark_of(method) for variant, method in methods.items()})
     group_of = {run.variant: run.group for run in plan.runs}
-    rows = {group: [i for i, keys in enumerate(printed.keys) if group_of[keys["variant"]] == group] for group in GROUPS}
+    placed = ["control" if keys.get("part") in RANDOM_PARTS else group_of[keys["variant"]] for keys in printed.keys]
+    rows = {group: [i for i, own in enumerate(placed) if own == group] for group in GROUPS}
     groups = [
         (group, GROUPS[group], Markup(to_html(printed, place, own)), len(own))
         for group, own in rows.items()

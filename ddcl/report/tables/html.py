@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,10 +39,10 @@ class Place(NamedTuple):
 
 
 def to_html(printed: Printed, place: Place = Place(), rows: Sequence[int] | None = None) -> str:  # noqa: B008
-    """Return a <table> element of the rows with these numbers (None: all)."""
-    chosen = range(len(printed.rows)) if rows is None else rows
+    """Return a <table> of the rows with these numbers (None: all), in blocks of what stands before the method."""
+    chosen = list(range(len(printed.rows)) if rows is None else rows)
     first = printed.row_keys.index("variant") if "variant" in printed.row_keys else 0
-    order = [first, *(i for i in range(len(printed.row_keys)) if i != first)]
+    order = list(range(first, len(printed.row_keys)))
     heads = "".join(f'<th scope="col" class="key">{escape(_words(printed.row_keys[i]))}</th>' for i in order)
     columns = printed.columns or [{} for _ in printed.headers]
     heads += "".join(
@@ -49,8 +50,18 @@ def to_html(printed: Printed, place: Place = Place(), rows: Sequence[int] | None
         for name, column in zip(printed.headers, columns, strict=True)
     )
     scale = _scale(cell for number in chosen for cell in printed.rows[number][1])
-    body = "".join(_tr(printed, number, order, place, scale) for number in chosen)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    body = ""
+    for labels, own in groupby(chosen, lambda number: printed.rows[number][0][:first]):
+        block = ", ".join(map(_heading, printed.row_keys, labels))
+        head = f'<tr class="block"><th scope="rowgroup" colspan="{len(order) + len(columns)}">{escape(block)}</th></tr>'
+        rows_of_block = "".join(_tr(printed, number, order, place, scale) for number in own)
+        body += f"<tbody>{head if block else ''}{rows_of_block}</tbody>"
+    return f"<table><thead><tr>{heads}</tr></thead>{body or '<tbody></tbody>'}</table>"
+
+
+def _heading(key: str, label: str) -> str:
+    """Return how a block of rows is headed: ``Pretrained with BAug``."""
+    return f"pretrained with {label}" if key == "augmentation" and label != "no training" else label
 
 
 def notes(printed: Printed) -> str:

@@ -15,10 +15,13 @@ function compare(a, b, direction) {
   return direction * a.localeCompare(b);
 }
 
+/** The rows of a block of a table, without its heading. */
+const rowsOf = (body) => [...body.rows].filter((row) => !row.classList.contains("block"));
+const blockOf = (row) => row.parentElement.querySelector(".block");
+
 /** Make the heads of a table buttons: ascending, descending, and back to the order of the page. */
 function makeSortable(table) {
-  const body = table.tBodies[0];
-  const original = [...body.rows];
+  const bodies = [...table.tBodies].map((body) => [body, rowsOf(body)]);
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -29,15 +32,13 @@ function makeSortable(table) {
     button.addEventListener("click", () => {
       const next = { ascending: "descending", descending: "" }[head.getAttribute("aria-sort")] ?? "ascending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
-      let rows = original;
-      if (next) {
-        head.setAttribute("aria-sort", next);
-        const direction = next === "ascending" ? 1 : -1;
+      if (next) head.setAttribute("aria-sort", next);
+      const direction = next === "ascending" ? 1 : -1;
+      bodies.forEach(([body, original]) => {
         const shown = (cell) => cell.querySelector(table.closest(".table")?.querySelector(".show-lv:checked") ? ".lv" : ".df") ?? cell;
         const text = (row) => shown(row.cells[column]).textContent.trim();
-        rows = [...original].sort((a, b) => compare(text(a), text(b), direction));
-      }
-      body.append(...rows);
+        body.append(...(next ? [...original].sort((a, b) => compare(text(a), text(b), direction)) : original));
+      });
     });
   });
 }
@@ -55,13 +56,14 @@ function makeFilterable(table, box) {
   label.append("Filter rows ", field);
   tools.append(label, count);
   box.before(tools);
-  const rows = [...table.tBodies[0].rows];
+  const rows = [...table.tBodies].flatMap(rowsOf);
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     rows.forEach((row) => {
-      const text = [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
+      const text = [blockOf(row), ...row.cells].map((cell) => cell?.textContent ?? "").join(" ").toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
     });
+    table.querySelectorAll(".block").forEach((block) => { block.hidden = rowsOf(block.parentElement).every((row) => row.hidden); });
     const shown = rows.filter((row) => !row.hidden).length;
     count.textContent = words.length ? `${shown} of ${rows.length} rows` : "";
   });
@@ -153,11 +155,14 @@ function makeSelectable(form) {
       const group = form.elements.group?.value;
       block.querySelectorAll("table").forEach((table) => {
         const columns = [...table.tHead.rows[0].cells].map(fits);
-        [...table.tBodies[0].rows].forEach((row) => {
+        [...table.tBodies].flatMap(rowsOf).forEach((row) => {
           row.classList.toggle("away", !fits(row));
           [...row.cells].forEach((cell, column) => cell.classList.toggle("away", !columns[column]));
         });
         [...table.tHead.rows[0].cells].forEach((cell, column) => cell.classList.toggle("away", !columns[column]));
+        table.querySelectorAll(".block").forEach((block) => {
+          block.classList.toggle("away", rowsOf(block.parentElement).every((row) => row.classList.contains("away")));
+        });
         const piece = table.closest("details.group");
         (piece ?? table.closest(".scroll")).classList.toggle("away", Boolean(group) && (piece?.dataset.group ?? "main") !== group);
         if (piece && group) piece.open = piece.dataset.group === group;
