@@ -21,6 +21,7 @@ from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import FIGURES
 from ddcl.report.page.facts import attention, facts
+from ddcl.report.page.glossary import VIEWS
 from ddcl.report.page.write import write_page
 from ddcl.schema import manifest
 from ddcl.schema.places import CONFIG_DIR
@@ -112,7 +113,7 @@ def test_page_is_complete_well_formed_and_self_contained(found: Collected) -> No
     html = render(found)
     checker = check(html)
     tags = [tag for tag, _ in checker.elements]
-    assert tags.count("img") == len(FIGURES)  # made up without an SVG
+    assert tags.count("img") == len(FIGURES) + len(VIEWS)  # figures are made up without an SVG
     assert tags.count("article") == 5  # one for the seeds of each arm
     assert all(a["src"].startswith("data:image/png;base64,") and a["alt"] for t, a in checker.elements if t == "img")
     assert not re.search(r"""src=["']?(https?:)?//|url\((?!#)|@import|\son[a-z]+=""", html)
