@@ -61,4 +61,4 @@ def report_digest() -> str:
 def page_digest() -> str:
     """Return the digest of the same code and of the templates: what writes HTML."""
     templates = sorted((ROOT / "ddcl/report/templates").iterdir())
-    return digest_text("\n".join([report_digest(), *(path.read_text(encoding="utf-8") for path in templates)]))
+    return digest_text("\n".join([report_digest(), *(path.read_bytes().hex() for path in templates)]))

@@ -10,6 +10,7 @@ from ddcl.report.claims.pooling import Result
 from ddcl.report.claims.verdicts import CONTRADICTED, NO_EFFECT, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from ddcl.report.collect import OTHER_CODE
 from ddcl.report.collected import Collected
+from ddcl.report.numbers import count
 from ddcl.schema.claims import CheckSpec
 
 
@@ -43,4 +44,4 @@ def _counted(results: Sequence[Result]) -> str:
     said += [f"{counts[name]} {name}" for name in (NO_EFFECT, NOT_TESTABLE, *UNDECIDED) if counts[name]]
     lost = sum(bool(each.comparison.lost) for each in results)
     said += [f"{lost} with lost seeds"] if lost else []
-    return f"of {len(results)} comparisons {', '.join(said)}"
+    return f"of {count(len(results), 'comparison')}: {', '.join(said)}"

@@ -19,6 +19,7 @@ from ddcl.report.claims.verdicts import NOT_TESTABLE
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import BAND, INK, LINE, NOTE, WIDTH, FigureStyle
 from ddcl.report.figures.svg import tell
+from ddcl.report.numbers import interval
 
 ROW = 0.135  # inches
 MOST_ROWS = 90  # a taller figure fits no page: then checks only, the comparisons are in the CSV
@@ -77,9 +78,10 @@ def _rows(judged: list[JudgedClaim], look: FigureStyle, comparisons: bool) -> It
 
 def _check_row(check: JudgedCheck) -> Row:
     seeds = f", {check.n_seeds} seed{'s' * (check.n_seeds > 1)}" if check.n_seeds else ""
-    remark = check.verdict if np.isnan(check.effect) else f"{check.effect:+.2f} {check.unit}: {check.verdict}"
+    effect, _ = interval(check.effect, check.ci_low, check.ci_high, check.smallest_effect)
+    remark = check.verdict if np.isnan(check.effect) else f"{effect} {check.unit}: {check.verdict}"
     variant = check.comparisons[0].treatment.variant if check.comparisons else ""
-    return Row(f"{check.label}{seeds}", "check", check, variant, check.decides, remark.replace("-", "−"))
+    return Row(f"{check.label}{seeds}", "check", check, variant, check.decides, remark)
 
 
 def _comparison_row(result: JudgedComparison, check: JudgedCheck, look: FigureStyle) -> Row:
@@ -133,8 +135,8 @@ def _draw(axes: Axes, place: int, row: Row, look: FigureStyle) -> None:
 
 
 def _told(label: str, found: Finding) -> str:
-    interval = "no interval" if np.isnan(found.ci_low) else f"{found.ci_low:+.3g} to {found.ci_high:+.3g}"
-    return f"{label}: {found.effect:+.3g} ({interval}), {found.verdict}"
+    effect, between = interval(found.effect, found.ci_low, found.ci_high, found.smallest_effect)
+    return f"{label}: {effect} ({between or 'no interval'}), {found.verdict}"
 
 
 def _legend(rows: list[Row], look: FigureStyle) -> list[Artist]:

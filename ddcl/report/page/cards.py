@@ -27,6 +27,7 @@ from ddcl.schema.run_summary import RunSummary
 from ddcl.schema.tables import RUN
 
 ARM = RUN[:3]
+HISTORY = {"knn_top1": "kNN accuracy", "lr": "learning rate", "dir_loss": "loss on DIR", "dvr_loss": "loss on DVR"}
 ROW = ["evaluation", "eval_dataset", "metric", "part", "perturbation"]  # what a row of a card is about
 
 
@@ -189,7 +190,7 @@ def _ends(histories: list[pd.DataFrame]) -> list[Fact]:
         values = [last.get(name, float("nan")) for last in lasts]
         if not all(map(pd.isna, values)):
             texts = [NOTHING if pd.isna(value) else f"{float(value):.4g}" for value in values]
-            found.append(Fact(f"last {name}", texts))
+            found.append(Fact(f"last {HISTORY.get(name, name.replace('_', ' '))}", texts))
     return found
 
 

@@ -182,7 +182,7 @@ def _arms(each: JudgedComparison, plan: Plan) -> str:
     """Return treatment − control, with what they differ in beside their methods."""
     labels = []
     for cell in (each.treatment, each.control):
-        words = [plan.label(key, getattr(cell, key)) for key in each.differing if key != "augmentation"]
+        words = [word(plan, key, getattr(cell, key)) for key in each.differing if key != "augmentation"]
         label = plan.label("variant", cell.variant)
         labels.append(f"{label} ({', '.join(words)})" if words else label)
     return " − ".join(labels)
