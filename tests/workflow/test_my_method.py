@@ -17,6 +17,7 @@ from tests.workflow.tutorials import BLOCK, follow, read
 OUTSIDE, INSIDE = read("my_method.md").split("\n## In the suite itself\n")
 NAME = "align_uniform"
 WHOLE = (*COPIED, "tests", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "mkdocs.yml")
+WHOLE += ("benchmarks",)
 # What is about all methods: whole files, and of the files that go through all of them the cases of the new one. The
 # other files of `make test` look at no list of methods, so a new one cannot reach them.
 FILES = ("layout", "marks", "docs", "fingerprint", "digests")
