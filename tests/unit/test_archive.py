@@ -160,7 +160,7 @@ def test_all_conflicts_are_named_and_nothing_is_written(site: Path, other: Path)
     assert contents(other) == before
     lines = str(error.value).splitlines()[1:]
     assert len(lines) == 3
-    assert lines[0].strip() == f"{RUN}/config.json: training.epochs 99, in the archive 48"
+    assert lines[0].strip() == f"{RUN}/config.json: training.epochs 99, in the archive 36"
     assert lines[1].strip() == f"{RUN}/history.csv: different content"
     assert lines[2].strip() == f"{RECORD}: cells.0.value 0.123, in the archive 0.9"
 
