@@ -1,7 +1,7 @@
 """The committed snapshots as collected results, to be judged by today's claims.
 
-Their records are of an older format and hold no predictions, so intervals are over seeds alone. What the suite asks for
-today and the snapshot lacks counts as missing.
+They hold no predictions, so intervals are over seeds alone, and the older ones' records are of an older format. What
+the suite asks for today and the snapshot lacks counts as missing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ddcl.report.claims.verdicts import NOT_TESTABLE
 from ddcl.report.collected import Collected
 
 ROOT = Path(__file__).resolve().parents[2]
-SNAPSHOTS = ("digits_diagnostics", "fashion_mnist_diagnostics", "shapes")
-SUITES = {"digits_diagnostics": "digits_full"}  # of whose name there is no suite any more
+SNAPSHOTS = ("digits", "fashion_mnist_diagnostics", "shapes")
+SUITES = {"digits": "config.yaml"}  # the default suite
 JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # the others rest on the paper's probe, or on runs with PReg
 
 
 def snapshot(name: str) -> Collected:
     """Return what a snapshot holds, under the plan that its suite has today."""
-    suite = ROOT / f"config/suites/{SUITES.get(name, name)}.yaml"
+    suite = ROOT / "config" / SUITES.get(name, f"suites/{name}.yaml")
     folder, plan = ROOT / "results/snapshots" / name, Suite.load(suite).plan
     records = pd.read_parquet(folder / "records.parquet").assign(code="")
     histories = pd.read_parquet(folder / "histories.parquet")

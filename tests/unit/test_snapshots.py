@@ -8,6 +8,7 @@ from tests.unit import snapshots
 from tests.unit.snapshots import ROOT, SNAPSHOTS, check_of
 
 PUBLISHED = [  # of the readout beyond width: effect, low, high
+    ("digits", "C7.4b", 0.056, 0.034, 0.078),
     ("fashion_mnist_diagnostics", "C7.4a", 0.017, 0.012, 0.022),
     ("fashion_mnist_diagnostics", "C7.4b", 0.070, 0.015, 0.124),
     ("shapes", "C7.4b", 0.038, 0.015, 0.060),
@@ -18,14 +19,6 @@ PUBLISHED = [  # of the readout beyond width: effect, low, high
 def test_the_readout_beyond_its_width(name: str, row: str, effect: float, low: float, high: float) -> None:
     own = check_of(name, row, "readout")
     assert (own.effect, own.ci_low, own.ci_high) == pytest.approx((effect, low, high), abs=5e-4)
-
-
-def test_two_seeds_have_means_and_no_intervals() -> None:
-    for row, effect in (("C7.4a", 0.005), ("C7.4b", 0.092)):
-        own = check_of("digits_diagnostics", row, "readout")
-        assert own.effect == pytest.approx(effect, abs=5e-4)
-        assert own.ci_low != own.ci_low
-        assert own.verdict == "inconclusive"
 
 
 def test_a_network_that_is_not_trained_does_not_decide() -> None:
