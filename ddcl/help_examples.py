@@ -27,7 +27,11 @@ OF_VERB: dict[str, tuple[str, ...]] = {
     "evaluate": (f"ddcl evaluate knn {RUN} --perturbations none color_rotate",),
     "diagnose": ("ddcl diagnose mine.npz --output mine.csv",),
     "encoder inspect": ("ddcl encoder inspect model.ckpt",),
-    "encoder add": ("ddcl encoder add mine model.ckpt --mean 0.485 0.456 0.406 --std 0.229 0.224 0.225",),
+    "encoder add": (
+        "ddcl encoder add mine model.ckpt --mean 0.485 0.456 0.406 --std 0.229 0.224 0.225",
+        "ddcl encoder add mine --features train.npz test.npz --dataset digits --perturbed color=color.npz",
+    ),
+    "encoder images": ("ddcl encoder images digits images --perturbations color color_rotate",),
     "doctor": ("ddcl doctor --dataset digits", "ddcl doctor --dataset cifar10 --threads 8 --json"),
     "collect": ("ddcl collect", "ddcl collect --partial"),
     "table": ("ddcl table", "ddcl table knn robustness"),

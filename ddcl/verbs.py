@@ -165,8 +165,14 @@ def _pretrain(args: Namespace, folder: Path, recipe: Recipe, meter: Meter) -> No
     from ddcl.training import FINISHED, Options, pretrain
 
     meter.started()
-    options = Options(device, _workers(args), args.checkpoint_minutes)
     digest = pretrain_digest(recipe.method, [item.op for item in recipe.ops])
+    if recipe.given_features:
+        from ddcl.encoders import stages
+
+        stages.pretrain(recipe, _manifest(args, recipe.dataset, recipe.data), folder, digest)
+        print(f"{recipe.name}: only features are here; nothing was trained")
+        return
+    options = Options(device, _workers(args), args.checkpoint_minutes)
     data, finished = _manifest(args, recipe.dataset, recipe.data), folder / "work" / FINISHED / run_summary.FILE
     former = finished.read_bytes() if finished.exists() else b""
     summary = pretrain(recipe, data, folder, digest, options)
@@ -200,6 +206,11 @@ def extract(args: Namespace) -> None:
     digest = features_digest(perturbations, data_recipe(dataset))
     target = Target(dataset, _manifest(args, dataset), new_features(run, dataset, digest), digest)
     with locked(target.folder.with_name(".lock"), f"{recipe.name}, features on {dataset}"):
+        if recipe.given_features:
+            from ddcl.encoders import stages
+
+            stages.extract(recipe, run, trained_on, target, perturbations)
+            return
         extract(recipe, run, trained_on, target, perturbations, (device, _workers(args)))
         with only_warned():
             test, data = feature_index.load(target.folder).test, manifest.load(target.manifest_path)
@@ -240,11 +251,11 @@ def _evaluation_job(args: Namespace, run: Path, recipe: Recipe, meter: Meter) ->
     dataset = args.eval_dataset or recipe.dataset
     subsets = RandomSubsetsConfig(draws=args.subsets, dir_frac=args.dir_frac) if args.subsets else None
     features = None
-    if "features" in EVALUATIONS[evaluation.protocol].inputs:
+    if recipe.given_features or "features" in EVALUATIONS[evaluation.protocol].inputs:
         features = find_features(run, dataset, args.perturbations, args.features)
     index = feature_index.load(features) if features else None
     out, digest, cells = find_record(run, (recipe, evaluation, dataset), args.perturbations, subsets, index)
-    return Job(
+    return (_of_features() if recipe.given_features else Job)(
         recipe=recipe,
         evaluation=evaluation,
         dataset=dataset,
@@ -259,6 +270,13 @@ def _evaluation_job(args: Namespace, run: Path, recipe: Recipe, meter: Meter) ->
         threads=args.threads,
         checkpoint_minutes=args.checkpoint_minutes,
     )
+
+
+def _of_features() -> type[Job]:
+    """Return what an evaluation is, of an encoder of which only features are here."""
+    from ddcl.encoders.stages import OfFeatures
+
+    return OfFeatures
 
 
 def _print_cells(record: Record, shares: Collection[str]) -> None:

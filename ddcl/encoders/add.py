@@ -1,4 +1,7 @@
-"""From somebody's file of weights to an encoder of this suite: converted weights, and config/encoders/NAME.yaml."""
+"""From somebody's file of weights to an encoder of this suite: converted weights, and config/encoders/NAME.yaml.
+
+Where the YAML is there and the converted file is not, the file is made again, and must come out as it was.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import file_sha256, write_atomic
 from ddcl.base.yaml_files import parse
 from ddcl.core.networks import GivenNetwork, build_network, measure
-from ddcl.encoders.layouts import Found, State, find
+from ddcl.encoders.layouts import LAYOUTS, Found, State, find
 from ddcl.encoders.own import own_run
 from ddcl.encoders.reading import read_weights
 from ddcl.encoders.recognise import fitted, network_of, stem_of
-from ddcl.schema.encoders import OWN, EncoderConfig, Origin, StemName, check_new, library_of, write_encoder
+from ddcl.schema.encoders import (
+    OWN,
+    EncoderConfig,
+    Origin,
+    StemName,
+    check_new,
+    existing_yaml,
+    known_encoder,
+    library_of,
+    missing_weights,
+    path_of,
+    write_encoder,
+)
 from ddcl.schema.suites import NormalisationConfig
 from ddcl.schema.training import BackboneConfig
 
@@ -68,6 +84,9 @@ def add(name: str, path: Path, told: Told, root: Path) -> tuple[EncoderConfig, P
     `UserError`, and nothing is written, for a file that is not read in full, for a network that the weights do not
     fill exactly, and where nothing says how pixel values are normalised.
     """
+    former = known_encoder(name)
+    if former:
+        told = _told_again(name, former, told)
     check_new(name, told.trained_on)
     found = find(path, read_weights(path), told.layout)
     network = network_for(path, found, told)
@@ -76,26 +95,71 @@ def add(name: str, path: Path, told: Told, root: Path) -> tuple[EncoderConfig, P
         own = network.build()
         state = fitted(found, network.full_name, own.network)
         feature_dim, gflops = measure(own, network.side_px or SIDE_PX)
-        dir_width = _split(told.dir_width or network.dir_width, feature_dim)
-    sha256, file = _write(state, name, root)
-    config = EncoderConfig(
-        label=told.label or name,
-        file=str(file),
-        sha256=sha256,
-        network=network.name,
-        shape=network.shape,
-        stem=network.stem,
-        feature_dim=feature_dim,
-        dir_width=dir_width,
-        side_px=network.side_px,
-        normalisation=normalisation,
-        n_parameters=sum(p.numel() for p in own.parameters()),
-        gflops=gflops,
-        with_labels=told.with_labels,
-        trained_on=list(told.trained_on),
-        origin=_origin(path, found, state, told),
+        dir_width = split_of(told.dir_width or network.dir_width, feature_dim)
+    values = {
+        "network": network.name,
+        "shape": network.shape,
+        "stem": network.stem,
+        "feature_dim": feature_dim,
+        "dir_width": dir_width,
+        "side_px": network.side_px,
+        "normalisation": normalisation,
+        "n_parameters": sum(p.numel() for p in own.parameters()),
+        "gflops": gflops,
+    }
+    return written(name, (state, values, _origin(path, found, state, told)), told, root)
+
+
+def _told_again(name: str, former: EncoderConfig, told: Told) -> Told:
+    """Return what was said of a file whose encoder has its YAML; `UserError` where something is said once more."""
+    if former.features:
+        raise UserError(f"encoder {name}: is one of features; {missing_weights(name)}")
+    check_untold(name, told)
+    normalisation = former.normalisation
+    return Told(
+        layout=former.origin.layout,
+        network=None if former.network == OWN else former.network,
+        stem=former.stem,
+        mean=tuple(normalisation.mean) if normalisation else None,
+        std=tuple(normalisation.std) if normalisation else None,
+        side_px=former.side_px,
+        dir_width=former.dir_width,
     )
-    return config, write_encoder(name, config)
+
+
+def check_untold(name: str, told: Told) -> None:
+    """Raise `UserError` where something is said of an encoder whose YAML says it already."""
+    if told != Told():
+        raise UserError(
+            f"encoder {name}: its YAML says how it is read; to make its file again give the command without options, "
+            "or choose another name"
+        )
+
+
+def written(
+    name: str, made: tuple[State, dict[str, Any], Origin], told: Told, root: Path
+) -> tuple[EncoderConfig, Path]:
+    """Write tensors as safetensors and the encoder's YAML, and return both; where the YAML is there, only the tensors.
+
+    made: tensors, what the YAML says of them, and where they come from. `UserError`, and nothing is written, where the
+    tensors of an encoder that has its YAML are others than they were.
+    """
+    from safetensors.torch import save
+
+    tensors, values, origin = made
+    former, data = known_encoder(name), save(tensors)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if former and sha256 != former.sha256:
+        raise UserError(
+            f"encoder {name}: its YAML is of {former.origin.file}, and {origin.file} gives another encoder (sha256 "
+            f"{sha256[:8]}…, expected {former.sha256[:8]}…); name the file that it was made from, or take another name"
+        )
+    file = path_of(former, name) if former else root / f"{name}-{sha256[:8]}.safetensors"
+    words = {"label": told.label or name, "with_labels": told.with_labels, "trained_on": [*told.trained_on]}
+    known = {"file": str(file), "sha256": sha256, "origin": origin}
+    config = former or EncoderConfig.model_validate(words | known | values)
+    write_atomic(file, lambda temporary: temporary.write_bytes(data))
+    return config, existing_yaml(name) or write_encoder(name, config)
 
 
 def _origin(path: Path, found: Found, state: State, told: Told) -> Origin:
@@ -106,6 +170,7 @@ def _origin(path: Path, found: Found, state: State, told: Told) -> Origin:
         sha256=file_sha256(path),
         layout=found.layout,
         n_used=len(state),
+        prefix=LAYOUTS[found.layout].prefix,
         left_out=[*found.left_out, *(f"{head.rstrip('.')} (within the encoder)" for head in heads)],
         source=told.source,
         licence=told.licence,
@@ -157,21 +222,11 @@ def _normalisation(path: Path, network: Network, told: Told) -> NormalisationCon
     return network.normalisation
 
 
-def _split(dir_width: int | None, feature_dim: int) -> int | None:
+def split_of(dir_width: int | None, feature_dim: int) -> int | None:
+    """Return how many columns DIR has; `UserError` where that leaves one of the parts empty."""
     if dir_width is not None and not 0 < dir_width < feature_dim:
         raise UserError(f"DIR has {dir_width} of the network's {feature_dim} features; expected 1 to {feature_dim - 1}")
     return dir_width
-
-
-def _write(state: State, name: str, root: Path) -> tuple[str, Path]:
-    """Write weights as safetensors below `root`; return their sha256, and the file, which is named after it."""
-    from safetensors.torch import save
-
-    data = save(state)
-    sha256 = hashlib.sha256(data).hexdigest()
-    file = root / f"{name}-{sha256[:8]}.safetensors"
-    write_atomic(file, lambda temporary: temporary.write_bytes(data))
-    return sha256, file
 
 
 @contextmanager

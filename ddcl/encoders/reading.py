@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle  # of it, only the machine that `_Unpickler` restricts
+import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ STORAGES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
+PLAIN = (torch.strided, "cpu", False)
 ADVICE = "expected a whole file of `torch.save` or safetensors"
 
 
@@ -106,10 +108,13 @@ def _read_zip(path: Path) -> Weights:
         pickles = [name for name in sizes if name.endswith("/data.pkl")]
         if any(name.endswith("/constants.pkl") for name in sizes):
             raise UserError(f"{path}: is a TorchScript program, which this suite does not run; save its state_dict()")
+        if sizes and all(name.endswith(".npy") for name in sizes):
+            raise UserError(f"{path}: arrays of numpy, no weights; files of features are added with --features")
         if len(pickles) != 1:
             raise UserError(f"{path}: a ZIP with {len(pickles)} pickles data.pkl, expected one; {ADVICE}")
-        if sum(sizes.values()) > MOST_BYTES or sizes[pickles[0]] > MOST_PICKLE_BYTES:
-            raise UserError(f"{path}: unpacks to more than this suite reads ({sum(sizes.values()) / 2**30:.1f} GiB)")
+        n_bytes = sum(entry.file_size for entry in archive.infolist())
+        if n_bytes > MOST_BYTES or sizes[pickles[0]] > MOST_PICKLE_BYTES:
+            raise UserError(f"{path}: unpacks to more than this suite reads ({n_bytes / 2**30:.1f} GiB)")
         try:
             return Weights(torch.load(path, map_location="cpu", weights_only=True), "torch.save")
         except pickle.UnpicklingError:
@@ -128,8 +133,11 @@ def _read_old(path: Path) -> Weights:
         ) from None
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
     """Reads the pickle of a ZIP of `torch.save`. A name in it is admitted, or stands for an `Inert` class.
+
+    The machine is the one in Python: that in C makes a table as long as the largest number that a pickle gives to one
+    of its values, so that a few bytes could take all memory.
 
     archive: the ZIP. name: of the pickle in it.
     """
@@ -143,6 +151,9 @@ class _Unpickler(pickle.Unpickler):
 
     def read(self) -> Weights:
         """Return what the file holds."""
+        order = f"{self.folder}byteorder"
+        if order in self.archive.namelist() and self.archive.read(order) != sys.byteorder.encode():
+            raise ValueError(f"its numbers are not {sys.byteorder}-endian, as this machine's are")
         content = self.load()
         return Weights(content, "torch.save, read with restrictions", tuple(f"{a}.{b}" for a, b in self.refused))
 
@@ -197,10 +208,15 @@ class _ordered(OrderedDict[Any, Any]):  # noqa: N801 # stands for OrderedDict, w
 
 
 def tensors_in(value: Any) -> dict[str, Tensor]:
-    """Return the tensors of a mapping by name; other values are passed over."""
+    """Return the tensors of a mapping by name; other values, and tensors without plain numbers, are passed over."""
     if not isinstance(value, Mapping):
         return {}
-    return {name: item for name, item in value.items() if isinstance(name, str) and isinstance(item, Tensor)}
+    return {name: item for name, item in value.items() if isinstance(name, str) and _is_plain(item)}
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is a tensor that has its numbers in memory: not sparse, quantised, or without any."""
+    return isinstance(value, Tensor) and (value.layout, value.device.type, value.is_quantized) == PLAIN
 
 
 def described(value: Any, most: int = 12) -> str:
@@ -215,5 +231,5 @@ def described(value: Any, most: int = 12) -> str:
         found += [", ".join([*rest[:most], *more])] if rest else []
         return "; ".join(found) or "empty"
     if isinstance(value, Inert):
-        return "an object that was not read"
+        return "an object that was not read (a whole model? save its state_dict() where it was made)"
     return type(value).__name__

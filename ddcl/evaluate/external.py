@@ -1,12 +1,10 @@
 """Diagnostics of features that come from elsewhere: a file with features, and what is known of the images.
 
-The arrays of the npz file:
-    features       [N, D], of N images, one row each; any floating point
-    views          [V, N, D], optional: features of two or more augmented views of each image
-    part_<name>    [start, stop], optional: columns of a part, such as part_dir and part_dvr; not full or random_…
-    factor_<name>  [N], optional: what is known of each image. Floating point: R² of ridge regression; with a name that
-                   ends in _deg, of sine and cosine. Integer or bool: balanced accuracy of a linear probe
-    train          [N] bool, optional: rows that readouts are fitted to; else three quarters, drawn
+The file is one of `ddcl.evaluate.feature_files`. Of its arrays here:
+    labels         balanced accuracy of a linear probe, as a factor `label`
+    factor_<name>  floating point: R² of ridge regression; with a name that ends in _deg, of sine and cosine. Integer or
+                   bool: balanced accuracy of a linear probe
+    train          if it is not there, three quarters of the rows, drawn
 Everything is reported of the other rows.
 """
 
@@ -24,14 +22,13 @@ import torch
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import damage_named
 from ddcl.core.streams import derive
+from ddcl.evaluate.feature_files import floats, read_file
 from ddcl.evaluate.geometry import geometry
 from ddcl.evaluate.readout import FactorData, read_classes, read_numbers
 from ddcl.evaluate.store import ColumnSets, column_sets
 from ddcl.schema.evaluations import LinearSettings
 
-KINDS = "features, views, train, part_<name> or factor_<name>"
 TRAIN_SHARE = 0.75  # of the rows, where the file does not say
 MIN_ROWS = 4  # to be fitted to, and to be scored on
 
@@ -86,46 +83,20 @@ def diagnose(path: Path, settings: LinearSettings, draws: int, seed: int) -> pd.
 
 def read(path: Path, seed: int) -> ExternalFeatures:
     """Read a file of features; `UserError` for whatever is not as this module says."""
-    told = "npz file", "docs/diagnostics.md says what it holds"
-    with damage_named(path, *told), np.load(path, allow_pickle=False) as file:
-        arrays = {name: np.asarray(file[name]) for name in file.files}
-    known = ("features", "views", "train")
-    unknown = [name for name in arrays if name not in known and not name.startswith(("part_", "factor_"))]
-    if unknown:
-        raise UserError(f"{path}: unknown arrays {', '.join(unknown)}; allowed are {KINDS}")
-    if "features" not in arrays:
-        raise UserError(f"{path}: no array features [N, D]; found {', '.join(arrays) or 'none'}")
-    features = _floats(path, "features", arrays["features"], 2)
-    n, width = features.shape
-    if not width:
-        raise UserError(f"{path}: features: expected one column or more, found {list(features.shape)}")
-    views = _floats(path, "views", arrays["views"], 3) if "views" in arrays else None
-    if views is not None and (len(views) < 2 or views.shape[1:] != features.shape):
-        raise UserError(f"{path}: views: expected [2 or more, {n}, {width}], found {list(views.shape)}")
-    train = _train(path, arrays.get("train"), n, seed)
+    file = read_file(path)
+    features, views = file.features, file.views
+    train = _train(path, file.arrays.get("train"), len(features), seed)
     largest = max(float(np.abs(each).max()) for each in (features, views) if each is not None) or 1.0
+    factors: dict[str, NDArray[Any]] = {} if file.labels is None else {"label": file.labels}
+    factors |= {name[7:]: array for name, array in file.arrays.items() if name[:7] == "factor_"}
     return ExternalFeatures(
         features=features / largest,
         views=None if views is None else views / largest,
         centred=_centred(path, "features", features).astype(np.float32),
-        parts={
-            _part(path, name): _range(path, name, array, width) for name, array in arrays.items() if name[:5] == "part_"
-        },
-        factors={
-            name[7:]: _factor(path, name, array, train) for name, array in arrays.items() if name[:7] == "factor_"
-        },
+        parts=file.parts,
+        factors={name: _factor(path, name, array, train) for name, array in factors.items()},
         train=train,
     )
-
-
-def _floats(path: Path, name: str, array: NDArray[Any], n_dims: int) -> NDArray[np.float64]:
-    if array.ndim != n_dims or not np.issubdtype(array.dtype, np.floating):
-        raise UserError(f"{path}: {name}: expected floats of {n_dims} axes, found {array.dtype} {list(array.shape)}")
-    with np.errstate(over="ignore"):
-        values = array.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise UserError(f"{path}: {name}: {int((~np.isfinite(values)).sum())} values are not finite")
-    return values
 
 
 def _centred(path: Path, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,38 +111,22 @@ def _centred(path: Path, name: str, values: NDArray[np.float64]) -> NDArray[np.f
     return centred
 
 
-def _part(path: Path, name: str) -> str:
-    part = name.removeprefix("part_")
-    if not part:
-        raise UserError(f"{path}: {name}: the part has no name; expected part_<name>, such as part_dvr")
-    if part == "full" or part.startswith("random_"):
-        raise UserError(
-            f"{path}: {name}: full is all columns, and random_<name> are the controls; name the part otherwise"
-        )
-    return part
-
-
-def _range(path: Path, name: str, array: NDArray[Any], width: int) -> tuple[int, int]:
-    if array.shape == (2,) and np.issubdtype(array.dtype, np.integer):
-        start, stop = (int(edge) for edge in array)
-        if 0 <= start < stop <= width:
-            return start, stop
-    raise UserError(f"{path}: {name}: expected [start, stop] with 0 ≤ start < stop ≤ {width}, found {array.tolist()}")
-
-
 def _factor(path: Path, name: str, array: NDArray[Any], train: NDArray[np.bool_]) -> NDArray[Any]:
+    where = "labels" if name == "label" else f"factor_{name}"
     if array.shape != train.shape or array.dtype.kind not in "fiub":
-        raise UserError(f"{path}: {name}: expected {len(train)} numbers, found {array.dtype} {list(array.shape)}")
+        raise UserError(f"{path}: {where}: expected {len(train)} numbers, found {array.dtype} {list(array.shape)}")
     for rows, what in ((train, "fitted to"), (~train, "scored")):
         if (array[rows] == array[rows][0]).all():
-            raise UserError(f"{path}: {name}: is {array[rows][0]} in all rows that are {what}: nothing to read")
+            raise UserError(f"{path}: {where}: is {array[rows][0]} in all rows that are {what}: nothing to read")
     if array.dtype.kind == "f":
-        values = _floats(path, name, array, 1)
-        return values if name.endswith("_deg") else _centred(path, name, values)
+        values = floats(path, where, array, 1, np.float64)
+        return values if name.endswith("_deg") else _centred(path, where, values)
     found = Counter(array[train].tolist())
     for label in np.unique(array).tolist():
         if found[label] < 2:
-            raise UserError(f"{path}: {name}: class {label} is in {found[label]} rows that are fitted to; 2 are needed")
+            raise UserError(
+                f"{path}: {where}: class {label} is in {found[label]} rows that are fitted to; 2 are needed"
+            )
     return np.unique(array, return_inverse=True)[1].astype(np.int64)
 
 

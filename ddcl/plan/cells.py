@@ -9,7 +9,7 @@ from ddcl.plan.plan import CellGroup
 from ddcl.schema.metrics import Metric
 from ddcl.schema.op_recipes import PerturbationRecipe
 from ddcl.schema.recipes import EvaluationRecipe
-from ddcl.schema.registry import EVALUATIONS, METHODS, RANDOM_PARTS, part_names
+from ddcl.schema.registry import METHODS, RANDOM_PARTS, part_names, protocol_of
 
 
 def has_cell(part: str, perturbation: PerturbationRecipe, metric: Metric) -> bool:
@@ -26,7 +26,9 @@ def cells_of(
 
     random: with random columns as controls.
     """
-    entry = EVALUATIONS[evaluation.protocol]
+    entry = protocol_of(method, evaluation.protocol)
+    if entry is None:
+        return []
     by_place: dict[tuple[tuple[str, ...], str], list[str]] = {}  # perturbations and part: metrics
     parts = part_names(METHODS[method], entry, random)
     for part, metric in product(parts, entry.metrics_of(evaluation.settings)):

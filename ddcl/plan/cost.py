@@ -19,6 +19,7 @@ from ddcl.plan.expand import Run
 from ddcl.plan.networks import Network, feature_width, network_of, throughput
 from ddcl.plan.speeds import Measured, Speeds
 from ddcl.plan.suite import Suite
+from ddcl.plan.weights import lacking
 from ddcl.schema.evaluations import TaskSize, Work
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import METHODS, RANDOM_PARTS
@@ -224,7 +225,7 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
     where = f"hours of {throughput().device} where the speed comes from config/throughput.yaml"
     lines.append(f"  {'all':20} {_shown(all_hours):>21} {disk:>8}  {where}")
     missing = missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"
-    return "\n".join([*lines, "", missing, *filter(None, [suite.missing_weights()])])
+    return "\n".join([*lines, "", missing, *lacking(suite, results)])
 
 
 def _shown(values: list[float]) -> str:

@@ -20,6 +20,11 @@ def _modules(ops: Iterable[str]) -> list[str]:
     return sorted({OPS[name].module for name in ops})
 
 
+def _stage(method: str, usual: str) -> str:
+    """Return the module of a stage: the usual one, or that of encoders of which only features are here."""
+    return usual if METHODS[method].encodes else "ddcl.encoders.stages"
+
+
 def prepare_digest(reader: str) -> str:
     """Return the digest of the code that prepares a data set."""
     return code_digest("ddcl.data.prepare", _module(READERS[reader].target))
@@ -27,12 +32,12 @@ def prepare_digest(reader: str) -> str:
 
 def pretrain_digest(method: str, ops: Iterable[str]) -> str:
     """Return the digest of the code that trains `method` under an augmentation of the operations `ops`."""
-    return code_digest("ddcl.training", _module(METHODS[method].target), *_modules(ops))
+    return code_digest(_stage(method, "ddcl.training"), _module(METHODS[method].target), *_modules(ops))
 
 
 def extract_digest(method: str, ops: Iterable[str]) -> str:
     """Return the digest of the code that extracts features of `method` under perturbations of the operations `ops`."""
-    return code_digest("ddcl.evaluate.features", _module(METHODS[method].target), *_modules(ops))
+    return code_digest(_stage(method, "ddcl.evaluate.features"), _module(METHODS[method].target), *_modules(ops))
 
 
 def evaluate_digest(protocol: str) -> str:

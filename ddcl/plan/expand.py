@@ -20,7 +20,7 @@ from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbations
 from ddcl.schema.pictures import read_picture
 from ddcl.schema.places import config_names, config_path
 from ddcl.schema.recipes import EvaluationRecipe, Recipe, build_recipe, encoder_recipe, read_dataset, read_evaluation
-from ddcl.schema.registry import EVALUATIONS, READERS, EvaluationEntry
+from ddcl.schema.registry import EVALUATIONS, READERS, EvaluationEntry, protocol_of
 from ddcl.schema.suites import BlockConfig, RandomSubsetsConfig, SuiteConfig, read_suite
 from ddcl.schema.tables import TableSpec, read_table
 from ddcl.schema.training import TrainingConfig
@@ -147,29 +147,44 @@ class Expansion:
                 f"{CLEAN!r} in perturbations: the clean images are the reference" if evaluations else "evaluations"
             )
             raise UserError(f"{where}: runs: a block needs {missing}, its own or the suite's")
-        for first, words in self._arms(block, setting):
+        for first, words in self._arms(block, setting, where):
             dataset = first.dataset
             _ = first.arm_digest  # computed here, once: the copies for other seeds keep it
             for seed in block.seeds:
                 run = self._add_run(first.model_copy(update={"seed": seed}), words, config.random_subsets, where)
                 for evaluation in evaluations:
-                    run.add(dataset, evaluation, self._under(evaluation, perturbations))
+                    self._ask(run, dataset, evaluation, self._under(evaluation, perturbations))
                 for item in block.transfer:
                     for target, evaluation in product(item.to, item.evaluations):
-                        run.add(target, evaluation, [CLEAN])
+                        self._ask(run, target, evaluation, [CLEAN])
 
-    def _arms(self, block: BlockConfig, setting: Setting | None) -> Iterator[tuple[Recipe, Words]]:
+    def _arms(self, block: BlockConfig, setting: Setting | None, where: str) -> Iterator[tuple[Recipe, Words]]:
         """Yield the recipe of each arm's first seed, and its words."""
         for dataset, variant, augmentation in product(block.datasets, block.variants, block.augmentations):
             names = (dataset, variant, augmentation)
             of_dataset = read_dataset(dataset)
-            config = read_variant(of_dataset, variant, {}, block.authors, setting)
+            own = read_variant(of_dataset, variant, {}, block.authors, setting)
             recipe = build_recipe(names, block.seeds[0], block.overrides, block.authors, setting)
-            group: Group = "control" if block.authors else group_of(of_dataset, variant, config)
-            yield recipe, (config.label, config.published_as or variant, group)
-        for dataset, encoder in product(block.datasets, block.encoders):
-            words: Words = read_encoder(encoder).label_on(dataset), encoder, "elsewhere"
-            yield encoder_recipe(dataset, encoder, block.seeds[0]), words
+            group: Group = "control" if block.authors else group_of(of_dataset, variant, own)
+            yield recipe, (own.label, own.published_as or variant, group)
+        for encoder in block.encoders:
+            config = read_encoder(encoder)
+            for dataset in block.datasets if config.features is None else [config.features.dataset]:
+                check_name("data set", dataset, block.datasets, f"{where}: runs: encoder {encoder}: features of")
+                words: Words = config.full_label, encoder, "elsewhere"
+                yield encoder_recipe(dataset, encoder, block.seeds[0]), words
+
+    def _ask(self, run: Run, dataset: str, evaluation: str, perturbations: list[str]) -> None:
+        """Ask for an evaluation of a run; of an encoder that is not here, for what its features allow."""
+        given = run.recipe.given_features
+        if given:
+            known = given.draws if dataset == given.dataset else {}
+            perturbations = [
+                name for name in perturbations if name == CLEAN or known.get(name, 0) >= self.perturbations[name].draws
+            ]
+            if dataset != given.dataset or not protocol_of(run.recipe.method, self.evaluations[evaluation].protocol):
+                return
+        run.add(dataset, evaluation, perturbations)
 
     def _check_evaluation(self, dataset: str, name: str, asked: RandomSubsetsConfig | None, where: str) -> None:
         """Raise `UserError` if an evaluation needs what the suite does not ask for, or the data set does not have."""

@@ -16,6 +16,7 @@ from ddcl.schema.training import EXPANSION, BackboneConfig
 SAME = 0.02  # relative difference of FLOPs up to which a figure is of the same network
 VIEWS = 2  # of an image, whose activations training holds at once
 ACTIVATION = 8  # bytes of each output of a convolution: itself and normalised, float32
+NO_GFLOPS = 1e-6  # where there is no network, only its features: reading them is as good as free
 FLOAT = 4  # bytes of a weight
 CHECKPOINT = 8  # bytes per weight of the encoder: float32, and heads about as large
 
@@ -105,7 +106,7 @@ def _is_small(gflops: float) -> bool:
 def forward_gflops(recipe: Recipe) -> float:
     """Return the 10⁹ FLOPs of a run's encoder for one image."""
     if recipe.encoder:
-        return recipe.encoder.gflops
+        return max(recipe.encoder.gflops, NO_GFLOPS)
     return forward_flops(recipe.training.backbone, recipe.data.image_side_px) / 1e9
 
 

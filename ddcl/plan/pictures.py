@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ddcl.plan.plan import Plan, PlannedPicture, PlannedRun
 from ddcl.schema.pictures import DRAWINGS, read_picture
+from ddcl.schema.registry import METHODS
 
 
 def planned_pictures(pictures: Iterable[str], plan: Plan) -> list[PlannedPicture]:
@@ -36,7 +37,7 @@ def _shown(plan: Plan, dataset: str, encoders: bool) -> list[PlannedRun]:
 
     Of the augmentations, encoders were trained under the last one that figures show; an untrained one has none.
     """
-    runs = [run for run in plan.shown if run.dataset == dataset]
+    runs = [run for run in plan.shown if run.dataset == dataset and METHODS[run.method].encodes]
     trained = [run for run in runs if run.trains]
     if not encoders:
         return list({run.augmentation: run for run in reversed(trained)}.values())[::-1]

@@ -217,10 +217,15 @@ class Rules:
         if "images" in inputs:
             files["checkpoint"] = f"{RESULTS}/{RUN}/checkpoint.pt"
             files["own_data"], files["data"] = self.own_manifest, self.eval_manifest
+        if self.suite.protocol(evaluation).of_features:
+            files["features"] = lambda wildcards: self._features(wildcards, evaluation)
         return files
 
-    def _features(self, wildcards: Wildcards, evaluation: str) -> str:
-        return self._stored[self._both(wildcards)[1].folder, wildcards["eval_dataset"], evaluation]
+    def _features(self, wildcards: Wildcards, evaluation: str) -> str | list[str]:
+        """Return the features that an evaluation of a run takes; none where it takes none."""
+        run, planned = self._both(wildcards)
+        stored = self._stored[planned.folder, wildcards["eval_dataset"], evaluation]
+        return stored if self.suite.takes_features(run, evaluation) else []
 
     def collected(self, wildcards: Wildcards) -> list[str]:
         """Return every summary, history and record of the suite, and the manifests."""
@@ -305,7 +310,7 @@ class Rules:
             run = self.run(wildcards)
             names, subsets = run.evaluations[wildcards["eval_dataset"]][evaluation], run.subsets
             control = f"--subsets {subsets.draws} --dir-frac {subsets.dir_frac} " if subsets else ""
-            stored = f"--features {shlex.quote(input.features)} " if self.suite.takes_features(evaluation) else ""
+            stored = f"--features {shlex.quote(input.features)} " if self.suite.takes_features(run, evaluation) else ""
             return f"{stored}{control}--perturbations {shlex.join(names)}"
 
         return arguments

@@ -21,7 +21,6 @@ from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, Pl
 from ddcl.plan.relations import check_relations
 from ddcl.plan.table_places import check_tables
 from ddcl.schema.claims import read_gates, read_statistics
-from ddcl.schema.encoders import missing_weights
 from ddcl.schema.evaluations import EvaluationSettings
 from ddcl.schema.figures import WORDS
 from ddcl.schema.marks import mark_of, read_marks
@@ -31,7 +30,7 @@ from ddcl.schema.op_recipes import read_ops
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.published import PublishedNumber, read_published
 from ddcl.schema.recipes import Recipe, data_recipe, read_dataset
-from ddcl.schema.registry import METHODS, PART_LABELS, part_names
+from ddcl.schema.registry import METHODS, PART_LABELS, part_names, protocol_of
 from ddcl.schema.setups import setup_of
 from ddcl.schema.subsets import read_subset_config
 from ddcl.schema.suites import RandomSubsetsConfig, parse_suite
@@ -84,12 +83,8 @@ class Suite:
     def features(self, run: Run, dataset: str) -> list[str]:
         """Return the perturbations under which features of a run on a data set are needed."""
         wanted = run.evaluations.get(dataset, {}).items()
-        needed = (names for evaluation, names in wanted if "features" in self.protocol(evaluation).inputs)
+        needed = (names for evaluation, names in wanted if self.takes_features(run, evaluation))
         return list(dict.fromkeys(name for names in needed for name in names))
-
-    def missing_weights(self) -> str:
-        """Return a message on encoders from elsewhere whose weights are missing; empty if none are."""
-        return missing_weights(run.recipe.variant for run in self.runs.values() if run.recipe.encoder)
 
     def n_cells(self) -> int:
         """Return how many numbers the suite is expected to give."""
@@ -98,7 +93,7 @@ class Suite:
     def _target(self, run: Run, dataset: str, evaluation: str, perturbations: list[str]) -> Target:
         """Return the record that an evaluation of a run on a data set must give."""
         features = self.features(run, dataset)
-        own = self.features_digest(tuple(features), dataset) if self.takes_features(evaluation) else None
+        own = self.features_digest(tuple(features), dataset) if self.takes_features(run, evaluation) else None
         groups = self._groups(run.recipe.method, evaluation, tuple(perturbations), run.subsets is not None)
         digest = self._record_digest(evaluation, tuple(perturbations), run.subsets, dataset, own, run.recipe.method)
         ops = self.ops(features) if own else []
@@ -110,9 +105,10 @@ class Suite:
         """Return the image operations of perturbations, sorted."""
         return sorted({item.op for name in perturbations for item in self.perturbations[name].ops})
 
-    def takes_features(self, evaluation: str) -> bool:
-        """Return whether an evaluation is made from stored features."""
-        return "features" in self.protocol(evaluation).inputs
+    def takes_features(self, run: Run, evaluation: str) -> bool:
+        """Return whether an evaluation of a run is made from stored features."""
+        entry = protocol_of(run.recipe.method, self.evaluations[evaluation].protocol)
+        return entry is not None and "features" in entry.inputs
 
     def _new_features_digest(self, perturbations: tuple[str, ...], dataset: str) -> str:
         """Return the digest of features under these perturbations on a data set."""

@@ -9,30 +9,49 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, model_validator
 
-from ddcl.base.errors import UserError, check_name
-from ddcl.base.files import write_text
+from ddcl.base.errors import UserError, check_name, shown
+from ddcl.base.files import file_sha256, write_text
 from ddcl.base.paths import expanded
 from ddcl.base.yaml_files import Count, Model, parse, read_yaml
 from ddcl.schema.names import Label, Name, Names, check_word
-from ddcl.schema.places import config_folders, config_names, config_path
+from ddcl.schema.places import config_folders, config_names, config_path, existing_files
 from ddcl.schema.suites import MOST_PX, NormalisationConfig
 from ddcl.schema.training import MOST_WIDTH, BackboneConfig
 from ddcl.schema.variants import scales, variant_names
 
 KIND = "encoders"  # the folder of config/
 OWN = "ddcl"  # the network whose shape the file says: a ResNet of this suite
+NONE = "features"  # in place of a network: it is not here, only what it gave for the images of a data set
 LIBRARIES = ("torchvision", "timm")
-NETWORK = rf"^({OWN}|({'|'.join(LIBRARIES)})/[A-Za-z0-9_.]+)$"
+NETWORK = rf"^({OWN}|{NONE}|({'|'.join(LIBRARIES)})/[A-Za-z0-9_.]+)$"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 StemName = Literal["7x7", "3x3", "3x3_padding_2", "3x3_no_relu"]
 
 
-class GivenEncoder(Model):
-    """An encoder whose weights come from elsewhere: what its features depend on, and how large it is."""
+class GivenFeatures(Model):
+    """What is known of an encoder that is not here: features of the images of one data set, in their order."""
 
-    sha256: Sha256 = Field(description="of the converted file of weights")
+    dataset: Name = Field(description="name in config/datasets of the images that the features are of")
+    draws: dict[Name, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="perturbations of the test images that there are features under, with draws"
+    )
+    n_views: int = Field(default=0, ge=0, description="augmented views of the test images; 0: none")
+
+
+class GivenEncoder(Model):
+    """An encoder from elsewhere: what its features depend on, and how large it is."""
+
+    sha256: Sha256 = Field(description="of the converted file of weights, or of features")
     network: str = Field(
-        pattern=NETWORK, description="torchvision/NAME, timm/NAME, or ddcl: a ResNet of this suite, of the given shape"
+        pattern=NETWORK,
+        description="torchvision/NAME, timm/NAME, ddcl: a ResNet of this suite, of the given shape; or features: there "
+        "is no network here",
+    )
+    features: GivenFeatures | None = Field(
+        default=None,
+        description="of network features",
+        json_schema_extra={"absent": None},
+        exclude_if=lambda value: value is None,
     )
     shape: BackboneConfig | None = Field(default=None, description="of network ddcl")
     stem: StemName | None = Field(
@@ -48,12 +67,19 @@ class GivenEncoder(Model):
     side_px: int | None = Field(
         default=None, ge=8, le=MOST_PX, description="images are resized to this side; null: as they are"
     )
-    normalisation: NormalisationConfig = Field(description="what pixel values in [0, 1] are normalised with")
-    n_parameters: int = Field(ge=1, description="numbers that were learned")
-    gflops: float = Field(gt=0, description="10⁹ floating-point operations for one image")
+    normalisation: NormalisationConfig | None = Field(
+        default=None, description="what pixel values in [0, 1] are normalised with; of features, nothing is known of it"
+    )
+    n_parameters: int = Field(default=0, ge=0, description="numbers that were learned; of features: 0")
+    gflops: float = Field(default=0.0, ge=0, description="10⁹ floating-point operations for one image; of features: 0")
 
     @model_validator(mode="after")
     def _fits_together(self) -> GivenEncoder:
+        if (self.network == NONE) != (self.features is not None):
+            raise ValueError(f"features: network {NONE} has them, and no other network")
+        known = (self.normalisation is not None, self.n_parameters > 0, self.gflops > 0)
+        if any(known) if self.features else not all(known):
+            raise ValueError("normalisation, n_parameters and gflops: every network has them, and features have not")
         if (self.network == OWN) != (self.shape is not None):
             raise ValueError(f"shape: network {OWN} has one, and no other network")
         if self.dir_width is not None and self.dir_width >= self.feature_dim:
@@ -63,6 +89,8 @@ class GivenEncoder(Model):
     @property
     def name(self) -> str:
         """How the network is called."""
+        if self.features:
+            return "not here, only its features"
         return self.shape.name if self.shape else self.network.partition("/")[2]
 
 
@@ -73,6 +101,7 @@ class Origin(Model):
     sha256: Sha256 = Field(description="of the file")
     layout: Name = Field(description="how the file was read: a name of `ddcl encoder inspect`")
     n_used: Count = Field(description="tensors that became the encoder")
+    prefix: str = Field(default="", description="with which their names in the file begin")
     left_out: list[str] = Field(description="tensors that did not: heads, by the beginning of their names")
     source: str = Field(default="", description="where the file was found, as given")
     licence: str = Field(default="", description="of the weights, as given")
@@ -82,7 +111,9 @@ class EncoderConfig(GivenEncoder):
     """An encoder from elsewhere: an arm without training."""
 
     label: Label = Field(description="name in tables and figures, to which `from elsewhere` is added")
-    file: str = Field(min_length=1, description="the converted weights, safetensors; may have variables such as $HOME")
+    file: str = Field(
+        min_length=1, description="the converted weights or features, safetensors; may have variables such as $HOME"
+    )
     with_labels: bool = Field(default=False, description="labels were used to train it; tables say so")
     trained_on: Names = Field(
         default_factory=list, description="names in config/datasets whose images trained it; tables say so"
@@ -94,11 +125,12 @@ class EncoderConfig(GivenEncoder):
         """What moves numbers."""
         return GivenEncoder.model_validate(self.model_dump(include=set(GivenEncoder.model_fields)))
 
-    def label_on(self, dataset: str) -> str:
-        """Return how the arm is called in tables of a data set."""
+    @property
+    def full_label(self) -> str:
+        """How the arm is called in tables, whatever they are tables of."""
         notes = ["from elsewhere"]
         notes += ["trained with labels"] if self.with_labels else []
-        notes += ["trained on these images"] if dataset in self.trained_on else []
+        notes += [f"trained on images of {', '.join(self.trained_on)}"] if self.trained_on else []
         return f"{self.label} ({', '.join(notes)})"
 
 
@@ -108,27 +140,53 @@ def read_encoder(name: str) -> EncoderConfig:
     return parse(EncoderConfig, read_yaml(path), str(path))
 
 
-def missing_weights(names: Iterable[str]) -> str:
-    """Return one message that names every encoder whose converted weights are not there; empty if all are."""
-    files = {name: expanded(read_encoder(name).file, f"encoder {name}: file") for name in dict.fromkeys(names)}
-    lines = [f"  {name}: {file}" for name, file in files.items() if not file.exists()]
-    if not lines:
-        return ""
-    head = f"the weights of {len(lines)} of {len(files)} encoders are missing; `ddcl encoder add` makes them:"
-    return "\n".join([head, *lines])
+def path_of(config: EncoderConfig, name: str) -> Path:
+    """Return where the converted file of an encoder is expected."""
+    return expanded(config.file, f"encoder {name}: file")
+
+
+def missing_weights(name: str) -> str:
+    """Return in a line what is wrong with the converted file of an encoder, and what makes it; empty: it is there."""
+    config = read_encoder(name)
+    path, made_from = path_of(config, name), f"from {shown(config.origin.file)}"
+    files = f"--dataset {config.features.dataset} --features TRAIN TEST …" if config.features else "FILE"
+    makes = f"`ddcl encoder add {name} {files}` makes it again {made_from}"
+    if not path.exists():
+        return f"encoder {name}: {path} is missing; {makes}"
+    found = file_sha256(path)
+    if found != config.sha256:
+        return f"encoder {name}: {path} is not its file (sha256 {found[:8]}…, expected {config.sha256[:8]}…); {makes}"
+    return ""
+
+
+def existing_yaml(name: str) -> Path | None:
+    """Return config/encoders/`name`.yaml, where there is one."""
+    check_word("encoder", name)
+    return next(iter(existing_files(f"{KIND}/{name}.yaml")), None)
+
+
+def known_encoder(name: str) -> EncoderConfig | None:
+    """Return the encoder of this name whose converted file must be made again; None where there is none of this name.
+
+    `UserError` where there is one with its file.
+    """
+    path = existing_yaml(name)
+    if path is None:
+        return None
+    if not missing_weights(name):
+        raise UserError(f"{path}: there is such an encoder; delete the file, or choose another name")
+    return read_encoder(name)
 
 
 def check_new(name: str, trained_on: Iterable[str] = ()) -> Path:
     """Return where a new encoder's YAML goes, the first folder of configuration.
 
-    `UserError` if the name is taken, or if one of the data sets whose images trained it is not known.
+    `UserError` if a variant has the name, or if one of the data sets whose images trained it is not known.
     """
     check_word("encoder", name)
     for dataset in trained_on:
         check_name("data set", dataset, config_names("datasets"), f"encoder {name}: trained on")
     path = config_folders()[0] / KIND / f"{name}.yaml"
-    if path.exists():
-        raise UserError(f"{path}: there is such an encoder; delete the file, or choose another name")
     taken = [scale for scale in scales() if name in variant_names(scale)]
     if taken:
         raise UserError(f"encoder {name!r}: scale {taken[0]} has a variant of this name; choose another")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ddcl.base.errors import check_name
 from ddcl.base.yaml_files import read_yaml
+from ddcl.schema.encoders import KIND as ENCODERS
 from ddcl.schema.metrics import ACCURACY, OF_TRAINING
 from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import perturbation_names
@@ -41,7 +42,7 @@ def check_known(key: str, names: Iterable[str], where: str) -> None:
 def _known(key: str) -> list[str]:
     if key == "variant":
         variants = [name for scale in scales() for name in variant_names(scale)]
-        return [*variants, *map(authors_name, variants)]
+        return [*variants, *map(authors_name, variants), *config_names(ENCODERS)]
     if key == "metric":
         return [*MEASURED, *_of_plugins(), *(metric.name for metric in OF_TRAINING)]
     if key == "part":

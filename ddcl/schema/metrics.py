@@ -120,6 +120,7 @@ GEOMETRY = (
     _geometry("alignment", "alignment"),
     _geometry("uniformity", "uniformity"),
 )
+OF_VIEWS = {metric.name for metric in GEOMETRY} - {CKA.name, "effective_rank", "std_ratio", "uniformity"}
 # Distortions that a map of features is fitted for. A flip is one of two, and saturation and hue mean nothing on grey.
 EQUIVARIANT_TO = {
     "rotation": "rotation",

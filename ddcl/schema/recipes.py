@@ -16,7 +16,7 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import canonical_json, digest_text, read_json
 from ddcl.base.yaml_files import Model, parse, read_yaml
 from ddcl.schema.bases import Named, on_its_base
-from ddcl.schema.encoders import GivenEncoder, read_encoder
+from ddcl.schema.encoders import GivenEncoder, GivenFeatures, read_encoder
 from ddcl.schema.extras import Extras
 from ddcl.schema.identity import completed, identity
 from ddcl.schema.names import NO_AUGMENTATION
@@ -24,7 +24,7 @@ from ddcl.schema.op_recipes import OpRecipe, read_ops
 from ddcl.schema.ops import OPS, build_settings
 from ddcl.schema.places import config_names, config_path
 from ddcl.schema.readers import ImageFolderSettings
-from ddcl.schema.registry import EVALUATIONS, GIVEN, GIVEN_SPLIT, METHODS, READERS, Entry
+from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry, given_method
 from ddcl.schema.run_key import RunKey
 from ddcl.schema.suites import WHITE, Background, DatasetConfig, EvaluationConfig, HoldoutConfig, NormalisationConfig
 from ddcl.schema.training import BackboneConfig, TrainingConfig
@@ -113,7 +113,12 @@ class Recipe(Model):
 
     def normalisation(self, of_data: NormalisationConfig) -> NormalisationConfig:
         """Return what the encoder's images are normalised with. of_data: of the data set that the run is trained on."""
-        return self.encoder.normalisation if self.encoder else of_data
+        return (self.encoder and self.encoder.normalisation) or of_data
+
+    @property
+    def given_features(self) -> GivenFeatures | None:
+        """What is known of an encoder that is not here; None: there is one, which encodes images."""
+        return self.encoder.features if self.encoder else None
 
     @property
     def key(self) -> RunKey:
@@ -271,6 +276,7 @@ def encoder_recipe(dataset_name: str, name: str, seed: int) -> Recipe:
     if name in variant_names(dataset.scale):
         raise UserError(f"encoder {name!r}: scale {dataset.scale} has a variant of this name; rename one")
     settings: dict[str, Any] = {"dir_width": config.dir_width} if config.dir_width else {}
+    features = config.features
     return Recipe(
         dataset=dataset_name,
         variant=name,
@@ -278,7 +284,7 @@ def encoder_recipe(dataset_name: str, name: str, seed: int) -> Recipe:
         seed=seed,
         authors=False,
         data=data_recipe(dataset_name),
-        method=GIVEN_SPLIT if config.dir_width else GIVEN,
+        method=given_method(bool(settings), not features, not features or features.n_views > 0),
         settings=settings,
         training=read_variant(dataset, FLOOR, {"epochs": 0}).training,
         ops=[],

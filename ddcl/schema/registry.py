@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -54,6 +54,7 @@ from ddcl.schema.metrics import (
     FACTORS,
     FACTORS_OF_SHAPES,
     GEOMETRY,
+    OF_VIEWS,
     READOUTS,
     Metric,
 )
@@ -89,12 +90,15 @@ class MethodEntry(Entry):
     """A method, and what is known of it without importing it; its class says the same.
 
     supervised: whether it is given the labels, which makes it a reference and no rival.
+    encodes: whether there is a network; else only its features are here, of views of the test images, too, if `views`.
     """
 
     settings: type[MethodSettings]
     parts: tuple[str, ...] = ("full",)
     trains: bool = True
     supervised: bool = False
+    encodes: bool = True
+    views: bool = True
 
     @property
     def split(self) -> Literal["train", "pretrain"]:
@@ -115,6 +119,7 @@ class EvaluationEntry(Entry):
     min_random_draws: random column sets that a suite must ask for.
     needs_factors: whether it is for data sets whose images' true factors are known.
     ops: image operations of its own. Those of the run's augmentation are not named: the checkpoint is of their code.
+    of_features: of a protocol on images, what it can measure of stored features alone (`ddcl.encoders.stages`).
     """
 
     settings: type[EvaluationSettings]
@@ -126,6 +131,7 @@ class EvaluationEntry(Entry):
     min_random_draws: int = 0
     needs_factors: bool = False
     ops: tuple[str, ...] = ()
+    of_features: tuple[Metric, ...] = ()
 
     def metrics_of(self, settings: Mapping[str, object]) -> list[Metric]:
         """Return what it reports of each cell with these settings."""
@@ -159,7 +165,11 @@ def part_names(method: MethodEntry, evaluation: EvaluationEntry, random: bool) -
     return [part for part in parts if evaluation.parts is None or part in evaluation.parts]
 
 
-GIVEN, GIVEN_SPLIT = GIVEN_METHODS = "elsewhere", "elsewhere_split"  # of config/encoders, never of a variant
+def given_method(split: bool, encodes: bool, views: bool) -> str:
+    """Return the method of an encoder from elsewhere. views: of one that is not here, whether there are any."""
+    return f"elsewhere{'' if encodes else '_views' if views else '_features'}{'_split' if split else ''}"
+
+
 METHODS = Registry("method", MethodEntry)
 METHODS |= {
     "ddcl": MethodEntry("ddcl.method:DDCL", DDCLSettings, SPLIT_PARTS),
@@ -180,9 +190,20 @@ METHODS |= {
     "ddcl_byol": MethodEntry("ddcl.other_bases:DDCLOnBYOL", DDCLBYOLSettings, SPLIT_PARTS),
     "ddcl_vicreg": MethodEntry("ddcl.other_bases:DDCLOnVICReg", DDCLVICRegSettings, SPLIT_PARTS),
     "random_init": MethodEntry("baselines.random_init:RandomInit", NoMethodSettings, trains=False),
-    GIVEN: MethodEntry("baselines.from_elsewhere:FromElsewhere", NoMethodSettings, trains=False),
-    GIVEN_SPLIT: MethodEntry("baselines.from_elsewhere:SplitFromElsewhere", GivenSplitSettings, SPLIT_PARTS, False),
 }
+
+
+def _given(split: bool, encodes: bool, views: bool) -> MethodEntry:
+    target, settings = ("SplitFromElsewhere", GivenSplitSettings) if split else ("FromElsewhere", NoMethodSettings)
+    parts = SPLIT_PARTS if split else ("full",)
+    target = f"baselines.from_elsewhere:{target}"
+    return MethodEntry(target, settings, parts, trains=False, encodes=encodes, views=views)
+
+
+_KINDS = [(split, *own) for split in (False, True) for own in ((True, True), (False, True), (False, False))]
+GIVEN_METHODS = tuple(given_method(*own) for own in _KINDS)  # of config/encoders, never of a variant
+GIVEN = GIVEN_METHODS[0]
+METHODS |= {name: _given(*own) for name, own in zip(GIVEN_METHODS, _KINDS, strict=True)}
 
 EVALUATIONS = Registry("protocol", EvaluationEntry)
 EVALUATIONS |= {
@@ -209,6 +230,7 @@ EVALUATIONS |= {
         DiagnosticsSettings,
         inputs=("images",),
         metrics=(*READOUTS, *GEOMETRY, *EQUIVARIANCE),
+        of_features=GEOMETRY,
         perturbed=False,
         predicts=False,
         min_random_draws=20,
@@ -225,6 +247,16 @@ EVALUATIONS |= {
     ),
     "drift": EvaluationEntry("ddcl.evaluate.drift:evaluate", DriftSettings, metrics=(DRIFT,), predicts=False),
 }
+
+
+def protocol_of(method: str, protocol: str) -> EvaluationEntry | None:
+    """Return what a protocol takes of a method, and measures; None where it cannot be: there is no network for it."""
+    own, entry = METHODS[method], EVALUATIONS[protocol]
+    if own.encodes or entry.inputs == ("features",):
+        return entry
+    metrics = tuple(metric for metric in entry.of_features if own.views or metric.name not in OF_VIEWS)
+    return replace(entry, inputs=("features",), metrics=metrics) if metrics else None
+
 
 READERS = Registry("reader", ReaderEntry)
 READERS |= {

@@ -25,6 +25,8 @@ from ddcl.plan.addresses import features_digest
 from ddcl.plan.cost import describe
 from ddcl.plan.networks import forward_gflops, network_of
 from ddcl.plan.suite import Suite
+from ddcl.plan.weights import check_weights, lacking
+from ddcl.report.claims.contrasts import Address, Cells, Measured, comparisons
 from ddcl.report.figures.layout import FigureStyle
 from ddcl.report.figures.painters import floor
 from ddcl.schema import feature_index
@@ -107,7 +109,7 @@ def test_encoders_are_arms_without_training_that_are_marked() -> None:
     assert (small.epochs, small.ops, small.backbone) == (0, [], "ResNet basic 1-1, widths 8-8")
     assert (small.parts, split.parts) == (["full"], ["full", "dir", "dvr"])
     assert plan.label("variant", "small") == "The small one (from elsewhere, trained with labels)"
-    assert plan.label("variant", "split") == "The split one (from elsewhere, trained on these images)"
+    assert plan.label("variant", "split") == "The split one (from elsewhere, trained on images of digits)"
     ddcl = plan.run("digits/ddcl/baug/seed0")
     assert [target.evaluation for target in small.targets] == [target.evaluation for target in ddcl.targets]
     assert split.targets[0].parts == ddcl.targets[0].parts
@@ -153,12 +155,18 @@ def test_cost_is_of_the_encoder_s_own_network(encoders: Path) -> None:
     assert network_of(encoder_recipe("digits", "small", 0)).checkpoint_mb == 100.0
 
 
-def test_missing_weights_are_said_before_anything_runs(encoders: Path) -> None:
-    assert suite().missing_weights() == ""
-    (encoders / "split.safetensors").unlink()
-    text = suite().missing_weights()
-    assert text.startswith("the weights of 1 of 2 encoders are missing; `ddcl encoder add` makes them:\n  split: ")
-    assert text in describe(suite(), encoders, encoders)
+def test_weights_that_are_missing_or_others_are_said_with_the_file_and_the_command(encoders: Path) -> None:
+    assert lacking(suite(), encoders) == []
+    file = encoders / "split.safetensors"
+    file.unlink()
+    line = f"encoder split: {file} is missing; `ddcl encoder add split FILE` makes it again from 'a.pth'"
+    assert lacking(suite(), encoders) == [line]
+    assert line in describe(suite(), encoders, encoders)
+    with pytest.raises(UserError, match="nothing was run, and what is finished stays as it is"):
+        check_weights(suite(), encoders)
+    file.write_bytes(b"other")
+    (line,) = lacking(suite(), encoders)
+    assert line.startswith(f"encoder split: {file} is not its file (sha256 d9298a10…, expected ")
 
 
 REFUSED = {
@@ -270,16 +278,63 @@ def test_given_encoder_and_its_yaml_agree() -> None:
     assert config.given.sha256 == config.sha256
 
 
-def test_from_the_file_to_tables_figures_and_the_page(tmp_path: Path) -> None:
+CLAIM: dict[str, Any] = {
+    "statement": "DIR knows the class better than DVR.",
+    "statement_short": "DIR knows the class",
+    "source": "a claim of one's own",
+    "reported": "Nothing.",
+    "reported_short": "nothing",
+    "decided_by": "all",
+    "checks": [
+        {
+            "name": "knn",
+            "label": "kNN",
+            "statement": "DIR is classified better than DVR, of an encoder from elsewhere.",
+            "forms": {
+                "asymmetric": [
+                    {"treatment": {"variant": "split", "part": "dir"}, "control": {"variant": "split", "part": "dvr"}}
+                ]
+            },
+            "over": [{"augmentation": ["none"]}],
+            "evaluation": ["knn"],
+            "unit": "points",
+            "scale": 100.0,
+            "smallest_effect": {"value": 1.0, "reason": "Less than one is no reason to choose."},
+            "gates": ["trained"],
+            "family": "knn",
+        }
+    ],
+}
+
+
+def test_claims_name_encoders_and_count_one_checkpoint_as_one_training(encoders: Path) -> None:
+    """Its seeds are no other trainings: without this, a claim would rest on the spread of the evaluation alone."""
+    (encoders / "claims").mkdir()
+    (encoders / "claims" / "E1.yaml").write_text(yaml.safe_dump(CLAIM))
+    plan = suite(runs=[BLOCK | {"seeds": [0, 1, 2]}], claims=["E1"]).plan
+    check = plan.claims["E1"].checks[0]
+    cells = Cells(plan=plan, runs={run.arm: run for run in plan.runs})
+    for part, value in (("dir", 0.9), ("dvr", 0.5)):
+        address = Address("digits", "split", "none", part, "knn", "digits", "none", "top1")
+        cells.measured[address] = {seed: Measured(value, "ok", 899) for seed in range(3)}
+    (found,) = comparisons(check, "asymmetric", cells)
+    assert found.seeds == (0,)
+    assert found.lost == dict.fromkeys((1, 2), "split/none is one training, whatever the seed")
+
+
+def test_from_the_file_to_tables_figures_and_the_page(encoders: Path, tmp_path: Path) -> None:
     """Every command, one after the other in this process, for both encoders and the floor."""
     floor = {"datasets": ["digits"], "variants": ["random_init"], "augmentations": ["none"], "seeds": [0]}
     runs = [{**BLOCK, "seeds": [0]}, floor]
-    values = SUITE | {
+    values: dict[str, Any] = SUITE | {
         "runs": runs,
         "evaluations": ["knn", "linear"],
         "tables": ["knn", "robustness"],
-        "figures": ["robustness"],
+        "figures": ["robustness", "claims"],
+        "claims": ["E1"],
     }
+    (encoders / "claims").mkdir()
+    (encoders / "claims" / "E1.yaml").write_text(yaml.safe_dump(CLAIM))
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(values))
     results = ["--results", str(tmp_path / "results")]
     assert main(["resolve", "--suite", str(tmp_path / "own.yaml"), *results]) == 0
@@ -291,13 +346,21 @@ def test_from_the_file_to_tables_figures_and_the_page(tmp_path: Path) -> None:
         assert main(["extract", *run, *under]) == 0
         for evaluation in ("knn", "linear"):
             assert main(["evaluate", evaluation, *run, *under]) == 0
-    for verb in ("collect", "table", "figure", "report"):
+    assert lacking(Suite.load(tmp_path / "own.yaml"), tmp_path / "results") == []
+    (encoders / "split.safetensors").unlink()  # its finished runs hold the weights
+    assert lacking(Suite.load(tmp_path / "own.yaml"), tmp_path / "results") == []
+    for verb in ("collect", "table", "claims", "figure", "report"):
         assert main([verb, *results]) == 0
+    claims = pd.read_csv(tmp_path / "results/tables/claim_comparisons.csv")
+    assert list(claims["verdict"]) == ["inconclusive"]
+    assert list(claims["effect"].notna()) == [True]
     table = (tmp_path / "results/tables/knn.md").read_text(encoding="utf-8")
     page = (tmp_path / "results/report/index.html").read_text(encoding="utf-8")
     for label in ("The small one (from elsewhere, trained with labels)", "The split one (from elsewhere, trained on"):
         assert label in table
         assert label in page
+    for fact in ("encoder.network", "encoder.normalisation.mean", "encoder.side_px"):
+        assert fact in page
     frame = pd.read_csv(tmp_path / "results/tables/knn.csv")
     assert {"full", "dir", "dvr"} == set(frame.loc[frame["variant"] == "split", "part"])
     assert frame["mean"].between(5, 100).all()

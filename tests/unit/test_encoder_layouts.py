@@ -21,7 +21,7 @@ from ddcl.encoders.inspect import inspect
 from ddcl.encoders.layouts import find
 from ddcl.encoders.reading import read_weights
 from ddcl.encoders.recognise import fitted
-from ddcl.schema.encoders import read_encoder
+from ddcl.schema.encoders import missing_weights, read_encoder
 from ddcl.schema.recipes import Recipe, build_recipe, encoder_recipe
 from tests.unit.foreign import FORMS, head, named, planted, resnet, write
 
@@ -94,7 +94,7 @@ def test_an_encoder_that_was_added_has_the_features_of_its_network(tmp_path: Pat
     assert config.origin.left_out == ["classifier", "projector"]
     assert config.origin.n_used == len(network.state_dict())
     assert config.sha256 == file_sha256(Path(config.file))
-    assert config.label_on("digits") == "solo-learn's (from elsewhere, trained with labels)"
+    assert config.full_label == "solo-learn's (from elsewhere, trained with labels)"
     assert config.n_parameters == sum(p.numel() for p in network.parameters())
     assert_same(recipe, network)
 
@@ -162,6 +162,42 @@ def test_a_vit_of_dino_is_recognised(tmp_path: Path) -> None:
     assert recipe.encoder is not None
     assert recipe.encoder.network == "timm/vit_tiny_patch16_224"
     assert_same(recipe, network, 224)
+
+
+@pytest.mark.parametrize("benchmark", [False, True], ids=["example", "CIFAR benchmark"])
+def test_files_that_lightly_and_lightning_write(benchmark: bool, tmp_path: Path) -> None:
+    """Where they are installed, as for `make bench`: the library's own heads and network, the Trainer's own file."""
+    pytest.importorskip("lightly")
+    lightning = pytest.importorskip("pytorch_lightning")
+    from lightly.models import ResNetGenerator
+    from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
+
+    class SimSiam(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            children = list((ResNetGenerator("resnet-18") if benchmark else torchvision.models.resnet18()).children())
+            self.backbone = nn.Sequential(*children[:-1], *([nn.AdaptiveAvgPool2d(1)] if benchmark else []))
+            self.projection_head = SimSiamProjectionHead(512, 16, 8)
+            self.prediction_head = SimSiamPredictionHead(8, 4, 8)
+
+        def training_step(self, batch: Tensor, _: int) -> Tensor:
+            out: Tensor = self.prediction_head(self.projection_head(self.backbone(batch).flatten(1))).mean()
+            return out
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    model, quiet = SimSiam(), dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", default_root_dir=tmp_path, **quiet)
+    trainer.fit(model, torch.utils.data.DataLoader(list(images()), batch_size=4))
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    planted(model.backbone)
+    model.load_state_dict(torch.load(tmp_path / "model.ckpt", weights_only=False)["state_dict"])
+    recipe = added(tmp_path / "model.ckpt", tmp_path)
+    assert recipe.encoder
+    assert (recipe.encoder.name, recipe.encoder.stem) == ("resnet18", "3x3_no_relu" if benchmark else None)
+    assert read_encoder("other").origin.left_out == ["projection_head", "prediction_head"]
+    assert_same(recipe, nn.Sequential(model.backbone, nn.Flatten()))
 
 
 def test_half_precision_becomes_float32(tmp_path: Path) -> None:
@@ -284,6 +320,30 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
     for name, message in (("ddcl", "has a variant of this name"), ("a/b", "is no name")):
         with pytest.raises(UserError, match=message):
             add(name, tmp_path / "model.pth", GREY, tmp_path / "encoders")
+
+
+def test_weights_that_are_gone_are_made_again_as_the_yaml_says_and_must_be_the_same(tmp_path: Path) -> None:
+    write("solo-learn, CIFAR", tmp_path / "model.pth")
+    added(tmp_path / "model.pth", tmp_path, told(side_px=48, dir_width=300, label="Mine"))
+    config = read_encoder("other")
+    file, yaml_text = Path(config.file), Path(tmp_path / "config/encoders/other.yaml").read_text()
+    whole = file.read_bytes()
+    for spoil in (file.unlink, lambda: file.write_bytes(b"cut")):
+        spoil()
+        assert "`ddcl encoder add other FILE` makes it again from 'model.pth'" in missing_weights("other")
+        again, _ = add("other", tmp_path / "model.pth", Told(), tmp_path / "elsewhere")
+        assert again == config
+        assert file.read_bytes() == whole
+    assert missing_weights("other") == ""
+    assert Path(tmp_path / "config/encoders/other.yaml").read_text() == yaml_text
+    file.unlink()
+    with pytest.raises(UserError, match="give the command without options"):
+        add("other", tmp_path / "model.pth", GREY, tmp_path)
+    network = resnet("3x3")
+    torch.save({"state_dict": named(dict(planted(network, 16).state_dict()), "backbone.")}, tmp_path / "model.pth")
+    with pytest.raises(UserError, match=r"its YAML is of model\.pth, and model\.pth gives another encoder"):
+        add("other", tmp_path / "model.pth", Told(), tmp_path)
+    assert not file.exists()
 
 
 def test_weights_that_are_gone_or_others_are_not_loaded(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_features_alone_and_rows_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"feature": 1.0}, "unknown arrays feature; allowed are features, views, train, part_<name> or factor_<name>"),
+        ({"feature": 1.0}, "unknown arrays feature; allowed are features, labels, views, train, part_"),
         ({"features": None}, r"no array features \[N, D\]; found views, part_dir"),
         ({"features": np.zeros(4)}, r"features: expected floats of 2 axes, found float64 \[4\]"),
         ({"features": np.full((N, 5), np.nan)}, "features: 4500 values are not finite"),
@@ -92,6 +92,17 @@ def test_what_is_wrong_with_a_file_is_said(changes: Arrays, message: str, tmp_pa
     content = {name: own for name, own in (arrays() | changes).items() if own is not None}
     with pytest.raises(UserError, match=message):
         diagnose(write(tmp_path / "f.npz", content), SETTINGS, draws=2, seed=0)
+
+
+def test_labels_are_a_factor(tmp_path: Path) -> None:
+    """So one file serves `ddcl diagnose` and `ddcl encoder add --features`."""
+    content = arrays()
+    content["labels"] = content.pop("factor_class")
+    found = values(diagnose(write(tmp_path / "f.npz", content), SETTINGS, draws=2, seed=0))
+    assert found["dir", "readout_label"] > 0.9
+    content["labels"] = content["labels"][:-1]
+    with pytest.raises(UserError, match=r"labels: expected 900 integers, found int64 \[899\]"):
+        diagnose(write(tmp_path / "g.npz", content), SETTINGS, draws=2, seed=0)
 
 
 def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

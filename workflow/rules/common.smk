@@ -38,6 +38,7 @@ from ddcl.plan.rules import (
     typed_suite,
 )
 from ddcl.plan.scheduling import lift_default_limit
+from ddcl.plan.weights import check_weights
 
 # Another workflow may use this one as a module, with a prefix before every path.
 IS_MODULE = not workflow.modifier.is_main_snakefile()
@@ -62,6 +63,7 @@ try:
     if not IS_MODULE:
         RULES.check_targets(sys.argv[1:])
     if workflow.is_main_process:
+        check_weights(RULES.suite, RESULTS)
         if not IS_MODULE:
             share_gpus(workflow.global_resources)
         notes = [
@@ -69,7 +71,6 @@ try:
             old_layout(RESULTS),
             told_of_command(),
             missing_message(RULES.suite.dataset_configs, RULES.data_root),
-            RULES.suite.missing_weights(),
         ]
         for note in filter(None, notes):
             logger.warning(note)

@@ -16,6 +16,7 @@ from ddcl.report.tables.convergence import convergence_values
 from ddcl.schema.claims import MONITOR, CheckSpec, Form, PairSpec
 from ddcl.schema.gates import BASE
 from ddcl.schema.names import CLEAN
+from ddcl.schema.registry import GIVEN_METHODS
 
 EPOCHS = "epochs_to_95"
 
@@ -59,7 +60,8 @@ class Term(NamedTuple):
 class Comparison:
     """A contrast of cells: treatment minus control, or a difference of such differences.
 
-    seeds: those in which every cell has a value. lost: what is wrong with the others, by seed.
+    seeds: those in which every cell has a value; the first of them where an arm is an encoder from elsewhere, whose
+    weights are the same in all. lost: what is wrong with the others, by seed.
     marks: seeds that count, with a reservation. differs: in what the arms differ that the claim is not about.
     sources: of all planned cells, measured or not (`ddcl.report.sources`).
     """
@@ -198,6 +200,7 @@ def _comparison(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Comp
 
 def contrast(terms: tuple[Term, ...], cells: Cells) -> Comparison:
     """Return the contrast of planned cells, with the seeds in which all have a value."""
+    given = dict.fromkeys(_arm(term.address) for term in terms if cells.runs[term.address[:3]].method in GIVEN_METHODS)
     own = [cells.measured[term.address] for term in terms]
     planned = sorted(set().union(*own))
     lost, marks = dict[int, str](), dict[int, str]()
@@ -208,6 +211,8 @@ def contrast(terms: tuple[Term, ...], cells: Cells) -> Comparison:
         odd = [f"{arm} {value.status}" for arm, value in values if value and value.status != "ok"]
         if bad or absent:
             lost[seed] = ", ".join(dict.fromkeys(bad + absent))
+        elif given and any(other < seed and other not in lost for other in planned):
+            lost[seed] = f"{', '.join(given)} is one training, whatever the seed"
         elif odd:
             marks[seed] = ", ".join(dict.fromkeys(odd))
     seeds = tuple(seed for seed in planned if seed not in lost)

@@ -40,7 +40,11 @@ def _flat(recipe: Recipe) -> dict[str, str]:
         "training.backbone": recipe.network.name,
     }
     _flatten("method", recipe.settings, flat)
-    _flatten("training", recipe.training.model_dump(), flat)
+    if recipe.encoder:
+        _flatten("encoder", recipe.encoder.model_dump(), flat)
+        _flatten("training.monitor", recipe.training.monitor.model_dump(), flat)
+    else:
+        _flatten("training", recipe.training.model_dump(), flat)
     for item in recipe.ops:
         _flatten(f"augmentation.{item.op}", item.settings, flat)
     return flat

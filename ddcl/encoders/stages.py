@@ -1,0 +1,231 @@
+"""The stages of an encoder that is not here, only its features: what stands in the place of training and extraction.
+
+The files are those of any run, made of the converted features instead of images, so that everything after them takes
+the arm as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ddcl.base import sealed
+from ddcl.base.errors import UserError
+from ddcl.base.files import damage_named, file_sha256, write_array
+from ddcl.base.folders import replace_folder, temporary_folder
+from ddcl.base.provenance import provenance
+from ddcl.core.checkpoint import save_checkpoint
+from ddcl.core.losses import effective_rank
+from ddcl.core.seeds import generator
+from ddcl.data.groups import leading_groups
+from ddcl.data.images import Images
+from ddcl.data.manifest import read_manifest
+from ddcl.data.stored import read_images
+from ddcl.evaluate.features import Target
+from ddcl.evaluate.geometry import geometry
+from ddcl.evaluate.neighbours import knn_predict
+from ddcl.evaluate.protocols import Job
+from ddcl.evaluate.store import Address, FeatureTask, Measured
+from ddcl.plan.digests import extract_digest
+from ddcl.schema import feature_index, history, run_summary
+from ddcl.schema.encoders import missing_weights, path_of, read_encoder
+from ddcl.schema.evaluations import DiagnosticsSettings
+from ddcl.schema.feature_index import CLEAN_DRAW, Draw, DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
+from ddcl.schema.history import History
+from ddcl.schema.manifest import Manifest
+from ddcl.schema.names import CLEAN
+from ddcl.schema.op_recipes import PerturbationRecipe
+from ddcl.schema.recipes import Recipe, data_recipe
+from ddcl.schema.registry import EVALUATIONS, METHODS, EvaluationEntry, protocol_of
+from ddcl.schema.run_summary import RunSummary
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def stored(recipe: Recipe) -> dict[str, Tensor]:
+    """Return the converted features of an arm: train, test, perturbed.<name> [draws, N, D], and views [V, N, D]."""
+    from safetensors.torch import load_file
+
+    name, expected = recipe.variant, recipe.encoder.sha256 if recipe.encoder else ""
+    config, advice = read_encoder(name), f"`ddcl encoder add {name} --features …` makes it"
+    path = path_of(config, name)
+    with damage_named(path, f"features of encoder {name}", advice):
+        if path.exists() and file_sha256(path) != expected:
+            raise UserError(missing_weights(name) or f"{path}: not the features of this recipe; {advice}")
+        return load_file(path)
+
+
+def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str) -> RunSummary:
+    """Write history.csv, checkpoint.pt and run.json of an arm of features, and return what run.json says.
+
+    The history has one line, what the monitor of a training measures before the first epoch; the checkpoint names the
+    features and holds no weights.
+    """
+    manifest = read_manifest(manifest_path, recipe.dataset, recipe.data)
+    features = stored(recipe)
+    images = read_images(manifest_path, manifest, "train", recipe.data.image_side_px)
+    _check_rows(recipe, features, images)
+    content = {"recipe_digest": recipe.digest, "code_digest": code_digest, "status": "ok", "message": "", "epochs": 0}
+    content |= {"run": recipe.name, "method": {}, "features": recipe.network.model_dump()}
+    measured = {"epoch": 0, "seconds": 0.0, **_monitor(recipe, features, images)}
+    history.write(folder / history.FILE, History.of([measured]))
+    checkpoint_digest = save_checkpoint(folder / CHECKPOINT, content)
+    summary = RunSummary(
+        run=recipe.key,
+        status="ok",
+        message="",
+        epochs=0,
+        precision="fp32",
+        n_parameters=0,
+        seconds=0.0,
+        history_sha256=file_sha256(folder / history.FILE),
+        checkpoint_sha256=file_sha256(folder / CHECKPOINT),
+        checkpoint_digest=checkpoint_digest,
+        manifest_seal=manifest.seal,
+        provenance=provenance("cpu", recipe.digest, code_digest),
+    )
+    sealed.write(folder / run_summary.FILE, summary)
+    return summary
+
+
+def _check_rows(recipe: Recipe, features: Mapping[str, Tensor], images: Images) -> None:
+    if len(features["train"]) != len(images):
+        raise UserError(
+            f"encoder {recipe.variant}: features of {len(features['train'])} training images, but {recipe.dataset} has "
+            f"{len(images)} now; `ddcl encoder add` takes features of these"
+        )
+
+
+def _monitor(recipe: Recipe, features: Mapping[str, Tensor], images: Images) -> dict[str, float]:
+    """Return what `ddcl.evaluate.monitor` would measure, of the same images."""
+    config = recipe.training.monitor
+    names = (recipe.dataset, recipe.seed, "monitor")
+    order = torch.randperm(len(images), generator=generator(*names))[: config.max_images]
+    order, n = leading_groups(images.groups, order, max(1, round(config.holdout_frac * len(order))))
+    h, labels = features["train"][order], images.labels[order]
+    (predicted,) = knn_predict((h[n:], labels[n:]), h[:n], [config.k], config.temperature)
+    return {"knn_top1": float((predicted == labels[:n]).float().mean()), "effective_rank": float(effective_rank(h[:n]))}
+
+
+def extract(
+    recipe: Recipe,
+    run: Path,
+    trained_on: Manifest,
+    target: Target,
+    perturbations: list[PerturbationRecipe],
+) -> None:
+    """Write the features of an arm as those of any run are stored, and then replace those that are there.
+
+    run: the folder of the run. trained_on: the manifest of its data set, which is that of the features.
+    """
+    features = stored(recipe)
+    summary = run_summary.load(run / run_summary.FILE)
+    manifest = read_manifest(target.manifest_path, target.dataset, data_recipe(target.dataset))
+    arrays = {"train": features["train"], **{_file(draw): own for draw, own in _draws(features, perturbations).items()}}
+    with temporary_folder(target.folder) as folder:
+        files = {name: _written(folder / f"{name}.npy", own.half()) for name, own in arrays.items()}
+        known = {split: _known(target, manifest, split, folder) for split in ("train", "test")}
+        tests = (
+            DrawFile(perturbation=draw.perturbation, draw=draw.draw, **files[_file(draw)].model_dump())
+            for draw in _draws(features, perturbations)
+        )
+        index = FeatureIndex(
+            run=recipe.key,
+            digest=target.digest,
+            eval_dataset=target.dataset,
+            status=summary.status,
+            parts=parts_of(recipe),
+            recipe_digest=recipe.digest,
+            checkpoint_digest=summary.checkpoint_digest,
+            code_digest=extract_digest(recipe.method, [item.op for each in perturbations for item in each.ops]),
+            encoder_digest=None,
+            trained_on_seal=trained_on.seal,
+            evaluated_on_seal=manifest.seal,
+            train=SplitFiles(features=files["train"], **known["train"]),
+            test=DrawnFiles(features=tuple(tests), **known["test"]),
+        )
+        sealed.write(folder / feature_index.FILE, index)
+        replace_folder(target.folder, folder)
+
+
+def _file(draw: Draw) -> str:
+    return f"test_{draw.perturbation}-{draw.draw}"
+
+
+def _draws(features: Mapping[str, Tensor], perturbations: list[PerturbationRecipe]) -> dict[Draw, Tensor]:
+    """Return the features [N, D] of the test images under each draw."""
+    draws: dict[Draw, Tensor] = {}
+    for item in perturbations:
+        own = features["test"][None] if item.perturbation == CLEAN else features[f"perturbed.{item.perturbation}"]
+        draws |= {Draw(item.perturbation, draw): own[draw] for draw in range(item.draws)}
+    return draws
+
+
+def _written(path: Path, values: Tensor) -> StoredFile:
+    write_array(path, values.numpy())
+    return StoredFile(file=path.name, sha256=file_sha256(path))
+
+
+def _known(target: Target, manifest: Manifest, split: str, folder: Path) -> dict[str, Any]:
+    """Write labels and, where there are any, groups of a split; return what the index says of them."""
+    images = read_images(target.manifest_path, manifest, split, manifest.data.image_side_px)
+    arrays = {"labels": images.labels} | ({} if images.groups is None else {"groups": images.groups})
+    return {name: _written(folder / f"{split}_{name}.npy", own) for name, own in arrays.items()}
+
+
+def parts_of(recipe: Recipe) -> dict[str, tuple[int, int]]:
+    """Return the columns of each part of an arm's features."""
+    width, dir_width = recipe.network.feature_dim, recipe.settings.get("dir_width", 0)
+    columns = {"full": (0, width), "dir": (0, dir_width), "dvr": (dir_width, width)}
+    return {name: columns[name] for name in METHODS[recipe.method].parts}
+
+
+class OfFeatures(Job):
+    """An evaluation of an arm of features by a protocol that takes images of everybody else."""
+
+    @property
+    def entry(self) -> EvaluationEntry:
+        """What the protocol can measure of features alone."""
+        protocol = self.evaluation.protocol
+        own = protocol_of(self.recipe.method, protocol)
+        if own is None:
+            raise UserError(f"{self.recipe.name}: {protocol} needs the network, and only its features are here")
+        if EVALUATIONS[protocol].inputs == own.inputs:
+            return own
+        return _Loaded(**vars(own), evaluate=lambda task, settings: _geometry(self, task, settings))
+
+
+@dataclass(frozen=True)
+class _Loaded(EvaluationEntry):
+    """An entry whose function is at hand."""
+
+    evaluate: Callable[[FeatureTask, DiagnosticsSettings], Measured] | None = None
+
+    def load(self) -> Any:
+        """Return the function."""
+        return self.evaluate
+
+
+def _geometry(job: Job, task: FeatureTask, settings: DiagnosticsSettings) -> Measured:
+    """Measure how features lie, and how views move them where there are any, on the images of the diagnostics.
+
+    Nothing is read out of them: which distortion an image had is not known of features from elsewhere.
+    """
+    test, recipe = task.tests[CLEAN_DRAW].features, job.recipe
+    names = (job.dataset, recipe.seed, "diagnostics", "test", "images")
+    order = torch.randperm(len(test), generator=generator(*names))
+    index = order[: settings.max_test_images].sort().values
+    h = torch.from_numpy(test[index.numpy()]).float()
+    views = stored(recipe).get("views")
+    measured = geometry(h, None if views is None else views[:, index], [{}, {}], task.sets)
+    values: dict[Address, NDArray[np.floating]] = {
+        (CLEAN, *place): scores[:, None] for place, scores in measured.items()
+    }
+    return Measured(values, len(index), {"images": index.numpy().astype(np.int32)})
