@@ -21,10 +21,9 @@ from ddcl.encoders.add import Told, check_untold, split_of, written
 from ddcl.evaluate.feature_files import FeatureFile, read_file
 from ddcl.plan.addresses import data_folder
 from ddcl.schema import manifest
-from ddcl.schema.encoders import NONE, EncoderConfig, GivenFeatures, Origin, check_new, known_encoder
+from ddcl.schema.encoders import NONE, EncoderConfig, GivenFeatures, Origin, check_dataset, check_new, known_encoder
 from ddcl.schema.names import CLEAN
 from ddcl.schema.op_recipes import perturbation_names
-from ddcl.schema.places import config_names
 from ddcl.schema.recipes import data_recipe
 
 LAYOUT = "features"
@@ -56,7 +55,7 @@ def add_features(name: str, files: Files, told: Told, root: Path, results: Path)
     if former:
         check_untold(name, told)
     check_new(name, told.trained_on)
-    check_name("data set", files.dataset, config_names("datasets"), f"encoder {name}: --dataset")
+    check_dataset(files.dataset, f"encoder {name}: --dataset")
     for perturbation, path in files.perturbed:
         known = [own for own in perturbation_names() if own != CLEAN]
         check_name("perturbation", perturbation, known, f"{path}: --perturbed")

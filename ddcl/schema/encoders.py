@@ -178,6 +178,11 @@ def known_encoder(name: str) -> EncoderConfig | None:
     return read_encoder(name)
 
 
+def check_dataset(dataset: str, where: str) -> None:
+    """Raise `UserError` unless config/datasets has the name."""
+    check_name("data set", dataset, config_names("datasets"), where)
+
+
 def check_new(name: str, trained_on: Iterable[str] = ()) -> Path:
     """Return where a new encoder's YAML goes, the first folder of configuration.
 
@@ -185,7 +190,7 @@ def check_new(name: str, trained_on: Iterable[str] = ()) -> Path:
     """
     check_word("encoder", name)
     for dataset in trained_on:
-        check_name("data set", dataset, config_names("datasets"), f"encoder {name}: trained on")
+        check_dataset(dataset, f"encoder {name}: trained on")
     path = config_folders()[0] / KIND / f"{name}.yaml"
     taken = [scale for scale in scales() if name in variant_names(scale)]
     if taken:
