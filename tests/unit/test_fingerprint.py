@@ -185,7 +185,7 @@ def test_stages_have_different_digests_of_the_right_form() -> None:
         stages.page_digest(),
     ]
     assert all(len(text) == 16 and int(text, 16) >= 0 for text in digests)
-    # methods that live in one file, as both DDCL forms do, share their four digests; encoders of which only features are
-    # here have stages of their own, both in one file
+    # methods that live in one file, as both DDCL forms do, share their four digests; where only features are here, both
+    # stages lie in one file
     files = {(entry.target.split(":")[0], entry.encodes) for entry in METHODS.values()}
     assert len(set(digests)) == len(digests) - 4 * (len(METHODS) - len(files)) - 2

@@ -200,7 +200,8 @@ def _comparison(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Comp
 
 def contrast(terms: tuple[Term, ...], cells: Cells) -> Comparison:
     """Return the contrast of planned cells, with the seeds in which all have a value."""
-    given = dict.fromkeys(_arm(term.address) for term in terms if cells.runs[term.address[:3]].method in GIVEN_METHODS)
+    runs = {_arm(term.address): cells.runs.get(term.address[:3]) for term in terms}
+    given = [arm for arm, run in runs.items() if run and run.method in GIVEN_METHODS]
     own = [cells.measured[term.address] for term in terms]
     planned = sorted(set().union(*own))
     lost, marks = dict[int, str](), dict[int, str]()
