@@ -46,7 +46,8 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if why_not():
         pytest.skip(why_not())
     found = made_up.collected(request.param, tmp_path_factory.mktemp(request.param))
-    for name in ("robustness", "knn_curves"):
+    made_up.write_recipes(request.param, found.results)
+    for name in found.plan.figures:  # with all of them, the page is as large as it gets
         write_figure(registry.draw(name, found), found.results / "figures" / name, found.plan)
     out = found.results / "report" / "index.html"
     write_page(found, out)

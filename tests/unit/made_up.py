@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ddcl.base.files import write_json
+from ddcl.plan.addresses import run_folder
 from ddcl.plan.plan import Plan, PlannedRun
 from ddcl.plan.suite import Suite
 from ddcl.report.claims.judge import judge_claims
@@ -27,9 +29,20 @@ IMAGES = 10000
 
 
 @cache
+def suite_of(suite: str) -> Suite:
+    """A suite of the project."""
+    return Suite.load(CONFIG_DIR / SUITES[suite])
+
+
 def plan_of(suite: str) -> Plan:
     """The plan of a suite of the project."""
-    return Suite.load(CONFIG_DIR / SUITES[suite]).plan
+    return suite_of(suite).plan
+
+
+def write_recipes(suite: str, folder: Path) -> None:
+    """Write the recipe of each run to its folder, as the cards of the page show it."""
+    for recipe in suite_of(suite).recipes.values():
+        write_json(folder / run_folder(recipe) / "config.json", recipe.model_dump())
 
 
 def luck(*names: object, size: float = 1.0) -> float:

@@ -131,7 +131,7 @@ def test_every_number_leads_to_the_values_of_its_seeds(found: Collected) -> None
     assert len(rows) == (3 + 3 + 1 + 1 + 1) * 2 * 2  # parts of the arms, evaluations, perturbations
     tables = html[html.index('id="tables"') : html.index('id="figures"')]
     numbers = re.findall(r'<a class="from" href="#(r\d+)">(?:<span class="lv">)?(\d+\.\d) ± ', tables)
-    assert len(numbers) == tables.count("<td") - tables.count("<td>–</td>") > 20
+    assert len(numbers) == tables.count("<td") - tables.count("<td>–") > 20
     for anchor, mean in numbers:
         seeds = [float(text) for text in re.findall(r"<td>([\d.]+)(?=<|$)", rows[anchor])]
         assert len(seeds) == 2
@@ -173,8 +173,8 @@ def test_a_card_says_how_the_recipe_departs_and_how_to_make_it_again(found: Coll
     html = render(found)
     card = html[html.index('id="card-digits-ddcl-baug"') : html.index('id="card-digits-ddcl-caug"')]
     epochs = synthetic.recipe_of(found.plan.run("digits/ddcl/baug/seed0")).training.epochs
-    assert f'<th scope="row">training.epochs<td class="key">{epochs}<td class="key">500' in card
-    assert '<th scope="row">training.schedule.extra_warmup_epochs<td class="key">0<td class="key">30' in card
+    assert f'<th>training.epochs<td class="key">{epochs}<td class="key">500' in card
+    assert '<th>training.schedule.extra_warmup_epochs<td class="key">0<td class="key">30' in card
     assert "<dt>method.dir_frac<dd>0.8\n" in card
     assert "method.dir_frac<td" not in card  # as in the paper
     assert "git checkout " + "f" * 40 in card

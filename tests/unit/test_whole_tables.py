@@ -94,3 +94,17 @@ def test_no_latex_table_ends_with_a_page_for_a_few_rows(found: Collected, printe
         several += len(rows) > 1
         assert len(rows) < 2 or min(rows) > 0.4 * max(rows), (name, rows)
     assert several
+
+
+def test_the_papers_difference_stands_beside_ours(found: Collected, printed: dict[str, Printed]) -> None:
+    table = printed["robustness"]
+    column = [place["perturbation"] for place in table.columns].index("color")
+    rows = {(keys["variant"], keys["part"], keys["augmentation"]): i for i, keys in enumerate(table.keys)}
+    beside = {key: table.rows[i][1][column].paper for key, i in rows.items()}
+    # table 4 of the paper, ImageNet-100, CAug: DDCL 79.33, DIR alone 79.11, SimSiam 78.99
+    assert beside["ddcl", "full", "caug"] == pytest.approx(79.33 - 78.99)
+    assert beside["ddcl", "dir", "caug"] == pytest.approx(79.11 - 78.99)
+    assert {beside[key] for key in beside if key[0] != "ddcl"} == {None}
+    assert '<small class="paper-value">paper +0.34</small>' in to_html(table)
+    assert "in the paper’s table, on ImageNet-100" in notes(table)
+    assert "paper-value" not in to_html(printed["knn"])

@@ -23,6 +23,7 @@ CODE = re.compile(r"`([^`]+)`")
 SELECTED = ("dataset", "evaluation", "part", "augmentation")  # what the page can choose by
 COARSE = ("%", "points", "epochs", "s")  # units that differences have one decimal in
 REACH = 50.0  # percent of a bar's width, either way
+PAPER = "paper: the same difference in the paper’s table, on ImageNet-100, of one run each"
 LONG = 40  # letters that fit on one line of a head of a row
 
 
@@ -39,7 +40,10 @@ class Place(NamedTuple):
 
 
 def to_html(printed: Printed, place: Place = Place(), rows: Sequence[int] | None = None) -> str:  # noqa: B008
-    """Return a <table> of the rows with these numbers (None: all), in blocks of what stands before the method."""
+    """Return a <table> of the rows with these numbers (None: all), in blocks of what stands before the method.
+
+    End tags that HTML does not need are left out: most of a page is such rows.
+    """
     chosen = list(range(len(printed.rows)) if rows is None else rows)
     first = printed.row_keys.index("variant") if "variant" in printed.row_keys else 0
     order = list(range(first, len(printed.row_keys)))
@@ -53,7 +57,7 @@ def to_html(printed: Printed, place: Place = Place(), rows: Sequence[int] | None
     body = ""
     for labels, own in groupby(chosen, lambda number: printed.rows[number][0][:first]):
         block = ", ".join(map(_heading, printed.row_keys, labels))
-        head = f'<tr class="block"><th scope="rowgroup" colspan="{len(order) + len(columns)}">{escape(block)}</th></tr>'
+        head = f'<tr class="block"><th scope="rowgroup" colspan="{len(order) + len(columns)}">{escape(block)}'
         rows_of_block = "".join(_tr(printed, number, order, place, scale) for number in own)
         body += f"<tbody>{head if block else ''}{rows_of_block}</tbody>"
     return f"<table><thead><tr>{heads}</tr></thead>{body or '<tbody></tbody>'}</table>"
@@ -66,7 +70,9 @@ def _heading(key: str, label: str) -> str:
 
 def notes(printed: Printed) -> str:
     """Return the notes of a table."""
-    return f'<p class="notes">{escape("; ".join(printed.notes))}</p>' if printed.notes else ""
+    shown = [PAPER] * any(cell.paper is not None for _, cells in printed.rows for cell in cells)
+    texts = [*printed.notes, *shown]
+    return f'<p class="notes">{escape("; ".join(texts))}</p>' if texts else ""
 
 
 def _words(key: str) -> str:
@@ -83,14 +89,13 @@ def _tr(printed: Printed, number: int, order: list[int], place: Place, scale: fl
     keys = printed.keys[number] if printed.keys else {}
     mark = place.marks.get(str(keys.get("variant", "")), "")
     heads = "".join(
-        f'<th scope="row"{_wrap(labels[i])}>{mark if place_ == 0 else ""}{escape(labels[i])}</th>'
-        for place_, i in enumerate(order)
+        f"<th{_wrap(labels[i])}>{mark if place_ == 0 else ''}{escape(labels[i])}" for place_, i in enumerate(order)
     )
     tds = "".join(
         _td(cell, place, f"{place.name}-{number}-{column}" if place.name else "", scale)
         for column, cell in enumerate(cells)
     )
-    return f"<tr{_data(keys)}>{heads}{tds}</tr>"
+    return f"<tr{_data(keys)}>{heads}{tds}"
 
 
 def _data(keys: Mapping[Any, Any]) -> str:
@@ -114,7 +119,7 @@ def _td(cell: Cell, place: Place, name: str, scale: float) -> str:
         text = f'<a class="from" href="#{places[0]}"{more}>{text}</a>'
     bad = ' class="bad"' if any(mark in cell.text for mark, _ in MARKS.values()) else ""
     own = f' id="{name}"' if name and places else ""
-    return f"<td{own}{bad}>{text}</td>"
+    return f"<td{own}{bad}>{text}"
 
 
 def _difference(cell: Cell, place: Place, scale: float) -> str:
@@ -131,6 +136,8 @@ def _difference(cell: Cell, place: Place, scale: float) -> str:
         middle = max(-REACH, min(REACH, REACH * effect / scale))
         bar = f'<i class="b" style="--a:{left:.0f};--w:{right - left:.0f};--m:{middle:.0f}"></i>'
         text += f"<small>{ends}</small>{bar}"
+    if cell.paper is not None:
+        text += f'<small class="paper-value">paper {signed(cell.paper, 2)}</small>'
     return f'<span class="df">{text}</span>'
 
 
