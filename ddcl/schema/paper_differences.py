@@ -22,7 +22,7 @@ def paper_differences() -> dict[str, float]:
 
     Linear accuracy of DDCL's features, or of DIR alone, minus that of SimSiam's features after the same augmentation.
     """
-    values = {
+    values: dict[tuple[str, ...], float] = {
         (number.variant, number.part, number.augmentation, number.perturbation): float(number.value_percent)
         for number in read_published()
         if number.source == SOURCE and number.dataset == number.eval_dataset == DATASET

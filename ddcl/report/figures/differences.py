@@ -27,16 +27,17 @@ from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
 
 INTERVAL = "95 % interval over seeds"
+PLACE = {*RUN, "part", "evaluation", "eval_dataset", "perturbation", "metric", "epoch"}  # what tells rows of runs apart
 STEP = 0.16  # between neighbours, in units of the x axis
 
 
 def paired(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Return one row per row of `frame` whose run has a baseline: `value` minus the baseline's, of the same seed.
 
-    frame: `RUN`, `value`, `status`, and what else tells its rows apart. A pair that lacks one has no value.
+    frame: `RUN`, `value`, `status`, and those of `PLACE` that tell its rows apart. A pair that lacks one has no value.
     """
     baselines = {run.names: run.baseline for run in plan.runs if run.baseline}
-    keys = [name for name in frame.columns if name not in ("value", "status", "n", "n_draws", "sd_draws", "code")]
+    keys = [name for name in frame.columns if name in PLACE]
     own = frame.assign(baseline=[baselines.get(names, "") for names in frame[RUN].itertuples(index=False, name=None)])
     own = own[own["baseline"] != ""]
     other = frame.rename(columns={"variant": "baseline", "value": "control", "status": "other"})
