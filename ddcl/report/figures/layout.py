@@ -196,10 +196,9 @@ def panel_figure(
     if not panels:
         return _nothing(shape[1])
     columns = max(shape[0], 1)
-    rows = -(-len(panels) // columns)
-    panels = [*panels, *[None] * (rows * columns - len(panels))]
-    figure = Figure(figsize=(WIDTH, rows * shape[1] + 0.6), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=sharex, sharey="row", squeeze=False)
+    panels = [*panels, *[None] * (-len(panels) % columns)]
+    figure = Figure(figsize=(WIDTH, len(panels) // columns * shape[1] + 0.6), layout="constrained")
+    grid = figure.subplots(len(panels) // columns, columns, sharex=sharex, sharey="row", squeeze=False)
     notes = _notes(panels, columns)
     pad = 3 + 7.5 * max(len(text.splitlines()) for text in notes)
     for axes, panel, below, text in zip(grid.flat, panels, [*panels[columns:], *[None] * columns], notes, strict=True):
