@@ -22,6 +22,7 @@ from ddcl.report.multiplicity import FEWEST_SEEDS
 Array = NDArray[np.floating]
 GROUPED = "seeds and groups of images"  # in the name of an interval
 LOG_P = np.linspace(-34.0, 0.0, 273)  # of shares of a chi-square distribution, down to 1e-15: cells of the integral
+SAME = 5e-5  # points, R² or cosine: seeds that differ by less are equal, as float32 makes 1e-5 of 100 equal points
 MANY = 1e6  # degrees of freedom: from here on t is normal
 Blocks = Mapping[tuple[str, str], Array]  # by (whose seeds, whose test images)
 
@@ -154,7 +155,8 @@ def seed_components(blocks: Blocks) -> list[Component]:
     found = []
     for group in dict.fromkeys(seeds for seeds, _ in blocks):
         per_seed = np.sum([block.mean(axis=1) for (seeds, _), block in blocks.items() if seeds == group], axis=0)
-        found.append(Component(float(per_seed.var(ddof=1)) / len(per_seed), len(per_seed) - 1))
+        variance = float(per_seed.var(ddof=1)) if np.ptp(per_seed) > SAME else 0.0
+        found.append(Component(variance / len(per_seed), len(per_seed) - 1))
     return found
 
 

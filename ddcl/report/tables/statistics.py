@@ -12,7 +12,7 @@ import pandas as pd
 from ddcl.report.sources import SOURCES, joined
 
 WHOLE = ("ok", "collapsed")  # statuses of runs that were trained to their last epoch
-SAME = 1e-9  # differences that are this close are one
+SAME = 1e-6  # differences that are this close are one: values of a training's history are in float32
 
 
 def status_of(statuses: Sequence[str]) -> str:
