@@ -83,11 +83,14 @@ def online_settings(**values: Any) -> OnlineSettings:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("lr", "tolerance"), [(30.0, 0.03), (3.0, 0.015)])
+@pytest.mark.parametrize(("lr", "tolerance"), [(30.0, 0.03), (3.0, 0.02)])
 def test_the_online_and_the_fast_probe_agree_on_a_small_run(
     lr: float, tolerance: float, digits: dict[str, ArrayImages], tmp_path: Path
 ) -> None:
-    """Both minimise the cross-entropy of the same features, if nothing is augmented; SGD with 30 is still noisy."""
+    """Both minimise the cross-entropy of the same features, if nothing is augmented; SGD with 30 is still noisy.
+
+    Two probes of one accuracy that disagree on 4 % of the 899 test images differ by 0.7 points (sd), hence 2 points.
+    """
     recipe = build_recipe(("digits", "simsiam", "baug"), 0, {"precision": "fp32"})
     pipeline = build_pipeline(recipe.ops, 16, NORMALISATION)
     loader = TwoViewLoader(digits["train"], pipeline, recipe.training.batch_size, ("digits", 0), "cpu")
