@@ -77,11 +77,11 @@ def _paint(
         mean, unit = values.mean(), str(cell["unit"].iloc[0])
         ink = MOST_INK * min(max(mean / DARKEST[unit], 0.0), 1.0)
         box = axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=INK, alpha=ink, linewidth=0))
-        number = f"{mean:+.{1 if unit == 'points' else 2}f}".replace("-", "−")
+        number = f"{mean:+z.{1 if unit == 'points' else 2}f}".replace("-", "−")
         text = number[0] + number[1:].removeprefix("0") + marks  # +.20: there is little room
         axes.text(x, y, text, ha="center", va="center", size=5.5, color=CARD if ink > MOST_INK / 2 else INK)
         spread = f", sd {values.std(ddof=1):.2f} of {len(values)} seeds" if len(values) > 1 else ""
-        tell(box, f"{_row(style, variant, part)}, {columns[column]}: {mean:+.2f} {unit}{spread}")
+        tell(box, f"{_row(style, variant, part)}, {columns[column]}: {mean:+z.2f} {unit}{spread}")
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xticks(range(len(columns)), list(columns.values()), rotation=35, ha="right")
     axes.set_yticks(range(len(rows)), [_row(style, *row) for row in rows])
