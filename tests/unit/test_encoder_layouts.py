@@ -368,6 +368,6 @@ def test_inspect_says_layout_network_heads_and_what_is_to_be_said(tmp_path: Path
     assert "layout: solo_learn (solo-learn), 120 tensors of the encoder" in text
     assert "heads, left out: classifier, projector" in text
     assert "network: torchvision/resnet18 with stem 3x3_padding_2; its weights are all here" in text
-    assert "still needed: the normalisation" in text
+    assert "the normalisation, --mean R G B --std R G B" in text
     torch.save({"a": 1}, tmp_path / "none.pth")
     assert "layout: none fits" in inspect(tmp_path / "none.pth")

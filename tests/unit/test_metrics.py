@@ -80,7 +80,7 @@ def test_a_new_metric_stands_on_the_page(made_up: Plan, tmp_path: Path) -> None:
     runs = [CollectedRun.model_validate({"run": RunKey.model_validate(run.key)} | absent) for run in made_up.runs]
     found = Collected(made_up, records_of(made_up), pd.DataFrame(), runs, tmp_path)
     card, _ = build_cards(found, expected_cells(found.records, made_up)).cards
-    rows = {row.labels: row.texts for row in card.values}
+    rows = {(row.about, *row.labels): row.texts for row in card.values}
     assert rows["calibration, calibration", "whole", "clean"] == ["10.00", "11.00", "12.00"]
     assert rows["kNN, k = 5", "DIR", "clean"] == ["10.00", "11.00", "12.00"]
 

@@ -56,7 +56,7 @@ def test_each_setting_is_a_variant_of_its_own() -> None:
         ({"dataset": "digits"}, "dataset digits has no `holdout`, so settings would be chosen on its test images"),
         (
             {"grids": GRIDS | {"ddcl": {RATE: [0.2]}}},
-            "equal budgets; settings and epochs are simsiam 4 and 384, ddcl 1",
+            "equal budgets; settings and epochs are simsiam 4 and 288, ddcl 1",
         ),
         ({"grids": {"ddcl": {"training.epochs": [1, 3]}, "simsiam": {"training.epochs": [1, 2]}}}, "equal budgets"),
         ({"grids": {"ddcl": {"dvr_weight": [0.1]}}}, "expected a key training.… or settings.…, found 'dvr_weight'"),
@@ -107,7 +107,7 @@ def test_the_best_mean_is_chosen(tmp_path: Path) -> None:
     write_choice(tuned, frame, tmp_path)
     assert parse(TunedConfig, read_yaml(tmp_path / CHOICE), CHOICE) == tuned
     assert (tmp_path / SCORES).read_text().splitlines()[3] == "simsiam,simsiam-base_lr0.4,base_lr 0.4,85.5000,0.7071,0"
-    assert tuned.budget.model_dump() == {"settings": 4, "runs": 8, "epochs": 384}
+    assert tuned.budget.model_dump() == {"settings": 4, "runs": 8, "epochs": 288}
     assert tuned.choices["simsiam"].values == {RATE: 0.4}
     assert tuned.choices["simsiam"].at_edge == []
     assert tuned.choices["ddcl"].values == {RATE: 0.2, WEIGHT: 1.0}
