@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from ddcl.base import fingerprint
 from ddcl.base.errors import UserError
@@ -17,6 +18,7 @@ from ddcl.build import build_method, build_pipeline
 from ddcl.core.method import Batch
 from ddcl.plan import digests
 from ddcl.plan.suite import Suite
+from ddcl.report.figures.svg import svg_of
 from ddcl.report.page.bars import colours, glyph, symbols
 from ddcl.report.page.bars import mark_of as page_mark
 from ddcl.schema.marks import mark_of
@@ -131,6 +133,9 @@ def test_it_has_the_mark_that_its_own_file_says_and_other_methods_keep_theirs(su
 def test_its_colour_on_the_page_has_a_name_that_css_allows(suite: Suite) -> None:
     marks = {MINE: suite.plan.marks[MINE]}
     assert colours(marks)["light"] == "--m-outside-mine-Mine: #7a1fa2;"
+    figure = Figure()
+    figure.text(0.5, 0.5, "mine", color="#7a1fa2")
+    assert "var(--m-outside-mine-Mine, #7a1fa2)" in svg_of(figure, "mine", suite.plan)
     assert 'id="g-outside-mine-Mine"' in symbols(marks)
     assert all("outside.mine" not in text for text in (symbols(marks), page_mark(MINE), glyph(MINE)))
 

@@ -42,6 +42,11 @@ def tell(artist: Artist, text: str) -> None:
     artist.set_gid(TIP + text.replace("-", "−"))
 
 
+def css_name(method: str) -> str:
+    """Return a method's name as CSS and fragments of addresses can have it: a plugin's has dots and a colon."""
+    return re.sub(r"[^\w-]", "-", method)
+
+
 def svg_of(figure: Figure, name: str, plan: Plan) -> str:
     """Return a figure as an <svg> element with a viewBox and without a size.
 
@@ -59,7 +64,7 @@ def svg_of(figure: Figure, name: str, plan: Plan) -> str:
     used = set(USED.findall(text))
     text = IDENTITY.sub(lambda found: _identity(found, used), text)
     text = re.sub(r'<g data-tip="([^"]*)">', r'<g class="tip"><title>\1</title>', text)
-    colours = VARIABLES | {mark.light: f"m-{method}" for method, mark in plan.marks.items()}
+    colours = VARIABLES | {mark.light: f"m-{css_name(method)}" for method, mark in plan.marks.items()}
     text = COLOUR.sub(lambda found: _variable(found[0], colours), text)
     text = PATH.sub(lambda found: f' d="{_path(found[1])}"', UNTURNED.sub("", text))
     return _classed(_flat(re.sub(r"\s*\n\s*", "\n", text)), name).strip() + "\n"

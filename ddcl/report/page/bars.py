@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from markupsafe import Markup
 from matplotlib.markers import MarkerStyle
 
 from ddcl.report.claims.scale import END, place, stretched
+from ddcl.report.figures.svg import css_name
 from ddcl.schema.claims import Reported
 from ddcl.schema.marks import Mark
 
@@ -30,11 +30,6 @@ class Line(NamedTuple):
     smallest: float
     seeds: Sequence[float] = ()
     faint: bool = False
-
-
-def css_name(method: str) -> str:
-    """Return a method's name as CSS and fragments of addresses can have it: a plugin's has dots and a colon."""
-    return re.sub(r"[^\w-]", "-", method)
 
 
 def symbols(marks: Mapping[str, Mark]) -> Markup:
