@@ -1,4 +1,4 @@
-"""What all tests share: how few seeds decide nothing, and Holm's correction for several tests."""
+"""What all tests share: how few seeds decide nothing, what is no spread, and Holm's correction for several tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 FEWEST_SEEDS = 3  # below, nothing is decided and no interval is given: two seeds do not know how much seeds differ
+SAME = 5e-5  # points, R² or cosine: seeds that differ by less are equal, as float32 makes 1e-5 of 100 equal points
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

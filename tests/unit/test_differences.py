@@ -69,8 +69,8 @@ def test_by_hand() -> None:
     assert paired_t([1.0, 1.0, 1.0], [3.0, 3.1, 3.2]).high < 0
 
 
-FINE = [float(np.float32(right / 179)) for right in (160, 161, 163)]  # shares of 179 images, as histories hold them
-COARSE = [float(np.float32((right - 1) / 179)) for right in (160, 161, 163)]
+FINE = [100 * float(np.float32(right / 179)) for right in (160, 161, 163)]  # of 179 images, as histories hold them
+COARSE = [100 * float(np.float32((right - 1) / 179)) for right in (160, 161, 163)]
 
 
 @pytest.mark.parametrize("pair", [([1.0], [0.0]), ([], []), ([1.0, 2.0], [0.0, 1.0]), (FINE, COARSE)])

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from ddcl.report.multiplicity import FEWEST_SEEDS
+from ddcl.report.multiplicity import FEWEST_SEEDS, SAME
 
 Array = NDArray[np.floating]
 GROUPED = "seeds and groups of images"  # in the name of an interval
 LOG_P = np.linspace(-34.0, 0.0, 273)  # of shares of a chi-square distribution, down to 1e-15: cells of the integral
-SAME = 5e-5  # points, R² or cosine: seeds that differ by less are equal, as float32 makes 1e-5 of 100 equal points
 MANY = 1e6  # degrees of freedom: from here on t is normal
 Blocks = Mapping[tuple[str, str], Array]  # by (whose seeds, whose test images)
 

@@ -20,8 +20,9 @@ from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import FULL, NOTE, SEED, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue
 from ddcl.report.figures.svg import tell
+from ddcl.report.multiplicity import FEWEST_SEEDS
 from ddcl.report.numbers import signed
-from ddcl.report.tables.statistics import paired_t
+from ddcl.report.tables.statistics import Paired, paired_t
 from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
@@ -84,13 +85,14 @@ def knn_curves(found: Collected) -> Figure:
     status = found.records.groupby(RUN, as_index=False)["status"].first()
     frame = frame.merge(status, on=RUN).assign(value=lambda rows: 100 * rows["knn_top1"].astype(float))
     own = paired(frame.drop(columns="knn_top1").astype({"epoch": float}), found.plan)
+    names = _treatments(style, own)
     panels = [
         panel._replace(
             title=f"{panel.title} · {_pair(style, variant, own)}", frame=panel.frame[panel.frame["variant"] == variant]
         )
-        for panel, variant in product(style.by_augmentation(own), _treatments(style, own))
+        for panel, variant in product(style.by_augmentation(own), names)
     ]
-    columns = len(_treatments(style, own)) * (1 if len(_treatments(style, own)) > 2 else len(style.augmentations))
+    columns = len(names) * (1 if len(names) > 2 else len(style.augmentations))
     handles: list[Artist] = [
         *_marks(style, own),
         Line2D([], [], color=NOTE, linewidth=0.5, label="each seed"),
@@ -136,8 +138,8 @@ def _dots(axes: Axes, frame: pd.DataFrame, hue: Hue, ticks: list[str], style: Fi
     for (name, place), cell in frame.dropna(subset=["x", "value"]).groupby(["variant", "x"], sort=False):
         at = int(str(place).partition(".")[0])
         values, x = cell["value"].to_numpy(float), at + shift[str(name)]
-        found, look = paired_t(list(values), [0.0] * len(values)), hue.looks[str(name)]
-        if len(values) > 2 and not np.isnan(found.low):
+        found, look = _mean(values), hue.looks[str(name)]
+        if not np.isnan(found.low):
             thick = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 2.2, "alpha": 0.5}
             axes.plot([x, x], [found.low, found.high], zorder=2, **thick)
         axes.scatter(np.full(len(values), x + hue.dots), values, color=NOTE, **SEED)
@@ -157,8 +159,8 @@ def _curve(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
         for _, seed in own.groupby("seed"):
             axes.plot(seed["epoch"], seed["value"], color=line["color"], linewidth=0.4, alpha=0.7)
         wide = own.pivot_table(index="epoch", columns="seed", values="value").dropna()
-        rows = [paired_t(list(values), [0.0] * len(values)) for values in wide.to_numpy(float)]
-        if wide.shape[1] > 2:
+        rows = [_mean(values) for values in wide.to_numpy(float)]
+        if wide.shape[1] >= FEWEST_SEEDS:
             low, high = [each.low for each in rows], [each.high for each in rows]
             axes.fill_between(wide.index, low, high, color=line["color"], alpha=0.18, linewidth=0)
         every = max(len(wide) // 5, 1)
@@ -169,10 +171,16 @@ def _curve(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
 
 
+def _mean(values: Any) -> Paired:
+    """Return the mean of differences [n] with its interval, which is NaN for too few seeds, and without a spread."""
+    found = paired_t(list(values), [0.0] * len(values))
+    return found if found.n >= FEWEST_SEEDS else found._replace(low=np.nan, high=np.nan)
+
+
 def _said(values: Any) -> str:
     """Return a mean difference with its interval and seeds: ``+0.4 (−0.1 to +0.9) points; seeds +0.3, +0.5``."""
-    found = paired_t(list(values), [0.0] * len(values))
-    between = "" if len(values) < 3 or np.isnan(found.low) else f" ({signed(found.low, 1)} to {signed(found.high, 1)})"
+    found = _mean(values)
+    between = "" if np.isnan(found.low) else f" ({signed(found.low, 1)} to {signed(found.high, 1)})"
     return f"{signed(found.effect, 1)}{between} points; seeds {', '.join(signed(value, 1) for value in values)}"
 
 
@@ -181,8 +189,8 @@ def _counted(figure: Figure, frame: pd.DataFrame, keys: list[str]) -> Figure:
     above = below = total = 0
     shown = frame.dropna(subset=["value"]) if "value" in frame else frame
     for _, cell in shown.groupby(["variant", *(key for key in keys if key in shown)], sort=False):
-        found = paired_t(cell["value"].tolist(), [0.0] * len(cell))
-        if len(cell) > 2 and not np.isnan(found.low):
+        found = _mean(cell["value"])
+        if not np.isnan(found.low):
             total, above, below = total + 1, above + (found.low > 0), below + (found.high < 0)
     if total:
         outside = f"{above} have a 95 % interval above 0 and {below} below"

@@ -84,13 +84,12 @@ def _other(named: dict[str, Any], baseline: str, keys: list[str], seeds: Seeds) 
 def _paired(own: Mapping[int, float], other: Mapping[int, float], factor: float) -> dict[str, Any]:
     """Return difference, interval and p of the seeds that both have."""
     common = sorted(own.keys() & other.keys())
-    found = paired_t([own[seed] for seed in common], [other[seed] for seed in common])
+    found = paired_t([factor * own[seed] for seed in common], [factor * other[seed] for seed in common])
     if found.n < FEWEST_SEEDS or np.isnan(found.low):
-        return {"difference": factor * found.effect, "n_pairs": found.n}
+        return {"difference": found.effect, "n_pairs": found.n}
     spread = [own[seed] - other[seed] for seed in common]
     p = float(stats.ttest_1samp(spread, 0.0).pvalue)
-    ends = {"ci_low": factor * found.low, "ci_high": factor * found.high}
-    return ends | {"difference": factor * found.effect, "p": p, "n_pairs": found.n}
+    return {"difference": found.effect, "ci_low": found.low, "ci_high": found.high, "p": p, "n_pairs": found.n}
 
 
 def _emphasis(row: Mapping[str, Any], metric: Metric) -> str:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ddcl.report.multiplicity import SAME
 from ddcl.report.sources import SOURCES, joined
 
 WHOLE = ("ok", "collapsed")  # statuses of runs that were trained to their last epoch
-SAME = 1e-6  # differences that are this close are one: values of a training's history are in float32
 
 
 def status_of(statuses: Sequence[str]) -> str:
@@ -81,9 +81,10 @@ class Paired(NamedTuple):
 def paired_t(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Paired:
     """Return the mean of first − second, pair by pair, with Student's t interval.
 
-    first, second: [n], values of two methods at the same seeds, in any unit. Conditional on the test images: it answers
-    "other seeds, the same images". The interval is NaN for fewer than two pairs, and where all differences are equal:
-    their spread is then below the resolution of the test images, and an interval of no width would say too much.
+    first, second: [n], values of two methods at the same seeds, in the unit in which they are shown. Conditional on the
+    test images: it answers "other seeds, the same images". The interval is NaN for fewer than two pairs, and where all
+    differences are equal: their spread is then below the resolution of the test images, and an interval of no width
+    would say too much.
     """
     differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     n = len(differences)
