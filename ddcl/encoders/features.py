@@ -18,13 +18,11 @@ from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import file_sha256
 from ddcl.data.stored import read_images
 from ddcl.encoders.add import Told, check_untold, split_of, written
+from ddcl.encoders.images import prepared
 from ddcl.evaluate.feature_files import FeatureFile, read_file
-from ddcl.plan.addresses import data_folder
-from ddcl.schema import manifest
 from ddcl.schema.encoders import NONE, EncoderConfig, GivenFeatures, Origin, check_dataset, check_new, known_encoder
 from ddcl.schema.names import CLEAN
 from ddcl.schema.op_recipes import perturbation_names
-from ddcl.schema.recipes import data_recipe
 
 LAYOUT = "features"
 MOST = 65504.0  # of float16, in which features are stored
@@ -88,13 +86,8 @@ def _read(path: Path, allowed: tuple[str, ...]) -> FeatureFile:
 
 def _check_labels(files: Files, read: dict[str, tuple[Path, FeatureFile]], results: Path) -> None:
     """Raise `UserError` unless labels are those of the splits of the prepared data set, in their order."""
-    place = results / data_folder(files.dataset, data_recipe(files.dataset)) / "manifest.json"
-    if not place.exists():
-        raise UserError(
-            f"{files.train}: the order of its rows is held against data set {files.dataset}, which is not prepared in "
-            f"{results}; run `ddcl prepare {files.dataset}` first"
-        )
-    data = manifest.load(place)
+    what = f"{files.train}: the order of its rows is held against data set {files.dataset}, which"
+    place, data = prepared(files.dataset, results, what)
     for split, (path, file) in read.items():
         expected = read_images(place, data, split, data.data.image_side_px).labels.numpy()
         if len(file.features) != len(expected):

@@ -14,6 +14,7 @@ from ddcl.data.stored import read_images
 from ddcl.data.views import Pipeline
 from ddcl.plan.addresses import data_folder
 from ddcl.schema import manifest
+from ddcl.schema.manifest import Manifest
 from ddcl.schema.names import CLEAN
 from ddcl.schema.op_recipes import PerturbationRecipe
 from ddcl.schema.recipes import data_recipe
@@ -23,6 +24,14 @@ CHUNK_IMAGES = 512
 AS_THEY_ARE = NormalisationConfig(mean=[0.0] * 3, std=[1.0] * 3)
 
 
+def prepared(dataset: str, results: Path, what: str) -> tuple[Path, Manifest]:
+    """Return the manifest of a data set, and where it lies; `UserError`, which begins with `what`, if it does not."""
+    place = results / data_folder(dataset, data_recipe(dataset)) / "manifest.json"
+    if not place.exists():
+        raise UserError(f"{what} is not prepared in {results}; run `ddcl prepare {dataset}` first")
+    return place, manifest.load(place)
+
+
 def write_images(
     dataset: str, perturbations: Sequence[PerturbationRecipe], seed: int, results: Path, folder: Path
 ) -> list[Path]:
@@ -30,10 +39,7 @@ def write_images(
 
     perturbations: of the test images; a file for each draw of those that runs with this seed see.
     """
-    place = results / data_folder(dataset, data_recipe(dataset)) / "manifest.json"
-    if not place.exists():
-        raise UserError(f"{dataset} is not prepared in {results}; run `ddcl prepare {dataset}` first")
-    data = manifest.load(place)
+    place, data = prepared(dataset, results, dataset)
     side_px, written = data.data.image_side_px, list[Path]()
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "test"):

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import damage_named
+from ddcl.evaluate.feature_files import MOST_BYTES
 
-MOST_BYTES = 32 * 2**30  # of a file, unpacked: four times ViT-g with its optimiser
 MOST_PICKLE_BYTES = 256 * 2**20  # of what is in it beside tensors
 STORAGES = {
     "FloatStorage": torch.float32,

@@ -26,7 +26,7 @@ from ddcl.base.files import damage_named
 
 TOLD = "npz file", "docs/diagnostics.md says what it holds"
 OTHERS = ("labels", "views", "train", "part_", "factor_")  # beside features; of those that end in _, the beginning
-MOST_BYTES = 32 * 2**30  # of a file, unpacked: what is read of a file of weights, too
+MOST_BYTES = 32 * 2**30  # of a file from elsewhere, unpacked: four times the weights of ViT-g with its optimiser
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -41,3 +42,12 @@ def used_ops(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Collected:
     """Made-up results of a suite of the project: of digits, and of the real plan of cifar10."""
     return made_up.collected(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of configuration of the test's own, where YAML is written."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    monkeypatch.setenv("DDCL_CONFIG", str(folder))
+    return folder

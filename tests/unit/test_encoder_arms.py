@@ -88,14 +88,11 @@ def encoder(folder: Path, name: str, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def encoders(own_config: Path) -> Path:
     """A folder of configuration with two encoders: `small`, and `split` with six columns of DIR."""
-    folder = tmp_path / "config"
-    folder.mkdir()
-    encoder(folder, "small", with_labels=True)
-    encoder(folder, "split", dir_width=6, side_px=32, trained_on=["digits"])
-    monkeypatch.setenv("DDCL_CONFIG", str(folder))
-    return folder
+    encoder(own_config, "small", with_labels=True)
+    encoder(own_config, "split", dir_width=6, side_px=32, trained_on=["digits"])
+    return own_config
 
 
 def suite(**changes: Any) -> Suite:

@@ -23,6 +23,7 @@ from ddcl.schema.feature_index import Draw
 from ddcl.schema.op_recipes import read_perturbation
 from ddcl.schema.recipes import build_recipe, encoder_recipe, recipe_of
 
+pytestmark = pytest.mark.usefixtures("own_config")
 Arrays = dict[str, Any]
 SUITE: dict[str, Any] = {
     "suite": "own",
@@ -46,14 +47,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with the prepared digits."""
     folder = tmp_path_factory.mktemp("results")
     assert main(["prepare", "digits", "--results", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "config"
-    folder.mkdir()
-    monkeypatch.setenv("DDCL_CONFIG", str(folder))
     return folder
 
 

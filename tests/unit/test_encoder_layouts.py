@@ -25,16 +25,8 @@ from ddcl.schema.encoders import missing_weights, read_encoder
 from ddcl.schema.recipes import Recipe, build_recipe, encoder_recipe
 from tests.unit.foreign import FORMS, head, named, planted, resnet, write
 
+pytestmark = pytest.mark.usefixtures("own_config")
 GREY = Told(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-
-
-@pytest.fixture(autouse=True)
-def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of configuration of the test's own, where YAML is written."""
-    folder = tmp_path / "config"
-    folder.mkdir()
-    monkeypatch.setenv("DDCL_CONFIG", str(folder))
-    return folder
 
 
 def told(**changes: Any) -> Told:
