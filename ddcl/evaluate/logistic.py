@@ -21,6 +21,7 @@ GRADIENT_TOLERANCE = 1e-5  # of the largest entry
 ARMIJO = 1e-4
 ROUNDING = 1e-7  # of a value, relative: what float32 cannot tell from no change
 SHORTEST_STEP = 1e-6
+MOST_LIVE = 0.8  # problems that have ended run on, unread, until at most this share is live: dropping them copies the rest
 KEPT_BYTES = 2**30  # rows up to this size are converted once and kept; more are converted at each pass
 CHUNK_BYTES = 2**24  # of what one chunk of rows and its logits take
 
@@ -165,16 +166,19 @@ def minimise(
     value, gradient = value_and_gradient(rows, labels, problems, weights)
     norm = _dot(gradient, gradient).sqrt().clamp_(min=1e-12)
     state = _State(weights, value, gradient, (1 / norm).clamp_(max=1.0), torch.ones_like(norm), deque(maxlen=HISTORY))
+    live = torch.ones_like(running, dtype=torch.bool)  # which of those running have not ended
     for iteration in range(max_iterations + 1):
-        ended = (state.gradient.abs().amax(dim=(0, 1)) <= GRADIENT_TOLERANCE) | (state.step < SHORTEST_STEP)
+        ended = live & ((state.gradient.abs().amax(dim=(0, 1)) <= GRADIENT_TOLERANCE) | (state.step < SHORTEST_STEP))
         if iteration == max_iterations:
-            ended = torch.ones_like(ended)
+            ended = live
         if ended.any():
             found[..., running[ended]] = state.weights[..., ended]
             iterations[running[ended].cpu()] = iteration
-            state, problems, running = state.only(~ended), problems.only(~ended), running[~ended]
-            if not len(running):
+            live = live & ~ended
+            if not live.any():
                 break
+            if live.sum() <= MOST_LIVE * len(live):
+                state, problems, running, live = state.only(live), problems.only(live), running[live], live[live]
         _iterate(state, rows, labels, problems)
     return found, iterations
 

@@ -66,10 +66,10 @@ class Ridge:
         of: which columns of y are predicted; None: all k.
         """
         wanted = slice(None) if of is None else of
-        penalty = l2[:, None, None] * torch.eye(len(columns), dtype=x.dtype, device=x.device)
-        cross = self.cross[columns][:, wanted]
-        cross = cross.expand(len(l2), -1, -1)  # else `solve` may take k columns for a batch of vectors
-        weights = torch.linalg.solve(self.gram[columns][:, columns] + penalty, cross)  # [L, w, k]
+        cross = self.cross[columns][:, wanted].expand(len(l2), -1, -1)
+        penalised = self.gram[columns[:, None], columns].repeat(len(l2), 1, 1)
+        penalised.diagonal(dim1=1, dim2=2).add_(l2[:, None])
+        weights = torch.cholesky_solve(cross, torch.linalg.cholesky(penalised))  # [L, w, k]
         predicted: Tensor = (x[:, columns] - self.mean_x[columns]) @ weights + self.mean_y[wanted]
         return predicted
 

@@ -93,6 +93,18 @@ def test_problems_do_not_influence_each_other() -> None:
         assert abs(int(n_alone[0]) - int(n_together[m])) <= 5
 
 
+def test_when_ended_problems_are_dropped_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, labels = data()
+    found = {}
+    for most_live in (0.0, 0.8, 1.0):  # never before all have ended, as by default, at once
+        monkeypatch.setattr(logistic, "MOST_LIVE", most_live)
+        found[most_live] = minimise(rows_of(x), torch.from_numpy(labels), problems(), 500)
+    assert found[0.0][1].unique().numel() > 2, "the problems end at different iterations"
+    for weights, iterations in found.values():
+        torch.testing.assert_close(weights, found[1.0][0], rtol=0, atol=2e-3)
+        assert (iterations - found[1.0][1]).abs().max() <= 5
+
+
 def test_the_limit_of_iterations_holds_and_a_start_is_used() -> None:
     x, labels = data()
     target = torch.from_numpy(labels)
