@@ -21,7 +21,7 @@ GRADIENT_TOLERANCE = 1e-5  # of the largest entry
 ARMIJO = 1e-4
 ROUNDING = 1e-7  # of a value, relative: what float32 cannot tell from no change
 SHORTEST_STEP = 1e-6
-MOST_LIVE = 0.8  # problems that have ended run on, unread, until at most this share is live: dropping them copies the rest
+MOST_LIVE = 0.8  # share; until then, problems that have ended run on, unread: to drop them copies the rest
 KEPT_BYTES = 2**30  # rows up to this size are converted once and kept; more are converted at each pass
 CHUNK_BYTES = 2**24  # of what one chunk of rows and its logits take
 
