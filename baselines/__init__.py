@@ -1,1 +1,1 @@
-"""The methods that DDCL is compared with: one file each, the algorithm and nothing else."""
+"""The methods that DDCL is compared with: one file per algorithm."""

@@ -18,7 +18,7 @@ CROP, FLIP = "resized_crop", "horizontal_flip"
 
 
 class AugSelf(Method):
-    """Beside the loss of a base, predict from both views' features how what was drawn for them differs."""
+    """A base method that also predicts, from two views' features, the difference of their augmentation parameters."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: AugSelfSettings) -> None:
         super().__init__(encoder, feature_dim, settings)
@@ -31,7 +31,7 @@ class AugSelf(Method):
         self.predictors = nn.ModuleDict({op: three_layers(*dims, NUMBERS[op][0]) for op in own})
 
     def change(self, first: dict[str, Tensor], second: dict[str, Tensor], op: str) -> Tensor:
-        """Return first minus second, of what was drawn, [B, k]; along x as the first view has it, be it mirrored."""
+        """Return the parameters' difference [B, k], first − second; a crop's x is mirrored if the first view is."""
         change = first[op] - second[op]
         if op == CROP and FLIP in first:
             change[:, :1] *= 1 - 2 * first[FLIP]
@@ -39,7 +39,7 @@ class AugSelf(Method):
 
     def step(self, batch: Batch) -> Step:
         h1, h2 = self.features(batch.x1), self.features(batch.x2)
-        base: Step = super().compare(h1, h2)  # type: ignore[misc]  # of the base that stands beside this class
+        base: Step = super().compare(h1, h2)  # type: ignore[misc]  # of the other base class
         pairs = torch.cat([torch.cat([h1, h2], dim=1), torch.cat([h2, h1], dim=1)])  # [2 B, 2 D], both ways round
         first, second = (numbers(view, self.ops) for view in batch.drawn[:2])
         loss, terms = base.loss, base.terms

@@ -13,7 +13,7 @@ from ddcl.schema.methods import BYOLSettings
 
 
 class BYOL(Method):
-    """Predict, from one view's projection, the other's by a teacher that follows slowly."""
+    """Predict, from one view's projection, a slowly updated teacher's projection of the other view."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: BYOLSettings) -> None:
         super().__init__(encoder, feature_dim, settings)

@@ -1,4 +1,4 @@
-"""Cross-entropy with the labels: a supervised reference, no rival."""
+"""Cross-entropy with the labels: a supervised reference, not a competing method."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ddcl.core.method import Batch, Method, Step, Task
 
 
 class CrossEntropy(Method):
-    """Predict the class of both views by a linear classifier."""
+    """Predict the class of both views with a linear classifier."""
 
     supervised = True
     classifier: nn.Linear
@@ -25,4 +25,4 @@ class CrossEntropy(Method):
         return Step(loss, embeddings={"full": first})
 
     def tells_collapse(self) -> tuple[str, ...]:
-        return ()  # its loss asks the images of a class to be one point
+        return ()  # its loss draws the images of a class together to one point

@@ -15,7 +15,7 @@ QUARTERS = 4  # turns of 90°
 
 
 class ESSL(SimSiam):
-    """Beside SimSiam's loss, tell by how many quarters a third, smaller crop was turned."""
+    """SimSiam that also predicts by how many quarter turns a third, smaller crop was rotated."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: ESSLSettings) -> None:
         super().__init__(encoder, feature_dim, settings)

@@ -14,7 +14,7 @@ from ddcl.schema.methods import EquiModSettings
 
 
 class EquiMod(SimCLR):
-    """Beside SimCLR's loss, predict each view's embedding from the unaugmented image's and what was drawn."""
+    """SimCLR that also predicts a view's embedding from the unaugmented image's and the augmentation parameters."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: EquiModSettings) -> None:
         super().__init__(encoder, feature_dim, settings)
@@ -30,7 +30,7 @@ class EquiMod(SimCLR):
 
     def step(self, batch: Batch) -> Step:
         assert batch.x0 is not None
-        h0, h1, h2 = self.encoder(torch.cat([batch.x0, batch.x1, batch.x2])).chunk(3)  # one pass, as there
+        h0, h1, h2 = self.encoder(torch.cat([batch.x0, batch.x1, batch.x2])).chunk(3)  # one pass, as officially
         base = self.compare(h1, h2)
         y0, y1, y2 = full_precision(self.equivariant(torch.cat([h0, h1, h2]))).chunk(3)  # [B, d]
         omega = torch.cat([told(drawn, self.ops) for drawn in batch.drawn[:2]]).to(y0)  # [2 B, k]

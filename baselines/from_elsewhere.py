@@ -1,4 +1,4 @@
-"""Encoders from elsewhere: somebody else trained them, and they are only evaluated here."""
+"""External encoders: trained elsewhere and only evaluated here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FromElsewhere(Method):
 
 
 class SplitFromElsewhere(FromElsewhere):
-    """The same, of an encoder whose first columns are DIR and the others DVR, such as the official DDCL's."""
+    """A frozen encoder whose first columns are DIR and whose other columns are DVR, such as the official DDCL's."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: GivenSplitSettings) -> None:
         super().__init__(encoder, feature_dim, settings)

@@ -1,4 +1,4 @@
-"""IE-SSL on SimCLR, after the code ChenLiu-1996/IE-SSL, which has no paper."""
+"""IE-SSL on SimCLR, following the code ChenLiu-1996/IE-SSL; no paper was published."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from ddcl.schema.methods import IESSLSettings
 
 
 class IESSL(TwoProjectors):
-    """One part is to be the same in both views; how the other moves is to tell the augmentation.
+    """One part is trained to be invariant between views; the change of the other part should identify the augmentation.
 
-    Images come in pairs that share what was drawn for each view: the moves of a pair are to be found among all moves.
-    There, one projection is split; here, the features are, with a projector for each, so that there are parts.
+    Images come in pairs that share the augmentation of each view: the loss matches the change of one image with that of
+    its pair, among all changes. The original splits one projection; here the features are split, with a projector each,
+    so that both parts can be evaluated.
     """
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: IESSLSettings) -> None:

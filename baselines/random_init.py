@@ -1,4 +1,4 @@
-"""The floor: an encoder with its initial weights."""
+"""The lower bound: an encoder with its initial weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from ddcl.core.method import Method
 
 
 class RandomInit(Method):
-    """An untrained encoder; the same initial weights as every trained method of the same seed starts from."""
+    """An untrained encoder, with the initial weights that every trained method of the same seed starts from."""
 
     trains = False

@@ -1,4 +1,4 @@
-"""SIE (Garrido, Najman, LeCun, ICML 2023, arXiv 2302.10283), after the paper; not checked against the official code."""
+"""SIE (Garrido, Najman, LeCun, ICML 2023, arXiv 2302.10283), after the paper; not compared with the official code."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ddcl.schema.methods import SIESettings
 
 
 class SIE(TwoProjectors):
-    """One part of the features is to be the same in both views, the other to move as a map made of ω says.
+    """One part is trained to be invariant between views; the other to change by a linear map predicted from ω.
 
-    DIR is the invariant part, DVR the equivariant. ω: by how much what was drawn for view 2 differs from view 1.
+    DIR is the invariant part, DVR the equivariant one. ω: the augmentation parameters of view 2 minus those of view 1.
     """
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: SIESettings) -> None:

@@ -11,9 +11,9 @@ from ddcl.schema.methods import SimSiamBaselineSettings
 
 
 class SimSiam(Method):
-    """Predict one view's projection from the other's; the target's gradient is stopped.
+    """Predict one view's projection from the other's, with a stop-gradient on the target.
 
-    `feature_frac` below 1 is the suite's own control: the method sees, and has, only the first features.
+    `feature_frac` below 1 is the suite's own control: the method uses only the first share of the features.
     """
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: SimSiamBaselineSettings) -> None:

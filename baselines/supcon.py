@@ -1,4 +1,4 @@
-"""SupCon (Khosla et al., NeurIPS 2020, arXiv 2004.11362): a supervised reference, no rival."""
+"""SupCon (Khosla et al., NeurIPS 2020, arXiv 2004.11362): a supervised reference, not a competing method."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ class SupCon(Projected):
         return Step(-per_row.mean(), embeddings={"full": z1})
 
     def tells_collapse(self) -> tuple[str, ...]:
-        return ()  # its loss asks the images of a class to be one point
+        return ()  # its loss draws the images of a class together to one point

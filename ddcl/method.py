@@ -3,8 +3,8 @@
 The features h [B, D] are split into a distortion-invariant part (DIR), the first ``round(dir_frac · D)`` columns, and
 a distortion-variant part (DVR), the rest; 80 / 20 in the paper. DIR gets the usual loss of positive pairs. The
 Distortion-Disentangled Loss (DDL) drives the DVRs of the two views to be orthogonal: it is the absolute value of the
-*batch mean* of their cosine, so that signs cancel between images, as in the official code. Two other settings of
-``dvr_form`` do not let them: `mean_of_abs`, and `softmax`, the cosine of the softmaxes, as in the authors' CLeVER.
+*batch mean* of their cosine, so that signs cancel between images, as in the official code. With two other settings of
+``dvr_form`` they cannot cancel: `mean_of_abs`, and `softmax`, the cosine of the softmaxes, as in the authors' CLeVER.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ddcl.schema.methods import DDCLSettings, DDCLSymmetricSettings, SplitSettin
 
 
 class Split(TwoParts):
-    """The split of the features into DIR and DVR, and the loss on DVR, that all forms share.
+    """The split of the features into DIR and DVR and the loss on DVR, shared by all forms.
 
-    The spread of DVR tells no collapse: its loss asks for a right angle between views, not for spread between images.
+    The spread of DVR does not indicate collapse: its loss makes views orthogonal and does not spread images apart.
     """
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: SplitSettings) -> None:
@@ -39,15 +39,15 @@ class Split(TwoParts):
         self.dvr_temperature = settings.dvr_temperature
 
     def dvr_cosine(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the cosine [B] of two views' DVRs a, b [B, d] that the DDL is made of."""
+        """Return the cosine [B] of two views' DVRs a, b [B, d], from which the DDL is computed."""
         if self.dvr_form == "softmax":
             a, b = (torch.softmax(each / self.dvr_temperature, dim=1) for each in (a, b))
         return cosine(a, b)
 
     def keep_untrained(self, *heads: nn.Module) -> None:
-        """Leave DVR's heads as they begin where no loss asks anything of them (λ = 0, the control).
+        """Keep DVR's heads at their initial weights if no loss trains them (λ = 0, the control).
 
-        Weight decay alone would shrink them, with Adam to nothing, and the cosines of their outputs would be 0.
+        Weight decay alone would shrink them (with Adam to zero), and the cosines of their outputs would be 0.
         """
         if not self.dvr_weight:
             for head in heads:
@@ -62,7 +62,7 @@ class Split(TwoParts):
 
 
 class Predicting(Split):
-    """Base of forms in which each part has a projector and a predictor of its own; they build the four."""
+    """Base of forms in which each part has its own projector and predictor; subclasses build all four."""
 
     projector_dir: nn.Module
     projector_dvr: nn.Module
@@ -122,7 +122,7 @@ class DDCL(Predicting):
 
 
 class Siamese(Split, TwoProjectors):
-    """Any loss of two projections on DIR, the DDL between the two DVR projections; no predictor, nothing is stopped."""
+    """Any loss of two projections on DIR, and the DDL on the two DVR projections; no predictor or stop-gradient."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: SplitSettings, projector_dim: int) -> None:
         super().__init__(encoder, feature_dim, settings)
@@ -151,13 +151,13 @@ class Siamese(Split, TwoProjectors):
 class DDCLSymmetric(Siamese):
     """Symmetric DDCL: Barlow Twins on DIR, no predictor, DDL between the two DVR projections.
 
-    No code of it was published; the paper (fig. 2) says: Barlow Twins' loss on the DIR projections, the DVR
-    projections of the two views at 90°, no predictor. Left open there, chosen here:
-    - the same projector for both parts (Barlow Twins', own weights), its DVR output standardised over the batch like
-      the DIR output is, as the asymmetric projector ends in a BatchNorm too;
+    No code was published. The paper (fig. 2) specifies Barlow Twins' loss on the DIR projections, orthogonal DVR
+    projections of the two views, and no predictor. It leaves the following open; our choices are:
+    - both parts have a projector like Barlow Twins' (with separate weights); the DVR output is standardised over the
+      batch like the DIR output, as the asymmetric projector also ends in a BatchNorm;
     - no stop-gradient on either DVR projection: fig. 2 draws it only in SimSiam's loss, and the loss is symmetric;
     - the DDL is |batch mean of the cosine|, as in the asymmetric code, with weight `dvr_weight`. Barlow Twins' loss
-      is a sum over d² terms and the DDL is at most 1, so the same weight means less than in the asymmetric form.
+      is a sum over d² terms and the DDL is at most 1, so the same weight has less effect than in the asymmetric form.
     """
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: DDCLSymmetricSettings) -> None:

@@ -34,16 +34,16 @@ from ddcl.schema.registry import METHODS
 from ddcl.schema.run_summary import RunSummary
 
 CHECKPOINT = "checkpoint.pt"
-OUTPUTS = (history.FILE, CHECKPOINT, run_summary.FILE)  # the last one says what the others must be
+OUTPUTS = (history.FILE, CHECKPOINT, run_summary.FILE)  # run.json, the last, holds the checksums of the others
 FINISHED = "finished"  # folder below work
 
 
 @dataclass(frozen=True)
 class Options:
-    """What does not move a run's numbers (but for rounding on another device).
+    """Options that do not change a run's results (except for rounding on another device).
 
-    workers: processes that decode images, where the data set is kept as files. checkpoint_minutes: of training that an
-    abrupt end may cost.
+    workers: processes that decode images, if the data set is stored as files.
+    checkpoint_minutes: the most training time that can be lost if the process is killed.
     """
 
     device: str = "cpu"
@@ -52,11 +52,12 @@ class Options:
 
 
 def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str, options: Options) -> RunSummary:
-    """Train the run, write history.csv, checkpoint.pt and run.json below `folder`, and return what run.json says.
+    """Train the run, write history.csv, checkpoint.pt and run.json below `folder`, and return the content of run.json.
 
-    The state for resuming lies in `folder`/work, and after the end the outputs lie there too (as links): Snakemake
-    deletes outputs of jobs that it did not see ending, and they are not trained again. Two runs of one recipe on one
-    machine give the same checkpoint, bit for bit on a CPU, interrupted or not. The caller holds the folder's lock.
+    The state for resuming is kept in `folder`/work. When training is finished, the outputs are linked there too:
+    Snakemake deletes the outputs of jobs that it did not see finish, and the links save training again. Two runs of one
+    recipe on one machine give the same checkpoint, bit for bit on a CPU, interrupted or not. The caller holds the
+    folder's lock.
     """
     with distributed.joined(recipe.training.processes, options.device):
         return _pretrain(recipe, manifest_path, folder, code_digest, options)
@@ -80,7 +81,7 @@ def _pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: st
 
 
 def _training(recipe: Recipe, data: tuple[Path, Manifest], identity: list[str], options: Options) -> Pretraining:
-    """Return the training that a recipe describes, at its beginning. data: the manifest's path and content."""
+    """Return the training that a recipe describes, not started yet. data: the manifest's path and content."""
     device, workers = options.device, options.workers
     manifest_path, manifest = data
     side_px, names = recipe.data.image_side_px, (recipe.dataset, recipe.seed)
@@ -102,7 +103,7 @@ def _training(recipe: Recipe, data: tuple[Path, Manifest], identity: list[str], 
 
 
 def _progress(training: Pretraining, recipe: Recipe, work: Path) -> Callable[[int], None]:
-    """Return what writes the run's progress; the first process does."""
+    """Return a callback that writes the run's progress; only the first process writes."""
     if distributed.rank():
         return lambda epoch: None
     steps = training.loader.steps if training.loader else 0
@@ -110,7 +111,7 @@ def _progress(training: Pretraining, recipe: Recipe, work: Path) -> Callable[[in
 
 
 def _write(training: Pretraining, recipe: Recipe, finished: Path) -> RunSummary:
-    """Write the three outputs of a finished run to the folder `finished`, run.json at last; return what it says."""
+    """Write the three outputs of a finished run to the folder `finished`, run.json last; return its content."""
     (finished / run_summary.FILE).unlink(missing_ok=True)
     recipe_digest, code_digest, manifest_seal = training.identity
     content = {
@@ -143,7 +144,7 @@ def _write(training: Pretraining, recipe: Recipe, finished: Path) -> RunSummary:
 
 
 def _finished(finished: Path, identity: list[str]) -> RunSummary | None:
-    """Return what run.json says of the run in the folder `finished`, if it is whole and belongs to `identity`."""
+    """Return the content of run.json in the folder `finished`, if the run is complete and matches `identity`."""
     try:
         summary = run_summary.load(finished / run_summary.FILE)
         digests = [summary.provenance.recipe_digest, summary.provenance.code_digest, summary.manifest_seal]
@@ -152,12 +153,12 @@ def _finished(finished: Path, identity: list[str]) -> RunSummary | None:
             return None
     except UserError:
         return None
-    print(f"{finished}: this run was finished before; delete the folder to train it again")
+    print(f"{finished}: this run is already finished; delete the folder to train it again")
     return summary
 
 
 def _link(source: Path, target: Path) -> None:
-    """Make `target` another name of `source`, as new as if it had been written now; a copy where there are no links."""
+    """Make `target` a hard link to `source` with the current time; copy it if links are not supported."""
     try:
         os.link(source, target)
     except OSError:

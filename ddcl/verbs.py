@@ -155,7 +155,7 @@ def pretrain(args: Namespace) -> None:
 
 
 def _pretrain(args: Namespace, folder: Path, recipe: Recipe, meter: Meter) -> None:
-    """Train the run in `folder`, whose lock is held; say what it cost, unless it was finished before."""
+    """Train the run in `folder`, whose lock is held; say what it cost, unless it is already finished."""
     args.threads = max(1, args.threads // recipe.training.processes)
     device = _device(args, meter, recipe)
     from ddcl.plan.digests import pretrain_digest

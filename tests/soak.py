@@ -196,7 +196,7 @@ def summary(soaks: list[Soak]) -> str:
     rows = [f"{stage:15} {name:8} status {status:4} {n:5}" for (stage, name, status), n in counts.items()]
     text = "\n".join(soak.log.read_text(errors="replace") for soak in soaks)
     text += "\n".join(log.read_text(errors="replace") for s in soaks for log in s.copy.glob("results/logs/**/*.log"))
-    said = {what: text.count(what) for what in ("resumed ", "not resumed", "is writing it", "was finished before")}
+    said = {what: text.count(what) for what in ("resumed ", "not resumed", "is writing it", "is already finished")}
     return "\n".join([*rows, f"{len(kills)} kills; said: {said}"])
 
 

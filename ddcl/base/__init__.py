@@ -1,1 +1,1 @@
-"""What knows nothing of the subject: errors, files, locks, signals, provenance, fingerprints of code."""
+"""General utilities: errors, files, locks, signals, provenance, fingerprints of code."""

@@ -1,4 +1,4 @@
-"""Which checkout's code is at work: an environment's command `ddcl` is that of one, wherever it is typed."""
+"""Which checkout's code is running: the `ddcl` command of an environment belongs to one checkout, wherever it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 ROOT = Path(__file__).resolve().parents[2]  # of the code that is running
 _PACKAGED = Path(__file__).resolve().parents[1] / "project"  # in an installed package: what a checkout's root holds
 PROJECT = _PACKAGED if _PACKAGED.is_dir() else ROOT  # where config/, workflow/ and profiles/ lie
-INSTEAD = "type `python -m ddcl` in its place, or set up an environment here"
+INSTEAD = "run `python -m ddcl` instead, or set up an environment here"
 
 
 def is_installed() -> bool:
@@ -19,18 +19,18 @@ def is_installed() -> bool:
 
 
 def told_of_command() -> str:
-    """Return what to tell who runs this checkout's workflow in an environment whose `ddcl` is another's; or nothing."""
+    """Return a warning if the environment's `ddcl` belongs to another checkout than the running code; else nothing."""
     installed = None if is_installed() else _installed()
     if installed is None or installed == ROOT:
         return ""
-    return f"the command `ddcl` of this environment is the code of {installed}, not of {ROOT}: {INSTEAD}"
+    return f"the command `ddcl` of this environment runs the code in {installed}, not in {ROOT}: {INSTEAD}"
 
 
 def told_of_folder(folder: Path) -> str:
-    """Return what to tell who runs this code in the root of another checkout; or nothing."""
+    """Return a warning if `folder` is the root of another checkout than the running code; else nothing."""
     if folder.resolve() == ROOT or not (folder / "Snakefile").is_file() or not (folder / "ddcl/__main__.py").is_file():
         return ""
-    return f"this is the code of {ROOT}, not of the checkout in {folder}: {INSTEAD}"
+    return f"this command runs the code in {ROOT}, not the checkout in {folder}: {INSTEAD}"
 
 
 def _installed() -> Path | None:

@@ -1,4 +1,4 @@
-"""Exceptions that do not indicate a bug, "the user can fix this" and "try again"; others in a line; did-you-mean."""
+"""Exceptions that are not bugs (wrong input, try again), one-line explanations of others, and "did you mean"."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class UserError(Exception):
 
 
 class TemporaryError(Exception):
-    """Nothing is wrong and nothing is lost, but the work is not done: the same command will go on with it.
+    """The work is not finished, but nothing is wrong or lost: the same command continues it.
 
-    The process was asked to end, or another one is at the same work. The command line prints it as one line and exits
-    with status 75 (EX_TEMPFAIL of sysexits.h).
+    The process was asked to end, or another one is doing the same work. The command line prints it as one line and
+    exits with status 75 (EX_TEMPFAIL of sysexits.h).
     """
 
 
 def explained(error: Exception) -> str:
-    """Return in one line what the operating system, or the lack of memory, kept a command from doing; else nothing."""
+    """Return a one-line explanation of an operating-system error or a lack of memory; empty for other errors."""
     if isinstance(error, OSError):
         places = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
         return f"{places}: {reason}" if places else reason
     said = " ".join(str(error).split())[:200]
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said:
-        return f"not enough memory ({said or 'nothing more is known'}); free some, or use a machine or a GPU with more"
+        return f"not enough memory ({said or 'no details'}); free some memory, or use a machine or GPU with more"
     return ""
 
 
@@ -47,7 +47,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as messages quote it: in one line, and not longer than a message should be."""
+    """Return a value for quoting in a message: on one line, shortened if it is too long."""
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 

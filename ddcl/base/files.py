@@ -1,4 +1,4 @@
-"""Atomic file writing: a reader sees the old file or the new one, never half of it."""
+"""Atomic file writing: a reader sees either the old file or the new one, never a partial one."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ STALE_SECONDS = 86400
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and rename the result to `path`.
 
-    The temporary file lies beside `path`, so the rename stays on one file system. A disk that is full, and whatever
-    else keeps the file from being written, is a `UserError` that names it; the previous `path` is untouched and the
-    temporary file is removed.
+    The temporary file lies beside `path`, so the rename stays on one file system. If the disk is full or
+    the file cannot be written for another reason, raises a `UserError` that names it; the previous `path` is unchanged
+    and the temporary file is removed.
     """
     temporary = temporary_path(path)
     with writing_explained(path):
@@ -48,7 +48,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def writing_explained(path: Path) -> Iterator[None]:
-    """Say of what goes wrong while `path` is written which file it is, and that the former one is still there."""
+    """Turn an error while writing `path` into a `UserError` that names it and says that the old file is unchanged."""
     try:
         yield
     except OSError as error:
@@ -64,12 +64,12 @@ def writing_explained(path: Path) -> Iterator[None]:
 
 
 def temporary_path(path: Path) -> Path:
-    """Return where `path` is written before it is renamed: beside it, named after this process."""
+    """Return the temporary path for writing `path`: in the same folder, named after this process."""
     return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp{path.suffix}")
 
 
 def rename(source: Path, target: Path) -> None:
-    """Rename `source` to `target` in the same folder, so that it stays renamed if the machine fails."""
+    """Rename `source` to `target` in the same folder, durably: it stays renamed if the machine crashes."""
     os.replace(source, target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
@@ -79,7 +79,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def remove_stale(path: Path) -> None:
-    """Remove what killed processes left of `path`: of dead ones on this node, and whatever is a day old."""
+    """Remove temporary files of `path` left by dead processes on this node, and any that are a day old."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp{path.suffix}"):
         node, _, process = stale.name.removeprefix(f".{path.name}.").removesuffix(f".tmp{path.suffix}").rpartition(".")
         with suppress(FileNotFoundError):  # another process removed it first
@@ -89,8 +89,8 @@ def remove_stale(path: Path) -> None:
 
 
 def alive(process: int) -> bool:
-    """Return whether there is a process of this number on this node."""
-    if not 0 < process < 2**31:  # numbers of no process: kill takes them for something else, or not at all
+    """Return whether a process with this number is running on this node."""
+    if not 0 < process < 2**31:  # not process numbers: kill would give them another meaning, or fail
         return False
     try:
         os.kill(process, 0)
@@ -129,10 +129,10 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 
 
 class ArrayWriter:
-    """Writes a .npy file chunk by chunk, so that the array is never in memory; atomic like `write_atomic`.
+    """Writes a .npy file chunk by chunk, so that the whole array is never in memory; atomic like `write_atomic`.
 
-    A context manager: leaving it normally puts the file in place, leaving it by an error removes what there is.
-    shape, dtype: of the whole array. digest: sha256 of the file, once it is in place.
+    A context manager: a normal exit puts the file in place, an error removes the partial file.
+    shape, dtype: of the whole array. digest: sha256 of the file, set once it is in place.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
@@ -166,7 +166,7 @@ class ArrayWriter:
         try:
             if kind is None:
                 if self.rows != self.shape[0]:
-                    raise ValueError(f"{self.path}: {self.rows} rows were written, {self.shape[0]} announced")
+                    raise ValueError(f"{self.path}: {self.rows} rows were written, expected {self.shape[0]}")
                 with writing_explained(self.path):
                     self._file.flush()
                     os.fsync(self._file.fileno())
@@ -180,7 +180,7 @@ class ArrayWriter:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, if it is there."""
+    """Remove a file, or a folder with its content, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -188,8 +188,8 @@ def remove(path: Path) -> None:
 
 
 def no_number(name: str) -> NoReturn:
-    """Refuse NaN and infinities, which Python reads in JSON though there are none."""
-    raise ValueError(f"{name} is no number of JSON")
+    """Reject NaN and infinities, which Python reads although JSON does not allow them."""
+    raise ValueError(f"{name} is not a valid JSON number")
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -206,7 +206,7 @@ def read_json(path: Path, what: str) -> Any:
 
 @contextmanager
 def damage_named(path: Path, what: str, advice: str) -> Iterator[None]:
-    """Turn whatever reading `path` raises into a `UserError` that says what it is, what is wrong, and what to do."""
+    """Turn any error of reading `path` into a `UserError` that says what the file is, what is wrong, and what to do."""
     try:
         yield
     except UserError:
@@ -236,5 +236,5 @@ def digest_text(text: str) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of `value` that digests and `params` are made of."""
+    """Return the canonical JSON text of `value`, used for digests and `params`."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,9 +1,9 @@
-"""Digests of the code that can move a stage's numbers.
+"""Digests of the code that can change a stage's results.
 
 Snakemake does not see edits of imported modules, so each expensive rule carries such a digest among its parameters.
-It is made of the syntax trees of a root module and of every module of this project that it imports, directly or not,
-so comments, docstrings and layout do not count, and no list of files has to be kept by hand. A root that lies in
-another package, a plugin, brings the modules of that package in: those that it imports, and the packages they lie in.
+It is computed from the syntax trees of a root module and of every module of this project that it imports, directly or
+not. Comments, docstrings and layout therefore do not count, and no list of files has to be maintained by hand. If the
+root belongs to another package (a plugin), the modules of that package that it imports count too, with their packages.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ddcl.base.files import digest_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ddcl", "baselines")
-# Whole folders that cannot move a number: files, locks and words; what configuration may say; what is to be run. What
-# these read or plan is data in recipes and plans, which are compared by content.
+# Whole folders that cannot change a result: files, locks and texts; the schema of the configuration; planning. What
+# they read or plan ends up in recipes and plans, which are compared by content.
 NEUTRAL = ("ddcl.base", "ddcl.schema", "ddcl.plan")
 
 
 def is_neutral(module: str) -> bool:
-    """Return whether a module lies in a folder that cannot move a number."""
+    """Return whether a module lies in a folder that cannot change a result."""
     return module.startswith(tuple(f"{package}." for package in NEUTRAL)) or module in NEUTRAL
 
 
@@ -41,7 +41,7 @@ def module_path(module: str) -> Path | None:
 
 @cache
 def _plugin_path(module: str) -> Path | None:
-    """Return the file of a module of another package, or None if there is none; nothing of it is imported."""
+    """Return the file of a module of another package, or None if there is none; without importing it."""
     spec = importlib.util.find_spec(package_of(module))
     if spec is None:
         return None
@@ -109,9 +109,9 @@ def _read(module: str) -> tuple[str, tuple[str, ...]]:
 
 
 def closure(roots: Iterable[str]) -> list[str]:
-    """Return the sorted modules that `roots` reach by imports, without the neutral ones.
+    """Return the sorted modules that `roots` import, directly or not, without the neutral ones.
 
-    They are modules of this project, and of the packages of plugins among the roots.
+    These are modules of this project, and of the packages of plugins among the roots.
     """
     waiting = list(roots)
     plugins = {package_of(root) for root in waiting} - {*PACKAGES}
@@ -131,5 +131,5 @@ def _is_module(name: str, plugins: set[str]) -> bool:
 
 @cache
 def code_digest(*roots: str) -> str:
-    """Return 16 hex digits that change with any statement of the modules that `roots` reach."""
+    """Return 16 hex digits that change with any statement of the modules that `roots` import, directly or not."""
     return digest_text("\n".join(f"{name}\n{_read(name)[0]}" for name in closure(roots)))

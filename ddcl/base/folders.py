@@ -1,4 +1,4 @@
-"""Folders that are filled out of sight, and are then there as a whole."""
+"""Folders that are written under a temporary name and then put in place as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ddcl.base.files import remove, remove_stale, rename, temporary_path, writin
 
 @contextmanager
 def temporary_folder(beside: Path) -> Iterator[Path]:
-    """Make a folder beside `beside`, on its file system; with all that is still in it, it is gone in the end."""
+    """Create a temporary folder next to `beside`, on the same file system; delete it with its content at the end."""
     folder = temporary_path(beside)
     with writing_explained(beside):
         beside.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
 
 
 def replace_folder(target: Path, new: Path) -> None:
-    """Put the folder `new` in the place of `target`, which goes if it is there. Both lie in one folder."""
+    """Replace the folder `target`, if it exists, by the folder `new`. Both lie in the same parent folder."""
     with temporary_folder(target.with_name("former")) as former:
         if target.exists():
             os.replace(target, former)

@@ -1,7 +1,7 @@
 """Signals that ask a process to end: remembered until a step is done and the state is saved.
 
-Slurm sends SIGTERM before a time limit (`--signal=TERM@120`), at preemption, requeue and scancel; some sites SIGUSR1;
-a terminal SIGINT.
+Slurm sends SIGTERM before a time limit (`--signal=TERM@120`), at preemption, requeue and scancel; some sites send
+SIGUSR1; a terminal sends SIGINT.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import signal
 from types import FrameType
 from typing import Self
 
-MINUTES = 10.0  # of training that an abrupt end may cost, unless something else is said
+MINUTES = 10.0  # default for the most training time that can be lost if the process is killed
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class Interruption:
-    """While it is entered, `SIGNALS` no longer end the process. Enter it in the main thread.
+    """A context manager inside which `SIGNALS` do not end the process. Use it in the main thread.
 
-    signal: the name of the first signal that came, or nothing. A second SIGINT (Ctrl-C) is a KeyboardInterrupt again.
+    signal: name of the first signal received, or empty. A second SIGINT (Ctrl-C) raises KeyboardInterrupt as usual.
     """
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class Interruption:
 def survive_first_signal(_: int) -> None:
     """Let a worker that decodes images outlive one signal that was meant for the whole job.
 
-    Slurm signals every process of a step. Without its workers the training could not finish its step; it ends them
-    itself. The second signal ends a worker, so that one that hangs can still be removed.
+    Slurm signals every process of a job step, but training needs its workers to finish the current step, and ends them
+    itself. A second signal ends a worker, so that one that hangs can still be stopped.
     """
     for number in SIGNALS:
         signal.signal(number, lambda came, _: signal.signal(came, signal.SIG_DFL))

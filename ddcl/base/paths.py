@@ -1,4 +1,4 @@
-"""Paths as people write them: `~` and variables are expanded once, here, and never by a shell."""
+"""Paths as users write them: `~` and variables are expanded once, here, without a shell."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 def expanded(text: str, where: str) -> Path:
     """Return the path that `text` means: with a leading ``~`` or ``~user``, ``$NAME`` and ``${NAME}`` expanded.
 
-    where: it was given, for the message. `UserError` for a variable that is not set, and a user that there is not.
+    where: the place that the path comes from, for the message. `UserError` for a variable that is not set or an unknown
+        user.
     """
     for match in VARIABLE.finditer(text):
         if match[1].strip("{}") not in os.environ:
-            raise UserError(f"{where}: {shown(text)}: the environment has no variable {match[0]}")
+            raise UserError(f"{where}: {shown(text)}: the environment variable {match[0]} is not set")
     path = os.path.expanduser(os.path.expandvars(text))
     if text.startswith("~") and path.startswith("~"):
-        raise UserError(f"{where}: {shown(text)}: there is no user {path.partition('/')[0]}")
+        raise UserError(f"{where}: {shown(text)}: unknown user {path.partition('/')[0]}")
     return Path(path)

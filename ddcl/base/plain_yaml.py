@@ -1,7 +1,7 @@
-"""YAML that says what JSON could: names as keys, lists, text, truth values, null, finite and handy numbers.
+"""YAML limited to what JSON can express: text keys, lists, text, booleans, null, and finite numbers of usual size.
 
-What else YAML can say (dates, sets, keys that are numbers, an alias within itself, …) has no meaning in a configuration
-and is refused with its place, as is text that no constructor of PyYAML foresaw.
+Other YAML features (dates, sets, numbers as keys, recursive aliases, …) have no meaning in a configuration and are
+rejected with their position, as are scalars that make a PyYAML constructor fail.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but t
 
 
 def load(text: str) -> Any:
-    """Return what a YAML document says; `yaml.YAMLError` for anything that JSON could not say, or that is too large."""
+    """Return the value of a YAML document; `yaml.YAMLError` if JSON cannot express it, or it is too large."""
     try:
         value = yaml.load(text, Loader=_Loader)
     except RecursionError:  # the loader that is not compiled
@@ -33,7 +33,7 @@ def load(text: str) -> Any:
         if isinstance(item, str) and CONTROL.search(item):
             raise ConstructorError(None, None, f"a control character in {shown(item)}")
         if isinstance(item, int) and abs(item) > LARGEST:
-            raise ConstructorError(None, None, f"a whole number beyond {LARGEST}")
+            raise ConstructorError(None, None, f"an integer larger than {LARGEST}")
     return value
 
 
@@ -58,7 +58,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         keys = [key.value for key, _ in node.value]
         for key, _ in node.value:
             if key.tag not in (f"{TAG}str", f"{TAG}merge"):
-                raise ConstructorError(None, None, f"key {_text(key)} is no text: quote it", key.start_mark)
+                raise ConstructorError(None, None, f"key {_text(key)} is not text: quote it", key.start_mark)
             if keys.count(key.value) > 1:
                 raise ConstructorError(None, None, f"key {shown(key.value)} is given twice", key.start_mark)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
@@ -77,7 +77,7 @@ def _refuse(loader: _Loader, node: yaml.Node) -> Any:
 
 def _refused(node: yaml.Node) -> ConstructorError:
     kind = node.tag.removeprefix(TAG)
-    hint = ": quote what is meant as text" if kind in UNUSED else ""
+    hint = ": quote it if it is meant as text" if kind in UNUSED else ""
     return ConstructorError(None, None, f"{_text(node)} cannot be read as {kind}{hint}", node.start_mark)
 
 

@@ -1,4 +1,4 @@
-"""How far a training is: one small file in the run's work folder, for `ddcl status`. Imports no torch."""
+"""Training progress: one small file in the run's work folder, read by `ddcl status`. Does not import torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "progress.json"
 
 
 class ProgressState(Model):
-    """How far a training is. Speed and time are those of the process that wrote it; None before its first epoch."""
+    """Training progress. Speed and times are those of the process that wrote it; None before its first epoch."""
 
     epoch: int
     epochs: int
@@ -29,7 +29,7 @@ class ProgressState(Model):
 
 
 def read_progress(work: Path) -> ProgressState | None:
-    """Return what `work`/progress.json says; None where there is none that can be read."""
+    """Return the content of `work`/progress.json; None if it is missing or unreadable."""
     try:
         return parse(ProgressState, read_json(work / FILE, "progress"), str(work / FILE))
     except UserError:
@@ -37,13 +37,13 @@ def read_progress(work: Path) -> ProgressState | None:
 
 
 def announce(work: Path, epochs: int) -> None:
-    """Say that a training of so many epochs begins or goes on in this process, before it has loaded anything."""
+    """Record that this process starts or continues training for `epochs` epochs, before it has loaded anything."""
     former = read_progress(work)
     _write(work / FILE, former.epoch if former else 0, epochs)
 
 
 def _write(path: Path, epoch: int, epochs: int, speed: tuple[float, float, float] | None = None) -> None:
-    """Write the progress of this process. speed: images per second, seconds left and per epoch, where it has any."""
+    """Write the progress of this process. speed: images per second, seconds left, seconds per epoch; if known."""
     images_per_s, seconds_left, seconds_per_epoch = speed or (None, None, None)
     state = ProgressState(
         epoch=epoch,
@@ -61,8 +61,8 @@ def _write(path: Path, epoch: int, epochs: int, speed: tuple[float, float, float
 class Progress:
     """Writes `work`/progress.json; called with the number of epochs done, before the first and after each.
 
-    epochs: in all. images: of one epoch.
-    Speed and time left are those of this process: what was resumed is not counted.
+    epochs: in total. images: per epoch.
+    Speed and time left are measured in this process only: epochs before a resume are not counted.
     """
 
     def __init__(self, work: Path, epochs: int, images: int) -> None:

@@ -1,6 +1,6 @@
 """Where a number comes from: versions, commit, device, and the job that made it.
 
-No times here, so that equal runs give equal records; only `PLACE` may differ between them.
+It contains no times, so that equal runs give equal records; only `PLACE` may differ between them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ddcl.base.checkout import ROOT, is_installed
 from ddcl.base.yaml_files import Model
 
-PLACE = ("host", "slurm_job_id")  # who computed it: not compared when records of two runs are
+PLACE = ("host", "slurm_job_id")  # where it was computed: ignored when records of two runs are compared
 PACKAGES = ("ddcl-suite", "torch", "torchvision", "timm", "numpy", "scikit-learn", "pandas", "snakemake")
 
 
@@ -42,10 +42,11 @@ def slurm_job_id() -> str | None:
 
 
 class Provenance(Model):
-    """What made a number.
+    """The origin of a result.
 
-    recipe_digest: of the run. code_digest: of the code of the stage that wrote it. versions: of Python and packages,
-    None where one is not there. git_commit, git_dirty: None outside a checkout; dirty: files differ from the commit.
+    recipe_digest: of the run. code_digest: of the code of the stage that wrote it. versions: of Python and packages;
+    None for a package that is not installed. git_commit, git_dirty: None outside a checkout; dirty: files differ from
+    the commit.
     """
 
     recipe_digest: str

@@ -1,7 +1,7 @@
-"""JSON files that are written from a model and read back into it; whatever happened to them in between is noticed.
+"""JSON files that are written from a model and read back into it; any change in between is detected.
 
-A file holds the fields of its model, the number of its schema, and its seal: the sha256 of all of this. It guards
-against accident, not against forgery.
+A file holds the fields of its model, its schema number, and a seal: the sha256 of both. The seal protects against
+accidents, not against forgery.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ SCHEMA_KEY, SEAL_KEY = "schema", "sha256"  # beside the model's fields, in the f
 
 
 class Sealed(Model):
-    """Base of all that is kept as JSON. A subclass says the number of its `SCHEMA`, and raises it with each change."""
+    """Base of everything stored as JSON. A subclass sets its number `SCHEMA` and increases it with each change."""
 
     SCHEMA: ClassVar[int]
 
     @staticmethod
     def layout(content: dict[str, object]) -> str:
-        """Return the text of a file with this content. A large class may choose one without line breaks."""
+        """Return the text of a file with this content. A subclass with much content may omit the line breaks."""
         return json_text(content)
 
     def content(self) -> dict[str, object]:
-        """Return what its file holds, without the seal."""
+        """Return the content of its file, without the seal."""
         return {SCHEMA_KEY: self.SCHEMA, **self.model_dump(mode="json")}
 
     @property
@@ -59,9 +59,9 @@ def text_of(model: Sealed) -> str:
 
 
 def read(path: Path, model: type[S], what: str, maker: str) -> S:
-    """Read what `write` wrote; else a `UserError` in one line that says what was found, and what to do.
+    """Read what `write` wrote; otherwise raise a one-line `UserError` that says what was found and what to do.
 
-    what: names the file in the message ("record", "manifest", …). maker: the command that makes it.
+    what: names the file in the message ("record", "manifest", …). maker: the command that creates it.
     """
     return parse(_read_text(path, what, maker), model, path, (what, maker))
 
@@ -78,11 +78,11 @@ def parse(text: str, model: type[S], path: Path, told: tuple[str, str]) -> S:
     schema = values.pop(SCHEMA_KEY, None)
     if schema != model.SCHEMA or isinstance(schema, bool | float):
         newer = isinstance(schema, int) and schema > model.SCHEMA
-        found = "no schema" if schema is None else f"schema {schema!r}{', of a newer version' if newer else ''}"
-        _refuse(path, f"{what} of {found}, this version reads {model.SCHEMA}", maker)
+        found = "no schema" if schema is None else f"schema {schema!r}{' (of a newer version)' if newer else ''}"
+        _refuse(path, f"{what} has {found}, this version reads schema {model.SCHEMA}", maker)
     seal = values.pop(SEAL_KEY, None)
     if not _is_sealed(model, text, {SCHEMA_KEY: schema, **values}, seal):
-        _refuse(path, f"{what} is damaged or edited (its sha256 is not that of its content)", maker)
+        _refuse(path, f"{what} is damaged or edited (its sha256 does not match its content)", maker)
     try:  # from text: strict models take lists for tuples there
         return model.model_validate_json(json.dumps(values))
     except ValidationError as error:
@@ -95,7 +95,7 @@ def _read_text(path: Path, what: str, maker: str) -> str:
     except FileNotFoundError:
         raise UserError(f"{path}: missing {what}; `{maker}` makes it") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: a folder in the place of the {what}; remove it and run `{maker}` again") from None
+        raise UserError(f"{path}: expected the {what}, found a folder; remove it and run `{maker}` again") from None
     except OSError as error:
         raise UserError(f"{path}: {what} cannot be read ({error.strerror}); allow it, or run `{maker}` again") from None
     except UnicodeDecodeError as error:

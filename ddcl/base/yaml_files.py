@@ -1,6 +1,6 @@
-"""Typed configuration: YAML names and numbers become frozen models; anything unknown is an error that says where.
+"""Typed configuration: YAML becomes frozen models; anything unknown is an error that says where it is.
 
-Imports no torch: Snakemake reads the configuration at every start.
+Does not import torch: Snakemake reads the configuration at every start.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Model(BaseModel):
 
 
 class NoSettings(Model):
-    """For what has no numbers of its own."""
+    """Settings of something that has no settings of its own."""
 
 
 STREAM = ' in "<unicode string>",'  # PyYAML's name of what it reads, in its messages
-MOST = 10**9  # of anything that is counted: a number above it was typed wrong, and no memory holds so many
+MOST = 10**9  # limit for counts: a larger number is a typing error, and would not fit in memory
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1, le=MOST)]
@@ -37,7 +37,7 @@ Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 def each_once(items: list[T]) -> list[T]:
-    """Return a list in which nothing is twice; `ValueError` for any other."""
+    """Return the list; `ValueError` if an item occurs twice."""
     for place, item in enumerate(items):
         if item in items[:place]:
             raise ValueError(f"{shown(item)} is given twice")
@@ -48,7 +48,7 @@ Seeds = Annotated[list[Seed], AfterValidator(each_once)]
 
 
 def rising(bounds: list[float]) -> list[float]:
-    """Return [low, high]; `ValueError` where low is above high."""
+    """Return [low, high]; `ValueError` if low is above high."""
     if bounds[0] > bounds[1]:
         raise ValueError(f"the lower bound {bounds[0]} is above the upper bound {bounds[1]}")
     return bounds
@@ -68,7 +68,7 @@ def parse(model: type[M], values: Any, where: str) -> M:
 
 
 def explain(model: type[BaseModel], error: ValidationError) -> str:
-    """Return in one line what is wrong with a model's values: each wrong key with its path, and what is allowed."""
+    """Return one line that names each wrong key of a model's values with its path, and says what is allowed."""
     return "; ".join(_explain(model, item) for item in error.errors(include_url=False))
 
 
@@ -126,8 +126,8 @@ def _read_yaml(path: Path, changed: int) -> bytes:
 def merge(base: dict[str, Any], change: dict[str, Any], where: str) -> dict[str, Any]:
     """Return `base` with `change` on top; mappings are merged key by key, anything else is replaced.
 
-    A mapping takes no text's or number's place: that would hide the mistake. where: file and key path that `base`
-    stands at, as the message begins, such as ``NAME.yaml: training.``.
+    A mapping must not replace a text or a number: that would hide a mistake. where: file and key path of `base`, which
+    begin the message, such as ``NAME.yaml: training.``.
     """
     result = dict(base)
     for key, value in change.items():

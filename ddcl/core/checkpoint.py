@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and know what they belong to."""
+"""Checkpoints: written atomically, and verified by a digest of their content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ State: TypeAlias = dict[str, Any]  # plain values and tensors, in mappings and l
 
 
 def state_digest(value: Any) -> str:
-    """Return 16 hex digits over every name, number and tensor bit of a nested state, whatever the file looks like."""
+    """Return a digest (16 hex digits) of every name, number and tensor bit of a nested state, not of its file."""
     sha = hashlib.sha256()
     _feed(sha, value)
     return sha.hexdigest()[:16]
@@ -70,8 +70,8 @@ def load_checkpoint(path: Path) -> tuple[State, str]:
     except (PermissionError, IsADirectoryError) as error:
         raise UserError(f"{path}: checkpoint cannot be read ({error.strerror})") from None
     except pickle.UnpicklingError:
-        raise UserError(f"{path}: damaged checkpoint, or not one of this suite; delete it and run again") from None
-    except Exception as error:  # a flipped bit makes the unpickler raise nearly anything: IndexError, AssertionError, …
+        raise UserError(f"{path}: damaged, or not a checkpoint of this suite; delete it and run again") from None
+    except Exception as error:  # a flipped bit can make the unpickler raise almost anything: IndexError, …
         raise UserError(f"{path}: damaged checkpoint ({_first_line(error)}); delete it and run again") from None
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not {"digest", "content"} <= stored.keys():
         raise UserError(f"{path}: not a checkpoint of this suite (format {FORMAT})")

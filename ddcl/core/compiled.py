@@ -12,9 +12,10 @@ Function: TypeAlias = Callable[..., Any]
 
 
 def compiled(fastmath: Set[str] = frozenset()) -> Callable[[Function], Function]:
-    """Return what compiles a function, once for all processes; for this one alone where no folder can be written.
+    """Return a decorator that compiles a function with numba.
 
-    fastmath: freedoms of LLVM's floating point, by name. A compiled function holds no GIL, and x / 0 is infinite.
+    The result is cached on disk for all processes, or kept for this process only if no folder is writable. fastmath:
+    names of LLVM's fast-math flags. Compiled functions release the GIL, and x / 0 is infinite.
     """
     jit = partial(numba.njit, nogil=True, error_model="numpy", fastmath=set(fastmath))
 

@@ -1,4 +1,4 @@
-"""What a device is called, and whether it multiplies bfloat16 natively."""
+"""The name of a device, and whether it supports bfloat16 natively."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 AVX-512, x86 AMX, Arm
 
 
 def _cpuinfo(key: str) -> str:
-    """Return the first value of `key` in /proc/cpuinfo, or nothing where there is none."""
+    """Return the first value of `key` in /proc/cpuinfo, or an empty string."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")
@@ -27,9 +27,9 @@ def device_name(device: str) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for the next step rather than to return and fault it in again, page by page.
+    """Tell glibc to keep freed memory for the next step instead of returning it and faulting it in again page by page.
 
-    Activations are larger than what it keeps by default (32 MB). Another C library is left as it is.
+    Activations exceed what glibc keeps by default (32 MB). Does nothing with other C libraries.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -38,7 +38,7 @@ def keep_freed_memory() -> None:
 
 
 def native_bf16(device: str) -> bool:
-    """Return whether bfloat16 is faster than float32 there, rather than emulated."""
+    """Return whether a device computes in bfloat16 natively, so that it is faster than float32, not emulated."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     flags = _cpuinfo("flags") or _cpuinfo("Features")

@@ -1,11 +1,11 @@
-"""Several processes that train one run together, started by torchrun; each takes its share of every batch.
+"""Distributed training: several processes, started by torchrun, train one run; each takes its share of every batch.
 
-Each process computes a loss, and the objective is the mean of these losses: that is what averaged gradients (DDP) are
-the gradient of. A loss that is a mean over images needs nothing more. One that is not (Barlow Twins' cross-correlation,
-the absolute value of a mean, BatchNorm) computes its statistics over the whole batch with `total` or `mean`, whose
-gradient sums what every process's loss asks for: without that sum it would be too small by the number of processes.
+Each process computes a loss, and the objective is the mean of these losses, because DDP averages their gradients. A
+loss that is a mean over images needs nothing more. Any other loss (Barlow Twins' cross-correlation, the absolute value
+of a mean, BatchNorm) computes its statistics over the whole batch with `total` or `mean`. Their backward pass sums the
+gradients from all processes; without that sum, gradients would be too small by the number of processes.
 
-With one process nothing here touches torch.distributed, and `total` and `mean` return what they are given.
+With a single process nothing here uses torch.distributed, and `total` and `mean` return their input.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ddcl.base.errors import UserError
 from ddcl.core.method import Batch, Method, Step
 
 T = TypeVar("T")
-LONGEST_WAIT = timedelta(hours=1)  # of the others for process 0, which monitors and saves; then a dead one is given up
+LONGEST_WAIT = timedelta(hours=1)  # for process 0, which monitors and saves; after that, it is considered dead
 
 
 def processes() -> int:
@@ -36,14 +36,15 @@ def processes() -> int:
 
 
 def rank() -> int:
-    """Return this process's number, from 0; process 0 writes, and monitors."""
+    """Return this process's rank, from 0; process 0 writes files and runs the monitor."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def relaunch(wanted: int) -> None:
-    """Become torchrun with `wanted` processes of this very command on this node, unless torchrun started us already.
+    """Restart this command under torchrun with `wanted` processes on this node, unless torchrun already started it.
 
-    The process is replaced, so signals reach torchrun, which passes them on. For several nodes start torchrun yourself.
+    torchrun replaces this process, so signals reach it and it passes them on. For several nodes, start torchrun
+    yourself.
     """
     if wanted > 1 and "WORLD_SIZE" not in os.environ:
         options = ["--standalone", f"--nproc-per-node={wanted}", "--signals-to-handle=SIGTERM,SIGINT,SIGUSR1"]
@@ -53,7 +54,7 @@ def relaunch(wanted: int) -> None:
 
 @contextmanager
 def joined(wanted: int, device: str) -> Iterator[None]:
-    """Be one of the `wanted` processes within; on `cuda` each has the GPU of its number on the node."""
+    """Join the group of `wanted` processes inside the context; on `cuda` each uses the GPU of its local rank."""
     found = int(os.environ.get("WORLD_SIZE", "1"))
     if found != wanted:
         raise UserError(f"training.processes is {wanted}, but torchrun started {found} (WORLD_SIZE)")
@@ -63,10 +64,12 @@ def joined(wanted: int, device: str) -> Iterator[None]:
     if device == "cuda":
         local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= gpus:
-            raise UserError(f"training.processes is {wanted}, but this node shows {gpus} GPUs; one process needs one")
+            raise UserError(
+                f"training.processes is {wanted}, but this node has {gpus} visible GPUs; each process needs its own"
+            )
         torch.cuda.set_device(local)
     if int(os.environ["RANK"]):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 -- to the end: what is printed is printed once
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 -- open until the process ends, so that only process 0 prints
     dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=LONGEST_WAIT)
     try:
         yield
@@ -133,7 +136,7 @@ def largest(value: int) -> int:
 
 
 def from_first(call: Callable[[], T]) -> T:
-    """Return in every process what process 0 gets from `call`; the others do not call it."""
+    """Call `call` in process 0 only, and return its result in every process."""
     if processes() == 1:
         return call()
     box: list[Any] = [call() if rank() == 0 else None]

@@ -1,6 +1,6 @@
-"""What was drawn for a view, in numbers of about one size that a network can take or predict.
+"""The augmentation parameters of a view, as numbers of similar magnitude that a network can take or predict.
 
-An operation that left an image as it is has zeros, but for a crop. An operation that is not named here has none.
+An operation that left an image unchanged gives zeros, except a crop. Operations that are not listed here give nothing.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ NUMBERS: dict[str, tuple[int, Callable[[Params, Settings], list[Tensor]]]] = {
 
 
 def width(ops: Sequence[tuple[str, Settings]]) -> int:
-    """Return how many numbers `told` has of a view."""
+    """Return how many numbers `told` returns for a view."""
     return sum(NUMBERS[op][0] for op, _ in ops if op in NUMBERS)
 
 
 def numbers(drawn: Drawn, ops: Sequence[tuple[str, Settings]]) -> dict[str, Tensor]:
-    """Return by operation what was drawn for a view, [B, k] float32. ops: those of `ddcl.core.method.Task`."""
+    """Return the parameters drawn for a view by operation, each [B, k] float32. ops: as in `ddcl.core.method.Task`."""
     return {
         name: torch.stack([value.float() for value in NUMBERS[op][1](params, settings)], dim=1)
         for (name, params), (op, settings) in zip(drawn.items(), ops, strict=True)
@@ -77,5 +77,5 @@ def numbers(drawn: Drawn, ops: Sequence[tuple[str, Settings]]) -> dict[str, Tens
 
 
 def told(drawn: Drawn, ops: Sequence[tuple[str, Settings]]) -> Tensor:
-    """Return all of it in a row, [B, `width`]."""
+    """Return all parameters of a view, concatenated: [B, `width`]."""
     return torch.cat(list(numbers(drawn, ops).values()), dim=1)

@@ -1,9 +1,9 @@
-"""Which GPU a process computes on, where a machine has several and no scheduler hands them out.
+"""Chooses the GPU for a process on a machine that has several GPUs and no scheduler.
 
-A process holds locks on files that are named after the GPU, for as long as it lives; however it ends, the kernel frees
-them. A whole GPU is an exclusive lock on its file. Each of those that share one holds a shared lock on that file, and
-the lock of a place, which is a file of its own. Who chooses holds the queue's lock, so any number of jobs may start at
-once: they choose one after the other, and nobody overtakes the one that waits.
+A process locks files that are named after its GPU and holds the locks until it ends; the kernel releases them however
+it ends. To use a whole GPU, a process locks the GPU's file exclusively. Processes that share a GPU each hold a shared
+lock on its file and an exclusive lock on a file of their own (a "place"). A process holds the queue's lock while it
+chooses, so any number of jobs may start at once: they choose one after the other, and none overtakes a waiting one.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _held: list[int] = []  # descriptors of locked files: closing one would free its
 
 
 def gpu_given() -> str:
-    """Return where the environment says that this job was given a GPU, such as ``SLURM_JOB_GPUS=0``; or nothing."""
+    """Return the environment variable that assigns this job a GPU, such as ``SLURM_JOB_GPUS=0``; empty if none does."""
     none = ("", "-1", "NoDevFiles")
     given = {name: os.environ.get(name, "") for name in ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")}
     return next((f"{name}={value}" for name, value in given.items() if value not in none), "")
 
 
 def use_free_gpu(places: int = 1) -> None:
-    """Make a GPU that has room for this process the current one; wait until there is one.
+    """Select a GPU with room for this process as the current device; wait until there is one.
 
-    places: how many processes like this one may share a GPU; 1: it wants a GPU that no other process of this user has.
-    Nothing is done where one GPU is visible, as in the job of a cluster, or where torchrun gives each rank its own.
-    GPUs are known by their UUIDs, as CUDA_VISIBLE_DEVICES numbers them anew for each process.
+    places: how many processes like this one may share a GPU; 1: use a GPU that no other process of this user has.
+    Does nothing if only one GPU is visible, as in a cluster job, or if torchrun assigns a GPU to each rank.
+    GPUs are identified by UUID, because CUDA_VISIBLE_DEVICES renumbers them for each process.
     """
     if torch.cuda.device_count() > 1 and "LOCAL_RANK" not in os.environ:
         uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
@@ -42,9 +42,9 @@ def use_free_gpu(places: int = 1) -> None:
 
 
 def take(names: Sequence[str], folder: Path, places: int = 1, poll_seconds: float = 1.0) -> int:
-    """Take one of the GPUs `names` for the life of this process, and return its index; wait until one has room.
+    """Reserve one of the GPUs `names` until this process ends, and return its index; wait until one has room.
 
-    Of those with room it is one that the fewest processes share. folder: of the locks. places: as in `use_free_gpu`.
+    Prefers the GPU that the fewest processes share. folder: holds the lock files. places: as in `use_free_gpu`.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     queue = None
@@ -55,7 +55,7 @@ def take(names: Sequence[str], folder: Path, places: int = 1, poll_seconds: floa
             os.close(queue)
             return index
         if attempt == 1:  # at first, others may only be choosing
-            print(f"waiting: all {len(names)} GPUs are taken by other jobs", file=sys.stderr, flush=True)
+            print(f"waiting: other jobs are using all {len(names)} GPUs", file=sys.stderr, flush=True)
         time.sleep(poll_seconds)
     raise AssertionError
 
@@ -74,7 +74,7 @@ def _take_now(names: Sequence[str], folder: Path, places: int) -> int | None:
 
 
 def _free(folder: Path, name: str, places: int) -> list[Path]:
-    """Return the places on a GPU that nobody has, whether or not somebody has the whole of it."""
+    """Return the free places on a GPU, whether or not a process has reserved the whole of it."""
     paths = [folder / f"{name}-{place}" for place in range(places)]
     found = []
     for path in paths:
@@ -85,7 +85,7 @@ def _free(folder: Path, name: str, places: int) -> list[Path]:
 
 
 def _locked(path: Path, kind: int) -> int | None:
-    """Return the descriptor of the file `path`, locked; None where it would have to wait and may not."""
+    """Lock the file `path` and return its descriptor; None if the lock is taken and `kind` forbids waiting."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, kind)

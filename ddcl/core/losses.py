@@ -1,6 +1,7 @@
-"""Losses that more than one method uses. Each returns a scalar; stop-gradients stand in the methods.
+"""Losses that more than one method uses. Each returns a scalar; the methods apply stop-gradients themselves.
 
-B is this process's share of the batch; "the batch" is that of all processes together (`ddcl.core.distributed`).
+B is this process's share of the batch; "the batch" means the batch of all processes together
+(`ddcl.core.distributed`).
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ def byol_loss(p: Tensor, target: Tensor) -> Tensor:
 def group_means(values: Tensor, groups: int) -> Tensor:
     """Return the means [groups] of equal, consecutive groups of a batch's values [B]; `groups` must divide B.
 
-    Of several processes each returns the means of the groups in its share of the batch.
+    With several processes, each returns the means of the groups in its share of the batch.
     """
     processes = distributed.processes()
     if groups == 1:
         return distributed.mean(values.view(1, -1).mean(dim=1))
     if groups % processes or len(values) * processes % groups:
         shared = f" on {processes} processes" if processes > 1 else ""
-        raise ValueError(f"a batch of {len(values) * processes} has no {groups} equal groups{shared}")
+        raise ValueError(f"a batch of {len(values) * processes} cannot be divided into {groups} equal groups{shared}")
     return values.view(groups // processes, -1).mean(dim=1)
 
 
@@ -76,7 +77,7 @@ def barlow_twins_loss(z1: Tensor, z2: Tensor, offdiag_weight: float) -> Tensor:
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """Return the cross-entropy of finding each row of a [B, d] its own among all rows of b [B, d] by their cosine.
+    """Return the cross-entropy of matching each row of a [B, d] to the same row of b [B, d], among all rows, by cosine.
 
     van den Oord et al. 2018 (arXiv 1807.03748), eq. 4, with cosines / temperature as log scores.
     """
@@ -88,12 +89,12 @@ def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     """Return SimCLR's loss of two views' projections z1, z2 [B, d] (Chen et al. 2020, arXiv 2002.05709, eq. 1).
 
-    Each row looks for its other view among all other rows of both views: 2 B − 1 candidates. Mean over the 2 B rows.
+    The positive of each row is its other view, among the 2 B − 1 other rows of both views. Mean over the 2 B rows.
     """
     z = F.normalize(torch.cat([z1, z2]), dim=1)  # [2 B, d]
     others = torch.cat([F.normalize(distributed.all_rows(each), dim=1) for each in (z1, z2)])  # of all processes
     row = torch.arange(len(z1), device=z.device) + distributed.rank() * len(z1)
-    first, second = row, row + len(others) // 2  # where the two views stand among the others
+    first, second = row, row + len(others) // 2  # positions of the two views among the others
     logits = z @ others.T / temperature
     oneself = F.one_hot(torch.cat([first, second]), len(others)).bool()
     return F.cross_entropy(logits.masked_fill(oneself, -math.inf), torch.cat([second, first]))
@@ -123,7 +124,7 @@ def vicreg_loss(
 ) -> Tensor:
     """Return VICReg's loss of two views' projections z1, z2 [B, d] (Bardes et al., ICLR 2022, arXiv 2105.04906, eq. 6).
 
-    Its official code halves the sum of the two views' std terms and not that of their covariance terms; so here.
+    As in the official code, the sum of the two views' std terms is halved, but not that of their covariance terms.
     """
     std = 0.5 * (std_hinge(z1) + std_hinge(z2))
     return (

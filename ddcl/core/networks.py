@@ -1,4 +1,4 @@
-"""Networks of encoders from elsewhere, by name, without their classifier; their weights come from a file."""
+"""Networks of external encoders, by name and without their classifiers; their weights come from a file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ STEMS = {
 
 
 class GivenNetwork(nn.Module):
-    """A network that resizes its images first, where it wants others than those that there are.
+    """A network that first resizes its images if they do not have the size that it needs.
 
-    network: maps [B, 3, S, S] to features [B, D]. side_px: S; None: whatever the images have.
+    network: maps [B, 3, S, S] to features [B, D]. side_px: S; None: accept any size.
     """
 
     def __init__(self, network: nn.Module, side_px: int | None) -> None:
@@ -42,16 +42,16 @@ class GivenNetwork(nn.Module):
 
 
 def build_given(given: GivenEncoder) -> GivenNetwork:
-    """Return the network of an encoder from elsewhere, with weights that mean nothing yet."""
+    """Return the network of an external encoder; its weights are not loaded yet."""
     return GivenNetwork(build_network(given.network, given.stem, given.shape), given.side_px)
 
 
 def build_network(name: str, stem: StemName | None, shape: BackboneConfig | None = None) -> nn.Module:
     """Return a network that maps [B, 3, H, W] to its pooled features [B, D], without its classifier.
 
-    name, stem, shape: as in `GivenEncoder`. timm defines what it pools (of a ViT usually the class token); of a network
-    of torchvision it is what its last linear layer takes. `UserError` for an unknown name, or for a stem of a network
-    that is no ResNet.
+    name, stem, shape: as in `GivenEncoder`. timm defines the pooling of its networks (for a ViT usually the class
+    token); for torchvision, the features are the input of the last linear layer. `UserError` for an unknown name, or if
+    a stem is given for a network that is not a ResNet.
     """
     if shape is not None:
         return build_encoder(shape)[0]
@@ -86,12 +86,12 @@ def _of_torchvision(name: str) -> nn.Module:
     elif isinstance(found, nn.Linear) and head:
         setattr(network, head, nn.Identity())
     else:
-        raise UserError(f"network torchvision/{name}: it does not end in a linear layer, so its features are not known")
+        raise UserError(f"network torchvision/{name}: it does not end in a linear layer: where are its features?")
     return network
 
 
 def _set_stem(network: Any, stem: StemName, name: str) -> None:
-    """Give a ResNet other first layers."""
+    """Replace the first layers of a ResNet."""
     if not isinstance(getattr(network, "conv1", None), nn.Conv2d) or not hasattr(network, "maxpool"):
         raise UserError(f"network {name}: --stem is for ResNets, whose first layers are conv1, bn1 and maxpool")
     side, stride, padding, pool = STEMS[stem]
@@ -104,7 +104,7 @@ def _set_stem(network: Any, stem: StemName, name: str) -> None:
 
 @torch.no_grad()
 def measure(network: GivenNetwork, side_px: int) -> tuple[int, float]:
-    """Return the width of a network's features, and the 10⁹ floating-point operations for an image of `side_px`."""
+    """Return the width of a network's features, and the 10⁹ floating-point operations for one image of `side_px`."""
     from torch.utils.flop_counter import FlopCounterMode
 
     network.eval()
@@ -113,9 +113,11 @@ def measure(network: GivenNetwork, side_px: int) -> tuple[int, float]:
             features = network(torch.zeros(1, 3, side_px, side_px))
     except (RuntimeError, AssertionError, ValueError) as error:  # a ViT refuses images of another side
         said = " ".join(str(error).split())[:200]
-        raise UserError(f"the network takes no images of {side_px} px ({said}); say its own side with --side") from None
+        raise UserError(
+            f"the network does not accept images of {side_px} px ({said}); give its input size with --side"
+        ) from None
     if features.ndim != 2:
         raise UserError(
-            f"the network gives {list(features.shape)} for an image, expected [1, width]: no pooled features"
+            f"the network returns {list(features.shape)} for one image, expected pooled features [1, width]"
         )
     return int(features.shape[1]), counter.get_total_flops() / 1e9

@@ -15,7 +15,7 @@ from ddcl.schema.training import OptimizerConfig, ScheduleConfig
 
 
 class LARS(Optimizer):
-    """SGD with momentum whose step is scaled per tensor by ‖w‖ / ‖g‖ (You, Gitman, Ginsburg 2017, arXiv 1708.03888).
+    """SGD with momentum, each tensor's step scaled by ‖w‖ / ‖g‖ (You, Gitman, Ginsburg 2017, arXiv 1708.03888).
 
     As in the official Barlow Twins code: 1-D parameters (biases, BatchNorm) are not adapted.
     """
@@ -43,10 +43,10 @@ class LARS(Optimizer):
 
 
 class LARC(torch.optim.SGD):
-    """SGD whose gradients are scaled per tensor by ‖w‖ / ‖g‖, biases included: apex's LARC without clipping.
+    """SGD with gradients scaled per tensor by ‖w‖ / ‖g‖, biases included: apex's LARC without clipping.
 
-    What official SimSiam wraps around the SGD of its ImageNet probe; where a norm is 0, the plain gradient is taken and
-    no weight decay. Numbers of apex's own code are in the tests.
+    The official SimSiam code wraps it around the SGD of its ImageNet probe. If a norm is 0, the plain gradient is used
+    without weight decay. Tests compare it with values computed by apex's own code.
     """
 
     def __init__(self, params: Iterable[Any], lr: float, momentum: float, weight_decay: float, trust: float) -> None:
@@ -64,7 +64,7 @@ class LARC(torch.optim.SGD):
 
 
 def scaled_lr(base_lr: float, config: OptimizerConfig, batch_size: int) -> float:
-    """Return the learning rate at the top of the schedule that `base_lr` stands for."""
+    """Return the peak learning rate of the schedule for `base_lr`."""
     return base_lr * (batch_size / 256 if config.lr_scaling == "batch/256" else 1.0)
 
 
@@ -73,8 +73,8 @@ def lr_factor(config: ScheduleConfig, epoch: float, epochs: int) -> float:
 
     Linear over the warm-up, then ``f + (1 − f) · (1 + cos(π · t)) / 2`` with t from 0 towards 1 over the rest. Per
     epoch and without warm-up this is the official SimSiam and DDCL schedule: e = 0 … E − 1, never reaching 0. Per step
-    the warm-up is official Barlow Twins', from 0 in the first step. Per epoch it has no source: (e + 1) / (w + 1), so
-    that no epoch is spent at rate 0.
+    the warm-up is that of official Barlow Twins, from 0 in the first step. Per epoch it is our choice,
+    (e + 1) / (w + 1), so that no epoch is spent at rate 0.
     """
     if epoch < config.warmup_epochs:
         by_epoch = config.per == "epoch"
@@ -86,7 +86,7 @@ def lr_factor(config: ScheduleConfig, epoch: float, epochs: int) -> float:
 def warmup_lr(top_lr: float, epoch: int, epochs: int) -> float:
     """Return the rate in epoch `epoch` (0-based) of the official DDCL code's `epochs` extra warm-up epochs.
 
-    The first is spent at 1e-9, next to nothing, as there.
+    As in that code, the first epoch has a rate of 1e-9, practically zero.
     """
     return 1e-9 + top_lr * epoch / epochs
 
@@ -133,6 +133,6 @@ def set_lr(optimizer: Optimizer, factor: float) -> None:
 
 
 def set_warmup_lr(optimizer: Optimizer, epoch: int, epochs: int) -> None:
-    """Set the rate of each group to `warmup_lr`, also where the rate is fixed later."""
+    """Set the rate of each group to `warmup_lr`, including groups whose rate is fixed afterwards."""
     for group in optimizer.param_groups:
         group["lr"] = warmup_lr(group["top_lr"], epoch, epochs)

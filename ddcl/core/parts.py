@@ -10,14 +10,14 @@ from ddcl.core.method import Method
 
 
 class TwoParts(Method):
-    """Base of methods with a split. dir_frac: share of the features that is DIR, which no distortion is to move."""
+    """Base of methods with a split. dir_frac: share of the features in DIR, which distortions should not change."""
 
     def __init__(self, encoder: nn.Module, feature_dim: int, settings: BaseModel, dir_frac: float) -> None:
         super().__init__(encoder, feature_dim, settings)
         self.dir_dim = round(dir_frac * feature_dim)
         self.dvr_dim = feature_dim - self.dir_dim
         if not 0 < self.dir_dim < feature_dim:
-            raise ValueError(f"dir_frac {dir_frac} of {feature_dim} features leaves one part empty")
+            raise ValueError(f"dir_frac {dir_frac} of {feature_dim} features leaves DIR or DVR empty")
 
     def parts(self) -> dict[str, tuple[int, int]]:
         return {
@@ -35,7 +35,7 @@ class TwoParts(Method):
 
 
 class TwoProjectors(TwoParts):
-    """Base of methods that project each part on its own, without a predictor; they build the two projectors."""
+    """Base of methods that project each part separately, without a predictor; subclasses build the two projectors."""
 
     projector_dir: nn.Module
     projector_dvr: nn.Module

@@ -1,6 +1,7 @@
 """The engine: one training loop for all methods.
 
-It owns optimiser, schedule, precision, checkpoints, history and the end of a run: `ok`, `collapsed` or `diverged`.
+It owns the optimiser, schedule, precision, checkpoints and history, and decides how a run ended: `ok`, `collapsed` or
+`diverged`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Row = dict[str, float]
 
 
 class Loader(Protocol):
-    """What the engine asks of a loader."""
+    """The interface that the engine needs of a loader."""
 
     @property
     def steps(self) -> int:
@@ -42,7 +43,7 @@ class Loader(Protocol):
     def epoch(self, epoch: int, order: int, start: int = 0) -> Iterable[Batch]:
         """Yield the batches of a 0-based epoch from `start` on, in the order of epoch `order`; the same at every call.
 
-        Of several processes each gets its share of them.
+        With several processes, each gets its share of every batch.
         """
 
 
@@ -52,9 +53,9 @@ class Pretraining:
     method: with its initial weights, on the device to train on.
     loader: batches of two views.
     monitor: called with the method in every `monitor.every_epochs`-th epoch, before the first and after the last.
-    identity: digests of recipe, code and data; a saved state with another one is not resumed.
-    seed: of the run; global draws of a method (dropout) are seeded from it in every step, so that they do not depend on
-        where a training was interrupted.
+    identity: digests of recipe, code and data; a saved state with a different identity is not resumed.
+    seed: of the run; it seeds a method's global random draws (dropout) in every step, so that they do not depend on
+        where training was interrupted.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Pretraining:
         checkpoint_minutes: float = MINUTES,
         progress: Callable[[int], None] = lambda epoch: None,
     ) -> None:
-        """Train to the end, resuming from the state in `work` if there is one.
+        """Train until the last epoch, resuming from the state in `work` if there is one.
 
         The state is saved every `config.checkpoint_epochs` epochs and, in long epochs, every `checkpoint_minutes`.
         progress: called with the number of epochs done, before the first one and after each.
@@ -109,7 +110,7 @@ class Pretraining:
 
     @property
     def diverged(self) -> bool:
-        """Whether loss or weights became infinite or nan."""
+        """Whether the loss or the weights became infinite or NaN."""
         return self.status == "diverged"
 
     def _train(self, saved: SavedStates, progress: Callable[[int], None]) -> None:
@@ -133,7 +134,7 @@ class Pretraining:
         started = time.perf_counter() - self.seconds
         self.method.train()
         if epoch == self.warmup and self.warmup and self.step == 0:
-            self.optimizer = self._new_optimizer()  # that of the extra warm-up is thrown away
+            self.optimizer = self._new_optimizer()  # the optimiser of the extra warm-up is discarded
         step = None
         for batch in self.loader.epoch(epoch, max(0, epoch - self.warmup), self.step):
             self._set_rate(epoch, self.step / self.loader.steps)
@@ -156,20 +157,20 @@ class Pretraining:
         return dict(zip(self.sums, distributed.mean(torch.stack(list(self.sums.values()))), strict=True))
 
     def _monitor(self) -> Row:
-        """Return what the monitor says in the first process; not compiled, as evaluation mode is another program."""
+        """Return the monitor's values from the first process; not compiled, as evaluation mode is another program."""
         stance = torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
         with stance:
             return distributed.from_first(lambda: self.monitor(self.method))
 
     def _measure(self, epoch: int, loss: float, step: Step) -> Row:
-        """Return the spread of the last batch's projections, the heads' norms and, when due, what the monitor says.
+        """Return the spread of the last batch's projections, the heads' norms and, when due, the monitor's values.
 
         Nothing is measured once the run has diverged.
         """
         if not math.isfinite(loss):
             self.status, self.message = "diverged", f"the loss became {loss} in epoch {epoch + 1}"
         elif not all(torch.isfinite(value).all() for value in self.method.state_dict().values()):
-            self.status, self.message = "diverged", f"weights became infinite or nan in epoch {epoch + 1}"
+            self.status, self.message = "diverged", f"weights became infinite or NaN in epoch {epoch + 1}"
         if self.diverged:
             return {}
         row: Row = {}
@@ -185,7 +186,7 @@ class Pretraining:
         return row
 
     def _set_rate(self, epoch: int, done: float) -> None:
-        """Set the learning rates for the step that comes after the share `done` of `epoch`."""
+        """Set the learning rates for the step after the fraction `done` of `epoch`."""
         assert self.optimizer is not None
         if epoch < self.warmup:
             set_warmup_lr(self.optimizer, epoch, self.warmup)
@@ -194,7 +195,7 @@ class Pretraining:
         set_lr(self.optimizer, lr_factor(self.config.schedule, time, self.config.epochs))
 
     def train_step(self, batch: Batch) -> Step:
-        """Update the weights by one batch, on its device already."""
+        """Update the weights with one batch, which is already on the device."""
         assert self.optimizer is not None
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         images = {name: x for name in ("x0", "x1", "x2", "x3") if (x := getattr(batch, name)) is not None}
@@ -210,12 +211,12 @@ class Pretraining:
         return step
 
     def _progress(self) -> float:
-        """Return the share of all steps that are done after the one at hand."""
+        """Return the share of all steps that will be done after the current one."""
         steps = self.loader.steps if self.loader else 1
         return (self.epoch * steps + self.step + 1) / (self.epochs * steps)
 
     def _judge(self) -> None:
-        """Call the run collapsed if a last spread that tells it, or the effective rank, is below the limits."""
+        """Mark the run as collapsed if a last spread that indicates it, or the effective rank, is below its limit."""
         if self.diverged or not self.epochs:
             return
         limits, rank, telling = self.config.collapse, self.history[-1]["effective_rank"], self.method.tells_collapse()
@@ -229,7 +230,7 @@ class Pretraining:
             self.status, self.message = "collapsed", f"effective rank {rank:.2f} is below {limits.min_effective_rank}"
 
     def _state(self) -> State:
-        """Return all that the rest of the training depends on. Nothing random is in it: draws depend on counters."""
+        """Return everything that the rest of training depends on; no random state, because draws depend on counters."""
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -241,7 +242,7 @@ class Pretraining:
         }
 
     def _resume(self, state: State | None) -> None:
-        """Go on from `state`, if there is one."""
+        """Continue from `state`, if there is one."""
         if state is None:
             return
         self.method.load_state_dict(state["method"])

@@ -9,7 +9,7 @@ from ddcl.core.method import Method
 
 
 class Projected(Method):
-    """Base of methods whose loss compares projections; they build `projector`."""
+    """Base of methods whose loss compares projections; subclasses build `projector`."""
 
     projector: nn.Module
 

@@ -1,4 +1,4 @@
-"""Trainings that may be interrupted after any step: when their state is saved, and which state they go on from."""
+"""Training that can be interrupted after any step: when its state is saved, and which state it resumes from."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from ddcl.core.checkpoint import State, load_checkpoint, save_checkpoint
 class SavedStates:
     """The newest state of a training and the one before it, `NAME.pt` and `NAME.previous.pt`.
 
-    At any moment one of them is whole. Enter it around the training: signals then end it after a step only, in `pause`.
+    At any moment one of them is complete. Use it as a context manager around training: a signal then ends training only
+    after a step, in `pause`.
 
-    path: of the newest. identity: what a state must belong to. minutes: without a saved state, at most.
+    path: of the newest state. identity: digests that a state must match to be resumed. minutes: longest time without
+        saving.
     """
 
     def __init__(self, path: Path, identity: list[str], minutes: float) -> None:
@@ -39,9 +41,9 @@ class SavedStates:
         self.interruption.__exit__()
 
     def pause(self, state: Callable[[], State], due: bool = False) -> None:
-        """Save `state()` if it is due or was not saved for `minutes`; after a signal, save it and end the process.
+        """Save `state()` if it is due or the last save is `minutes` ago; after a signal, save it and end the process.
 
-        Call it when a step or an epoch is done. `TemporaryError` is what ends the process.
+        Call it after each step and epoch. Raises `TemporaryError` to end the process.
         """
         signalled = self.interruption.signal
         late = time.monotonic() - self.saved_at >= self.seconds
@@ -50,10 +52,12 @@ class SavedStates:
             self.save(state())
         if wish == 2:
             by = signalled or "another process"
-            raise TemporaryError(f"interrupted by {by}; the state is in {self.path}, and the same command goes on")
+            raise TemporaryError(
+                f"interrupted by {by}; the state is saved in {self.path}; run the same command again to continue"
+            )
 
     def save(self, state: State) -> None:
-        """Save `state`. It is whole on disk before anything is renamed, and only a good state becomes the previous."""
+        """Save `state`; it is complete on disk before any renaming, and only a valid state becomes the previous one."""
         if distributed.rank() == 0:
             save_checkpoint(self.next, {"identity": self.identity, **state})
             if self.newest_is_good:
@@ -63,7 +67,7 @@ class SavedStates:
         self.saved_at = time.monotonic()
 
     def load(self) -> State | None:
-        """Return the newest whole state of this training, or None; say what was found."""
+        """Return the newest valid state of this training, or None; print what was found."""
         return distributed.from_first(self._load)
 
     def _load(self) -> State | None:
@@ -76,9 +80,9 @@ class SavedStates:
                 tqdm.write(f"not resumed: {error}")
                 continue
             if state["identity"] != self.identity:
-                tqdm.write(f"not resumed: {path} is of another recipe, checkpoint, data or code")
+                tqdm.write(f"not resumed: {path} belongs to another recipe, checkpoint, data set or code version")
                 continue
-            tqdm.write(f"resumed {path} after {state['epoch']} epochs and {state['step']} steps")
+            tqdm.write(f"resumed from {path} after {state['epoch']} epochs and {state['step']} steps")
             self.newest_is_good = path == self.path
             return state
         return None

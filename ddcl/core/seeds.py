@@ -1,9 +1,9 @@
 """Named sub-streams of randomness, and counter-based draws that depend on names and counters only.
 
-A run has one seed. Everything random in it draws from a sub-stream with a name, so that adding a draw in one
-place moves no other: ``derive(seed, "weights", "encoder")``, ``derive(dataset, seed, "order")``, …
-Draws for an image depend on (stream, epoch, image, view, op) and on neither the batch that the image is in nor the
-number of workers nor the point of resume.
+A run has one seed. Everything random in it draws from a named sub-stream, so that adding a draw in one place does
+not change any other: ``derive(seed, "weights", "encoder")``, ``derive(dataset, seed, "order")``, …
+Draws for an image depend on (stream, epoch, image, view, op) only: not on its batch, the number of workers, or where
+a run was resumed.
 """
 
 from __future__ import annotations

@@ -6,6 +6,6 @@ import hashlib
 
 
 def derive(*names: object) -> int:
-    """Return the 63-bit seed of the sub-stream that `names` names: a hash, the same on every machine."""
+    """Return the 63-bit seed of the sub-stream `names`: a hash, the same on every machine."""
     text = "\x1f".join(str(name) for name in names)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Teachers: copies of networks that no gradient reaches, and that follow their originals by a moving average."""
+"""Teachers: frozen copies of networks, updated as an exponential moving average of their originals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def frozen_copy(module: M) -> M:
-    """Return a copy of a module that is not trained; for `Method.frozen`."""
+    """Return a copy of a module that receives no gradients; for `Method.frozen`."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
@@ -26,8 +26,8 @@ def rising(momentum: float, progress: float) -> float:
 def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """Move every weight of `teacher` to momentum · its own + (1 − momentum) · the student's, momentum in [0, 1].
 
-    As in BYOL (Grill et al., NeurIPS 2020, arXiv 2006.07733, eq. 1). BatchNorm statistics are no weights: the teacher
-    has its own, of the images that pass through it.
+    As in BYOL (Grill et al., NeurIPS 2020, arXiv 2006.07733, eq. 1). BatchNorm statistics are not weights: the teacher
+    computes its own from the images that pass through it.
     """
     for own, other in zip(teacher.parameters(), student.parameters(), strict=True):
         own.lerp_(other, 1.0 - momentum)

@@ -1,4 +1,4 @@
-"""From the images of batches to their normalised views: what training and evaluation iterate over."""
+"""Normalised views of batches of images, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLED_IMAGES = 4096  # whose parameters are drawn at once
 def views(images: Images, requests: Sequence[BatchRequest], pipeline: Pipeline, device: str) -> Iterator[list[Tensor]]:
     """Yield, per batch, the normalised views [B, 3, S, S] of its draws, made on `device`.
 
-    requests: of one epoch, that is with the same streams, epochs and views.
+    requests: of one epoch, so with the same streams, epochs and views.
     """
     if device == "cpu" and isinstance(images, FileImages) and images.workers:
         yield from images.views(requests, pipeline)
@@ -39,8 +39,8 @@ def parameters(
 ) -> Iterator[list[list[Params]]]:
     """Yield, per batch and view, the parameters of each operation that `views` makes the views with, on `device`.
 
-    They are drawn once more, which gives the same: draws are hashes of what they are drawn for. So a method that does
-    not ask pays nothing, and whoever makes the views, and in which process, they are at hand here.
+    They are drawn again, with the same result, because draws are hashes. A method that does not request them therefore
+    has no cost, and they are available whichever process makes the views.
     """
     crop = pipeline.leading_crop if images.crops else None
     if crop is None:

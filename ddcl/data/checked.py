@@ -1,4 +1,4 @@
-"""Every image of a split, looked at once: is it whole, what is it known by, and what are its pixels on average?"""
+"""Checks every image of a split once: whether it is intact, its digest, and the statistics of its pixels."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ class Sums:
         mean = self.levels / self.n
         std = np.sqrt(self.squares / self.n - mean**2)
         if not std.all():
-            raise UserError(f"data set {dataset}: in one of the channels all pixels of all training images are equal")
+            raise UserError(f"data set {dataset}: in one channel, all pixels of all training images are equal")
         return NormalisationConfig(mean=(mean / 255).tolist(), std=(std / 255).tolist())
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a split's images.
+    """What the check of a split's images found.
 
-    digests: of each one's content. sums: of all, if asked for. squares: uint8 [N, 3, S, S], of files that are to be
-    one array.
+    digests: of each image's content. sums: over all images, if requested. squares: uint8 [N, 3, S, S], of files that
+    will be stored as one array.
     """
 
     digests: list[str]
@@ -80,16 +80,17 @@ class _Look:
 
 
 def check_arrays(content: ArraySplit, measured: bool) -> Checked:
-    """Return what is known of images in an array. measured: with their sums."""
+    """Check images in an array. measured: also compute their sums."""
     chunks = np.array_split(content.images, max(1, content.images.nbytes // CHUNK_BYTES)) if measured else []
     digests = [content_digest(image.tobytes()) for image in content.images]
     return Checked(digests, Sums.all([Sums.of(chunk) for chunk in chunks]))
 
 
 def check_files(root: Path, content: FileSplit, split: str, recipe: DataRecipe, measured: bool) -> Checked:
-    """Return what is known of images in files, after decoding each; all damaged ones stand in one `UserError`.
+    """Check images in files by decoding each one; one `UserError` reports all damaged ones.
 
-    measured: with the sums of the central squares, which is what evaluation sees. Else JPEG files are decoded coarsely.
+    measured: also compute the sums of the central squares, as seen in evaluation. Otherwise JPEG files are decoded
+    coarsely.
     """
     look = partial(_look, recipe=recipe, measured=measured)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -98,7 +99,7 @@ def check_files(root: Path, content: FileSplit, split: str, recipe: DataRecipe, 
     if bad := [each.problem for each in found if each.problem]:
         more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         what = f"{len(bad)} image{'s' * (len(bad) > 1)} of split {split} cannot be used"
-        raise UserError(f"{what}: {'; '.join(bad[:SHOWN])}{more}; get them again, or move them away")
+        raise UserError(f"{what}: {'; '.join(bad[:SHOWN])}{more}; get them again, or move them out of the folder")
     squares = [each.square for each in found if each.square is not None]
     sums = Sums.all([each.sums for each in found if each.sums])
     return Checked([each.digest for each in found], sums, np.stack(squares) if squares else None)

@@ -1,4 +1,4 @@
-"""What some methods ask of their batches beyond two views; each kind is an iterator beside that of the views.
+"""Extra content of batches that some methods request besides two views; each kind has its own iterator.
 
 Images in files are opened once more for each of them.
 """
@@ -20,13 +20,13 @@ from ddcl.data.ops.parameters import Params
 from ddcl.data.views import Pipeline
 from ddcl.schema.extras import Extras, ThirdCrop
 
-THIRD_VIEW = 2  # the number under which x3 draws; x1 and x2 are 0 and 1
+THIRD_VIEW = 2  # the view number of x3 for its draws; x1 and x2 have 0 and 1
 
 
 def extras_of(
     images: Images, requests: Sequence[BatchRequest], pipeline: Pipeline, asked: Extras, device: str
 ) -> Iterator[dict[str, Any]]:
-    """Yield, per batch, the further fields of `ddcl.core.method.Batch` that are asked for.
+    """Yield, per batch, the extra fields of `ddcl.core.method.Batch` that are requested.
 
     requests: of two views each, of one epoch.
     """
@@ -45,10 +45,10 @@ def extras_of(
 
 
 def third_pipeline(pipeline: Pipeline, asked: ThirdCrop) -> Pipeline:
-    """Return the pipeline of the third view; `UserError` where the augmentation does not begin with a crop."""
+    """Return the pipeline of the third view; `UserError` if the augmentation does not begin with a crop."""
     crop = pipeline.leading_crop
     if crop is None:
-        raise UserError("the method asks for a third crop; its augmentation must begin with resized_crop")
+        raise UserError("the method needs a third crop, so its augmentation must begin with resized_crop")
     scale = {"scale": list(asked.scale)} if asked.scale else {}
     return pipeline.with_crop(crop.model_copy(update=scale), asked.side_px(pipeline.output_side_px))
 
@@ -74,6 +74,6 @@ def _named(params: Iterator[list[list[Params]]], pipeline: Pipeline) -> Iterator
 
 
 def operation_names(recipe: Sequence[str]) -> list[str]:
-    """Return a name of its own for each operation of a recipe: what occurs again is numbered, from `.2`."""
+    """Return a unique name for each operation of a recipe: repeated ones are numbered, starting with `.2`."""
     seen = [recipe[: place + 1].count(name) for place, name in enumerate(recipe)]
     return [name if n == 1 else f"{name}.{n}" for name, n in zip(recipe, seen, strict=True)]

@@ -1,6 +1,6 @@
-"""Large images in files: decoded when they are asked for, by a pool of workers.
+"""Large images in files, decoded on demand by a pool of workers.
 
-A worker decodes, crops and resizes; on a CPU it also makes the views, while the process that trains does not wait.
+A worker decodes, crops and resizes; on a CPU it also makes the views, in parallel with the training process.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class FileImages:
     side_px: of the square that comes out. resize_px: the shorter side before the central crop of evaluation.
     background: RGB, 0 … 255, under transparent pixels.
     workers: processes that decode; 0: this one. What comes out does not depend on their number.
-    exact: decode JPEG files whole for random crops too, where a part of the resolution would do.
+    exact: decode JPEG files at full resolution for random crops too, even if a lower one would do.
     groups: as in `Images`.
     """
 
@@ -102,12 +102,12 @@ class FileImages:
 
     @contextmanager
     def open(self, index: int) -> Iterator[Image.Image]:
-        """Open image `index`, not yet decoded; `UserError` names a file that is missing, damaged or another one now."""
+        """Open image `index`, not yet decoded; `UserError` if its file is missing, damaged or changed."""
         path = self.root / self.names[index]
         try:
             data = path.read_bytes()
             if content_digest(data) != self.digests[index]:
-                raise UserError(f"{path}: another content than when it was prepared; run `ddcl prepare` again")
+                raise UserError(f"{path}: its content has changed since it was prepared; run `ddcl prepare` again")
             with open_image(data) as image:
                 yield image
         except (OSError, ValueError) as error:

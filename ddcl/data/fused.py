@@ -1,7 +1,7 @@
 """The CPU backend of a pipeline: its parameters as arrays, and compiled views of them, one thread per part of a batch.
 
-What comes out is that of the operations on tensors but for rounding (tests/unit/test_fused.py), for the recipes that it
-`supports`; which thread makes a view does not matter.
+Its results equal those of the operations on tensors except for rounding (tests/unit/test_fused.py), for recipes that it
+`supports`. They do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ VALUES = {
 
 
 def supports(recipe: Recipe) -> bool:
-    """Return whether all operations are compiled, and none but the first resizes."""
+    """Return whether all operations are compiled and only the first one resizes."""
     return all(name in CODES and (place == 0 or name != "resized_crop") for place, (name, _) in enumerate(recipe))
 
 

@@ -1,8 +1,8 @@
-"""Images that are not independent of each other: what is held out, is held out by whole groups of them.
+"""Groups of images that are not independent: whole groups are held out together.
 
-Patches of one photograph, pictures of one patient, frames of one film: an image whose neighbour was seen is not a new
-one. A data set gives one integer per image, and images that share it are a group; without groups, each image is one of
-its own, and every draw here is what it was before there were any.
+Examples are patches of one photograph, pictures of one patient, or frames of one film: an image is not new if a related
+one was seen in training. A data set gives one integer per image, and images with the same number form a group. Without
+groups, each image is its own group.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ def held_groups(
 ) -> NDArray[np.bool_]:
     """Return which images [N] are held out: of each class whole groups, until they are its `share`, at least one.
 
-    labels, groups: [N]; None: each image is a group. The last group may go beyond the share; one of each class always
-    stays. A group with images of several classes is held out whole, and counts for each of them. Without groups these
-    are ``round(share · n)`` images of a class of n. `UserError` for a class that would not be on both sides.
+    labels, groups: [N]; None: each image is a group. The last group may exceed the share; one group of each class is
+    always kept. A group with images of several classes is held out whole, and counts for each of them. Without groups,
+    ``round(share · n)`` of a class's n images are held out. `UserError` if a class would not be on both sides.
     """
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         units, sizes = (rows, np.ones_like(rows)) if groups is None else np.unique(groups[rows], return_counts=True)
         if len(units) < FEWEST:
-            has = f"has {len(units)}" if groups is None else f"is in {len(units)} group of them"
+            has = f"has {len(units)} image" if groups is None else f"has {len(units)} group of images"
             raise UserError(
-                f"cannot hold out {share} of {len(labels)} images: class {label} {has}, {FEWEST} are needed"
+                f"cannot hold out {share} of {len(labels)} images: class {label} {has}; {FEWEST} are needed"
             )
         order = rng.permutation(len(units))
         if groups is None:
@@ -45,22 +45,24 @@ def held_groups(
         held |= np.isin(groups, units[order[: max(0, min(n_taken, len(order) - 1))]])
     for side in (held, ~held):
         if len(lost := np.setdiff1d(labels, labels[side])):
-            raise UserError(f"cannot hold out {share} of {len(labels)} images: class {lost[0]} shares its groups")
+            raise UserError(
+                f"cannot hold out {share} of {len(labels)} images: class {lost[0]} shares its groups with others"
+            )
     return held
 
 
 def leading_groups(groups: Tensor | None, order: Tensor, n: int) -> tuple[Tensor, int]:
     """Return the images `order` [M] with whole groups in front, and how many images these are: n, or just above.
 
-    groups: [N], of all images; None: each is its own, and `order` stays. Groups lead as `order` first meets them. At
-    least one group is not among them; where there is no other, all images are of one group, `UserError`.
+    groups: [N], of all images; None: each is its own, and `order` stays. Groups come in the order of their first image.
+    At least one group stays behind; `UserError` if there is only one group.
     """
     if groups is None:
         return order, n
     own = groups[order].numpy()
     known, first, sizes = np.unique(own, return_index=True, return_counts=True)
     if len(known) < FEWEST:
-        raise UserError(f"cannot hold out {n} of {len(order)} images: all are of one group")
+        raise UserError(f"cannot hold out {n} of {len(order)} images: all are in one group")
     met = np.argsort(first)
     n_taken = min(int(np.searchsorted(np.cumsum(sizes[met]), n)) + 1, len(known) - 1)
     leads = torch.from_numpy(np.isin(own, known[met[:n_taken]]))

@@ -1,4 +1,4 @@
-"""Training images in the place of the test split: what settings are chosen on, without a look at the test images."""
+"""Replaces the test split by held-out training images, to choose settings without using the test images."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Split = ArraySplit | FileSplit
 def held_out(dataset: str, splits: Mapping[str, Split], config: HoldoutConfig) -> dict[str, Split]:
     """Return the splits with the same share of each class's training images as `test`, and the rest as `train`.
 
-    Images that are in a group go together.
+    Images of one group stay together.
 
-    The former test split is dropped. Pretraining does not see the held-out images either: where it has a split of its
-    own, its images with labels must be the training images in order (STL-10), and the held-out ones are left out.
+    The original test split is dropped. Pretraining does not see the held-out images either: if it has its own split,
+    the labelled images of that split must be the training images in order (STL-10), and held-out ones are removed.
     """
     train = splits["train"]
     try:
@@ -35,8 +35,8 @@ def held_out(dataset: str, splits: Mapping[str, Split], config: HoldoutConfig) -
         labelled = np.flatnonzero(labels != NO_LABEL)
         if not np.array_equal(labels[labelled], train.labels):
             raise UserError(
-                f"data set {dataset}: holdout: split pretrain has {len(labelled)} images with labels that are not the "
-                f"{len(train.labels)} training images in order, so the held-out ones cannot be left out of it"
+                f"data set {dataset}: holdout: the {len(labelled)} labelled images of split pretrain are not the "
+                f"{len(train.labels)} training images in order, so held-out ones cannot be removed from it"
             )
         kept = np.ones(len(labels), bool)
         kept[labelled[held]] = False

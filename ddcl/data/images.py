@@ -1,7 +1,7 @@
-"""Images of a split, wherever they lie: in one array (here), or in files that are decoded in workers (`files`).
+"""Images of a split, stored in one array (here) or in files that are decoded by workers (`files`).
 
-Both answer the same question, `load`: the images of these batches, one tensor per view. What comes after (operations,
-normalisation, device) is `batches.views`, and the same for both.
+Both implement `load`, which returns the images of given batches, one tensor per view. Everything after that
+(operations, normalisation, device) is in `batches.views`, and is the same for both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ddcl.schema.ops import ResizedCropSettings
 class BatchRequest:
     """A batch: which images [B], and the draws of each view (none: the images as evaluation sees them).
 
-    The images that draws are of, [B] too, are other ones where several images share theirs.
+    The images [B] of `draws` differ from `index` if several images share their draws.
     """
 
     index: Tensor
@@ -107,14 +107,14 @@ class ArrayImages:
             yield [x] * max(1, len(request.draws))
 
     def boxes(self, requests: Sequence[BatchRequest], crop: ResizedCropSettings) -> Iterator[list[Params]]:
-        raise TypeError("images in one array are cropped by the pipeline, which knows the parameters")
+        raise TypeError("images in one array are cropped by the pipeline, which has the parameters")
 
     def with_crops_of(self, side_px: int) -> ArrayImages:
         return self
 
 
 def on_device(images: Images, device: str) -> Images:
-    """Return the images on `device` where they are one array and fit beside a model (half of the free memory)."""
+    """Move the images to `device` if they are one array and use less than half of the free memory."""
     if not isinstance(images, ArrayImages) or device == "cpu":
         return images
     free_bytes = torch.cuda.mem_get_info()[0]

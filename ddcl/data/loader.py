@@ -31,9 +31,9 @@ def epoch_requests(
 ) -> list[BatchRequest]:
     """Return the batches of an epoch over n images.
 
-    names: what order and draws derive from. epochs: the 0-based epoch of the draws, and that of the order.
-    drop_last: without the last, incomplete batch. A last batch of one image is dropped always: it has no statistics.
-    shared_draws: so many images in a row have the draws of the first of them.
+    names: determine order and draws. epochs: the 0-based epoch of the draws, and that of the order.
+    drop_last: omit the last, incomplete batch. A last batch of one image is always dropped: it has no statistics.
+    shared_draws: this many consecutive images share the draws of the first of them.
     """
     order = torch.randperm(n, generator=generator(*names, "order", epochs[1]))
     stream = derive(*names, "augment")
@@ -56,9 +56,9 @@ class TwoViewLoader:
 
     images: the split to train on.
     pipeline: the augmentation, with normalisation.
-    names: (dataset, seed), from which order and draws derive; not the method: methods are compared on paired draws.
-    device: where views are made. labelled: batches have the labels of their images.
-    extras: what the method asks for beyond two views.
+    names: (dataset, seed), which determine order and draws; not the method: methods are compared on paired draws.
+    device: where views are made. labelled: whether batches contain labels.
+    extras: what the method requests besides two views.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Prepared data sets: what lies on disk, and the manifest that every later stage checks it against.
+"""Prepared data sets: their files, and the manifest that every later stage checks them against.
 
-Small images become one array per split; large ones stay files, of which names and sizes are kept.
+Small images become one array per split; large ones stay in their files, which are listed by name and digest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def array_sha256(array: NDArray[Any]) -> str:
 
 
 def read_manifest(path: Path, dataset: str, data: DataRecipe) -> Manifest:
-    """Read manifest.json; `UserError` unless it is that of `dataset`, prepared as the recipe `data` says."""
+    """Read manifest.json; `UserError` unless it belongs to `dataset`, prepared with the recipe `data`."""
     manifest = load(path)
     prepared, wanted = (
         {"dataset": name, **recipe.model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""Preparing a data set: what its reader finds, checked, written to disk, and described by the manifest."""
+"""Prepares a data set: reads it, checks it, writes it to disk, and describes it in a manifest."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ CLASSES_SHOWN = 50  # by name
 def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manifest:
     """Read data set `name` below `root`, write its splits and manifest.json below `folder`; return the manifest.
 
-    download: fetch it where that is possible and it is not there.
-    The manifest holds, per split, n, n per class, and checksums: of the arrays, or of the list of the files with
-    the digest of each; and mean and standard deviation per channel, in [0, 1], that images are normalised with.
+    download: fetch it if it is missing and can be downloaded.
+    The manifest holds, per split, n, n per class, and checksums: of the arrays, or of the list of files with their
+    digests. It also holds the mean and standard deviation per channel, in [0, 1], for normalisation.
     """
     config, recipe = read_dataset(name), data_recipe(name)
     entry = READERS[config.reader]
@@ -62,17 +62,17 @@ def prepare(name: str, folder: Path, root: Path, download: bool = True) -> Manif
     )
     path = folder / "manifest.json"
     if not path.is_file() or path.read_bytes() != sealed.text_of(manifest).encode():
-        sealed.write(path, manifest)  # an equal one keeps its time: nothing that was made from it is made again
+        sealed.write(path, manifest)  # an equal file keeps its time, so that nothing made from it is made again
     return manifest
 
 
 def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySplit | FileSplit]) -> None:
-    """Raise `UserError` for labels or numbers of images that are not those of the data set's YAML."""
+    """Raise `UserError` if labels or numbers of images do not match the data set's YAML."""
     expected = {str(split): n for split, n in config.n_images.items()}
     groups = {str(split): n for split, n in config.n_groups.items()}
     if more := expected.keys() - splits.keys():
         raise UserError(
-            f"data set {name}: config/datasets has n_images of {', '.join(more)}, which it has no images for"
+            f"data set {name}: config/datasets gives n_images for {', '.join(more)}, but it has no such split"
         )
     for split, content in splits.items():
         known = content.labels[content.labels != NO_LABEL]
@@ -97,7 +97,7 @@ def _check_counts(name: str, config: DatasetConfig, splits: Mapping[str, ArraySp
 
 
 def _check_groups(name: str, split: str, content: ArraySplit | FileSplit, wanted: int | None) -> None:
-    """Raise `UserError` for groups that are not one integer per image, or from which nothing can be held out later."""
+    """Raise `UserError` for groups that are not one integer per image, or do not allow a hold-out later."""
     groups, labels = content.groups, content.labels
     found = 0 if groups is None else len(np.unique(groups))
     if wanted not in (None, found):
@@ -111,15 +111,15 @@ def _check_groups(name: str, split: str, content: ArraySplit | FileSplit, wanted
     few = [label for label in np.unique(labels).tolist() if (pairs[0] == label).sum() < FEWEST]
     if split == "train" and few:
         raise UserError(
-            f"data set {name}: class {few[0]} of split train is in one group of images; {FEWEST} or more are needed: "
-            "settings are chosen on groups that are held out"
+            f"data set {name}: class {few[0]} of split train is in one group of images; at least {FEWEST} are needed, "
+            "because settings are chosen on held-out groups"
         )
     if found < FEWEST:
-        raise UserError(f"data set {name}: all images of split {split} are in one group; {FEWEST} or more are needed")
+        raise UserError(f"data set {name}: all images of split {split} are in one group; at least {FEWEST} are needed")
 
 
 def _check(recipe: DataRecipe, split: str, content: ArraySplit | FileSplit, root: Path) -> Checked:
-    """Look at every image of a split; of the training images also at their pixels, if no normalisation is given."""
+    """Check every image of a split; also measure training images' pixels if no normalisation is given."""
     measured = split == "train" and recipe.normalisation is None
     if isinstance(content, ArraySplit):
         return check_arrays(content, measured)
@@ -156,7 +156,7 @@ def _write_split(folder: Path, split: str, content: ArraySplit | FileSplit, chec
 
 
 def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, object]:
-    """Write the true factors of a split, if they are known; return what the manifest says of them."""
+    """Write the true factors of a split, if they are known; return their entries in the manifest."""
     if not content.factors:
         return {}
     factors = np.stack(list(content.factors.values()), axis=1)  # [N, factors]
@@ -165,17 +165,17 @@ def _write_factors(folder: Path, split: str, content: ArraySplit) -> dict[str, o
 
 
 def describe(manifest: Manifest) -> str:
-    """Return what was prepared, in lines: images of each class, what was left out, and test images to know again."""
+    """Return a summary in lines: images of each class, files left out, and test images that are also in training."""
     lines = []
     for split, entry in manifest.splits.items():
         few, most = min(entry.n_per_class), max(entry.n_per_class)
         counts = f"{len(entry.n_per_class)} classes of {few}{f' to {most}' if few != most else ''} images"
         if 0 < len(entry.classes) <= CLASSES_SHOWN:
             counts = ", ".join(f"{name} {n}" for name, n in zip(entry.classes, entry.n_per_class, strict=True))
-        grouped = f", in {entry.n_groups} groups that are not independent inside" if entry.n_groups else ""
+        grouped = f" in {entry.n_groups} groups of related images" if entry.n_groups else ""
         lines.append(f"  {split}: {entry.n} images{grouped}; {counts}")
         if entry.ignored:
-            lines.append(f"  {split}: files that are no images and were left out: {in_words(entry.ignored)}")
+            lines.append(f"  {split}: left out files that are not images: {in_words(entry.ignored)}")
     if shared := manifest.splits["test"].n_in_train:
-        lines.append(f"  warning: {shared} of {manifest.splits['test'].n} test images are training images, too")
+        lines.append(f"  warning: {shared} of {manifest.splits['test'].n} test images are also training images")
     return "\n".join(lines)

@@ -24,7 +24,7 @@ def read_images(
 ) -> Images:
     """Return the images of a split, as an encoder of `side_px` sees them.
 
-    path: of manifest.json. `pretrain` is `train` where the data set has no images of its own for it.
+    path: of manifest.json. `pretrain` means `train` if the data set has no separate images for pretraining.
     workers: processes that decode files. exact: never at a reduced resolution.
     """
     if split == "pretrain" and split not in manifest.splits:
@@ -38,13 +38,13 @@ def read_images(
         return ArrayImages(torch.from_numpy(_read_array(path, manifest, split, "images")), labels, side_px, groups)
     names, digests = _read_files(path, manifest, split)
     data = manifest.data
-    # the share of the shorter side that the central crop keeps stays that of the data set's YAML
+    # the central crop keeps the same share of the shorter side as in the data set's YAML
     resize_px = round((data.resize_px or data.image_side_px) * side_px / data.image_side_px)
     return FileImages(data_root(), names, digests, labels, side_px, resize_px, data.background, workers, exact, groups)
 
 
 def read_factors(path: Path, manifest: Manifest, split: str) -> dict[str, NDArray[np.float64]]:
-    """Return the true factors [N] of a split's images by name; none, where they are not known.
+    """Return the true factors [N] of a split's images by name; empty if they are not known.
 
     path: of manifest.json.
     """
@@ -61,7 +61,7 @@ def _read_array(
         array: NDArray[Any] = np.load(file, mmap_mode="c")
     except FileNotFoundError:
         raise UserError(_no_images(file, path, manifest)) from None
-    except Exception as error:  # of a damaged header, numpy raises nearly anything: TokenError, MemoryError …
+    except Exception as error:  # for a damaged header, numpy raises almost anything: TokenError, MemoryError …
         raise UserError(f"{file}: damaged array ({' '.join(str(error).split())}); run `ddcl prepare` again") from None
     digest = array_sha256(array)
     expected = getattr(entry, f"{kind}_sha256")
@@ -78,8 +78,8 @@ def _no_images(file: Path, path: Path, manifest: Manifest) -> str:
     results = path.parent.parent.parent
     option = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
     return (
-        f"{file}: missing; the manifest is here without images, as after `ddcl import`: "
-        f"`ddcl prepare {manifest.dataset}{option}` makes them, and then the same command goes on"
+        f"{file}: missing; the manifest is here without its images, as after `ddcl import`; "
+        f"run `ddcl prepare {manifest.dataset}{option}` to create them, then the same command again"
     )
 
 

@@ -1,7 +1,7 @@
 """Fixed lists of training images for semi-supervised evaluation: config/subsets/<data set>_<name>.json.
 
-A list names, for each class, positions among the class's training images in the data set's own order (files: sorted by
-name). So it can be shipped without the images, and means the same ones wherever they lie.
+For each class, a list has positions among the class's training images in the data set's own order (files: sorted by
+name). It can therefore be shipped without the images, and selects the same ones on every machine.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def draw_subset(dataset: str, n_classes: int, n_available: int, per_class: int, 
 def read_subset(dataset: str, name: str, labels: Tensor) -> Tensor:
     """Return the indices [n] of the images that the list `name` of `dataset` names, in order.
 
-    labels: [N] int64, of all training images. `UserError` where a class has fewer images than the list needs.
+    labels: [N] int64, of all training images. `UserError` if a class has fewer images than the list needs.
     """
     path, positions = subset_path(dataset, name), read_subset_config(dataset, name).positions
     n_classes = int(labels.max()) + 1
     if len(positions) != n_classes:
-        raise UserError(f"{path}: a list for {len(positions)} classes; {dataset} has {n_classes}")
+        raise UserError(f"{path}: has {len(positions)} classes, but {dataset} has {n_classes}")
     found = []
     for label, wanted in enumerate(positions):
         own = (labels == label).nonzero()[:, 0]
         if max(wanted) >= len(own):
-            raise UserError(f"{path}: asks for image {max(wanted)} of class {label}, which has {len(own)}")
+            raise UserError(f"{path}: needs image {max(wanted)} (from 0) of class {label}, which has {len(own)} images")
         found.append(own[torch.tensor(wanted)])
     return torch.cat(found).sort().values

@@ -17,7 +17,7 @@ from ddcl.schema.ops import OPS, ResizedCropSettings
 
 CROP = "0:resized_crop"  # the name under which a recipe's leading crop draws
 
-# On a CPU, pixels of the views made at once, so that what the operations pass on stays in the cache.
+# On a CPU, pixels of the views made at once, so that intermediate results stay in the cache.
 CPU_CHUNK_PIXELS = 2**17
 
 
@@ -47,8 +47,8 @@ def load_op(name: str) -> Op:
 class Pipeline:
     """A recipe's operations in order, then normalisation.
 
-    What it returns for an image depends on the image and its draws, not on the batch; all tensors are made on the
-    images' device.
+    The result for an image depends on the image and its draws, not on the batch. All tensors are created on the images'
+    device.
 
     recipe: (name of the operation, its settings), in order; may be empty.
     output_side_px: side of the square views. Without a resized_crop the images must have this side already.
@@ -95,10 +95,10 @@ class Pipeline:
     def __call__(self, images: Tensor, draws: Draws, cropped: bool = False) -> Tensor:
         """Return the views, float32 [B, 3, S, S], of images uint8 [B, 3, H, W]: `sample`, then `apply`.
 
-        cropped: the leading crop was done; the images have the side of the views.
+        cropped: the leading crop is already done; the images have the side of the views.
         """
         if len(images) != len(draws.images):
-            raise ValueError(f"{len(images)} images with the draws of {len(draws.images)}")
+            raise ValueError(f"{len(images)} images, but draws for {len(draws.images)}")
         height, width = images.shape[-2:]
         if draws.images.device != images.device:
             draws = Draws(draws.stream, draws.images.to(images.device), draws.epoch, draws.view)
@@ -123,7 +123,7 @@ class Pipeline:
     def apply(self, images: Tensor, params: Sequence[Params], start: int = 0) -> Tensor:
         """Return the views, float32 [B, 3, S, S] normalised, of images uint8 [B, 3, H, W] with the given parameters.
 
-        Raises UserError where the recipe has no resized_crop and the images' side is not output_side_px.
+        Raises UserError if the recipe has no resized_crop and the images' side is not output_side_px.
         """
         recipe = self.recipe[start:]
         self._check(images, params, self.ops[start:])
@@ -156,7 +156,7 @@ class Pipeline:
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"needs uint8 [B, 3, H, W], found {images.dtype} {list(images.shape)}")
         if len(params) != len(ops):
-            raise ValueError(f"{len(ops)} operations with parameters for {len(params)}")
+            raise ValueError(f"{len(ops)} operations, but parameters for {len(params)}")
         height, width = images.shape[-2:]
         if not any(op.resizes for op in ops) and (height, width) != (self.output_side_px, self.output_side_px):
             asked = f"{self.output_side_px} × {self.output_side_px}"

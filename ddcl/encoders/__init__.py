@@ -1,1 +1,1 @@
-"""Encoders from elsewhere: reading others' checkpoints safely, and making them arms of this suite."""
+"""External encoders: reading other projects' checkpoints safely, and adding them to suites as arms."""

@@ -1,6 +1,6 @@
-"""From somebody's file of weights to an encoder of this suite: converted weights, and config/encoders/NAME.yaml.
+"""Converts an external file of weights into an encoder of this suite: its weights, and config/encoders/NAME.yaml.
 
-Where the YAML is there and the converted file is not, the file is made again, and must come out as it was.
+If the YAML exists but the converted file does not, the file is created again and must be identical.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from ddcl.schema.encoders import (
 from ddcl.schema.suites import NormalisationConfig
 from ddcl.schema.training import BackboneConfig
 
-SIDE_PX = 32  # of the image that operations are counted for, where the network takes any
+SIDE_PX = 32  # image side for counting operations, if the network accepts any
 
 
 @dataclass(frozen=True)
 class Told:
-    """What somebody says of a file; None or empty: not said. As the options of `ddcl encoder add`."""
+    """What the user says about a file, as options of `ddcl encoder add`; None or empty: not given."""
 
     layout: str | None = None
     network: str | None = None
@@ -59,7 +59,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Network:
-    """A network without its weights, and what its library or its run says that it takes."""
+    """A network without its weights, and the input that its library or its run specifies."""
 
     name: str
     stem: StemName | None
@@ -74,15 +74,15 @@ class Network:
         return f"{self.name} with stem {self.stem}" if self.stem else self.name
 
     def build(self) -> GivenNetwork:
-        """Return the network, with weights that mean nothing."""
+        """Return the network; its weights are not loaded yet."""
         return GivenNetwork(build_network(self.name, self.stem, self.shape), self.side_px)
 
 
 def add(name: str, path: Path, told: Told, root: Path) -> tuple[EncoderConfig, Path]:
     """Convert the encoder in a file to safetensors below `root`, write its YAML, and return both.
 
-    `UserError`, and nothing is written, for a file that is not read in full, for a network that the weights do not
-    fill exactly, and where nothing says how pixel values are normalised.
+    Raises `UserError` and writes nothing if the file cannot be read in full, if the weights do not match the network
+    exactly, or if the normalisation of pixel values is unknown.
     """
     former = known_encoder(name)
     if former:
@@ -111,9 +111,9 @@ def add(name: str, path: Path, told: Told, root: Path) -> tuple[EncoderConfig, P
 
 
 def _told_again(name: str, former: EncoderConfig, told: Told) -> Told:
-    """Return what was said of a file whose encoder has its YAML; `UserError` where something is said once more."""
+    """Return the options recorded in an encoder's YAML; `UserError` if options are given again."""
     if former.features:
-        raise UserError(f"encoder {name}: is one of features; {missing_weights(name)}")
+        raise UserError(f"encoder {name}: consists of features, not weights; {missing_weights(name)}")
     check_untold(name, told)
     normalisation = former.normalisation
     return Told(
@@ -128,21 +128,21 @@ def _told_again(name: str, former: EncoderConfig, told: Told) -> Told:
 
 
 def check_untold(name: str, told: Told) -> None:
-    """Raise `UserError` where something is said of an encoder whose YAML says it already."""
+    """Raise `UserError` if options are given for an encoder that already has a YAML."""
     if told != Told():
         raise UserError(
-            f"encoder {name}: its YAML says how it is read; to make its file again give the command without options, "
-            "or choose another name"
+            f"encoder {name}: its YAML already has all options; to create its file again, run the command without "
+            "options, or choose another name"
         )
 
 
 def written(
     name: str, made: tuple[State, dict[str, Any], Origin], told: Told, root: Path
 ) -> tuple[EncoderConfig, Path]:
-    """Write tensors as safetensors and the encoder's YAML, and return both; where the YAML is there, only the tensors.
+    """Write tensors as safetensors and the encoder's YAML, and return both; if the YAML exists, only the tensors.
 
-    made: tensors, what the YAML says of them, and where they come from. `UserError`, and nothing is written, where the
-    tensors of an encoder that has its YAML are others than they were.
+    made: tensors, values for the YAML, and their origin. Raises `UserError` and writes nothing if the YAML exists and
+    was written for other tensors.
     """
     from safetensors.torch import save
 
@@ -151,8 +151,8 @@ def written(
     sha256 = hashlib.sha256(data).hexdigest()
     if former and sha256 != former.sha256:
         raise UserError(
-            f"encoder {name}: its YAML is of {former.origin.file}, and {origin.file} gives another encoder (sha256 "
-            f"{sha256[:8]}…, expected {former.sha256[:8]}…); name the file that it was made from, or take another name"
+            f"encoder {name}: its YAML was made from {former.origin.file}; {origin.file} gives another encoder (sha256 "
+            f"{sha256[:8]}…, expected {former.sha256[:8]}…); give the original file, or choose another name"
         )
     file = path_of(former, name) if former else root / f"{name}-{sha256[:8]}.safetensors"
     words = {"label": told.label or name, "with_labels": told.with_labels, "trained_on": [*told.trained_on]}
@@ -163,7 +163,7 @@ def written(
 
 
 def _origin(path: Path, found: Found, state: State, told: Told) -> Origin:
-    """Return where the encoder comes from, and what of the file was left out."""
+    """Return where the encoder comes from, and which tensors of the file were left out."""
     heads = [head for head in found.inner if any(key.startswith(head) and key not in state for key in found.state)]
     return Origin(
         file=path.name,
@@ -178,7 +178,7 @@ def _origin(path: Path, found: Found, state: State, told: Told) -> Origin:
 
 
 def network_for(path: Path, found: Found, told: Told) -> Network:
-    """Return the network of the weights: the one that was said, that of this suite's run, or the usual one."""
+    """Return the network of the weights: the one given, that of this suite's run, or a recognised one."""
     if found.layout == "suite" and told.network is None:
         run = own_run(path)
         shape = run.recipe.training.backbone
@@ -186,7 +186,7 @@ def network_for(path: Path, found: Found, told: Told) -> Network:
     name = told.network or network_of(found)
     if name is None:
         raise UserError(
-            f"{path}: {len(found.state)} tensors that belong to no usual ResNet or ViT; name the network "
+            f"{path}: its {len(found.state)} tensors are not those of a common ResNet or ViT; name the network "
             "with --network torchvision/NAME or timm/NAME"
         )
     with _said_of(path):
@@ -196,7 +196,7 @@ def network_for(path: Path, found: Found, told: Told) -> Network:
 
 
 def _of_library(network: str) -> tuple[int | None, NormalisationConfig | None]:
-    """Return the side of the images and the normalisation that a library says that its network takes."""
+    """Return the input side and the normalisation that a library specifies for its network."""
     library, name = library_of(network)
     if library != "timm":
         return None, None
@@ -209,29 +209,29 @@ def _of_library(network: str) -> tuple[int | None, NormalisationConfig | None]:
 
 
 def _normalisation(path: Path, network: Network, told: Told) -> NormalisationConfig:
-    """Return what was said, else what the library or the run says; `UserError` where nothing does."""
+    """Return the given normalisation, else that of the library or the run; `UserError` if there is none."""
     if (told.mean is None) != (told.std is None):
-        raise UserError(f"{path}: --mean and --std go together")
+        raise UserError(f"{path}: --mean and --std must be given together")
     if told.mean is not None and told.std is not None:
         return parse(NormalisationConfig, {"mean": [*told.mean], "std": [*told.std]}, f"{path}: --mean and --std")
     if network.normalisation is None:
         raise UserError(
-            f"{path}: nothing says how pixel values were normalised; give --mean R G B --std R G B for values in "
+            f"{path}: the normalisation of pixel values is unknown; give --mean R G B --std R G B for values in "
             "[0, 1] (ImageNet's are 0.485 0.456 0.406 and 0.229 0.224 0.225)"
         )
     return network.normalisation
 
 
 def split_of(dir_width: int | None, feature_dim: int) -> int | None:
-    """Return how many columns DIR has; `UserError` where that leaves one of the parts empty."""
+    """Return how many columns DIR has; `UserError` if that leaves a part empty."""
     if dir_width is not None and not 0 < dir_width < feature_dim:
-        raise UserError(f"DIR has {dir_width} of the network's {feature_dim} features; expected 1 to {feature_dim - 1}")
+        raise UserError(f"DIR has {dir_width} of {feature_dim} features; expected 1 to {feature_dim - 1}")
     return dir_width
 
 
 @contextmanager
 def _said_of(path: Path) -> Iterator[None]:
-    """Say of which file a `UserError` is."""
+    """Prefix a `UserError` with the file that it is about."""
     try:
         yield
     except UserError as error:

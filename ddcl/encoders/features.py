@@ -1,4 +1,4 @@
-"""From files of features that were computed elsewhere to an arm of a suite, for models that cannot be loaded here.
+"""Turns externally computed features into an arm of a suite, for models that cannot be loaded here.
 
 The files are those that `ddcl diagnose` reads (`ddcl.evaluate.feature_files`), one each for the training images and the
 test images of a data set, in the order of its splits, and one for each draw of a perturbation of the test images.
@@ -46,8 +46,8 @@ class Files:
 def add_features(name: str, files: Files, told: Told, root: Path, results: Path) -> tuple[EncoderConfig, Path]:
     """Convert files of features to safetensors below `root`, write the YAML of their arm, and return both.
 
-    results: where the data set was prepared, whose labels the files' are held against. `UserError`, and nothing is
-    written, for a file that is not as it must be.
+    results: the folder with the prepared data set; the files' labels are compared with its labels. Raises `UserError`
+    and writes nothing if a file is not as expected.
     """
     former = known_encoder(name)
     if former:
@@ -80,13 +80,13 @@ def _read(path: Path, allowed: tuple[str, ...]) -> FeatureFile:
     file = read_file(path, np.float32, allowed)
     largest = max(float(np.abs(each).max()) for each in (file.features, file.views) if each is not None)
     if largest > MOST:
-        raise UserError(f"{path}: values up to {largest:.3g}, at most {MOST:.0f} can be stored; divide all by a number")
+        raise UserError(f"{path}: values up to {largest:.3g}; at most {MOST:.0f} can be stored; divide all by a number")
     return file
 
 
 def _check_labels(files: Files, read: dict[str, tuple[Path, FeatureFile]], results: Path) -> None:
-    """Raise `UserError` unless labels are those of the splits of the prepared data set, in their order."""
-    what = f"{files.train}: the order of its rows is held against data set {files.dataset}, which"
+    """Raise `UserError` unless the labels equal those of the prepared data set's splits, in the same order."""
+    what = f"{files.train}: the order of its rows is compared with data set {files.dataset}, which"
     place, data = prepared(files.dataset, results, what)
     for split, (path, file) in read.items():
         expected = read_images(place, data, split, data.data.image_side_px).labels.numpy()
@@ -96,7 +96,7 @@ def _check_labels(files: Files, read: dict[str, tuple[Path, FeatureFile]], resul
             )
         if file.labels is None:
             raise UserError(
-                f"{path}: no array labels [{len(expected)}]; it shows that the rows are in the order of "
+                f"{path}: no array `labels` [{len(expected)}]; it is needed to check that the rows are in the order of "
                 f"split {split} of {files.dataset}"
             )
         _check_same(path, file.labels, expected, f"split {split} of {files.dataset}")
@@ -107,7 +107,7 @@ def _check_same(path: Path, labels: NDArray[np.int64], expected: NDArray[np.int6
     if len(wrong):
         row = int(wrong[0])
         raise UserError(
-            f"{path}: labels: {len(wrong)} of {len(labels)} are not those of {what}: row {row} has {labels[row]}, "
+            f"{path}: labels: {len(wrong)} of {len(labels)} differ from {what}: row {row} has {labels[row]}, "
             f"expected {expected[row]}; the rows must be in the order of the split"
         )
 
@@ -129,16 +129,16 @@ def _perturbed(files: Files, test: FeatureFile) -> dict[str, list[NDArray[np.flo
 
 
 def _check_fit(files: Files, train: FeatureFile, test: FeatureFile) -> None:
-    """Raise `UserError` unless both files are of one encoder."""
+    """Raise `UserError` unless both files can come from one encoder."""
     width, found = train.features.shape[1], test.features.shape[1]
     if width != found:
-        raise UserError(f"{files.test}: features of {found} columns, but {files.train} has {width}")
+        raise UserError(f"{files.test}: {found} feature columns, but {files.train} has {width}")
     if train.parts != test.parts:
         raise UserError(f"{files.test}: parts {_listed(test)}, but {files.train} has {_listed(train)}")
 
 
 def _dir_width(files: Files, train: FeatureFile) -> int | None:
-    """Return how many columns DIR has; None where the files name no parts."""
+    """Return how many columns DIR has; None if the files name no parts."""
     width = train.features.shape[1]
     if not train.parts:
         return None
@@ -155,7 +155,7 @@ def _listed(file: FeatureFile) -> str:
 
 
 def _origin(files: Files, n_used: int, told: Told) -> Origin:
-    """Return where the features come from. sha256: of the list of the files' own."""
+    """Return where the features come from. sha256: of the list of the files' sha256."""
     digests = "\n".join(map(file_sha256, files.all))
     return Origin(
         file=", ".join(path.name for path in files.all),

@@ -25,7 +25,7 @@ AS_THEY_ARE = NormalisationConfig(mean=[0.0] * 3, std=[1.0] * 3)
 
 
 def prepared(dataset: str, results: Path, what: str) -> tuple[Path, Manifest]:
-    """Return the manifest of a data set, and where it lies; `UserError`, which begins with `what`, if it does not."""
+    """Return the path and content of a data set's manifest; `UserError`, starting with `what`, if it is missing."""
     place = results / data_folder(dataset, data_recipe(dataset)) / "manifest.json"
     if not place.exists():
         raise UserError(f"{what} is not prepared in {results}; run `ddcl prepare {dataset}` first")
@@ -37,7 +37,7 @@ def write_images(
 ) -> list[Path]:
     """Write uint8 [N, 3, S, S] and labels [N] of both splits of a prepared data set to `folder`; return the files.
 
-    perturbations: of the test images; a file for each draw of those that runs with this seed see.
+    perturbations: of the test images; one file for each draw, as in runs with this seed.
     """
     place, data = prepared(dataset, results, dataset)
     side_px, written = data.data.image_side_px, list[Path]()

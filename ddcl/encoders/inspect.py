@@ -1,4 +1,4 @@
-"""What is in a file of weights, for people: which layout, which network, and what `ddcl encoder add` must be told."""
+"""A readable summary of a file of weights: its layout, its network, and the options that `ddcl encoder add` needs."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ddcl.encoders.recognise import fitted
 
 
 def inspect(path: Path) -> str:
-    """Return what is in a file, a line each; `UserError` if it cannot be read. Nothing in it is executed."""
+    """Return a summary of a file in lines; `UserError` if it cannot be read. Nothing in it is executed."""
     weights = read_weights(path)
     lines = [f"{path}: {weights.kind}, {path.stat().st_size / 1e6:.1f} MB, sha256 {file_sha256(path)}"]
     lines += [f"holds: {described(weights.content)}"]
     if weights.names:
-        lines += [f"named in it, but neither read nor executed: {', '.join(weights.names)}"]
+        lines += [f"classes in it that were neither read nor executed: {', '.join(weights.names)}"]
     fitting = layouts_of(weights)
     if not fitting:
-        return "\n".join([*lines, f"layout: none fits; known are {', '.join(LAYOUTS)}"])
+        return "\n".join([*lines, f"layout: no known layout fits; known are {', '.join(LAYOUTS)}"])
     for found in fitting.values():
         lines += _of(path, found)
     return "\n".join(lines)
 
 
 def _of(path: Path, found: Found) -> list[str]:
-    """Return what a layout finds in the file."""
+    """Return the lines about a layout that fits the file."""
     lines = [f"layout: {found.layout} ({LAYOUTS[found.layout].what}), {len(found.state)} tensors of the encoder"]
     if found.left_out:
         lines += [f"  heads, left out: {', '.join(found.left_out)}"]
@@ -39,7 +39,7 @@ def _of(path: Path, found: Found) -> list[str]:
         fitted(found, network.full_name, network.build().network)
     except UserError as error:
         return [*lines, f"  still needed: {str(error).removeprefix(f'{path}: ')}"]
-    lines += [f"  network: {network.full_name}; its weights are all here"]
+    lines += [f"  network: {network.full_name}; all its weights are in the file"]
     if network.normalisation is None:
-        return [*lines, "  to be said: the normalisation, --mean R G B --std R G B"]
+        return [*lines, "  still needed: the normalisation, --mean R G B --std R G B"]
     return [*lines, f"  normalisation: mean {network.normalisation.mean}, std {network.normalisation.std}"]

@@ -1,8 +1,8 @@
-"""Where others put an encoder in their files, and how they call its weights: one entry per origin.
+"""Layouts: where other projects store an encoder in their files, and how they name its weights; one entry per origin.
 
-Every name loses ``module.`` (several GPUs) and ``_orig_mod.`` (torch.compile) first. Then the encoder is what begins
-with the layout's prefix. All other tensors must be heads that the layout knows: a file of another origin is refused
-rather than half read.
+First ``module.`` (several GPUs) and ``_orig_mod.`` (torch.compile) are removed from every name. The encoder is then
+everything that begins with the layout's prefix. All other tensors must be heads that the layout knows: a file of
+another origin is rejected rather than partly read.
 """
 
 from __future__ import annotations
@@ -46,14 +46,13 @@ def by_index(state: State) -> State:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the files of one origin are made.
+    """The structure of the files of one origin.
 
-    what: whose files, for people. places: where the weights lie in the file, as keys to follow; the first one that is
-    there counts. prefix: of the encoder's names. heads: beginnings of all other names, beside the encoder. needs:
-    beginnings of which one must be there: what tells this origin from others. inner: heads within the encoder. rename:
-    from their names of the encoder's weights to torchvision's or timm's. small_stem: of a ResNet whose first
-    convolution is 3 × 3, where the origin decides it. split: name of the weight, of the head on DIR, whose second axis
-    says how many columns DIR has.
+    what: name of the origin, for messages. places: where the weights can be in the file, as keys to follow; the first
+    that exists is used. prefix: of the encoder's names. heads: prefixes of all names outside the encoder. needs:
+    prefixes of which at least one must occur, to distinguish this origin from others. inner: heads within the encoder.
+    rename: converts names to torchvision's or timm's. small_stem: of a ResNet with a 3 × 3 first convolution, if the
+    origin determines it. split: name of a weight of the head on DIR; its second axis is the number of DIR columns.
     """
 
     what: str
@@ -76,7 +75,7 @@ LIGHTLY = (
 )
 TRUNK = ("classy_state_dict", "base_model", "model", "trunk")
 LAYOUTS = {
-    "torchvision": Layout("torchvision, timm, and whatever holds an encoder alone", ((), ("state_dict",), ("model",))),
+    "torchvision": Layout("torchvision, timm, or any file with only an encoder", ((), ("state_dict",), ("model",))),
     "simsiam": Layout("official SimSiam", (("state_dict",),), "encoder.", ("predictor.",), ("predictor.",)),
     "ddcl": Layout(
         "official DDCL",
@@ -114,8 +113,8 @@ PREFIXES = tuple(layout.prefix for layout in LAYOUTS.values() if layout.prefix)
 class Found:
     """An encoder's weights in a file, under torchvision's or timm's names.
 
-    state: with the heads within the encoder, whose names begin with one of `inner`. left_out: beginnings of the names
-    of heads beside it. stem: that the origin decides. dir_width: columns of DIR, where the origin has such a part.
+    state: includes heads within the encoder, whose names begin with one of `inner`. left_out: prefixes of heads outside
+    it. stem: if the origin determines it. dir_width: columns of DIR, if the origin has such a part.
     """
 
     layout: str
@@ -127,7 +126,7 @@ class Found:
 
 
 def layouts_of(weights: Weights) -> dict[str, Found]:
-    """Return the encoder that each layout finds in a file, by layout; those that do not fit are not in it."""
+    """Return the encoder that each layout finds in a file, by layout; only layouts that fit."""
     found = ((name, _try(name, weights.content)) for name in LAYOUTS)
     return {name: own for name, own in found if isinstance(own, Found)}
 
@@ -135,26 +134,26 @@ def layouts_of(weights: Weights) -> dict[str, Found]:
 def find(path: Path, weights: Weights, layout: str | None) -> Found:
     """Return the encoder in a file. layout: its name; None: the only one that fits.
 
-    `UserError` says what the file holds where none fits, several do, or the given one does not.
+    `UserError`, with the content of the file, if no layout fits, several do, or the given one does not.
     """
     if layout is not None:
         check_name("layout", layout, LAYOUTS, f"{path}: --layout")
         found = _try(layout, weights.content, told=True)
         if isinstance(found, str):
-            raise UserError(f"{path}: is not of layout {layout}: {found}")
+            raise UserError(f"{path}: does not have layout {layout}: {found}")
         return found
     fitting = layouts_of(weights)
     if len(fitting) == 1:
         return next(iter(fitting.values()))
     known = ", ".join(fitting) if fitting else ", ".join(LAYOUTS)
-    said = "could be of several layouts" if fitting else f"holds {described(weights.content)}, which fits no layout"
+    said = "several layouts fit" if fitting else f"holds {described(weights.content)}, which fits no layout"
     raise UserError(f"{path}: {said}; name it with --layout: {known}")
 
 
 def _try(name: str, content: Any, told: bool = False) -> Found | str:
-    """Return the encoder that a layout finds in a file's content; else what keeps it from being of this layout.
+    """Return the encoder that a layout finds in a file's content; else the reason why the layout does not fit.
 
-    told: somebody said that it is of this layout, so nothing need tell it from others.
+    told: the user named this layout, so it need not be distinguished from others.
     """
     layout = LAYOUTS[name]
     places = [tensors_in(inner) for place in layout.places if (inner := _at(content, place)) is not None]
@@ -168,13 +167,11 @@ def _try(name: str, content: Any, told: bool = False) -> Found | str:
         return f"no names that begin with {layout.prefix!r}; the first is {next(iter(state))!r}"
     unknown = [key for key in rest if not key.startswith(layout.heads)] if layout.prefix else []
     if unknown:
-        return (
-            f"{unknown[0]!r} is neither of the encoder ({layout.prefix}…) nor a known head ({', '.join(layout.heads)})"
-        )
+        return f"{unknown[0]!r} is neither in the encoder ({layout.prefix}…) nor in a head ({', '.join(layout.heads)})"
     if layout.needs and not told and not any(key.startswith(layout.needs) for key in state):
         return f"no names that begin with {' or '.join(layout.needs)}"
     if not layout.prefix and any(key.startswith(PREFIXES) for key in own):
-        return f"{next(key for key in own if key.startswith(PREFIXES))!r} is a name of another layout"
+        return f"{next(key for key in own if key.startswith(PREFIXES))!r} is a name from another layout"
     encoder, split = layout.rename(own), state.get(layout.split)
     return Found(
         name,
@@ -193,12 +190,12 @@ def _at(content: Any, place: tuple[str, ...]) -> Any:
 
 
 def _plain(state: State) -> State:
-    """Return weights without what several GPUs and torch.compile add to their names."""
+    """Return weights without the prefixes that several GPUs and torch.compile add to their names."""
     return {re.sub(r"(^|\.)_orig_mod\.", r"\1", re.sub(r"^module\.", "", name)): own for name, own in state.items()}
 
 
 def _stem(layout: Layout, own: State, encoder: State) -> StemName | None:
-    """Return the first layers of a ResNet, as far as the file and its origin decide them."""
+    """Return the first layers of a ResNet, if the file and its origin determine them."""
     first = encoder.get("conv1.weight")
     if first is None or first.shape[-1] != 3:
         return None

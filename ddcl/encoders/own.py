@@ -1,4 +1,4 @@
-"""What lies beside a checkpoint of this suite and says what network it is of, and what it was trained on."""
+"""The files beside a checkpoint of this suite that describe its network and its training data."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class OwnRun(NamedTuple):
 
 
 def own_run(checkpoint: Path) -> OwnRun:
-    """Return what is known of a checkpoint of this suite; `UserError` without the recipe beside it."""
+    """Return the run of a checkpoint of this suite; `UserError` without the recipe beside it."""
     path = checkpoint.with_name("config.json")
     if not path.exists():
-        raise UserError(f"{checkpoint}: is a checkpoint of this suite, whose recipe config.json must be beside it")
+        raise UserError(f"{checkpoint}: a checkpoint of this suite needs its recipe config.json in the same folder")
     recipe = load_recipe(path)
     if recipe.encoder is not None:
-        raise UserError(f"{checkpoint}: is itself an encoder from elsewhere; add the file that it was made from")
+        raise UserError(f"{checkpoint}: is itself an external encoder; add the file that it was made from")
     split = "dir" in METHODS[recipe.method].parts
     width = recipe.training.backbone.feature_dim
     dir_width = round(recipe.settings["dir_frac"] * width) if split and "dir_frac" in recipe.settings else None

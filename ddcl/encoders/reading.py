@@ -1,9 +1,9 @@
-"""Reading a file of weights that somebody else made: nothing in it is ever executed.
+"""Reading untrusted files of weights: nothing in them is ever executed.
 
-Three kinds of files are read. safetensors holds tensors only. What `torch.save` wrote is read with torch's own
-``weights_only``; where that refuses, because the file holds a Namespace or a number of numpy's, a ZIP of `torch.save`
-is read once more by an unpickler that knows tensors and ordered dictionaries. Whatever else the file names becomes an
-`Inert` object: its class is never looked up, let alone called.
+Three kinds of files are read. safetensors files hold only tensors. Files of `torch.save` are read with torch's own
+``weights_only``. If that fails, because the file holds a Namespace or a numpy number, a ZIP of `torch.save` is read
+again by an unpickler that knows only tensors and ordered dictionaries. Everything else that the file names becomes an
+`Inert` object: its class is never looked up or called.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import damage_named
 from ddcl.evaluate.feature_files import MOST_BYTES
 
-MOST_PICKLE_BYTES = 256 * 2**20  # of what is in it beside tensors
+MOST_PICKLE_BYTES = 256 * 2**20  # of everything except tensors
 STORAGES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -40,11 +40,11 @@ STORAGES = {
     "BoolStorage": torch.bool,
 }
 PLAIN = (torch.strided, "cpu", False)
-ADVICE = "expected a whole file of `torch.save` or safetensors"
+ADVICE = "expected a complete file of `torch.save` or safetensors"
 
 
 class Inert:
-    """What stands for an object whose class is not admitted: it takes everything and does nothing."""
+    """Placeholder for an object whose class is not allowed: it accepts any call and does nothing."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Inert:
         return object.__new__(cls)
@@ -70,10 +70,10 @@ class Inert:
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds.
+    """The content of a file.
 
-    content: mappings and lists of tensors, plain values and `Inert` objects. names: what the file names and this reader
-    did not admit, as module.name; nothing of it was executed. kind: of the file.
+    content: mappings and lists of tensors, plain values and `Inert` objects. names: classes and functions in the file
+    that are not allowed, as module.name; none was executed. kind: of the file.
     """
 
     content: Any
@@ -82,14 +82,14 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read a file of weights, tensors on the CPU; `UserError` for a file that is none, is damaged, or is too large."""
+    """Read a file of weights, tensors on the CPU; `UserError` if it is not one, is damaged, or is too large."""
     with damage_named(path, "file of weights", ADVICE):
         with open(path, "rb") as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
             start = file.read(9)
         if size > MOST_BYTES:
-            raise UserError(f"{path}: {size / 2**30:.0f} GiB, at most {MOST_BYTES // 2**30} are read")
+            raise UserError(f"{path}: {size / 2**30:.0f} GiB; the limit is {MOST_BYTES // 2**30} GiB")
         if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
             from safetensors.torch import load_file
 
@@ -98,7 +98,7 @@ def read_weights(path: Path) -> Weights:
             return _read_zip(path)
         if start[:1] == b"\x80":
             return _read_old(path)
-    raise UserError(f"{path}: is not a file of weights (it begins with {start[:4]!r}); {ADVICE}")
+    raise UserError(f"{path}: not a file of weights (it begins with {start[:4]!r}); {ADVICE}")
 
 
 def _read_zip(path: Path) -> Weights:
@@ -107,14 +107,14 @@ def _read_zip(path: Path) -> Weights:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         pickles = [name for name in sizes if name.endswith("/data.pkl")]
         if any(name.endswith("/constants.pkl") for name in sizes):
-            raise UserError(f"{path}: is a TorchScript program, which this suite does not run; save its state_dict()")
+            raise UserError(f"{path}: a TorchScript program, which this suite does not run; save its state_dict()")
         if sizes and all(name.endswith(".npy") for name in sizes):
-            raise UserError(f"{path}: arrays of numpy, no weights; files of features are added with --features")
+            raise UserError(f"{path}: contains numpy arrays, not weights; add a file of features with --features")
         if len(pickles) != 1:
-            raise UserError(f"{path}: a ZIP with {len(pickles)} pickles data.pkl, expected one; {ADVICE}")
+            raise UserError(f"{path}: a ZIP with {len(pickles)} files data.pkl, expected one; {ADVICE}")
         n_bytes = sum(entry.file_size for entry in archive.infolist())
         if n_bytes > MOST_BYTES or sizes[pickles[0]] > MOST_PICKLE_BYTES:
-            raise UserError(f"{path}: unpacks to more than this suite reads ({n_bytes / 2**30:.1f} GiB)")
+            raise UserError(f"{path}: unpacks to {n_bytes / 2**30:.1f} GiB, more than this suite reads")
         try:
             return Weights(torch.load(path, map_location="cpu", weights_only=True), "torch.save")
         except pickle.UnpicklingError:
@@ -126,18 +126,18 @@ def _read_old(path: Path) -> Weights:
     try:
         return Weights(torch.load(path, map_location="cpu", weights_only=True), "torch.save, before torch 1.6")
     except pickle.UnpicklingError as error:
-        named = str(error).partition("GLOBAL ")[2].partition(" ")[0] or "something else than weights"
+        named = str(error).partition("GLOBAL ")[2].partition(" ")[0] or "something other than weights"
         raise UserError(
-            f"{path}: was written before torch 1.6 and also holds {named}; load it where it was made, and save its "
+            f"{path}: was written before torch 1.6 and contains {named}; load it where it was made, and save its "
             "state_dict again"
         ) from None
 
 
 class _Unpickler(pickle._Unpickler):
-    """Reads the pickle of a ZIP of `torch.save`. A name in it is admitted, or stands for an `Inert` class.
+    """Reads the pickle of a ZIP of `torch.save`. A name in it is either allowed or becomes an `Inert` class.
 
-    The machine is the one in Python: that in C makes a table as long as the largest number that a pickle gives to one
-    of its values, so that a few bytes could take all memory.
+    It is the Python unpickler: the one in C allocates a table as long as the largest memo index in the pickle, so that
+    a few bytes could exhaust all memory.
 
     archive: the ZIP. name: of the pickle in it.
     """
@@ -153,7 +153,7 @@ class _Unpickler(pickle._Unpickler):
         """Return what the file holds."""
         order = f"{self.folder}byteorder"
         if order in self.archive.namelist() and self.archive.read(order) != sys.byteorder.encode():
-            raise ValueError(f"its numbers are not {sys.byteorder}-endian, as this machine's are")
+            raise ValueError(f"its numbers are not {sys.byteorder}-endian, as on this machine")
         content = self.load()
         return Weights(content, "torch.save, read with restrictions", tuple(f"{a}.{b}" for a, b in self.refused))
 
@@ -169,7 +169,7 @@ class _Unpickler(pickle._Unpickler):
         """Return the tensor [n] that a file of the ZIP holds."""
         kind, dtype, key, _, n = place
         if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(key, str):
-            raise ValueError("a tensor of a kind that is not known")
+            raise ValueError("a tensor of an unknown kind")
         if key not in self.storages:
             data = self.archive.read(f"{self.folder}data/{key}")
             if len(data) != n * dtype.itemsize:
@@ -179,13 +179,13 @@ class _Unpickler(pickle._Unpickler):
 
 
 def _admitted() -> dict[tuple[str, str], Any]:
-    """Return what a pickle may name. Made anew for each file: a pickle can set attributes of what it is given."""
+    """Return the names allowed in a pickle. New objects for each file, as a pickle can set their attributes."""
 
     def tensor(stored: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Tensor:
         n: int = prod(size)
         last = offset + sum((own - 1) * step for own, step in zip(size, stride, strict=True))
         if min(offset, *size, *stride, 0) < 0 or n > len(stored) or (n and last >= len(stored)):
-            raise ValueError(f"a tensor of {list(size)} in {len(stored)} numbers")
+            raise ValueError(f"a tensor of shape {list(size)} does not fit into {len(stored)} stored numbers")
         return stored.as_strided(tuple(size), tuple(stride), offset)
 
     def parameter(value: Tensor, *_: object) -> Tensor:
@@ -208,19 +208,19 @@ class _ordered(OrderedDict[Any, Any]):  # noqa: N801 # stands for OrderedDict, w
 
 
 def tensors_in(value: Any) -> dict[str, Tensor]:
-    """Return the tensors of a mapping by name; other values, and tensors without plain numbers, are passed over."""
+    """Return the tensors of a mapping by name; other values, and tensors without plain numbers, are skipped."""
     if not isinstance(value, Mapping):
         return {}
     return {name: item for name, item in value.items() if isinstance(name, str) and _is_plain(item)}
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a value is a tensor that has its numbers in memory: not sparse, quantised, or without any."""
+    """Return whether a value is a tensor with plain numbers in memory: not sparse, quantised, or on a meta device."""
     return isinstance(value, Tensor) and (value.layout, value.device.type, value.is_quantized) == PLAIN
 
 
 def described(value: Any, most: int = 12) -> str:
-    """Return in a few words what a value of a file is, for people."""
+    """Return a short, readable description of a value in a file."""
     if isinstance(value, Tensor):
         return f"tensor {list(value.shape)}"
     if isinstance(value, Mapping):

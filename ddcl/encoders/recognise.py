@@ -1,4 +1,4 @@
-"""Which network a set of weights is of: said for the usual ResNets and ViTs, by the shapes of their weights."""
+"""Recognises the network of a set of weights, for common ResNets and ViTs, by the shapes of the weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL_STEMS = "3x3, 3x3_padding_2 (solo-learn) or 3x3_no_relu (lightly's CIFAR b
 
 
 def network_of(found: Found) -> str | None:
-    """Return the name of the network that weights seem to be of; None: none of the usual ones."""
+    """Return the name of the network that the weights seem to belong to; None: none of the common ones."""
     state = found.state
     if "patch_embed.proj.weight" in state:
         width, _, patch_px, _ = state["patch_embed.proj.weight"].shape
@@ -40,9 +40,9 @@ def network_of(found: Found) -> str | None:
 
 
 def stem_of(found: Found, network: str, given: str | None) -> StemName | None:
-    """Return the first layers of a network: the given ones, or those that origin and weights decide.
+    """Return the first layers of a network: the given ones, or those that origin and weights determine.
 
-    `UserError` where a ResNet begins with a 3 × 3 convolution, and nothing says how it is padded and followed.
+    `UserError` if a ResNet begins with a 3 × 3 convolution and its padding and the layers after it are unknown.
     """
     if given is not None:
         check_name("stem", given, STEMS, "--stem")
@@ -52,8 +52,8 @@ def stem_of(found: Found, network: str, given: str | None) -> StemName | None:
         return None
     if first.shape[-1] == 3 and found.stem is None:
         raise UserError(
-            f"the first convolution is 3 × 3, and layout {found.layout} does not say how it is padded and what follows "
-            f"it; give --stem {SMALL_STEMS}"
+            f"the first convolution is 3 × 3, and layout {found.layout} does not determine its padding and the layers "
+            f"after it; give --stem {SMALL_STEMS}"
         )
     return found.stem
 
@@ -61,8 +61,8 @@ def stem_of(found: Found, network: str, given: str | None) -> StemName | None:
 def fitted(found: Found, name: str, network: nn.Module) -> State:
     """Return the weights of a network, all of them and no others; `UserError` that says which are missing or left over.
 
-    name: of the network, for the message. Heads within the encoder may be left over. Counts of batches, which no
-    feature depends on, may be missing.
+    name: of the network, for the message. Heads within the encoder may be left over. Batch counters, which do not
+    affect features, may be missing.
     """
     wanted = network.state_dict()
     state = {key: value for key, value in found.state.items() if key in wanted}
@@ -70,7 +70,7 @@ def fitted(found: Found, name: str, network: nn.Module) -> State:
     missing = [key for key in wanted if key not in state]
     left = [key for key in found.state if key not in wanted and not key.startswith(found.inner or "\0")]
     shapes = [key for key in state if state[key].shape != wanted[key].shape]
-    said = [f"{len(missing)} tensors of it are missing ({_some(missing)})"] if missing else []
+    said = [f"{len(missing)} of its tensors are missing ({_some(missing)})"] if missing else []
     said += [f"{len(left)} are left over ({_some(left)})"] if left else []
     if shapes:
         first, found_shape, shape = shapes[0], list(state[shapes[0]].shape), list(wanted[shapes[0]].shape)

@@ -1,7 +1,7 @@
-"""The stages of an encoder that is not here, only its features: what stands in the place of training and extraction.
+"""The stages of an arm of externally computed features: they replace training and extraction.
 
-The files are those of any run, made of the converted features instead of images, so that everything after them takes
-the arm as any other.
+They write the files of any run, from the converted features instead of images, so that all later stages treat the arm
+like any other.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def stored(recipe: Recipe) -> dict[str, Tensor]:
 
 
 def pretrain(recipe: Recipe, manifest_path: Path, folder: Path, code_digest: str) -> RunSummary:
-    """Write history.csv, checkpoint.pt and run.json of an arm of features, and return what run.json says.
+    """Write history.csv, checkpoint.pt and run.json of an arm of features, and return the content of run.json.
 
-    The history has one line, what the monitor of a training measures before the first epoch; the checkpoint names the
+    The history has one row, the values of the training monitor before the first epoch; the checkpoint names the
     features and holds no weights.
     """
     manifest = read_manifest(manifest_path, recipe.dataset, recipe.data)
@@ -99,12 +99,12 @@ def _check_rows(recipe: Recipe, features: Mapping[str, Tensor], images: Images) 
     if len(features["train"]) != len(images):
         raise UserError(
             f"encoder {recipe.variant}: features of {len(features['train'])} training images, but {recipe.dataset} has "
-            f"{len(images)} now; `ddcl encoder add` takes features of these"
+            f"{len(images)}; add features of these images with `ddcl encoder add`"
         )
 
 
 def _monitor(recipe: Recipe, features: Mapping[str, Tensor], images: Images) -> dict[str, float]:
-    """Return what `ddcl.evaluate.monitor` would measure, of the same images."""
+    """Return the values of `ddcl.evaluate.monitor`, measured on the same images."""
     config = recipe.training.monitor
     names = (recipe.dataset, recipe.seed, "monitor")
     order = torch.randperm(len(images), generator=generator(*names))[: config.max_images]
@@ -121,7 +121,7 @@ def extract(
     target: Target,
     perturbations: list[PerturbationRecipe],
 ) -> None:
-    """Write the features of an arm as those of any run are stored, and then replace those that are there.
+    """Write the features of an arm in the format of any run, replacing existing ones when all are written.
 
     run: the folder of the run. trained_on: the manifest of its data set, which is that of the features.
     """
@@ -174,7 +174,7 @@ def _written(path: Path, values: Tensor) -> StoredFile:
 
 
 def _known(target: Target, manifest: Manifest, split: str, folder: Path) -> dict[str, Any]:
-    """Write labels and, where there are any, groups of a split; return what the index says of them."""
+    """Write labels and, where there are any, groups of a split; return their entries in the index."""
     images = read_images(target.manifest_path, manifest, split, manifest.data.image_side_px)
     arrays = {"labels": images.labels} | ({} if images.groups is None else {"groups": images.groups})
     return {name: _written(folder / f"{split}_{name}.npy", own) for name, own in arrays.items()}
@@ -188,7 +188,7 @@ def parts_of(recipe: Recipe) -> dict[str, tuple[int, int]]:
 
 
 class OfFeatures(Job):
-    """An evaluation of an arm of features by a protocol that takes images of everybody else."""
+    """An evaluation of an arm of features by a protocol that uses images for all other arms."""
 
     @property
     def entry(self) -> EvaluationEntry:
@@ -196,7 +196,7 @@ class OfFeatures(Job):
         protocol = self.evaluation.protocol
         own = protocol_of(self.recipe.method, protocol)
         if own is None:
-            raise UserError(f"{self.recipe.name}: {protocol} needs the network, and only its features are here")
+            raise UserError(f"{self.recipe.name}: {protocol} needs the network, but only its features are available")
         if EVALUATIONS[protocol].inputs == own.inputs:
             return own
         return _Loaded(**vars(own), evaluate=lambda task, settings: _geometry(self, task, settings))
@@ -204,7 +204,7 @@ class OfFeatures(Job):
 
 @dataclass(frozen=True)
 class _Loaded(EvaluationEntry):
-    """An entry whose function is at hand."""
+    """An entry with a given function."""
 
     evaluate: Callable[[FeatureTask, DiagnosticsSettings], Measured] | None = None
 
@@ -214,9 +214,9 @@ class _Loaded(EvaluationEntry):
 
 
 def _geometry(job: Job, task: FeatureTask, settings: DiagnosticsSettings) -> Measured:
-    """Measure how features lie, and how views move them where there are any, on the images of the diagnostics.
+    """Measure the geometry of features, and their invariance if there are views, on the images of the diagnostics.
 
-    Nothing is read out of them: which distortion an image had is not known of features from elsewhere.
+    There are no readouts, because the distortion of an image is not known for externally computed features.
     """
     test, recipe = task.tests[CLEAN_DRAW].features, job.recipe
     names = (job.dataset, recipe.seed, "diagnostics", "test", "images")

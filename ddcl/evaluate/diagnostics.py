@@ -1,7 +1,7 @@
-"""Does it disentangle? What the parts of frozen features know of a distortion, how much views move them, how they lie.
+"""Diagnostics of disentanglement: distortions read from each part of frozen features, invariance, and geometry.
 
-The paper's central claim is that DIR ignores the distortion and DVR carries it. Here it is measured, for any method,
-beside equally wide random columns of the same features. Formulae, sources and limits: docs/diagnostics.md.
+The paper's central claim is that DIR ignores the distortion and DVR carries it. This is measured for any method, and
+compared with random column subsets of the same width. Formulae, sources and limits: docs/diagnostics.md.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Encoded:
 
 
 def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -> Measured:
-    """Measure everything, of each part and column set, on test images; readouts are fitted to training images."""
+    """Measure all diagnostics of each part and column set on test images; readouts are fitted to training images."""
     known = distortions(settings)
     train, test = (_encode(task, split, known, settings) for split in SPLITS)
     seed = derive(*task.names, "diagnostics", "readout")
@@ -89,10 +89,10 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: DiagnosticsSettings) -
 
 
 def _encode(task: ImageTask, split: str, known: Mapping[str, Distortion], settings: DiagnosticsSettings) -> Encoded:
-    """Encode the images of a split under everything that is needed of it."""
+    """Encode the images of a split: clean, under every distortion and, for the test split, as augmented views."""
     images, names = task.train if split == "train" else task.test, (*task.names, "diagnostics", split)
     n = min(len(images), settings.max_train_images if split == "train" else settings.max_test_images)
-    # not the method: every method has the same images, with the same distortions
+    # independent of the method: all methods get the same images with the same distortions
     index = torch.randperm(len(images), generator=generator(*names, "images"))[:n].sort().values
     side_px = images.side_px
     jobs: dict[str, Job] = {"clean": (build_pipeline([], side_px, task.normalisation), 0, 0)}
@@ -127,12 +127,12 @@ def _views_under(
 
 
 def _all_targets(distortion: Distortion, params: dict[str, Tensor], side_px: int) -> Tensor:
-    """Return [N, k]: all that is to be read of a distortion's parameters."""
+    """Return [N, k]: all readout targets of a distortion's parameters."""
     return torch.cat([target(params, side_px) for target in distortion.targets.values()], dim=1)
 
 
 def _features(method: Method, images: Images, jobs: Mapping[str, Job]) -> dict[str, Tensor]:
-    """Return the features [N, D] of all images under each job, float32, where the method is."""
+    """Return the features [N, D] of all images under each job, float32, on the method's device."""
     chunks = zip(*encode_chunks(method, images, list(jobs.values())), strict=True)
     return {name: finite(torch.cat(rows)) for name, rows in zip(jobs, chunks, strict=True)}
 
@@ -144,7 +144,7 @@ def _params(pipeline: Pipeline, stream: int, view: int, n: int) -> dict[str, Ten
 
 
 def _kept_cosines(views: Tensor, heads: Heads, sets: ColumnSets) -> dict[str, NDArray[Any]]:
-    """Return, to be kept, the cosines [M] of two views, of each part that is no random one."""
+    """Return, for storage, the cosines [M] of two views for each part that is not a random one."""
     kept: dict[str, NDArray[Any]] = {}
     for part, (columns, *others) in sets.items():
         if not others:
@@ -154,6 +154,6 @@ def _kept_cosines(views: Tensor, heads: Heads, sets: ColumnSets) -> dict[str, ND
 
 
 def _kept(metric: str, true: Tensor, readings: Mapping[str, ReadoutResult]) -> dict[str, NDArray[Any]]:
-    """Return, to be kept, the true factor [M, k] and what was predicted from each part [column sets, M, k]."""
+    """Return, for storage, the true factor [M, k] and the predictions from each part [column sets, M, k]."""
     kept: dict[str, NDArray[Any]] = {f"true/{metric}": true.float().cpu().numpy()}
     return kept | {f"{metric}/{part}": reading.predicted.astype(np.float16) for part, reading in readings.items()}

@@ -1,7 +1,7 @@
-"""The distortions that a readout looks for: each alone, with parameters of its own for every image, and what is known.
+"""The distortions used by the readouts: each applied alone, with its own known parameters for every image.
 
-Operations and draws are those of the augmentations (`ddcl.data.ops`), each with probability 1 (a flip: 1/2). The
-parameters that an image was distorted with can be had again from its draws.
+Operations and draws are those of the augmentations (`ddcl.data.ops`), with probability 1 (1/2 for a flip). The
+parameters of an image's distortion can be recomputed from its draws.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Target: TypeAlias = Callable[[Params, int], Tensor]  # parameters, side in pixel
 
 @dataclass(frozen=True)
 class Distortion:
-    """One operation, and by metric what is to be read of its parameters."""
+    """One operation, and the readout target of each metric, computed from its parameters."""
 
     op: OpRecipe
     targets: dict[str, Target]
@@ -49,7 +49,7 @@ def distortions(settings: DiagnosticsSettings) -> dict[str, Distortion]:
 
 
 def all_in_a_row(settings: DiagnosticsSettings) -> list[OpRecipe]:
-    """Return the views of an encoder that was not trained, which has no augmentation of its own: CAug's operations."""
+    """Return the operations of CAug, for views of an untrained encoder, which has no augmentation of its own."""
     jitter = {name: getattr(settings, name) for name in ("brightness", "contrast", "saturation")}
     return [
         _crop(settings),
@@ -61,7 +61,7 @@ def all_in_a_row(settings: DiagnosticsSettings) -> list[OpRecipe]:
 
 
 def _op(name: str, **settings: Any) -> OpRecipe:
-    """Return an operation, with all its settings: what is left to defaults is in no digest of code."""
+    """Return an operation with all its settings: defaults are not part of the code digest."""
     return OpRecipe(op=name, settings=settings)
 
 
@@ -89,7 +89,7 @@ def _parameter(key: str) -> Target:
 
 
 def _angle(params: Params, side_px: int) -> Tensor:
-    """Return sine and cosine [B, 2]: an angle has no jump in them."""
+    """Return sine and cosine [B, 2], which are continuous in the angle."""
     angle = params["angle_deg"].double() * (math.pi / 180)
     return torch.stack((angle.sin(), angle.cos()), dim=1)
 

@@ -1,4 +1,4 @@
-"""Drift: how far a perturbation moves the features of an image, per part."""
+"""Drift: how much a perturbation changes the features of an image, per part."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ddcl.schema.names import CLEAN
 def evaluate(task: FeatureTask, settings: DriftSettings) -> Measured:
     """Return 1 − cosine of the features of the clean and the perturbed image, mean over test images.
 
-    Needs no training images and fits nothing.
+    Uses no training images and fits nothing.
     """
     if CLEAN_DRAW not in task.tests:
         names = ", ".join(dict.fromkeys(draw.perturbation for draw in task.tests))
-        raise UserError(f"drift: needs the clean test images, found {names}: add {CLEAN} to --perturbations")
+        raise UserError(f"drift: needs the clean test images, found {names}; add {CLEAN} to --perturbations")
     clean = task.tests[CLEAN_DRAW].features.astype(np.float32)
     draws: dict[Address, list[list[float]]] = {}
     for draw in task.tests:
@@ -32,7 +32,7 @@ def evaluate(task: FeatureTask, settings: DriftSettings) -> Measured:
 
 
 def drift(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the mean over rows of 1 − cosine of a, b [N, d], in [0, 2]; for a row of zeros 1, or 0 if both are."""
+    """Return the mean over rows of 1 − cosine of a, b [N, d], in [0, 2]; 1 if one row is zero, 0 if both are."""
     product, norms = (a * b).sum(axis=1), np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosine = np.where(norms > 0, product / np.maximum(norms, np.finfo(np.float32).tiny), (a == b).all(axis=1))
     return float(np.clip(1 - cosine, 0, 2).mean())

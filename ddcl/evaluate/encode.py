@@ -1,4 +1,4 @@
-"""The frozen encoder over many images; the monitor of training and the extraction share it."""
+"""Encoding many images with a frozen encoder; shared by the training monitor and the extraction."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Job: TypeAlias = tuple[Pipeline, int, int]  # pipeline, seed of its draws, numbe
 
 
 class NotFiniteError(Exception):
-    """Features are not finite: the run has weights, and nothing that can be evaluated."""
+    """Features are not finite, so the run cannot be evaluated although it has weights."""
 
 
 def finite(features: Tensor) -> Tensor:
-    """Return the features; `NotFiniteError` if any is infinite or nan."""
+    """Return the features; `NotFiniteError` if any is infinite or NaN."""
     if not features.isfinite().all():
         raise NotFiniteError
     return features
@@ -45,5 +45,5 @@ def encode_chunks(method: Method, images: Images, jobs: Sequence[Job]) -> Iterat
 
 
 def encode(method: Method, images: Images, job: Job) -> Tensor:
-    """Return the features [N, D] of all images under a job, float32, where the method is."""
+    """Return the features [N, D] of all images under a job, float32, on the method's device."""
     return torch.cat([features for (features,) in encode_chunks(method, images, [job])])

@@ -1,10 +1,10 @@
-"""Equivariance as the field measures it: do features move with a distortion in a way that can be predicted?
+"""Equivariance, measured as in the literature: do features change predictably with a distortion?
 
 A map (h, ω) → h′ from the features h of a clean image and the parameters ω of a distortion to the features h′ of the
-distorted image, fitted to training images. On test images it is scored by its error, and by whether the view that was
-predicted can be told from other views of the same image (Garrido et al. 2023, SIE, arXiv 2302.10283, sec. 5:
+distorted image is fitted to training images. On test images it is scored by its error, and by whether the predicted
+view can be told apart from other views of the same image (Garrido et al. 2023, SIE, arXiv 2302.10283, sec. 5:
 mean reciprocal rank, hit rates). The map is affine in h for given ω and affine in ω, as the map of SIE is:
-h′ = A h + Σ_k ω_k (B_k h + c_k) + c, by ridge regression. Features invariant to the distortion score by chance.
+h′ = A h + Σ_k ω_k (B_k h + c_k) + c, by ridge regression. Invariant features score at chance level.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ddcl.evaluate.readout import Ridge, held_out
 from ddcl.evaluate.store import ColumnSets
 from ddcl.schema.evaluations import LinearSettings
 
-SCORES = ("map_error", "mrr", "hit1", "hit5")  # their metrics end in the distortion's name
+SCORES = ("map_error", "mrr", "hit1", "hit5")  # metric names end in the distortion's name
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def score(
 ) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Return, by part and score, the scores [column sets] of maps fitted to the first view of each image of `train`.
 
-    map_error: Σ ‖ĥ′ − h′‖² / Σ ‖h − h′‖² over images and views: 1 is no better than to take the distortion for nothing.
+    map_error: Σ ‖ĥ′ − h′‖² / Σ ‖h − h′‖² over images and views: 1 is no better than ignoring the distortion.
     mrr, hit1, hit5: mean of 1 / rank, and share of ranks 1 and up to 5, of the right view among all C of its image, by
-    distance to the prediction; equal distances share their ranks. The penalty is chosen on held-out training images.
+    distance to the prediction; ties share their ranks. The penalty is chosen on held-out training images.
     """
     train, test = train.like(train), test.like(train)
     x, y = _inputs(train.clean, train.params[0]), train.views[0]

@@ -1,11 +1,11 @@
-"""Diagnostics of features that come from elsewhere: a file with features, and what is known of the images.
+"""Diagnostics of externally computed features: a file with features and known factors of the images.
 
-The file is one of `ddcl.evaluate.feature_files`. Of its arrays here:
+The file is described in `ddcl.evaluate.feature_files`. Its arrays are used as follows:
     labels         balanced accuracy of a linear probe, as a factor `label`
-    factor_<name>  floating point: R² of ridge regression; with a name that ends in _deg, of sine and cosine. Integer or
+    factor_<name>  floating point: R² of ridge regression; if the name ends in _deg, of sine and cosine. Integer or
                    bool: balanced accuracy of a linear probe
-    train          if it is not there, three quarters of the rows, drawn
-Everything is reported of the other rows.
+    train          if missing, a random three quarters of the rows
+All results are for the other rows.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from ddcl.evaluate.readout import FactorData, read_classes, read_numbers
 from ddcl.evaluate.store import ColumnSets, column_sets
 from ddcl.schema.evaluations import LinearSettings
 
-TRAIN_SHARE = 0.75  # of the rows, where the file does not say
-MIN_ROWS = 4  # to be fitted to, and to be scored on
+TRAIN_SHARE = 0.75  # of the rows, unless the file has `train`
+MIN_ROWS = 4  # for fitting, and for scoring
 
 
 @dataclass(frozen=True)
 class ExternalFeatures:
     """The content of a file of features, checked.
 
-    features, views: divided by one number, which moves nothing that is measured. centred: each column of the features
-    without its mean and over its largest value, which a readout does not feel, and float32 can hold.
-    factors: numbers like columns of `centred`, but for angles; classes.
+    features, views: divided by one common number, which changes no measurement. centred: each column of the features
+    minus its mean and divided by its largest value; this does not affect a readout and fits into float32.
+    factors: numbers, scaled like columns of `centred` except angles; or classes.
     """
 
     features: NDArray[np.float64]
@@ -51,9 +51,9 @@ class ExternalFeatures:
 
 
 def diagnose(path: Path, settings: LinearSettings, draws: int, seed: int) -> pd.DataFrame:
-    """Return what is measured of the features in `path`, one row per part and metric.
+    """Return the measurements of the features in `path`, one row per part and metric.
 
-    draws: random column sets, each as wide as a part, as its control: parts random_<name>. seed: of all draws.
+    draws: number of random column subsets of each part's width, its control: parts random_<name>. seed: of all draws.
     Columns: part, metric, value, sd_draws (over random column sets), n_draws, n (rows).
     """
     file = read(path, seed)
@@ -82,7 +82,7 @@ def diagnose(path: Path, settings: LinearSettings, draws: int, seed: int) -> pd.
 
 
 def read(path: Path, seed: int) -> ExternalFeatures:
-    """Read a file of features; `UserError` for whatever is not as this module says."""
+    """Read a file of features; `UserError` if it is not as described in this module."""
     file = read_file(path)
     features, views = file.features, file.views
     train = _train(path, file.arrays.get("train"), len(features), seed)
@@ -100,14 +100,14 @@ def read(path: Path, seed: int) -> ExternalFeatures:
 
 
 def _centred(path: Path, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return columns [N, …] without their means and over their largest values; one that does not vary is 0."""
+    """Return columns [N, …] minus their means, divided by their largest values; a constant column becomes 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         centred = values - values.mean(axis=0)
         largest = np.abs(centred).max(axis=0)
-        varies = values.max(axis=0) > values.min(axis=0)  # a mean is rounded: what is left of a constant is not 0
+        varies = values.max(axis=0) > values.min(axis=0)  # rounding: a constant minus its mean is not exactly 0
         centred = np.where(varies, centred / np.where(largest > 0, largest, 1.0), 0.0)
     if not np.isfinite(centred).all():
-        raise UserError(f"{path}: {name}: values are too large to be computed with; divide them by some number")
+        raise UserError(f"{path}: {name}: values are too large to compute with; divide all of them by a constant")
     return centred
 
 
@@ -117,16 +117,14 @@ def _factor(path: Path, name: str, array: NDArray[Any], train: NDArray[np.bool_]
         raise UserError(f"{path}: {where}: expected {len(train)} numbers, found {array.dtype} {list(array.shape)}")
     for rows, what in ((train, "fitted to"), (~train, "scored")):
         if (array[rows] == array[rows][0]).all():
-            raise UserError(f"{path}: {where}: is {array[rows][0]} in all rows that are {what}: nothing to read")
+            raise UserError(f"{path}: {where}: is {array[rows][0]} in all rows that are {what}; nothing to read")
     if array.dtype.kind == "f":
         values = floats(path, where, array, 1, np.float64)
         return values if name.endswith("_deg") else _centred(path, where, values)
     found = Counter(array[train].tolist())
     for label in np.unique(array).tolist():
         if found[label] < 2:
-            raise UserError(
-                f"{path}: {where}: class {label} is in {found[label]} rows that are fitted to; 2 are needed"
-            )
+            raise UserError(f"{path}: {where}: class {label} has {found[label]} rows for fitting; 2 are needed")
     return np.unique(array, return_inverse=True)[1].astype(np.int64)
 
 
@@ -137,9 +135,7 @@ def _train(path: Path, array: NDArray[Any] | None, n: int, seed: int) -> NDArray
     if array.shape != (n,) or array.dtype != np.bool_:
         raise UserError(f"{path}: train: expected {n} bools, found {array.dtype} {list(array.shape)}")
     if min(array.sum(), (~array).sum()) < MIN_ROWS:
-        raise UserError(
-            f"{path}: {array.sum()} rows to fit to and {(~array).sum()} to score; each needs {MIN_ROWS} or more"
-        )
+        raise UserError(f"{path}: {array.sum()} rows to fit to and {(~array).sum()} to score on; each needs {MIN_ROWS}")
     return array
 
 
@@ -149,7 +145,7 @@ def _sine_and_cosine(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _column_sets(file: ExternalFeatures, draws: int, seed: int) -> ColumnSets:
-    """Return all columns, those of each part, and `draws` random sets that are as wide as the part."""
+    """Return all columns, those of each part, and for each part `draws` random column subsets of its width."""
     parts = {"full": (0, file.features.shape[1])} | file.parts
     controls = {f"random_{name}": columns for name, columns in file.parts.items()} if draws else {}
     return column_sets(parts, controls, seed, draws)

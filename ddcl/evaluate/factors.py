@@ -1,7 +1,7 @@
-"""Which true factors of a clean image its features carry, part by part; for data sets whose factors are known.
+"""Which true factors of a clean image each part of its features encodes; for data sets with known factors.
 
-Without it, an accuracy says only how much of the class is left: whether training kept the colour instead, as a factor
-that two views share as well, it does not.
+A class accuracy only shows how much information about the class is left. It does not show whether training kept
+another factor that two views share, such as the colour, instead.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from ddcl.evaluate.store import Address, ColumnSets, Measured
 from ddcl.schema.evaluations import FactorsSettings
 from ddcl.schema.names import CLEAN
 
-CLASSES = ("shape", "texture")  # balanced accuracy of a linear probe; of all others R² of ridge regression
+CLASSES = ("shape", "texture")  # scored by balanced accuracy of a linear probe; all others by R² of ridge regression
 CIRCLE = "hue"  # in turns: read as sine and cosine
 
 
 def evaluate(task: ImageTask, sets: ColumnSets, settings: FactorsSettings) -> Measured:
-    """Return how well each factor is read from each part and column set, of all test images.
+    """Return how well each factor can be read from each part and column set, on all test images.
 
     Readouts are fitted to all training images (`ddcl.evaluate.readout`).
     """
     if not task.factors["test"]:
-        raise UserError(f"factors: the true factors of the images of {task.names[0]} are not known")
+        raise UserError(f"factors: data set {task.names[0]} has no known factors of its images")
     pipeline = build_pipeline([], task.test.side_px, task.normalisation)
     features = {
         split: finite(encode(task.method, images, (pipeline, 0, 0)))
@@ -54,6 +54,6 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: FactorsSettings) -> Me
 
 
 def _target(name: str, factor: NDArray[np.float64]) -> Tensor:
-    """Return what is read of a factor [N]: [N, k] numbers, or classes [N, 1]."""
+    """Return the readout target of a factor [N]: [N, k] numbers, or classes [N, 1]."""
     value = torch.from_numpy(np.array(factor))[:, None]
     return torch.cat(((value * math.tau).sin(), (value * math.tau).cos()), dim=1) if name == CIRCLE else value

@@ -1,13 +1,13 @@
-"""Files of features that were computed elsewhere: what may be in them, and reading them. Nothing is unpickled.
+"""Files of externally computed features: their format, and reading them. Nothing is unpickled.
 
 The arrays of the npz file:
     features       [N, D], of N images, one row each; any floating point
     labels         [N] integers, the class of each image
     views          [V, N, D], features of two or more augmented views of each image
-    part_<name>    [start, stop], columns of a part, such as part_dir and part_dvr; not full or random_…
-    factor_<name>  [N], what else is known of each image
+    part_<name>    [start, stop], columns of a part, such as part_dir and part_dvr; names full and random_… are reserved
+    factor_<name>  [N], another known property of each image
     train          [N] bool, rows that readouts are fitted to
-All but the first are optional here; who reads the file says what is needed, and what is not allowed.
+All but the first are optional here; the code that reads the file decides what is required and what is not allowed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from numpy.typing import DTypeLike, NDArray
 from ddcl.base.errors import UserError
 from ddcl.base.files import damage_named
 
-TOLD = "npz file", "docs/diagnostics.md says what it holds"
-OTHERS = ("labels", "views", "train", "part_", "factor_")  # beside features; of those that end in _, the beginning
-MOST_BYTES = 32 * 2**30  # of a file from elsewhere, unpacked: four times the weights of ViT-g with its optimiser
+TOLD = "npz file", "see docs/diagnostics.md for its format"
+OTHERS = ("labels", "views", "train", "part_", "factor_")  # besides features; names that end in _ are prefixes
+MOST_BYTES = 32 * 2**30  # of an external file, unpacked: four times the weights of ViT-g with its optimiser
 
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """What a file of features holds: floats are finite, and shapes fit each other.
+    """The content of a file of features: floats are finite, and shapes match.
 
-    arrays: the others, as they are, by name.
+    arrays: all other arrays, unchanged, by name.
     """
 
     features: NDArray[Any]
@@ -44,22 +44,22 @@ class FeatureFile:
 
 
 def read_file(path: Path, dtype: DTypeLike = np.float64, allowed: Sequence[str] = OTHERS) -> FeatureFile:
-    """Read a file of features, as `dtype`; `UserError` for whatever is not as this module says.
+    """Read a file of features, as `dtype`; `UserError` if it is not as described in this module.
 
-    allowed: which of `OTHERS` may be there.
+    allowed: which of `OTHERS` the file may contain.
     """
     with damage_named(path, *TOLD):
         _check_size(path)
         with np.load(path, allow_pickle=False) as file:
             if not hasattr(file, "files"):
-                raise ValueError("it is one array, expected an npz file with several")
+                raise ValueError("it is a single array, expected an npz file with several")
             arrays = {name: np.asarray(file[name]) for name in file.files}
     _check_names(path, arrays, allowed)
     features = floats(path, "features", arrays.pop("features"), 2, dtype)
     n, width = features.shape
     if not width or not n:
         what = "row" if width else "column"
-        raise UserError(f"{path}: features: expected one {what} or more, found {list(features.shape)}")
+        raise UserError(f"{path}: features: expected at least one {what}, found {list(features.shape)}")
     views = floats(path, "views", arrays.pop("views"), 3, dtype) if "views" in arrays else None
     if views is not None and (len(views) < 2 or views.shape[1:] != features.shape):
         raise UserError(f"{path}: views: expected [2 or more, {n}, {width}], found {list(views.shape)}")
@@ -74,7 +74,7 @@ def read_file(path: Path, dtype: DTypeLike = np.float64, allowed: Sequence[str] 
 def floats(path: Path, name: str, array: NDArray[Any], n_dims: int, dtype: DTypeLike) -> NDArray[Any]:
     """Return an array as `dtype`; `UserError` unless it has floats, all finite, of `n_dims` axes."""
     if array.ndim != n_dims or not np.issubdtype(array.dtype, np.floating):
-        raise UserError(f"{path}: {name}: expected floats of {n_dims} axes, found {array.dtype} {list(array.shape)}")
+        raise UserError(f"{path}: {name}: expected floats with {n_dims} axes, found {array.dtype} {list(array.shape)}")
     with np.errstate(over="ignore"):
         values: NDArray[Any] = array.astype(dtype)
     if not np.isfinite(values).all():
@@ -86,7 +86,7 @@ def _check_size(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         n_bytes = sum(entry.file_size for entry in archive.infolist())
     if n_bytes > MOST_BYTES:
-        raise UserError(f"{path}: unpacks to {n_bytes / 2**30:.0f} GiB, at most {MOST_BYTES // 2**30} are read")
+        raise UserError(f"{path}: unpacks to {n_bytes / 2**30:.0f} GiB; the limit is {MOST_BYTES // 2**30} GiB")
 
 
 def _check_names(path: Path, arrays: dict[str, NDArray[Any]], allowed: Sequence[str]) -> None:
@@ -97,7 +97,7 @@ def _check_names(path: Path, arrays: dict[str, NDArray[Any]], allowed: Sequence[
         *kinds, last = [f"{name}<name>" if name in prefixes else name for name in ("features", *allowed)]
         raise UserError(f"{path}: unknown arrays {', '.join(unknown)}; allowed are {', '.join(kinds)} or {last}")
     if "features" not in arrays:
-        raise UserError(f"{path}: no array features [N, D]; found {', '.join(arrays) or 'none'}")
+        raise UserError(f"{path}: no array `features` [N, D]; found {', '.join(arrays) or 'none'}")
 
 
 def _part(path: Path, name: str) -> str:
@@ -106,7 +106,7 @@ def _part(path: Path, name: str) -> str:
         raise UserError(f"{path}: {name}: the part has no name; expected part_<name>, such as part_dvr")
     if part == "full" or part.startswith("random_"):
         raise UserError(
-            f"{path}: {name}: full is all columns, and random_<name> are the controls; name the part otherwise"
+            f"{path}: {name}: full (all columns) and random_<name> (controls) are reserved names; choose another"
         )
     return part
 

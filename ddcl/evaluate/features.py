@@ -33,10 +33,10 @@ def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, Status
     """Return the run's method with the checkpoint's weights, how its training ended, and the checkpoint's digest."""
     content, digest = load_checkpoint(path)
     if not {"recipe_digest", "status", "method"} <= content.keys():
-        raise UserError(f"{path}: not the checkpoint of a run, but of something else; run `ddcl pretrain` again")
+        raise UserError(f"{path}: not the checkpoint of a run; run `ddcl pretrain` again")
     if content["recipe_digest"] != recipe.digest:
         raise UserError(
-            f"{path}: checkpoint of recipe {content['recipe_digest']}, but the run {recipe.name} has {recipe.digest}; "
+            f"{path}: checkpoint of recipe {content['recipe_digest']}, but run {recipe.name} has {recipe.digest}; "
             "run `ddcl pretrain` again"
         )
     _check_summary(path, digest)
@@ -51,14 +51,14 @@ def load_frozen(path: Path, recipe: Recipe, device: str) -> tuple[Method, Status
 
 
 def _check_summary(path: Path, digest: str) -> None:
-    """Raise `UserError` if the run.json beside the checkpoint is of another one; a checkpoint may lie alone."""
+    """Raise `UserError` if the run.json beside the checkpoint belongs to another one; it may also be missing."""
     summary_path = path.with_name(run_summary.FILE)
     if not summary_path.exists():
         return
     summary = run_summary.load(summary_path)
     if (summary.checkpoint_digest, summary.checkpoint_sha256) != (digest, file_sha256(path)):
         raise UserError(
-            f"{path}: not the checkpoint that {run_summary.FILE} beside it is of (content {digest}, expected "
+            f"{path}: not the checkpoint described by {run_summary.FILE} beside it (content {digest}, expected "
             f"{summary.checkpoint_digest}); run `ddcl pretrain` again"
         )
 
@@ -81,10 +81,11 @@ def extract(
     perturbations: Sequence[PerturbationRecipe],
     options: tuple[str, int],
 ) -> None:
-    """Write the features of the run in folder `run` on `target`, and then replace those that are there.
+    """Write the features of the run in folder `run` on `target`, replacing existing ones when all are written.
 
-    A diverged run has none, nor has one whose features are not finite; the index says so. trained_on: the manifest of
-    the run's data set, whose normalisation the encoder sees. options: device, and processes that decode images.
+    A diverged run, or one whose features are not finite, gets an index with status `diverged` and no features.
+    trained_on: the manifest of the run's data set, whose normalisation the encoder sees.
+    options: device, and processes that decode images.
     """
     device, workers = options
     method, status, digest = load_frozen(run / "checkpoint.pt", recipe, device)
@@ -117,13 +118,13 @@ def extract(
 def _written(
     method: Method, images: tuple[Images, Images], jobs: tuple[Job, dict[Draw, Job]], folder: Path, device: str
 ) -> dict[str, object]:
-    """Write all that is stored; return what the index says of it. Of features that are not finite nothing is kept."""
+    """Write all features; return their entries in the index. If any feature is not finite, nothing is kept."""
     try:
         return _write_all(method, images, jobs, folder, device)
     except NotFiniteError:
         for path in folder.iterdir():
             remove(path)
-        print("features that are not finite in float16: none are kept, and the index says diverged")
+        print("some features are not finite in float16: no features are kept, and the status in the index is diverged")
         return {"status": "diverged"}
 
 
@@ -136,7 +137,7 @@ def _images(target: Target, manifest: Manifest, side_px: int, workers: int) -> t
 def _write_all(
     method: Method, images: tuple[Images, Images], jobs: tuple[Job, dict[Draw, Job]], folder: Path, device: str
 ) -> dict[str, object]:
-    """Write what is stored of the training and the test images; return what the index says of it."""
+    """Write all arrays of the training and test images; return their entries in the index."""
     before = weights_digest(method)
     train = _write_train(method, images[0], jobs[0], folder, device)
     test = _write_test(method, images[1], jobs[1], folder, device)
@@ -165,7 +166,7 @@ def _write_test(method: Method, images: Images, jobs: dict[Draw, Job], folder: P
 
 
 def _write_known(images: Images, folder: Path, split: str) -> dict[str, StoredFile]:
-    """Write labels and, where there are any, groups of a split; return what the index says of them."""
+    """Write labels and, where there are any, groups of a split; return their entries in the index."""
     arrays = {"labels": images.labels} | ({} if images.groups is None else {"groups": images.groups})
     for name, array in arrays.items():
         write_array(folder / f"{split}_{name}.npy", array.numpy())
@@ -192,7 +193,7 @@ def extraction_jobs(
     jobs: dict[Draw, Job] = {}
     for item in perturbations:
         pipeline = build_pipeline(item.ops, side_px, normalisation)
-        # not the method and not the augmentation: every method sees the same perturbed images
+        # independent of method and augmentation: every method sees the same perturbed images
         stream = derive(dataset, recipe.seed, "perturb", item.perturbation)
         jobs |= {Draw(item.perturbation, draw): (pipeline, stream, draw) for draw in range(item.draws)}
     return jobs

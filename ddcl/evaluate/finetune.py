@@ -39,7 +39,7 @@ class Network(nn.Module):
 def evaluate(task: ImageTask, settings: FinetuneSettings) -> Outcome:
     """Return the predicted class of every clean test image after fine-tuning a copy of the run's encoder.
 
-    None where it diverged.
+    No prediction if it diverged.
     """
     if settings.subset is not None:
         task = task.with_train(task.train.subset(read_subset(task.names[0], settings.subset, task.train.labels)))
@@ -76,7 +76,7 @@ def evaluate(task: ImageTask, settings: FinetuneSettings) -> Outcome:
 
 
 def _optimizer(network: Network, settings: FinetuneSettings) -> torch.optim.Optimizer:
-    """Return SGD with a learning rate of its own for the classifier, unless the official mistake is asked for."""
+    """Return SGD with a separate learning rate for the classifier, unless the settings ask for the official mistake."""
     scale = settings.batch_size / 256
     classifier_lr = settings.lr_backbone if settings.classifier_at_backbone_lr else settings.lr_classifier
     groups = [

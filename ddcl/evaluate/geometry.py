@@ -20,7 +20,7 @@ from ddcl.evaluate.store import ColumnSets
 from ddcl.schema.metrics import CKA
 
 Heads: TypeAlias = Sequence[Mapping[str, tuple[Tensor, Tensor]]]  # per view: by part, prediction and projection [N, d]
-CHUNK_BYTES = 2**26  # of the distances that are in memory at a time
+CHUNK_BYTES = 2**26  # of distances in memory at a time
 UNIFORMITY_T = 2.0  # of the Gaussian potential (Wang and Isola 2020)
 
 
@@ -45,11 +45,11 @@ def cosines(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tens
 
 
 def cosine_statistics(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> dict[str, float]:
-    """Return what tells orthogonal pairs from cosines that cancel.
+    """Return statistics that distinguish orthogonal pairs from cosines that cancel on average.
 
-    abs_mean_cosine: |mean cos|, all that DDCL's loss asks to be 0. mean_abs_cosine: mean |cos| of single pairs.
-    sd_cosine: their standard deviation. mean_abs_cosine_shuffled: mean |cos| with another image's view, the control: a
-    pair is orthogonal for its distortions only if it is more so than strangers are.
+    abs_mean_cosine: |mean cos|, the only one that DDCL's loss minimises. mean_abs_cosine: mean |cos| of single pairs.
+    sd_cosine: their standard deviation. mean_abs_cosine_shuffled: mean |cos| with a view of another image, the control:
+    views are orthogonal because of their distortions only if they are more orthogonal than views of different images.
     """
     own = cosines(first, second)
     shuffled = cosines(first, (second[0].roll(1, dims=0), second[1].roll(1, dims=0)))
@@ -75,7 +75,7 @@ def linear_cka(x: Tensor, y: Tensor) -> float:
 def alignment(views: Tensor) -> float:
     """Return E ‖f(x) − f(x')‖² of the first two views of [V, N, d], l2-normalised: 0 … 4.
 
-    Wang and Isola 2020 (arXiv 2005.10242), eq. 1 with α = 2; the lower, the more alike.
+    Wang and Isola 2020 (arXiv 2005.10242), eq. 1 with α = 2; lower means more similar views.
     """
     first, second = F.normalize(views[0].double(), dim=1), F.normalize(views[1].double(), dim=1)
     return float((first - second).square().sum(dim=1).mean())
@@ -84,8 +84,8 @@ def alignment(views: Tensor) -> float:
 def uniformity(h: Tensor) -> float:
     """Return log E exp(−2 ‖f(x) − f(y)‖²) over pairs of images, l2-normalised (ibid., eq. 2 with t = 2).
 
-    0: all at one point. The lower, the more evenly they cover the sphere: towards −4 where it is of many dimensions.
-    Pairs pass in chunks: memory is bounded whatever N.
+    0: all at one point. Lower values mean a more even cover of the sphere, towards −4 in many dimensions. Pairs are
+    processed in chunks, so that memory is bounded for any N.
     """
     x = F.normalize(h.double(), dim=1)
     squares, n, total = x.square().sum(dim=1), len(x), x.new_zeros(())
@@ -97,7 +97,7 @@ def uniformity(h: Tensor) -> float:
 
 
 def spread(h: Tensor) -> dict[str, float]:
-    """Return how much room features h [N, d] take: RankMe, the std ratio of `ddcl.core.losses`, and uniformity."""
+    """Return how widely features h [N, d] are spread: RankMe, the std ratio of `ddcl.core.losses`, and uniformity."""
     return {
         "effective_rank": float(effective_rank(h)),
         "std_ratio": float(std_ratio(h)),
@@ -119,9 +119,9 @@ def pairs(views: Tensor, heads: Heads, part: str) -> list[tuple[Tensor, Tensor]]
 def geometry(
     h: Tensor, views: Tensor | None, heads: Heads, sets: ColumnSets
 ) -> dict[tuple[str, str], NDArray[np.float64]]:
-    """Return, by (part, metric), what is measured of features [N, D] and views [V, N, D], for each column set [sets].
+    """Return, by (part, metric), the measures of features [N, D] and views [V, N, D], for each column set [sets].
 
-    heads: what `Method.projections` says of the first two views; views None: what needs views is left out.
+    heads: the result of `Method.projections` for the first two views. views None: measures that need views are omitted.
     """
     measured: dict[tuple[str, str], NDArray[np.float64]] = {}
     for part, columns in sets.items():

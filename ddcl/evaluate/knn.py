@@ -14,7 +14,7 @@ from ddcl.schema.registry import TOP1
 
 
 def evaluate(task: FeatureTask, settings: KnnSettings) -> dict[str, list[Outcome]]:
-    """Predict the class of every test image: the clean training images vote. Nothing is fitted and nothing drawn."""
+    """Predict the class of every test image by a vote of clean training images. Nothing is fitted or random."""
     bank = torch.from_numpy(task.train.features).to(task.device)
     labels = torch.from_numpy(task.train.labels).to(task.device)
     columns = [torch.from_numpy(own).to(task.device) for part in task.sets.values() for own in part]

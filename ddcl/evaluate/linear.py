@@ -1,8 +1,8 @@
 """Linear probe on frozen features: multinomial logistic regression, solved to convergence.
 
-The features are extracted once; the official probe (SGD on augmented images, best test epoch) is another protocol and
-must not share a column with this one. The l2 penalty is chosen on a held-out part of the training split, the probe is
-then fitted to all of it, and the test split is read once, to report. All parts and penalties are solved together.
+The features are extracted once. The official probe (SGD on augmented images, best test epoch) is another protocol and
+must not share a column with this one. The l2 penalty is chosen on a held-out part of the training split, and the probe
+is then fitted to all of it. The test split is used once, to report. All parts and penalties are solved together.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def hold_out(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices to fit to and those held out: of each class ``round(share · n)`` images, at least one.
 
-    groups: [N], of images that are not independent: these go together (`ddcl.data.groups`); None: there are none.
+    groups: [N]; images of one group are not independent and stay together (`ddcl.data.groups`); None: no groups.
     """
     try:
         held = held_groups(labels, groups, share, np.random.Generator(np.random.PCG64(seed)))
@@ -44,7 +44,7 @@ def predict(rows: Rows, weights: Tensor) -> Tensor:
 
 
 def choose(scores: Tensor, l2_weights: Tensor) -> Tensor:
-    """Return, of each part, the number of the candidate with the best score [parts, candidates]; ties: the largest."""
+    """Return, for each part, the candidate with the best score [parts, candidates]; in a tie, the largest penalty."""
     best = scores == scores.amax(dim=1, keepdim=True)
     return torch.where(best, l2_weights, torch.zeros_like(l2_weights)).argmax(dim=1)
 

@@ -21,7 +21,7 @@ from ddcl.schema.suites import RandomSubsetsConfig
 def find_features(run: Path, dataset: str, perturbations: Sequence[str], given: Path | None) -> Path:
     """Return the folder of a run's features on a data set, under these perturbations.
 
-    given: the folder, where the user named it. `UserError` where there is none, or several and none was named.
+    given: the folder, if the user named one. `UserError` if there is none, or if there are several and none was named.
     """
     if given is not None:
         return given
@@ -47,9 +47,9 @@ def find_record(
     subsets: RandomSubsetsConfig | None,
     index: FeatureIndex | None,
 ) -> tuple[Path, str, list[Cell]]:
-    """Return the file of a record, its digest (`ddcl.plan.addresses`), and the cells that it is to have.
+    """Return the file of a record, its digest (`ddcl.plan.addresses`), and the cells that it should have.
 
-    names: recipes of run and evaluation, and the data set. index: of the features that it is made from, if it is.
+    names: recipes of run and evaluation, and the data set. index: of the features used, if it uses stored features.
     """
     recipe, evaluation, dataset = names
     settings = EVALUATIONS[evaluation.protocol].settings.model_validate(evaluation.settings)

@@ -1,8 +1,8 @@
 """Many multinomial logistic regressions on the same rows at once, each on its own columns and with its own penalty.
 
 Batched L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.4): all problems share one matrix product per
-evaluation, and each has its own curvature, step length and end. Rows pass in chunks, so that memory is bounded whatever
-their number.
+evaluation, and each has its own curvature, step length and end. Rows are processed in chunks, so that memory is
+bounded.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def minimise(
 ) -> tuple[Tensor, Tensor]:
     """Return the minimisers [D + 1, K, M] and the iterations [M] that each took, from `start` or from 0.
 
-    A problem ends where no entry of its gradient exceeds 1e-5, or where no step lowers its value.
+    A problem is finished when no entry of its gradient exceeds 1e-5, or when no step lowers its value.
     """
     shape = (problems.columns.shape[0] + 1, problems.n_classes, len(problems.l2))
     weights = torch.zeros(shape, device=problems.l2.device) if start is None else start.clone()
@@ -184,7 +184,7 @@ def minimise(
 
 
 def _iterate(state: _State, rows: Rows, labels: Tensor, problems: Problems) -> None:
-    """Try one step of every problem; those that it does not lower enough try half of it next time."""
+    """Try one step of every problem; if it does not lower the value enough, the next trial is half as long."""
     direction = state.direction()
     slope = _dot(state.gradient, direction)
     step = state.step * direction

@@ -1,6 +1,6 @@
 """The monitor of a training run: kNN and effective rank on training images that are held out for it.
 
-The test split is not touched, so a curve can be looked at as often as one likes.
+It does not use the test split, so its curves may be looked at as often as you like.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Monitor:
     """Call it with a method: returns `knn_top1` in [0, 1] and `effective_rank` of the features.
 
     images: the clean training split.
-    names: (dataset, seed), from which the hold-out derives: the same images for every method. Images of one group go
-    together, either as queries or as their neighbours.
+    names: (dataset, seed), which determine the held-out images: the same for every method. Images of one group stay
+    together, either as queries or as neighbours.
     """
 
     def __init__(self, images: Images, pipeline: Pipeline, config: MonitorConfig, names: tuple[str, int]) -> None:

@@ -21,7 +21,8 @@ ALL = slice(None)
 def nearest(bank: Tensor, queries: Tensor, k: int, columns: Columns = ALL) -> tuple[Tensor, Tensor]:
     """Return the cosines [M, k] of the k nearest of the bank [N, D] to each query [M, D], falling, and their rows.
 
-    Bank and queries pass in blocks, so that memory is bounded; both may be of any float type. columns: that count.
+    Bank and queries are processed in blocks, so that memory is bounded; both may be of any float type. columns: those
+    of the features that are used.
     """
     n, width = bank.shape
     found: list[tuple[Tensor, Tensor]] = []  # of each block of queries, among the bank so far
@@ -60,9 +61,9 @@ def knn_predict(
     """Return, for each number of neighbours, the predicted class [M] of each query.
 
     bank: features [N, D] and labels [N] that vote.
-    queries: features [M, D]. columns: of the features, that count.
+    queries: features [M, D]. columns: those of the features that are used.
     Each of the k nearest by cosine votes for its class with weight ``exp(cosine / temperature)``. Ties go to the
-    lower class index. A k beyond N is N.
+    lower class index. A k above N counts as N.
     """
     features, labels = bank
     cosine, row = nearest(features, queries, min(max(ks), len(features)), columns)

@@ -1,7 +1,7 @@
 """The linear probe as the authors run it: SGD on augmented images through the frozen encoder.
 
-Official code: main_lincls.py. Classifiers on all parts are trained in one pass: they share the images and the encoder,
-and nothing else. Two numbers come out of it: the last epoch's, and that of the best epoch on the clean test images,
+Official code: main_lincls.py. Classifiers on all parts are trained in one pass; they share only the images and the
+encoder. There are two results: the accuracy of the last epoch, and that of the best epoch on the clean test images,
 which is what the authors report.
 """
 
@@ -27,15 +27,15 @@ TRUST = 0.001  # official SimSiam: apex's LARC with this trust coefficient
 def evaluate(
     task: ImageTask, sets: ColumnSets, tests: TestFeatures, settings: OnlineSettings
 ) -> dict[str, list[Outcome]]:
-    """Return, per part and column set, the predicted class of every test image, by draw; none where a probe diverged.
+    """Return, per part and column set, the predicted class of every test image, by draw; none if a probe diverged.
 
-    sets: the columns of the features that each classifier sees. tests: test features, the clean ones among them: on
-    those the best epoch is chosen, in whatever order they come; `UserError` without them.
+    sets: the columns of the features that each classifier sees. tests: test features, which must
+    include the clean ones: the best epoch is chosen on them. `UserError` without them.
     """
     if CLEAN_DRAW not in tests:
         names = ", ".join(dict.fromkeys(draw.perturbation for draw in tests))
         raise UserError(
-            f"online: chooses the best epoch on the clean test images, found {names}: add {CLEAN} to --perturbations"
+            f"online: needs the clean test images for the best epoch, found {names}; add {CLEAN} to --perturbations"
         )
     probes, clean = Probes(task, sets), tests[CLEAN_DRAW]
     features = torch.from_numpy(clean.features).to(task.device).float()
@@ -93,7 +93,7 @@ class Probes:
 
 
 def probe_optimizer(heads: nn.Module, settings: OnlineSettings) -> torch.optim.Optimizer:
-    """Return SGD over weights and biases of the classifiers, within LARC where the settings say so."""
+    """Return SGD over weights and biases of the classifiers, wrapped in LARC if the settings say so."""
     lr = settings.lr_classifier * settings.batch_size / 256
     groups = [{"params": list(heads.parameters()), "top_lr": lr}]
     if settings.lars:

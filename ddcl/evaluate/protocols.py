@@ -1,6 +1,6 @@
-"""From an evaluation job to what its protocol needs: stored features, or the frozen encoder and images.
+"""Runs evaluation jobs: gives each protocol what it needs, stored features, or the frozen encoder and images.
 
-Imports torch only where a protocol needs images.
+Imports torch only if a protocol needs images.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Job:
     """One evaluation of one run on one data set.
 
     run: the run's folder. data: manifest.json of the data set that it was trained on, and of `dataset`.
-    record: the file to write, and its digest. cells: those that it is to have.
-    features: the folder of stored features, where the protocol takes any.
-    subsets: random columns as the control of width. checkpoint_minutes: as in pretraining.
+    record: the file to write, and its digest. cells: those that it should have.
+    features: the folder of stored features, if the protocol uses them.
+    subsets: random column subsets, the control for width. checkpoint_minutes: as in pretraining.
     """
 
     recipe: Recipe
@@ -90,13 +90,13 @@ class Job:
     def stored(self) -> Path:
         """The folder of stored features; `UserError` where the protocol needs it and it was not given."""
         if self.features is None:
-            raise UserError(f"{self.evaluation.evaluation} takes stored features, and none were given")
+            raise UserError(f"{self.evaluation.evaluation} needs stored features, but none were given")
         return self.features
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What a protocol gave: outcomes per part and column set, or measured values; nothing where the run diverged.
+    """The result of a protocol: outcomes per part and column set, or measured values; empty if the run diverged.
 
     Digest and seals are as in the record. labels, groups: [N], of the test images, where classes are predicted.
     """
@@ -115,7 +115,7 @@ class EvaluationResult:
 def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
     """Return the columns of each part that the job has cells for.
 
-    Random ones are as wide as the method's own DIR and DVR; as `dir_frac` says where there is no split.
+    Random ones have the widths of the method's own DIR and DVR, or of `dir_frac` if the method has no split.
     """
     own = {name: columns for name, columns in parts.items() if name in job.parts}
     if not job.subsets or job.parts.isdisjoint(RANDOM_PARTS):
@@ -125,14 +125,14 @@ def column_sets(parts: Mapping[str, Sequence[int]], job: Job) -> ColumnSets:
     if not 0 < dir_width < width:
         raise UserError(
             f"{job.evaluation.evaluation}: dir_frac {job.subsets.dir_frac} of {width} features gives random_dir "
-            f"{dir_width} columns and random_dvr {width - dir_width}; each needs one or more"
+            f"{dir_width} columns and random_dvr {width - dir_width}; each needs at least one"
         )
     controls = dict(zip(RANDOM_PARTS, ((0, dir_width), (dir_width, width)), strict=True))
     return store.column_sets(own, controls, job.recipe.seed, job.subsets.draws)
 
 
 def evaluate_features(job: Job) -> EvaluationResult:
-    """Evaluate by a protocol that takes stored features only."""
+    """Run a protocol that uses stored features only."""
     index, tests = _stored(job)
     result = EvaluationResult(
         index.status,
@@ -152,7 +152,7 @@ def evaluate_features(job: Job) -> EvaluationResult:
 
 
 def evaluate_images(job: Job) -> EvaluationResult:
-    """Evaluate by a protocol that takes images itself."""
+    """Run a protocol that uses images."""
     from ddcl.data.manifest import read_manifest
     from ddcl.evaluate.encode import NotFiniteError
     from ddcl.evaluate.features import load_frozen
@@ -185,7 +185,7 @@ def evaluate_images(job: Job) -> EvaluationResult:
 
 
 def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest, Manifest]) -> ImageTask:
-    """Return what a protocol on images is given. digest: of the checkpoint. manifests: as `Job.data`."""
+    """Return the task of a protocol that uses images. digest: of the checkpoint. manifests: as `Job.data`."""
     from ddcl.data.images import on_device
     from ddcl.data.stored import read_factors, read_images
     from ddcl.evaluate.sgd import ImageTask

@@ -27,7 +27,7 @@ class FactorData:
     """Features of images of which a factor is known.
 
     features: [N, D]. factor: [N, k] float, or classes [N, 1]. groups: [N], of images that are not independent;
-    None: all are.
+    None: all are independent.
     """
 
     features: Tensor
@@ -35,14 +35,14 @@ class FactorData:
     groups: Tensor | None = None
 
     def shuffled(self, seed: int) -> FactorData:
-        """Return the same features, each with the factor of some image: the control, of which nothing can be read."""
+        """Return the same features with shuffled factors: a control from which nothing can be read."""
         order = torch.randperm(len(self.factor), generator=generator(seed, "shuffled"))
         return FactorData(self.features, self.factor[order.to(self.factor.device)], self.groups)
 
 
 @dataclass(frozen=True)
 class ReadoutResult:
-    """What was read from one part: scores [column sets], and the predicted factor [column sets, M, k]."""
+    """The readout of one part: scores [column sets], and the predicted factor [column sets, M, k]."""
 
     scores: NDArray[np.float64]
     predicted: NDArray[np.float32]
@@ -86,8 +86,8 @@ def read_numbers(
 ) -> dict[str, ReadoutResult]:
     """Return, by part, the R² on `test` and the predictions of ridge regressions that were fitted to `train`.
 
-    Features are standardised with the mean and standard deviation of `train`. Of several numbers each has a penalty of
-    its own. Images of one group are held out together.
+    Features are standardised with the mean and standard deviation of `train`. Each of several numbers has its own
+    penalty. Images of one group are held out together.
     """
     (x, y), (test_x, true) = (_double(known, train) for known in (train, test))
     held, kept = (rows.to(x.device) for rows in held_out(len(x), train.groups, settings.holdout_frac, seed))
@@ -147,5 +147,5 @@ def read_classes(
 
 
 def balanced_accuracy(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
-    """Return the mean over the classes in `true` of the share of each that was found: 1 / classes by chance."""
+    """Return the mean over the classes in `true` of the share predicted correctly; chance is 1 / classes."""
     return float(np.mean([(predicted[true == label] == label).mean() for label in np.unique(true)]))

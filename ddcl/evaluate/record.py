@@ -24,9 +24,9 @@ from ddcl.schema.record import Cell, Record, predictions_path
 def evaluate_run(job: Job) -> Record:
     """Evaluate all parts of a run under all perturbations; write and return the record.
 
-    The per-image predictions lie beside it. What diverged, the run, its features or a probe, has cells without values;
-    where none has one, so says the status. BLAS uses
-    `job.threads` threads: their number can move the last bits.
+    The per-image predictions lie beside it. If the run, its features or a probe diverged, its cells have no
+    values; if no cell has a value, the status is `diverged`. BLAS uses `job.threads` threads: their number can change
+    the last bits.
     """
     with threadpool_limits(job.threads):
         result = (evaluate_images if "images" in job.entry.inputs else evaluate_features)(job)
@@ -52,7 +52,7 @@ def evaluate_run(job: Job) -> Record:
         provenance=provenance(job.device, job.recipe.digest, evaluate_digest(job.evaluation.protocol)),
     )
     sealed.write(out, record)
-    if "features" not in job.entry.inputs:  # fine-tuning: states of an encoder's size; a probe's are small, and kept
+    if "features" not in job.entry.inputs:  # fine-tuning: states as large as the encoder; those of probes are kept
         shutil.rmtree(job.work, ignore_errors=True)
     return record
 
@@ -65,7 +65,7 @@ def _chosen(outcomes: dict[str, list[Outcome]] | Measured) -> dict[str, tuple[di
 
 
 def _cells_of(job: Job, result: EvaluationResult) -> tuple[list[Cell], dict[str, NDArray[Any]]]:
-    """Return the cells of what a protocol gave, and the arrays that lie beside the record."""
+    """Return the cells of a protocol's result, and the arrays that are stored beside the record."""
     if not isinstance(result.outcomes, Measured):
         cells, arrays = _cells(job, result.outcomes, result.labels)
         known = {} if result.groups is None else {"groups": result.groups.astype(np.int64)}

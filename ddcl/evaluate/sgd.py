@@ -1,4 +1,4 @@
-"""Classifiers trained by SGD on augmented images, as the sources do: what the online probe and fine-tuning share."""
+"""Classifiers trained by SGD on augmented images, as in the sources; shared by the online probe and fine-tuning."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ COSINE = ScheduleConfig(per="epoch", warmup_epochs=0, final_lr_frac=0.0)
 
 @dataclass(frozen=True)
 class ImageTask:
-    """What a protocol that trains on images is given.
+    """The input of a protocol that uses images.
 
     method: the run's, with its trained weights, on the device, without gradients. train, test: the data set's splits.
-    names: (data set, seed), which order and draws derive from, the same for all methods.
+    names: (data set, seed), which determine order and draws; the same for all methods.
     normalisation: mean and std that the encoder was trained with.
-    state: file for resuming; identity: what a saved state must belong to; checkpoint_minutes: between saved states, at
-        most.
+    state: file for resuming; identity: digests that a saved state must match; checkpoint_minutes: longest time without
+        saving.
     asked: as in `ddcl.evaluate.store.FeatureTask`.
     factors: the true factors [N] of the images of `train` and `test` by name, where they are known.
     """
@@ -81,11 +81,11 @@ def new_classifier(width: int, n_classes: int, names: tuple[object, ...]) -> nn.
 
 
 class SgdTraining:
-    """Trains `units`, modules whose test accuracies are followed one by one, and keeps the best state of each.
+    """Trains `units`, modules whose test accuracies are tracked separately, and keeps the best state of each.
 
     loss: (images [B, 3, S, S], labels [B]) -> scalar. scores: () -> accuracy of each unit on the clean test split.
-    After `run`, the units are those of the last epoch; `best[i]` is the state of unit i in its best epoch on the *test*
-    split, the first of equals: the authors report that one.
+    After `run`, the units have the weights of the last epoch; `best[i]` is the state of unit i in its best epoch on the
+    *test* split (the first one in a tie), which the authors report.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class SgdTraining:
 
     @property
     def diverged(self) -> list[bool]:
-        """Of each unit, whether a weight or a statistic of it became infinite or nan: it stays so."""
+        """For each unit, whether a weight or a statistic became infinite or NaN; this is permanent."""
         states = [unit.state_dict().values() for unit in self.units]
         return [not all(bool(value.isfinite().all()) for value in state) for state in states]
 

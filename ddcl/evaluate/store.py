@@ -1,4 +1,4 @@
-"""The features of a run on disk: float16 arrays, and an index that says what they are. Imports no torch."""
+"""The features of a run on disk: float16 arrays, and an index that describes them. Does not import torch."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ddcl.schema.feature_index import Draw, DrawnFiles, FeatureIndex, SplitFiles
 from ddcl.schema.recipes import Recipe
 from ddcl.schema.registry import RANDOM_PARTS
 
-ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]  # by part: the columns of the features that it consists of
+ColumnSets: TypeAlias = dict[str, list[NDArray[np.int64]]]  # by part: its columns of the features
 
 
 def random_orders(seed: int, width: int, draws: int) -> list[NDArray[np.int64]]:
-    """Return random orders of `width` columns, whose ends are random subsets; the same for every method of a seed."""
+    """Return random orders of `width` columns, from which random subsets are cut; the same for all methods."""
     streams = (np.random.PCG64(derive(seed, "random subset", draw)) for draw in range(draws))
     return [np.random.Generator(stream).permutation(width) for stream in streams]
 
@@ -53,9 +53,9 @@ class Features:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an evaluation gives for one part and column set.
+    """The result of an evaluation for one part and column set.
 
-    predictions: by metric, predicted classes [N] by draw; none of a probe or a fine-tuning that diverged.
+    predictions: by metric, predicted classes [N] by draw; empty if a probe or fine-tuning diverged.
     chosen: the hyperparameters that it chose.
     """
 
@@ -69,10 +69,10 @@ Address: TypeAlias = tuple[str, str, str]  # of a cell: perturbation, part, metr
 
 @dataclass(frozen=True)
 class Measured:
-    """What an evaluation finds that predicts no classes.
+    """The result of an evaluation that does not predict classes.
 
-    values: of each cell, [column sets, draws]. n: images that they are of.
-    arrays: what is kept beside the record, by name.
+    values: of each cell, [column sets, draws]. n: number of images.
+    arrays: stored beside the record, by name.
     """
 
     values: dict[Address, NDArray[np.floating]]
@@ -82,10 +82,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class FeatureTask:
-    """What a protocol on stored features is given.
+    """The input of a protocol that uses stored features.
 
     train: the clean training images. tests: the test images by draw. seed: of the run.
-    device: where to compute. asked: which parts under which perturbations; None: all.
+    device: to compute on. asked: which parts to evaluate under which perturbations; None: all.
     """
 
     train: Features
@@ -119,7 +119,7 @@ def predict_all(
 
 
 def _is_evaluated(part: str, draw: Draw, asked: Asked | None) -> bool:
-    """Return whether a part is evaluated on a draw; random parts, which are drawn themselves, are on the first only."""
+    """Return whether a part is evaluated on a draw; random parts are evaluated on the first draw only."""
     return (asked is None or (part, draw.perturbation) in asked) and (draw.draw == 0 or part not in RANDOM_PARTS)
 
 
@@ -157,7 +157,7 @@ class TestFeatures(Mapping[Draw, Features]):
 def read_train(folder: Path, index: FeatureIndex) -> Features:
     """Return the features of the clean training images, float16 and memory-mapped, checked against the index."""
     if index.train is None:
-        raise UserError(f"{folder}: there are no features of a run that {index.status}")
+        raise UserError(f"{folder}: there are no features, because the run {index.status}")
     return _features(folder, index.train.features, index.train)
 
 

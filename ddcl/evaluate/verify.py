@@ -1,7 +1,7 @@
-"""Whether the files of a run belong together: recipe, summary, history, checkpoint, features, records, predictions.
+"""Checks that the files of a run belong together: recipe, summary, history, checkpoint, features, records, predictions.
 
-Every file names what it was made from, by the sha256 of a file, the seal of a sealed one (`ddcl.base.sealed`), or the
-digest of a content. Nothing but hashes is computed; imports no torch.
+Every file records what it was made from, as the sha256 of a file, the seal of a sealed file (`ddcl.base.sealed`), or
+the digest of its content. Only hashes are computed; does not import torch.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Chain:
-    """What the files of a run are held against.
+    """What the files of a run are compared with.
 
-    manifests: by data set, those that are at hand. arrays: whether stored features are read, which may be large.
+    manifests: by data set, those that are available. arrays: whether to read stored features, which may be large.
     """
 
     recipe: Recipe
@@ -38,11 +38,11 @@ class Chain:
 
 
 def verify_run(folder: Path, manifests: Mapping[str, Path] | None = None, large: bool = True) -> list[str]:
-    """Return one line for each thing that is wrong with the files of the run in `folder`; none: they belong together.
+    """Return one line for each problem with the files of the run in `folder`; empty if they belong together.
 
     manifests: manifest.json of data sets by name; those of other data sets are not checked. large: read checkpoint and
-    stored features too. A checkpoint, features and records that are not there are no problem; config.json, run.json
-    and history.csv must be. All records below `folder`/on/<data set> are checked, whatever folders they lie in.
+    stored features too. The checkpoint, features and records may be missing; config.json, run.json and history.csv
+    may not. All records anywhere below `folder`/on/<data set> are checked.
     """
     problems: list[str] = []
     recipe = _try(problems, partial(load_recipe, folder / "config.json"))
@@ -100,7 +100,7 @@ def _check_target(target: Path, chain: Chain) -> Iterator[str]:
             if read is not None:
                 yield from check_record(path, read, target.name, chain)
                 if seals and read.features_seal not in (None, *seals):
-                    yield f"{path}: was computed from other features than are stored; run `{record.MAKER}` again"
+                    yield f"{path}: was not computed from the stored features; run `{record.MAKER}` again"
 
 
 def check_features(path: Path, index: FeatureIndex, dataset: str, chain: Chain) -> Iterator[str]:

@@ -171,7 +171,7 @@ def test_split_is_rounded(feature_dim: int, dir_dim: int) -> None:
 
 @pytest.mark.parametrize("dir_frac", [0.01, 0.99])
 def test_an_empty_part_is_refused(dir_frac: float) -> None:
-    with pytest.raises(ValueError, match="leaves one part empty"):
+    with pytest.raises(ValueError, match="leaves DIR or DVR empty"):
         DDCL(nn.Identity(), 10, SETTINGS.model_copy(update={"dir_frac": dir_frac}))
 
 

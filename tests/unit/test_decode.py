@@ -150,7 +150,9 @@ def test_of_an_animation_the_first_image_is_taken() -> None:
     assert np.array_equal(levels(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))[..., 0], RAMP)
 
 
-@pytest.mark.parametrize(("data", "words"), [(b"", "empty file"), (b"<html>404</html>", "no image of a known format")])
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"", "empty file"), (b"<html>404</html>", "not an image in a known format")]
+)
 def test_what_is_no_image_says_so(data: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(data)
     images = FileImages(tmp_path, ["a.png"], [content_digest(data)], torch.zeros(1), 8, 8, WHITE)

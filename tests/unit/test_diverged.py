@@ -68,7 +68,9 @@ def test_cells_of_what_diverged_have_no_value() -> None:
 
 @pytest.mark.parametrize("dir_frac", [0.001, 0.999])
 def test_a_control_without_columns_is_refused(dir_frac: float) -> None:
-    with pytest.raises(UserError, match=f"dir_frac {dir_frac} of 64 features gives random_dir .* each needs one"):
+    with pytest.raises(
+        UserError, match=f"dir_frac {dir_frac} of 64 features gives random_dir .* each needs at least one"
+    ):
         column_sets({"full": (0, 64)}, job(subsets=RandomSubsetsConfig(draws=2, dir_frac=dir_frac)))
 
 

@@ -170,7 +170,10 @@ def wrong(results: Path) -> dict[str, tuple[dict[str, Arrays], str]]:
             {"test": {"labels": test["labels"][SWAPPED]}},
             r"test\.npz: labels: \d+ of 899 are not those of split",
         ),
-        "no labels": ({"train": {"labels": None}}, r"train\.npz: no array labels \[898\]; it shows that the rows"),
+        "no labels": (
+            {"train": {"labels": None}},
+            r"train\.npz: no array `labels` \[898\]; it is needed to check that the rows",
+        ),
         "labels in words": (
             {"test": {"labels": test["labels"].astype(str)}},
             "labels: expected 899 integers, found <U",

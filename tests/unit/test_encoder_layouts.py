@@ -214,7 +214,7 @@ def own_checkpoint(folder: Path, recipe: Recipe) -> nn.Module:
 
 def test_a_checkpoint_of_another_results_folder(tmp_path: Path) -> None:
     method = own_checkpoint(tmp_path, build_recipe(("digits", "ddcl", "baug"), 0, {}))
-    with pytest.raises(UserError, match="nothing says how pixel values were normalised"):
+    with pytest.raises(UserError, match="the normalisation of pixel values is unknown"):
         added(tmp_path / "checkpoint.pt", tmp_path, Told())
     recipe = added(tmp_path / "checkpoint.pt", tmp_path)
     assert_same(recipe, method.encoder, 16)
@@ -224,31 +224,31 @@ def test_a_checkpoint_of_another_results_folder(tmp_path: Path) -> None:
 def test_a_checkpoint_of_this_suite_without_its_recipe(tmp_path: Path) -> None:
     own_checkpoint(tmp_path, build_recipe(("digits", "ddcl", "baug"), 0, {}))
     (tmp_path / "config.json").unlink()
-    with pytest.raises(UserError, match=r"whose recipe config\.json must be beside it"):
+    with pytest.raises(UserError, match=r"needs its recipe config\.json in the same folder"):
         added(tmp_path / "checkpoint.pt", tmp_path)
 
 
 # --- what is refused, in one line, and nothing is written
 
 REFUSED = {
-    "wrong layout": (told(layout="vissl"), "is not of layout vissl: no tensors in classy_state_dict"),
+    "wrong layout": (told(layout="vissl"), "does not have layout vissl: no tensors in classy_state_dict"),
     "unknown layout": (told(layout="visl"), "unknown layout 'visl'; did you mean 'vissl'"),
     "wrong network": (
         told(network="torchvision/resnet34"),
-        r"not the weights of network torchvision/resnet34: 80 tensors of it are missing \(layer1\.2\.conv1\.weight, ",
+        r"not the weights of network torchvision/resnet34: 80 of its tensors are missing \(layer1\.2\.conv1\.weight, ",
     ),
     "larger network": (told(network="timm/resnet10t"), "are left over"),
     "unknown network": (told(network="timm/resnet18x"), "timm has no such network; did you mean 'resnet18"),
     "no name": (told(network="resnet18"), r"expected torchvision/NAME or timm/NAME"),
-    "no normalisation": (Told(), "nothing says how pixel values were normalised; give --mean R G B --std R G B"),
-    "half of it": (Told(mean=(0.5, 0.5, 0.5)), "--mean and --std go together"),
+    "no normalisation": (Told(), "the normalisation of pixel values is unknown; give --mean R G B --std R G B"),
+    "half of it": (Told(mean=(0.5, 0.5, 0.5)), "--mean and --std must be given together"),
     "no spread": (told(std=(0.0, 0.5, 0.5)), "--mean and --std: std.0"),
     "wrong stem": (
         told(stem="3x3"),
         r"have another shape \(conv1\.weight: \[64, 3, 7, 7\], expected \[64, 3, 3, 3\]\)",
     ),
     "unknown stem": (told(stem="5x5"), "unknown stem '5x5'"),
-    "no DVR": (told(dir_width=512), "DIR has 512 of the network's 512 features; expected 1 to 511"),
+    "no DVR": (told(dir_width=512), "DIR has 512 of 512 features; expected 1 to 511"),
     "unknown data set": (told(trained_on=("digit",)), "unknown data set 'digit'; did you mean 'digits'"),
 }
 
@@ -267,7 +267,9 @@ def test_what_does_not_fit_is_said_in_one_line(what: str, tmp_path: Path, own_co
 def test_a_small_first_convolution_of_unknown_origin_is_asked_for(tmp_path: Path) -> None:
     network = resnet("3x3")
     torch.save(network.state_dict(), tmp_path / "model.pth")
-    with pytest.raises(UserError, match="the first convolution is 3 × 3, and layout torchvision does not say how"):
+    with pytest.raises(
+        UserError, match="the first convolution is 3 × 3, and layout torchvision does not determine its padding"
+    ):
         added(tmp_path / "model.pth", tmp_path)
     assert_same(added(tmp_path / "model.pth", tmp_path, told(stem="3x3")), network)
 
@@ -279,7 +281,7 @@ def test_a_tensor_too_many_or_too_few_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"1 are left over \(layer5\.weight\)"):
         added(path, tmp_path)
     torch.save({name: value for name, value in state.items() if name != "bn1.bias"}, path)
-    with pytest.raises(UserError, match=r"1 tensors of it are missing \(bn1\.bias\)"):
+    with pytest.raises(UserError, match=r"1 of its tensors are missing \(bn1\.bias\)"):
         added(path, tmp_path)
     torch.save({name: value for name, value in state.items() if "num_batches" not in name}, path)
     added(path, tmp_path)  # counts of batches move no feature
@@ -288,7 +290,7 @@ def test_a_tensor_too_many_or_too_few_is_an_error(tmp_path: Path) -> None:
 def test_an_unknown_head_is_an_error_rather_than_left_out(tmp_path: Path) -> None:
     state = named(dict(resnet().state_dict()), "module.encoder.", **head("module.predictor.0"), **head("module.extra"))
     torch.save({"state_dict": state}, tmp_path / "model.pth")
-    with pytest.raises(UserError, match=r"'extra\.weight' is neither of the encoder \(encoder\.…\) nor a known head"):
+    with pytest.raises(UserError, match=r"'extra\.weight' is neither in the encoder \(encoder\.…\) nor in a head"):
         added(tmp_path / "model.pth", tmp_path, told(layout="simsiam"))
 
 
@@ -329,11 +331,11 @@ def test_weights_that_are_gone_are_made_again_as_the_yaml_says_and_must_be_the_s
     assert missing_weights("other") == ""
     assert Path(tmp_path / "config/encoders/other.yaml").read_text() == yaml_text
     file.unlink()
-    with pytest.raises(UserError, match="give the command without options"):
+    with pytest.raises(UserError, match="run the command without options"):
         add("other", tmp_path / "model.pth", GREY, tmp_path)
     network = resnet("3x3")
     torch.save({"state_dict": named(dict(planted(network, 16).state_dict()), "backbone.")}, tmp_path / "model.pth")
-    with pytest.raises(UserError, match=r"its YAML is of model\.pth, and model\.pth gives another encoder"):
+    with pytest.raises(UserError, match=r"its YAML was made from model\.pth; model\.pth gives another encoder"):
         add("other", tmp_path / "model.pth", Told(), tmp_path)
     assert not file.exists()
 
@@ -359,7 +361,7 @@ def test_inspect_says_layout_network_heads_and_what_is_to_be_said(tmp_path: Path
     assert "neither read nor executed: numpy" in text
     assert "layout: solo_learn (solo-learn), 120 tensors of the encoder" in text
     assert "heads, left out: classifier, projector" in text
-    assert "network: torchvision/resnet18 with stem 3x3_padding_2; its weights are all here" in text
+    assert "network: torchvision/resnet18 with stem 3x3_padding_2; all its weights are in the file" in text
     assert "the normalisation, --mean R G B --std R G B" in text
     torch.save({"a": 1}, tmp_path / "none.pth")
-    assert "layout: none fits" in inspect(tmp_path / "none.pth")
+    assert "layout: no known layout fits" in inspect(tmp_path / "none.pth")

@@ -73,7 +73,7 @@ def test_features_alone_and_rows_of_ones_own(tmp_path: Path) -> None:
     [
         ({"feature": 1.0}, "unknown arrays feature; allowed are features, labels, views, train, part_"),
         ({"features": None}, r"no array features \[N, D\]; found views, part_dir"),
-        ({"features": np.zeros(4)}, r"features: expected floats of 2 axes, found float64 \[4\]"),
+        ({"features": np.zeros(4)}, r"features: expected floats with 2 axes, found float64 \[4\]"),
         ({"features": np.full((N, 5), np.nan)}, "features: 4500 values are not finite"),
         ({"views": np.zeros((1, N, 5))}, r"views: expected \[2 or more, 900, 5\], found \[1, 900, 5\]"),
         (
@@ -81,11 +81,11 @@ def test_features_alone_and_rows_of_ones_own(tmp_path: Path) -> None:
             r"part_dvr: expected \[start, stop\] with .* ≤ 5, found \[3, 6\]",
         ),
         ({"part_": np.array([0, 3])}, "part_: the part has no name"),
-        ({"part_full": np.array([0, 3])}, "part_full: full is all columns"),
-        ({"part_random_dvr": np.array([0, 3])}, "part_random_dvr: .* name the part otherwise"),
+        ({"part_full": np.array([0, 3])}, "part_full: full \(all columns\)"),
+        ({"part_random_dvr": np.array([0, 3])}, "part_random_dvr: .* are reserved names"),
         ({"factor_size": np.zeros(3)}, r"factor_size: expected 900 numbers, found float64 \[3\]"),
         ({"train": np.arange(N)}, r"train: expected 900 bools, found int64 \[900\]"),
-        ({"train": np.ones(N, bool)}, "900 rows to fit to and 0 to score; each needs 4 or more"),
+        ({"train": np.ones(N, bool)}, "900 rows to fit to and 0 to score on; each needs 4"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(changes: Arrays, message: str, tmp_path: Path) -> None:
@@ -150,9 +150,9 @@ TRAIN = np.arange(N) < 600
     [
         ({"factor_size": np.full(N, 3.0)}, "factor_size: is 3.0 in all rows that are fitted to: nothing to read"),
         ({"factor_class": ONE}, "factor_class: is 0 in all rows that are fitted to: nothing to read"),
-        ({"factor_class": np.arange(N)}, r"class \d+ is in \d rows that are fitted to; 2 are needed"),
+        ({"factor_class": np.arange(N)}, r"class \d+ has \d rows for fitting; 2 are needed"),
         ({"factor_class": np.where(TRAIN, ONE, 1), "train": TRAIN}, "is 0 in all rows that are fitted to"),
-        ({"features": np.full((N, 5), 1.7e308) * np.sign(np.arange(N) - 9.5)[:, None]}, "too large to be computed"),
+        ({"features": np.full((N, 5), 1.7e308) * np.sign(np.arange(N) - 9.5)[:, None]}, "too large to compute"),
         ({"features": np.zeros((N, 0))}, r"expected one column or more, found \[900, 0\]"),
         ({"features": np.array([{}], dtype=object)}, "npz file cannot be read"),
     ],

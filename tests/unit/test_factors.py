@@ -80,7 +80,7 @@ def test_each_factor_is_read_from_the_part_that_carries_it() -> None:
 
 
 def test_images_without_factors_are_refused() -> None:
-    with pytest.raises(UserError, match="factors: the true factors of the images of shapes are not known"):
+    with pytest.raises(UserError, match="factors: data set shapes has no known factors"):
         factors.evaluate(task(known=False), COLUMNS, SETTINGS)
     block = {"datasets": ["digits"], "variants": ["ddcl"], "augmentations": ["baug"], "seeds": [0]}
     suite = {"suite": "t", "title": "t", "description": "t", "runs": [block], "perturbations": ["none"]}

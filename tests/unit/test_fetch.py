@@ -114,9 +114,7 @@ def test_a_length_that_is_none_is_not_believed(length: str, server: Server, tmp_
 
 def test_a_download_that_was_cut_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:
     server.cut_after = 3_000_000
-    with pytest.raises(
-        UserError, match=r"data\.bin: download failed .*3000000 bytes are kept, the same command goes on"
-    ):
+    with pytest.raises(UserError, match=r"data\.bin: download failed .*3000000 bytes are kept; run the command again"):
         fetch(archive(server), tmp_path)
     assert not (tmp_path / "data.bin").exists()
     with pytest.raises(UserError, match=r"ended after 6000000 of 10240000 bytes.*6000000 bytes are kept"):
@@ -130,7 +128,7 @@ def test_a_download_that_was_cut_goes_on_where_it_was(server: Server, tmp_path: 
 
 def test_a_download_of_unknown_length_that_was_cut_goes_on(server: Server, tmp_path: Path) -> None:
     server.chunked, server.cut_after = True, 5_000_000
-    with pytest.raises(UserError, match=r"data\.bin: download failed .* bytes are kept, the same command goes on"):
+    with pytest.raises(UserError, match=r"data\.bin: download failed .* bytes are kept; run the command again"):
         fetch(archive(server), tmp_path)
     kept = (tmp_path / "data.bin.part").stat().st_size
     assert 2**20 <= kept <= 5_000_000

@@ -58,7 +58,7 @@ def taken(process: subprocess.Popen[str]) -> str:
 
 def waits(process: subprocess.Popen[str]) -> bool:
     assert process.stderr
-    return process.stderr.readline() == "waiting: all 2 GPUs are taken by other jobs\n"
+    return process.stderr.readline() == "waiting: other jobs are using all 2 GPUs\n"
 
 
 def test_three_jobs_on_two_gpus_the_third_waits_for_the_one_that_is_killed(job: Jobs) -> None:

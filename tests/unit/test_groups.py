@@ -81,11 +81,11 @@ def test_groups_beyond_the_share_and_of_several_classes() -> None:
 
 
 def test_a_class_that_cannot_be_split_is_named() -> None:
-    with pytest.raises(UserError, match=r"class 1 is in 1 group of them, 2 are needed"):
+    with pytest.raises(UserError, match=r"class 1 has 1 group of images; 2 are needed"):
         held_groups(np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2]), 0.5, rng())
     with pytest.raises(UserError, match=r"linear: cannot hold out 0.5 .*class 1"):
         hold_out(np.array([0, 0, 1, 1]), 0.5, 0, np.array([0, 1, 2, 2]))
-    with pytest.raises(UserError, match="all are of one group"):
+    with pytest.raises(UserError, match="all are in one group"):
         leading_groups(torch.zeros(4, dtype=torch.int64), torch.arange(4), 1)
 
 

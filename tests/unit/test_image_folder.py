@@ -159,7 +159,7 @@ def test_odd_folders_are_read_as_they_are_meant(case: str, birds: Path) -> None:
     assert sum(1 for _ in images.load([], None)) == 0
     assert len(images) == manifest.splits["train"].n
     if ignored:
-        text = "files that are no images and were left out: 2 .heic, 1 .png in no class folder, 1 .txt, 1 without exte"
+        text = "left out files that are not images: 2 .heic, 1 .png in no class folder, 1 .txt, 1 without exte"
         assert text in describe(manifest)
 
 
@@ -208,19 +208,19 @@ def nowhere(birds: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "one folder for both": (one_folder, "train and .*val are one folder: training images would be test images"),
+    "one folder for both": (one_folder, "train and .*val are the same folder: training images would be test images"),
     "other classes": (classes_differ, r"only one of train, val has: down \(train\), up \(val\)"),
     "empty class": (
         empty_class,
-        r"val/down: no image in it \(looked for .jpg, .*; found 3 .heic\); each folder",
+        r"val/down: contains no image \(looked for .jpg, .*; found 3 .heic\); each folder",
     ),
-    "one image": (single, "train/down: 1 image; a class needs 2, .*; add some, or move the folder away"),
+    "one image": (single, "train/down: 1 image; a class needs 2, .*; add images, or move the folder away"),
     "extra class": (extra_class, r"4 class folders \(across, down, slanted, up\); n_classes in config/datasets says 3"),
-    "line break": (line_break, r"a\\nb.png': a name with a line break, or not in UTF-8; rename it"),
-    "latin1": (latin1, r"caf\\udce9.png': a name with a line break, or not in UTF-8; rename it"),
-    "link to nowhere": (
+    "line break": (line_break, r"a\\nb.png': its name contains a line break or is not UTF-8; rename it"),
+    "latin1": (latin1, r"caf\\udce9.png': its name contains a line break or is not UTF-8; rename it"),
+    "broken link": (
         nowhere,
-        r"down/0\.png: a link to nowhere, and so 0 more of class down; take them a",
+        r"down/0\.png: a broken link, as are 0 more of class down; remove them a",
     ),
     "no split": (no_split, r"looked for the folder .*birds/train; .*birds has across, down, slanted; .*test_frac: 0.2"),
 }
@@ -250,7 +250,7 @@ def test_damaged_files_are_named_together(birds: Path) -> None:
 def test_pictures_of_unknown_range_and_giants_are_named(birds: Path) -> None:
     Image.fromarray(np.ones((8, 8), np.float32)).save(birds / "train/down/float.tif")
     Image.new("1", (20000, 10000)).save(birds / "train/down/giant.png")
-    with pytest.raises(UserError, match=r"2 images .*float\.tif \(pixels of mode F .*giant\.png \(too large for"):
+    with pytest.raises(UserError, match=r"2 images .*float\.tif \(pixels of mode F .*giant\.png \(image too large"):
         made(birds)
 
 
@@ -259,7 +259,7 @@ def test_byte_copies_of_training_images_are_counted(birds: Path) -> None:
         shutil.copy(path, birds / "train" / path.parent.name / f"copy{path.name}")
     manifest = made(birds)
     assert manifest.splits["test"].n_in_train == 6
-    assert "warning: 6 of 9 test images are training images, too" in describe(manifest)
+    assert "warning: 6 of 9 test images are also training images" in describe(manifest)
 
 
 def test_an_image_that_was_replaced_by_one_of_equal_size_is_noticed(birds: Path) -> None:
@@ -267,7 +267,7 @@ def test_an_image_that_was_replaced_by_one_of_equal_size_is_noticed(birds: Path)
     path = birds / "train/down/0.png"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     images = read_images(birds.parents[1] / "out/manifest.json", manifest, "train", 8)
-    with pytest.raises(UserError, match=r"down/0\.png: another content than when it was prepared"):
+    with pytest.raises(UserError, match=r"down/0\.png: its content has changed since it was prepared"):
         list(images.load(chunks(len(images), 4), None))
 
 
@@ -277,14 +277,16 @@ def test_what_is_not_there_says_what_was_looked_for_and_what_is_there(birds: Pat
     assert f"put its class folders there, or say in settings.folder of {os.environ['DDCL_CONFIG']}" in missing_message(
         {"birds": config}, root
     )
-    words = rf"looked for the folder {root}/brids, which is not there; {root} has birds; put it there, or name another"
+    words = (
+        rf"looked for the folder {root}/brids, which does not exist; {root} has birds; put it there, or name another"
+    )
     with pytest.raises(UserError, match=words):
         made(birds)
     shutil.make_archive(str(root / "brids"), "zip", birds)
-    with pytest.raises(UserError, match=r"which is not there, but brids\.zip: unpack it; put it there"):
+    with pytest.raises(UserError, match=r"which does not exist, but brids\.zip: unpack it; put it there"):
         made(birds)
     say(settings={"folder": str(birds.parents[1] / "nowhere/birds")})
-    with pytest.raises(UserError, match=r"nowhere/birds, which is not there; put it there, or name another one"):
+    with pytest.raises(UserError, match=r"nowhere/birds, which does not exist; put it there, or name another one"):
         made(birds)
 
 
@@ -356,7 +358,7 @@ def test_a_drawn_split_is_in_the_manifest_and_another_seed_is_another_data_set(b
     assert len(digests) == 3
     for path in (birds / "train/down").glob("[2-5].png"):
         path.unlink()
-    refused(birds, "down: 2 images; a class needs 3, one of them to test on")
+    refused(birds, "down: 2 images; a class needs 3, one of them for testing")
 
 
 @pytest.mark.parametrize(
@@ -407,7 +409,7 @@ def test_prepare_says_all_this_on_the_command_line(birds: Path, capsys: pytest.C
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("manifest.json: files")
     assert lines[1] == "  train: 18 images; across 6, down 6, slanted 6"
-    assert lines[2].startswith("  train: files that are no images and were left out: 2 .heic")
+    assert lines[2].startswith("  train: left out files that are not images: 2 .heic")
     say(settings={"folder": "nothing"})
     assert main(["prepare", "birds", "--results", str(birds.parents[1] / "results")]) == 2
     error = capsys.readouterr().err
@@ -431,7 +433,7 @@ def test_the_documented_example_is_a_suite_that_can_be_run(birds: Path) -> None:
     images = counted(suite, root, lister).dataset_configs["clipart"].n_images
     assert images == {"train": 72, "test": 24}
     (root / "clipart/seventh").mkdir()
-    with pytest.raises(UserError, match=r"clipart/seventh: no image in it"):
+    with pytest.raises(UserError, match=r"clipart/seventh: contains no image"):
         counted(suite, root, lister)
     assert main(["resolve", "--check", "--suite", "clipart", "--results", str(root)]) == 2
 

@@ -174,10 +174,12 @@ def test_a_damaged_a_changed_and_a_missing_file_name_themselves(folder: Path, tm
     images = files(copy)
     data = (copy / "2.jpg").read_bytes()
     (copy / "2.jpg").write_bytes(data[:-1] + b"x")  # as long, and an image still
-    with pytest.raises(UserError, match=r"2\.jpg: another content than when it was prepared; run `ddcl prepare` again"):
+    with pytest.raises(
+        UserError, match=r"2\.jpg: its content has changed since it was prepared; run `ddcl prepare` again"
+    ):
         next(images.load([request(2)], None))
     (copy / "1.jpg").write_bytes(b"x" * 100)
-    with pytest.raises(UserError, match=r"1\.jpg: cannot be read as an image \(no image of a known format\)"):
+    with pytest.raises(UserError, match=r"1\.jpg: cannot be read as an image \(not an image in a known format\)"):
         next(replace(images, digests=digests(copy, ["0.jpg", "1.jpg"])).load([request(1)], None))
     (copy / "0.jpg").unlink()
     with pytest.raises(UserError, match=r"0\.jpg: cannot be read as an image"):

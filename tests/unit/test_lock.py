@@ -81,4 +81,4 @@ def test_without_locks_the_work_is_done_and_that_is_said(
     monkeypatch.setattr(fcntl, "lockf", unsupported)
     with locked(tmp_path / "lock", "run r"):
         pass
-    assert "no locks here (No locks available)" in capsys.readouterr().err
+    assert "no file locks here (No locks available)" in capsys.readouterr().err

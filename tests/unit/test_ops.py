@@ -443,7 +443,7 @@ def test_pipeline_refuses_what_it_cannot_do() -> None:
         pipeline(["grayscale"])(pixels(2, 20, 16), draws)
     with pytest.raises(ValueError, match="uint8"):
         pipeline(BAUG)(torch.rand(2, 3, 16, 16), draws)
-    with pytest.raises(ValueError, match="3 images with the draws of 2"):
+    with pytest.raises(ValueError, match="3 images, but draws for 2"):
         pipeline(BAUG)(pixels(3, 16, 16), draws)
     with pytest.raises(UserError, match="did you mean 'rotation'"):
         Pipeline([("rotaton", settings_of("rotation"))], 16, (0, 0, 0), (1, 1, 1))

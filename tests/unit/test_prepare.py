@@ -80,7 +80,7 @@ def test_pretraining_is_on_the_training_images_where_there_are_no_others(
     ("train", "changes", "message"),
     [
         (arrays(6), {"n_images": {"train": 7}}, "split train has 6 images; config/datasets says 7"),
-        (arrays(6), {"n_images": {"pretrain": 7}}, "has n_images of pretrain, which it has no images for"),
+        (arrays(6), {"n_images": {"pretrain": 7}}, "gives n_images for pretrain, but it has no such split"),
         (arrays(6, classes=1), {}, r"split train has 1 classes, \[1\] missing; config/datasets says 2"),
         (arrays(6, classes=3), {}, "split train has labels up to 2; config/datasets says 2"),
         (ArraySplit(arrays(6).images, np.array([0, 1, 0, 1, 0, -1])), {}, "1 images of split train have no label"),
@@ -153,7 +153,7 @@ def test_files_without_a_normalisation_have_that_of_the_squares_that_evaluation_
 
 def test_images_that_are_all_of_one_colour_are_refused(prepared: Callable[..., Manifest]) -> None:
     black = ArraySplit(np.zeros((6, 3, 8, 8), np.uint8), np.arange(6) % 2)
-    with pytest.raises(UserError, match="data set toy: in one of the channels all pixels of all training images are e"):
+    with pytest.raises(UserError, match="data set toy: in one channel, all pixels of all training images are e"):
         prepared({"train": black, "test": arrays(4)})
 
 
@@ -162,7 +162,7 @@ def test_test_images_that_are_training_images_are_counted(prepared: Callable[...
     test = ArraySplit(np.concatenate([train.images[:2], arrays(3).images]), np.arange(5) % 2)
     manifest = prepared({"train": train, "test": test})
     assert manifest.splits["test"].n_in_train == 2
-    assert "warning: 2 of 5 test images are training images, too" in stage.describe(manifest)
+    assert "warning: 2 of 5 test images are also training images" in stage.describe(manifest)
     (tmp_path / "copies").mkdir()
     split = jpegs(tmp_path)
     copy = tmp_path / "copies/1.jpg"

@@ -45,7 +45,7 @@ def run_toy(scale: float, monitor: object, work: Path) -> Pretraining:
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(tmp_path: Path) -> None:
     run = run_toy(float("nan"), no_monitor, tmp_path)
     assert run.status == "diverged"
-    assert "nan in epoch 1" in run.message
+    assert "NaN in epoch 1" in run.message
     assert run.epoch == 1
     assert len(run.history) == 2
 
@@ -137,7 +137,7 @@ def test_a_finished_run_is_known_by_its_run_json_and_by_whole_files_only(
     assert summary.manifest_seal == "seal of the data"
     assert history.read(finished / "history.csv") == History.of(run.history)
     assert _finished(finished, identity) == summary
-    assert "was finished before" in capsys.readouterr().out
+    assert "is already finished" in capsys.readouterr().out
     for place, value in enumerate(identity):
         assert _finished(finished, [*identity[:place], f"another {value}", *identity[place + 1 :]]) is None
     for name in ("history.csv", "checkpoint.pt", "run.json"):

@@ -262,7 +262,9 @@ def test_a_missing_class_folder_is_named(tmp_path: Path) -> None:
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
     archives.class_folders(tmp_path, "imagenet", {"train": "train", "test": "val"}, archives.WNIDS)
     next((tmp_path / "imagenet/train" / archives.WNIDS[1]).iterdir()).unlink()
-    with pytest.raises(UserError, match=rf"train/{archives.WNIDS[1]}: no image in it \(looked for \.jpg.*\); complete"):
+    with pytest.raises(
+        UserError, match=rf"train/{archives.WNIDS[1]}: contains no image \(looked for \.jpg.*\); complete"
+    ):
         read("imagenet", tmp_path)
 
 
@@ -454,7 +456,7 @@ def test_an_archive_that_is_cut_with_the_right_checksum_is_named_and_its_half_no
             read("cub200", tmp_path)
     assert (tmp_path / "CUB_200_2011").is_dir()
     path.unlink()
-    with pytest.raises(UserError, match=rf"CUB_200_2011: its unpacking was interrupted, and {path} is not there any"):
+    with pytest.raises(UserError, match=rf"CUB_200_2011: unpacking was interrupted, and {path} no longer"):
         read("cub200", tmp_path)
     path.write_bytes(whole)
     check(read("cub200", tmp_path), expected)
@@ -627,7 +629,8 @@ def test_images_of_pets_that_are_gone_are_unpacked_again(built: Callable[[str], 
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"no image", "no image of a known format"), (archives.jpeg(3), "40 × 30 px, expected 64")]
+    ("content", "words"),
+    [(b"no image", "not an image in a known format"), (archives.jpeg(3), "40 × 30 px, expected 64")],
 )
 def test_an_image_of_tiny_imagenet_that_is_none_is_named(
     content: bytes, words: str, built: Callable[[str], Built], tmp_path: Path
@@ -661,7 +664,7 @@ def test_images_that_a_list_names_must_be_there(built: Callable[[str], Built], t
     (tmp_path / "food-101/images/dish_007/17.jpg").unlink()
     with pytest.raises(
         UserError,
-        match=r"dish_007/17\.jpg: missing, and 0 more images of food101; complete the copy",
+        match=r"dish_007/17\.jpg: missing, as are 0 more images of food101; complete the copy",
     ):
         read("food101", tmp_path)
 

@@ -87,7 +87,7 @@ def test_with_both_damaged_the_training_begins_again(three: Path) -> None:
 
 def test_a_state_of_another_recipe_or_code_is_not_used(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert states(three, ["recipe", "other"]).load() is None
-    assert "another recipe, checkpoint, data or code" in capsys.readouterr().out
+    assert "another recipe, checkpoint, data set or code version" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damaged", [False, True], ids=["whole", "newest damaged"])

@@ -103,7 +103,7 @@ def without(key: str) -> dict[str, Any]:
         ("", "toy is not valid JSON (Expecting value: line 1 column 1 (char 0))"),
         ('{"a": ', "toy is not valid JSON (Expecting value: line 1 column 7 (char 6))"),
         ("[" * 100_000, "toy is not valid JSON (maximum recursion depth exceeded"),
-        ('{"a": NaN}', "toy is not valid JSON (NaN is no number of JSON)"),
+        ('{"a": NaN}', "toy is not valid JSON (NaN is not a valid JSON number)"),
         ("\xff", "toy is not valid JSON ('utf-8' codec can't decode byte 0xff"),
         ("[]", "toy: expected an object, found list"),
         ("{}", "toy of no schema, this version reads 3"),
@@ -131,7 +131,7 @@ def test_each_kind_of_damage_is_one_line(text: str, message: str, tmp_path: Path
 def test_what_cannot_be_read_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(tmp_path / "no.json") == "missing toy; `ddcl make` makes it"
     (tmp_path / "folder.json").mkdir()
-    assert refused(tmp_path / "folder.json") == "a folder in the place of the toy; remove it and run `ddcl make` again"
+    assert refused(tmp_path / "folder.json") == "expected the toy, found a folder; remove it and run `ddcl make` again"
 
     def denied(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))

@@ -116,7 +116,7 @@ def test_a_run_waits_is_half_done_fails_and_is_done(tmp_path: Path) -> None:
     run_json.write_text(run_json.read_text().replace("24", "25"))
     assert state() == (
         "failed",
-        f"{run_json}: summary of a training is damaged or edited (its sha256 is not that of its content); "
+        f"{run_json}: summary of a training is damaged or edited (its sha256 does not match its content); "
         "run `ddcl pretrain` again",
     )
     trained(tmp_path)

@@ -62,7 +62,7 @@ def test_positions_count_the_images_of_each_class_in_order(folder: Path) -> None
 @pytest.mark.parametrize(
     ("positions", "labels", "words"),
     [
-        ([[0]], [0, 1], ["a list for 1 classes", "toys has 2"]),
+        ([[0]], [0, 1], ["has 1 classes", "toys has 2"]),
         ([[0], [2]], [0, 1, 1], ["image 2 of class 1", "which has 2"]),
     ],
 )

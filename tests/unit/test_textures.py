@@ -207,9 +207,7 @@ def test_classes_by_name_have_near_duplicates_on_one_side_only(tmp_path: Path) -
     versions = {"textures/t/roof01.png", "textures/t/roof01b.png"}
     assert not (versions & used["train"] and versions & used["test"])
     few = TextureNamesSettings.model_validate(given | {"names": ["grass", "grasshopper"], "seed": 0})
-    with pytest.raises(
-        UserError, match="1 textures that are no near-duplicates are called 'grasshopper'; 4 are needed"
-    ):
+    with pytest.raises(UserError, match="1 textures named 'grasshopper' that are not near-duplicates; 4 are needed"):
         read_texture_names(request_of(tmp_path, few))
 
 
@@ -217,7 +215,7 @@ def test_what_is_missing_damaged_or_too_little_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"not found \(looked for {tmp_path}/{ARCHIVE} or .*\); get it: get it"):
         read(tmp_path)
     path = write(tmp_path, archive())
-    with pytest.raises(UserError, match=r"data set t: 80 textures are to be classes; the archive has \d+ that can be"):
+    with pytest.raises(UserError, match=r"data set t: 80 textures are needed as classes; the archive has \d+ suitable"):
         read(tmp_path, n_textures=40)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=rf"{path}: damaged or incomplete .*delete it and run the command again"):

@@ -118,7 +118,7 @@ def test_the_stages_find_what_they_read(results: Path) -> None:
     digest = run_summary.load(run_of(results) / "run.json").checkpoint_digest
     _check_summary(path, digest)
     for _ in flips(path):
-        with pytest.raises(UserError, match=r"checkpoint\.pt: not the checkpoint that run\.json beside it is of"):
+        with pytest.raises(UserError, match=r"checkpoint\.pt: not the checkpoint described by run\.json beside it"):
             _check_summary(path, digest)
     (run_of(results) / "run.json").unlink()
     _check_summary(path, "another")  # a checkpoint may lie alone
@@ -178,7 +178,7 @@ def resealed(path: Path, **changes: object) -> None:
         ),
         (
             lambda run: resealed(run / LINEAR, features_seal="x"),
-            "linear.json: was computed from other features than are stored; run `ddcl evaluate` again",
+            "linear.json: was not computed from the stored features; run `ddcl evaluate` again",
         ),
         (
             lambda run: resealed(run / LINEAR, status="collapsed"),

@@ -156,7 +156,7 @@ def test_a_checkpoint_of_another_training_of_the_same_recipe(copied: Path) -> No
     content, _ = load_checkpoint(run_folder(copied) / "checkpoint.pt")
     save_checkpoint(run_folder(copied) / "checkpoint.pt", content | {"epochs": 2})
     line = refused(copied, "extract", "--run", str(run_folder(copied)), *PERTURBATIONS)
-    assert "checkpoint.pt: not the checkpoint that run.json beside it is of" in line
+    assert "checkpoint.pt: not the checkpoint described by run.json beside it" in line
     assert verify_run(run_folder(copied)) != []
 
 

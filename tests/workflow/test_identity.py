@@ -307,7 +307,9 @@ class TestTwoSuites:
         # the archive has no images: a new training asks for them, and what is finished stays so
         said(verb("resolve", "--suite", "b", "--results", "elsewhere", copy=copy))
         new = read_plan(copy / "elsewhere").run(RUN).folder
-        assert "`ddcl prepare digits` makes them" in said(verb("pretrain", "--run", f"elsewhere/{new}", copy=copy), 2)
+        assert "`ddcl prepare digits` to create them" in said(
+            verb("pretrain", "--run", f"elsewhere/{new}", copy=copy), 2
+        )
         said(verb("prepare", "digits", copy=copy))
         assert dry(copy) == {}
 

@@ -90,7 +90,7 @@ def test_a_signal_gives_status_75_and_the_next_start_goes_on_at_that_step_and_a_
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate()
     assert process.returncode == 75
-    assert "ddcl: interrupted by SIGTERM; the state is in " in error
+    assert "ddcl: interrupted by SIGTERM; the state is saved in " in error
     assert "Traceback" not in error
     epoch, step = step_of(folder)
     assert read_costs(prepared / "stopped") == []
@@ -125,7 +125,7 @@ def test_outputs_that_snakemake_deleted_are_not_trained_again(prepared: Path) ->
     for name in before:
         (folder / name).unlink()
     done = ddcl("pretrain", "--run", str(folder), cwd=prepared)
-    assert "was finished before" in done.stdout
+    assert "is already finished" in done.stdout
     assert read_costs(prepared / "deleted") == costs  # nothing was trained, so nothing is said
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert verify_run(folder) == []

@@ -106,7 +106,7 @@ def test_the_code_of_another_clone_is_named(copy: Path) -> None:
         *("resolve", "--check"),
         cwd=copy,
     )
-    assert f"ddcl: warning: this is the code of {ROOT}, not of the checkout in {copy}" in typed.stderr
+    assert f"ddcl: warning: this command runs the code in {ROOT}, not the checkout in {copy}" in typed.stderr
     assert "checked, nothing written" in typed.stdout
     elsewhere = copy.parent / "elsewhere"
     elsewhere.mkdir()

@@ -2,7 +2,8 @@
 
 The numbers are those of ImageNet-C, meant for images of 224 px. Kinds that move or mix pixels are scaled by side / 224,
 side = min(height, width), so that a small image looks like a large one made small; noise and colours are not scaled.
-Written from the published definitions: the kept packages draw in part from generators that no caller seeds. Departures:
+Written from the published definitions, because existing packages partly use generators that cannot be seeded.
+Differences from the original:
 - results are not saved as JPEG, and only pixelate and jpeg_compression round to 8 bits;
 - frost: the original adds photographs, here it is a texture of ridged noise with their mean, spread and tint;
 - glass_blur: moves are rounded at random, with the rms size of the original's, and pixels are swapped; the original's

@@ -1,4 +1,4 @@
-"""What parameters of operations are made of, and strengths in pixels for the side of the images."""
+"""Helpers for parameters of operations, and strengths in pixels for a given image side."""
 
 from __future__ import annotations
 

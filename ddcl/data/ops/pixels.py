@@ -1,4 +1,4 @@
-"""What several operations do with pixels: to some of the images, to their brightness, along both axes."""
+"""Pixel operations shared by several modules: on a subset of images, luma, and separable filters."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TINY_SIDE_PX = 64
 
 
 def _split(request: Request, images: NDArray[np.uint8], labels: Any) -> ArraySplit:
-    """Return the split of images uint8 [N, C, H, W], at the side that was asked for, grey ones as three channels."""
+    """Return the split of images uint8 [N, C, H, W], at the requested side, grey ones as three channels."""
     if images.shape[-1] != request.side_px:
         import torch
         from torch.nn import functional as F
@@ -42,7 +42,7 @@ def _split(request: Request, images: NDArray[np.uint8], labels: Any) -> ArraySpl
 def read_digits(request: Request) -> dict[str, ArraySplit]:
     """Return scikit-learn's digits (1,797 real 8×8 scans, in its wheel), drawn larger, as three equal channels.
 
-    A fixed, stratified half is the test split: the wheel's file has no official one. Enlarged bilinearly.
+    A fixed, stratified half is the test split, as the file in the wheel has no official one. Enlarged bilinearly.
     Source: Alpaydin and Kaynak 1998, UCI "Optical Recognition of Handwritten Digits", its test part.
     """
     import torch
@@ -120,7 +120,7 @@ def read_stl10(request: Request) -> dict[str, ArraySplit]:
 def read_fashion_mnist(request: Request) -> dict[str, ArraySplit]:
     """Return Fashion-MNIST (Xiao et al. 2017): 60,000 and 10,000 grey images of 28 px.
 
-    Looked for in torchvision's place, in data_root's fashion-mnist, and where Debian's package puts it.
+    Looks in torchvision's folder, in fashion-mnist below data_root, and in the folder of Debian's package.
     """
     from torchvision.datasets import FashionMNIST
 

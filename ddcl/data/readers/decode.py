@@ -1,6 +1,6 @@
 """From the bytes of an image file to RGB pixels: upright, on a background, whatever its mode.
 
-What cannot be meant is refused: pixels without a known range would become black or white.
+Pixels without a known range are rejected, as they would become black or white.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-# Of an image of more than 89 million pixels; at twice as many PIL refuses it, and so does `prepare`.
+# PIL warns above 89 million pixels; at twice as many it refuses the image, and so does `prepare`.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 DIGITS = 16  # of the sha256 of a file
@@ -36,18 +36,18 @@ NO_RANGE = "pixels of mode {} have no known range; save them with 8 or 16 bits"
 
 
 def content_digest(data: bytes) -> str:
-    """Return what a file's content is known by."""
+    """Return the digest of a file's content."""
     return hashlib.sha256(data).hexdigest()[:DIGITS]
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Return the image in the bytes of a file, not yet decoded; the first one of an animation. `OSError`: none."""
+    """Return the image in the bytes of a file, not yet decoded; of an animation, the first frame. `OSError` if none."""
     try:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise OSError("empty file" if not data else "no image of a known format") from None
+        raise OSError("empty file" if not data else "not an image in a known format") from None
     except Image.DecompressionBombError as error:
-        raise OSError(f"too large for one image: {error}; save it smaller") from None
+        raise OSError(f"image too large: {error}; save it at a smaller size") from None
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
@@ -96,7 +96,7 @@ def pixels(rgb: Image.Image) -> NDArray[np.uint8]:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # of damaged EXIF data, PIL raises nearly anything; the pixels are whole
+    except Exception:  # for damaged EXIF data, PIL raises almost anything; the pixels are intact
         return 1
 
 

@@ -1,4 +1,4 @@
-"""Getting a data set: an existing copy first, then its archives, by downloads that can be interrupted and go on."""
+"""Obtains a data set: from an existing copy, from its archives, or by downloads that resume after interruptions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Archive:
-    """A file of a data set on its own site. extract: unpack it where it lies; else it is used as it is."""
+    """A file of a data set on its own site. extract: unpack it in its folder; otherwise it is used as it is."""
 
     url: str
     md5: str
@@ -39,7 +39,7 @@ class Archive:
 
 
 def file_md5(path: Path) -> str:
-    """Return the md5 of a file: what the data sets' sites publish."""
+    """Return the md5 of a file, which data sets' sites publish."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "md5").hexdigest()
 
@@ -52,10 +52,10 @@ def check_md5(path: Path, expected: str, advice: str) -> None:
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
-    """Return the archive's file in `folder`, whole and checked; download what is missing of it.
+    """Return the archive's file in `folder`, complete and checked; download what is missing.
 
-    The download goes to NAME.part and resumes where it stopped. Raises `UserError` where the network or the checksum
-    says no.
+    The download is written to NAME.part and resumes where it stopped. Raises `UserError` if the download or the
+    checksum fails.
     """
     path = folder / archive.name
     if path.exists():
@@ -68,7 +68,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
     except (OSError, EOFError, HTTPException) as error:  # URLError and HTTPError are OSErrors
         kept = f"{part.stat().st_size} bytes are kept" if part.exists() else "nothing was kept"
         raise UserError(
-            f"{archive.url}: download failed ({error}); {kept}, the same command goes on; or put the file into {folder}"
+            f"{archive.url}: download failed ({error}); {kept}; run the command again, or put the file into {folder}"
         ) from None
     try:
         check_md5(part, archive.md5, "it was deleted; run the command again")
@@ -80,7 +80,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
 
 
 def _download(url: str, part: Path) -> None:
-    """Append to `part` what it lacks of `url`; start over where the server does not resume."""
+    """Append the missing bytes of `url` to `part`; start again if the server cannot resume."""
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -107,10 +107,10 @@ def _download(url: str, part: Path) -> None:
 
 
 def obtain(request: Request, unpacked: Path, archives: Sequence[Archive]) -> None:
-    """Make sure that `unpacked` is there: as it is, or out of archives that lie beside it or are downloaded to there.
+    """Make sure that `unpacked` exists; otherwise unpack archives beside it, after downloading them if necessary.
 
-    So must be the files beside it that are used as they are. A marker tells an unpacking that was interrupted from one
-    that ended. Raises `UserError` that says what to get, from where, and into which folder.
+    Files beside it that are used without unpacking must exist too. A marker file shows that unpacking was interrupted.
+    Raises a `UserError` that says what to get, from where, and into which folder.
     """
     place = unpacked.parent
     marker = place / f".{unpacked.name}.unpacking"
@@ -124,8 +124,8 @@ def obtain(request: Request, unpacked: Path, archives: Sequence[Archive]) -> Non
         if marker.exists():
             lost_paths = ", ".join(str(place / name) for name in lost)
             raise UserError(
-                f"{unpacked}: its unpacking was interrupted, and {lost_paths} is not there any more; get it again, or "
-                f"delete {marker} if the folder is whole"
+                f"{unpacked}: unpacking was interrupted, and {lost_paths} no longer exists; get it again, or "
+                f"delete {marker} if the folder is complete"
             )
         missing(request, place / lost[0] if unpacked.exists() else unpacked, lost)
     if not lacking():
@@ -160,7 +160,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def missing(request: Request, folder: Path, names: Sequence[str] = ()) -> NoReturn:
-    """Raise the `UserError` of a data set that is not there."""
+    """Raise the `UserError` for a missing data set."""
     looked = " or ".join(dict.fromkeys(map(str, [folder, *(folder.parent / name for name in names)])))
     how = request.obtain or f"put the files there{'' if request.download else ', or leave out --no-download'}"
     raise UserError(f"data set {request.dataset}: not found (looked for {looked}); get it: {how}")
@@ -168,10 +168,10 @@ def missing(request: Request, folder: Path, names: Sequence[str] = ()) -> NoRetu
 
 @contextmanager
 def damaged_is_named(path: Path, whole: Path | None = None) -> Iterator[None]:
-    """Turn whatever reading a damaged file raises into a `UserError` that names it.
+    """Turn any error of reading a damaged file into a `UserError` that names it.
 
-    whole: the folder that must be unpacked again if that is not only this file. A full disk, a missing permission and
-    too little memory are no damage.
+    whole: the folder that must be unpacked again, if it is more than this file. A full disk, a missing permission or a
+    lack of memory does not count as damage.
     """
     try:
         yield

@@ -27,14 +27,14 @@ CUB = Archive(
 def _split(request: Request, items: Iterable[tuple[Path | str, int]]) -> FileSplit:
     """Return the split of (path, label), sorted by label and name; every file must be there.
 
-    Names are relative to `data_root`, but of files elsewhere, whose names stay absolute.
+    Names are relative to `data_root`; files elsewhere keep absolute names.
     """
     below = f"{request.root}{os.sep}"
     pairs = sorted((int(label), str(path).removeprefix(below)) for path, label in items)
     lost = [name for _, name in pairs if not (request.root / name).exists()]
     if lost:
         raise UserError(
-            f"{request.root / lost[0]}: missing, and {len(lost) - 1} more images of {request.dataset}; {INCOMPLETE}"
+            f"{request.root / lost[0]}: missing, as are {len(lost) - 1} more images of {request.dataset}; {INCOMPLETE}"
         )
     return FileSplit([Path(name).as_posix() for _, name in pairs], np.array([label for label, _ in pairs], np.int64))
 
@@ -50,7 +50,7 @@ def _of_classes(request: Request, listing: Listing) -> FileSplit:
 
 
 def read_image_folder(request: Request) -> dict[str, FileSplit]:
-    """Return any data set of class folders, in two folders for training and testing, or in one that is split."""
+    """Return any data set of class folders: separate training and test folders, or one folder that is split."""
     lists = list_image_folder(request.dataset, request.settings, request.root)
     return {split: _of_classes(request, listing) for split, listing in lists.items()}
 
@@ -58,7 +58,7 @@ def read_image_folder(request: Request) -> dict[str, FileSplit]:
 def read_imagenet(request: Request) -> dict[str, FileSplit]:
     """Return ILSVRC2012 or some of its classes: imagenet/{train,val}/<WordNet id>/*.JPEG; val is the test split.
 
-    Where the folders are not there but the official archives are, those are unpacked by torchvision, which checks them.
+    If the folders are missing but the official archives exist, torchvision checks and unpacks them.
     """
     folder = request.root / "imagenet"
     if not all((folder / split).is_dir() for split in ("train", "val")):
@@ -72,7 +72,7 @@ def read_imagenet(request: Request) -> dict[str, FileSplit]:
 
 
 def _unpack_imagenet(request: Request, folder: Path) -> None:
-    """Unpack what is not there of train and val; the devkit says the classes of val."""
+    """Unpack train and val if they are missing; the devkit has the classes of val."""
     from torchvision.datasets import imagenet
 
     def lacking() -> list[str]:
@@ -93,7 +93,7 @@ def _unpack_imagenet(request: Request, folder: Path) -> None:
                 if kind == "devkit":
                     imagenet.parse_devkit_archive(folder)
                     continue
-                # to another name first: an unpacking that was interrupted is not taken for the whole
+                # under another name first, so that an interrupted unpacking is not mistaken for a complete one
                 unfinished = folder / f"{kind}.unpacking"
                 shutil.rmtree(unfinished, ignore_errors=True)
                 unpack[kind](folder, folder=unfinished.name)

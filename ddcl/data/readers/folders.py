@@ -1,6 +1,6 @@
 """Class folders on disk: which files are images of which class, and which of them are for testing.
 
-Imports neither torch nor numpy: it is also asked when a suite is checked, before anything is prepared.
+Imports neither torch nor numpy: it is also used to check a suite before anything is prepared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ddcl.schema.suites import DatasetConfig
 
 # What torchvision's ImageFolder reads, and GIF.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
-LITTER = ("__macosx", "thumbs.db")  # what systems leave in folders, beside names with a dot at the front
+LITTER = ("__macosx", "thumbs.db")  # files of operating systems, besides hidden files
 MIN_TRAIN = 2  # of each class: the linear probe holds one out to choose its penalty
 
 
@@ -40,14 +40,14 @@ class Listing:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in `folder`, sorted, without what systems leave there."""
+    """Return the names of the folders in `folder`, sorted, without hidden and system folders."""
     return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
 
 
 def list_classes(folder: Path, names: Iterable[str], advice: str) -> Listing:
-    """Return the images in the subfolders `names` of `folder` and in folders below them, and what is no image there.
+    """Return the images in the subfolders `names` of `folder` and in folders below them, and the files ignored there.
 
-    advice: what to do where a class has no folder or no image, for the message.
+    advice: what to do if a class has no folder or no image, for the message.
     """
     names = list(names)
     lost = [name for name in names if not (folder / name).is_dir()]
@@ -65,12 +65,12 @@ def list_classes(folder: Path, names: Iterable[str], advice: str) -> Listing:
         lost = [path for path in images[name] if os.path.islink(path) and not os.path.exists(path)]
         if lost:
             raise UserError(
-                f"{lost[0]}: a link to nowhere, and so {len(lost) - 1} more of class {name}; take them away, or copy "
+                f"{lost[0]}: a broken link, as are {len(lost) - 1} more of class {name}; remove them, or copy "
                 "the files (cp -rL)"
             )
         if not images[name]:
             looked = f"looked for {', '.join(EXTENSIONS)}{'; found ' if others else ''}{in_words(others)}"
-            raise UserError(f"{folder / name}: no image in it ({looked}); {advice}")
+            raise UserError(f"{folder / name}: contains no image ({looked}); {advice}")
         ignored += others
     return Listing(images, dict(ignored))
 
@@ -104,9 +104,9 @@ def _is_image(path: str) -> bool:
 
 
 def _can_be_listed(path: str) -> str:
-    """Return the path; `UserError` for one that would not be a line of text in the list of files."""
+    """Return the path; `UserError` if it cannot be written as one line of text in the list of files."""
     if "\n" in path or any("\ud800" <= letter <= "\udfff" for letter in path):
-        raise UserError(f"{path!a}: a name with a line break, or not in UTF-8; rename it")
+        raise UserError(f"{path!a}: its name contains a line break or is not UTF-8; rename it")
     return path
 
 
@@ -117,12 +117,12 @@ def _kind(path: Path) -> str:
 def list_image_folder(dataset: str, settings: ImageFolderSettings, root: Path) -> dict[str, Listing]:
     """Return the training and the test images of a data set of class folders.
 
-    root: `data_root`. `UserError` where the folders are not there or are no data set, with what is there.
+    root: `data_root`. `UserError` if the folders are missing or are not a data set; it says what was found instead.
     """
     folder, wanted = settings.place(root), f"data set {dataset}: looked for the folder"
     if not folder.is_dir():
         raise UserError(
-            f"{wanted} {folder}, which is not there{_beside(folder)}; put it there, or name another one in "
+            f"{wanted} {folder}, which does not exist{_beside(folder)}; put it there, or name another one in "
             f"settings.folder of its YAML (an absolute path, or below {root}: data_root, or DDCL_DATA)"
         )
     if settings.test_frac is not None:
@@ -132,14 +132,14 @@ def list_image_folder(dataset: str, settings: ImageFolderSettings, root: Path) -
         if not place.is_dir():
             has = ", ".join(subfolders(folder)[:5]) or "no folders"
             raise UserError(
-                f"{wanted} {place}; {folder} has {has}; name the folders in settings (train, test), or, if those are "
-                "the classes, let the test images be drawn (test_frac: 0.2)"
+                f"{wanted} {place}; {folder} has {has}; name the folders in settings (train, test), or, if these are "
+                "the classes, have test images drawn (test_frac: 0.2)"
             )
     return _given(train, test)
 
 
 def _beside(folder: Path) -> str:
-    """Return what lies in the place of a folder that is not there."""
+    """Return what is found in the parent of a missing folder, for the message."""
     names = [entry.name for entry in _entries(folder.parent)] if folder.parent.is_dir() else []
     packed = [name for name in names if name.startswith(f"{folder.name}.")]
     if packed:
@@ -151,30 +151,30 @@ def _given(train: Path, test: Path) -> dict[str, Listing]:
     """Return the images of two folders, which must have the same classes."""
     if train.samefile(test):
         raise UserError(
-            f"{train} and {test} are one folder: training images would be test images; name another one in settings, "
-            "or let test images be drawn (test_frac: 0.2)"
+            f"{train} and {test} are the same folder: training images would be test images; name another one in "
+            "settings, or have test images drawn (test_frac: 0.2)"
         )
     classes, others = subfolders(train), subfolders(test)
     if classes != others:
         only = [f"{name} ({train.name if name in classes else test.name})" for name in sorted({*classes} ^ {*others})]
         raise UserError(
-            f"{train.parent}: class folders that only one of {train.name}, {test.name} has: {', '.join(only[:5])}"
+            f"{train.parent}: class folders that exist in only one of {train.name}, {test.name}: {', '.join(only[:5])}"
         )
-    advice = "each folder is a class and needs images"
+    advice = "each folder is a class and must contain images"
     found = {"train": list_classes(train, classes, advice), "test": list_classes(test, classes, advice)}
     for name, images in found["train"].images.items():
-        _check_size(train / name, len(images), MIN_TRAIN, "one of them to choose the linear probe's penalty by")
+        _check_size(train / name, len(images), MIN_TRAIN, "one of them for choosing the linear probe's penalty")
     return found
 
 
 def _drawn(whole: Listing, folder: Path, settings: ImageFolderSettings) -> dict[str, Listing]:
     """Return the images with the share `test_frac` of each class for testing, at least one.
 
-    Which ones depends on the seed and on each image's own name: a new image changes the place of few others.
+    The choice depends on the seed and on each image's own name, so that adding an image moves few others.
     """
     train, test, share = dict[str, list[str]](), dict[str, list[str]](), settings.test_frac or 0.0
     for name, paths in whole.images.items():
-        _check_size(folder / name, len(paths), MIN_TRAIN + 1, "one of them to test on")
+        _check_size(folder / name, len(paths), MIN_TRAIN + 1, "one of them for testing")
         n_test = min(max(1, round(share * len(paths))), len(paths) - MIN_TRAIN)
         names = {path: Path(path).relative_to(folder).as_posix() for path in paths}
         ranked = sorted(paths, key=lambda path: derive("test_frac", settings.seed, names[path]))
@@ -185,13 +185,13 @@ def _drawn(whole: Listing, folder: Path, settings: ImageFolderSettings) -> dict[
 def _check_size(folder: Path, n: int, needed: int, what: str) -> None:
     if n < needed:
         found = f"{n} image{'s' * (n > 1)}"
-        raise UserError(f"{folder}: {found}; a class needs {needed}, {what}; add some, or move the folder away")
+        raise UserError(f"{folder}: {found}; a class needs {needed}, {what}; add images, or move the folder away")
 
 
 def listed_counts(configs: Mapping[str, DatasetConfig], root: Path) -> dict[str, dict[str, int]]:
     """Return the number of images of each split of those data sets that are class folders below `root`.
 
-    `UserError` for folders that cannot be a data set, as `prepare` would say it.
+    `UserError` for folders that cannot be a data set, with the message of `prepare`.
     """
     found = {}
     for name, config in configs.items():

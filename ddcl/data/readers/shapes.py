@@ -1,8 +1,8 @@
-"""Shapes: images that are drawn by code from a seed, so that every factor of every image is known.
+"""Shapes: synthetic images drawn from a seed, so that every factor of every image is known.
 
-Each has one shape (the class) with a texture, a colour, a position, an angle and a scale, all independent, on
-grey. They stand more or less upright, as things in photographs do, so a rotation can be seen; and no shape has a
-symmetry, so it can be seen over the whole circle, and a mirrored shape is another one.
+Each image shows one shape (the class) with a texture, a colour, a position, an angle and a scale, all independent, on
+grey. Shapes are roughly upright, like objects in photographs, so that a rotation is visible. No shape is symmetric, so
+that any angle can be recognised, and a mirrored shape differs from the original.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ SUBPIXELS = 4  # per side of a pixel: an edge has 16 levels
 CHUNK_IMAGES = 250  # drawn at once
 RADIUS_FRAC = (0.28, 0.42)  # scale: the shape's half size, in sides
 OFFSET_FRAC = 0.08  # the centre's distance from the image's, at most, per axis, in sides
-ANGLE_DEG_MAX = 30.0  # a third of what CAug rotates by: rotated images can be told from those that were so before
+ANGLE_DEG_MAX = 30.0  # a third of CAug's range, so that rotated images differ from those drawn at an angle
 GREY = (0.05, 0.25)  # of the background
-SATURATION, VALUE, DARK = 0.75, 0.95, 0.45  # of the colour; and what textures multiply it with where they are dark
+SATURATION, VALUE, DARK = 0.75, 0.95, 0.45  # of the colour; and the factor for dark parts of textures
 PERIOD = 0.5  # of textures, in half sizes of the shape
 
 
@@ -66,7 +66,7 @@ TEXTURES: tuple[Callable[[Array, Array], NDArray[np.bool_]], ...] = (  # where i
 
 
 def read_shapes(request: Request) -> dict[str, ArraySplit]:
-    """Return both splits; the bytes depend on side and settings only."""
+    """Return both splits; their bytes depend only on side and settings."""
     sizes = {"train": request.settings.n_train, "test": request.settings.n_test}
     return {split: draw_split(n, request.side_px, request.settings.seed, split) for split, n in sizes.items()}
 

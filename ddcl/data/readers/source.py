@@ -1,7 +1,7 @@
-"""What a reader is asked, and what it returns.
+"""The input and the result of a reader.
 
 A reader is a function ``(Request) -> {split: ArraySplit | FileSplit}``. Splits are `train` and `test`, and `pretrain`
-where pretraining uses other images than `train` (STL-10's unlabelled ones). `prepare` is the only caller.
+if pretraining uses other images than `train` (STL-10's unlabelled ones). `prepare` is the only caller.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 from ddcl.schema.suites import WHITE
 
-NO_LABEL = -1  # of images of which no class is known; only in the split `pretrain`
+NO_LABEL = -1  # of images without a known class; only in the split `pretrain`
 
 
 @dataclass(frozen=True)
 class Request:
-    """What `prepare` asks of a reader.
+    """The input of a reader, from `prepare`.
 
     dataset: name in config/datasets, for messages.
     root: the folder in which data sets lie (`data_root`, or the environment's DDCL_DATA).
     side_px: side of the images that an `ArraySplit` must have.
     settings: the reader's own settings, an instance of its model in `ddcl.schema.registry`.
     download: whether a missing data set may be fetched.
-    obtain: words for the message when it is missing: what to get, and where by name.
+    obtain: text for the message if it is missing: what to get, and where.
     background: RGB, 0 … 255, under transparent pixels of images that the reader decodes.
     """
 
@@ -58,7 +58,7 @@ class ArraySplit:
 class FileSplit:
     """Large images that stay files: names relative to `Request.root`, sorted within a class, and int64 labels [N].
 
-    classes: the names of class folders. ignored: the number of files that are no images, by kind. groups: as in
+    classes: the names of class folders. ignored: the number of files that are not images, by kind. groups: as in
     `ArraySplit`.
     """
 

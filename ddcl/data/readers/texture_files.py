@@ -1,6 +1,6 @@
-"""The textures of the game UFO: Alien Invasion, each once, and which of them are near-duplicates of each other.
+"""The textures of the game UFO: Alien Invasion without duplicates, and which of them are near-duplicates.
 
-Numbers below were set by looking at the pictures, before anything was trained on the patches that follow from them.
+The thresholds were set by looking at the pictures, before anything was trained on their patches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ddcl.data.readers.source import Request
 
 ARCHIVE = "0textures.pk3"  # a ZIP file
 DEBIAN = Path("/usr/share/games/ufoai/base")  # of Debian's package ufoai-textures
-MAP = re.compile(r"_(nm|sm|gm|rm)$")  # normal, specular, glow and roughness maps: no pictures of anything
+MAP = re.compile(r"_(nm|sm|gm|rm)$")  # normal, specular, glow and roughness maps: not pictures
 TRANSPARENT_FRAC = 0.01  # of the pixels, at most: fences and leaves would show the background
 PLAIN = 5.0  # grey levels of standard deviation, at 1/2 of the smallest side allowed: less is a plain colour
 NEAR = 0.8  # correlation of two grey thumbnails, one shifted around, from which they are near-duplicates
@@ -54,8 +54,8 @@ class Texture:
 def read_textures(request: Request, least_px: int) -> list[Texture]:
     """Return the pictures in the archive whose shorter side has `least_px` or more, sorted by name.
 
-    Left out are maps, what is partly transparent or plain, and all but the first of those with equal pixels. The
-    archive is looked for below data_root and where Debian's package ufoai-textures puts it.
+    Maps, partly transparent and plain pictures are left out, and duplicates except the first. The archive is searched
+    below data_root and in the folder of Debian's package ufoai-textures.
     """
     path = next((place for place in (request.root / ARCHIVE, DEBIAN / ARCHIVE) if place.exists()), None)
     if path is None:

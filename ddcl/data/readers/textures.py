@@ -1,4 +1,4 @@
-"""Textures: which one is a patch of? Classes are single textures; training and test patches are of their two halves.
+"""Textures: which texture does a patch show? Classes are single textures; one half is for training, one for testing.
 
 The textures are those of a game (`texture_files`). A second reader gives classes by name (bricks, grass, …), whose
 training and test patches are of different textures: too few for a verdict, so they are for transfer only.
@@ -43,7 +43,7 @@ def read_texture_identity(request: Request) -> dict[str, ArraySplit]:
     n = settings.n_textures
     if len(names) < 2 * n:
         raise UserError(
-            f"data set {request.dataset}: {2 * n} textures are to be classes; the archive has {len(names)} that can be"
+            f"data set {request.dataset}: {2 * n} textures are needed as classes; the archive has {len(names)} suitable"
         )
     mine = names[:n] if settings.part == "study" else names[n : 2 * n]
     classes = [_shuffled_first(even[name], settings.seed) for name in sorted(mine)]
@@ -75,7 +75,7 @@ def read_texture_names(request: Request) -> dict[str, ArraySplit]:
         taken[word] = [found[name] for name in _shuffled(found, settings.seed)][: settings.most_groups]
         if len(found) < LEAST_GROUPS:
             raise UserError(
-                f"data set {request.dataset}: {len(found)} textures that are no near-duplicates are called {word!r}; "
+                f"data set {request.dataset}: {len(found)} textures named {word!r} that are not near-duplicates; "
                 f"{LEAST_GROUPS} are needed"
             )
     cut, splits = _Cutter(request.side_px, settings.patch_px, settings.seed), {}
