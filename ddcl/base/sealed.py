@@ -78,8 +78,8 @@ def parse(text: str, model: type[S], path: Path, told: tuple[str, str]) -> S:
     schema = values.pop(SCHEMA_KEY, None)
     if schema != model.SCHEMA or isinstance(schema, bool | float):
         newer = isinstance(schema, int) and schema > model.SCHEMA
-        found = "no schema" if schema is None else f"schema {schema!r}{' (of a newer version)' if newer else ''}"
-        _refuse(path, f"{what} has {found}, this version reads schema {model.SCHEMA}", maker)
+        found = "no schema" if schema is None else f"schema {schema!r}{', of a newer version' if newer else ''}"
+        _refuse(path, f"{what} of {found}, this version reads {model.SCHEMA}", maker)
     seal = values.pop(SEAL_KEY, None)
     if not _is_sealed(model, text, {SCHEMA_KEY: schema, **values}, seal):
         _refuse(path, f"{what} is damaged or edited (its sha256 does not match its content)", maker)

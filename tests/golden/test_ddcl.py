@@ -344,7 +344,7 @@ def test_the_form_with_softmaxes_is_clever_s(temperature: float, expected: float
 
 def test_a_batch_that_has_no_equal_groups_is_refused() -> None:
     method = compare.tiny(DDCL, SETTINGS.model_copy(update={"dvr_groups": 3}))
-    with pytest.raises(ValueError, match="a batch of 8 has no 3 equal groups"):
+    with pytest.raises(ValueError, match="a batch of 8 cannot be divided into 3 equal groups"):
         method.step(compare.two_views())
 
 

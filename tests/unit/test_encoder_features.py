@@ -168,7 +168,7 @@ def wrong(results: Path) -> dict[str, tuple[dict[str, Arrays], str]]:
         ),
         "order": (
             {"test": {"labels": test["labels"][SWAPPED]}},
-            r"test\.npz: labels: \d+ of 899 are not those of split",
+            r"test\.npz: labels: \d+ of 899 differ from split",
         ),
         "no labels": (
             {"train": {"labels": None}},
@@ -181,7 +181,7 @@ def wrong(results: Path) -> dict[str, tuple[dict[str, Arrays], str]]:
         "nan": ({"train": {"features": np.full((898, 12), np.nan)}}, "features: 10776 values are not finite"),
         "width": (
             {"train": {"features": train["features"][:, :11], "part_dir": None, "part_dvr": None}},
-            r"test\.npz: features of 12 columns, but .*train\.npz has 11",
+            r"test\.npz: 12 feature columns, but .*train\.npz has 11",
         ),
         "large": ({"train": {"features": train["features"] * 1e6}}, "at most 65504 can be stored; divide all"),
         "parts": (

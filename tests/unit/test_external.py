@@ -153,7 +153,7 @@ TRAIN = np.arange(N) < 600
         ({"factor_class": np.arange(N)}, r"class \d+ has \d rows for fitting; 2 are needed"),
         ({"factor_class": np.where(TRAIN, ONE, 1), "train": TRAIN}, "is 0 in all rows that are fitted to"),
         ({"features": np.full((N, 5), 1.7e308) * np.sign(np.arange(N) - 9.5)[:, None]}, "too large to compute"),
-        ({"features": np.zeros((N, 0))}, r"expected one column or more, found \[900, 0\]"),
+        ({"features": np.zeros((N, 0))}, r"expected at least one column, found \[900, 0\]"),
         ({"features": np.array([{}], dtype=object)}, "npz file cannot be read"),
     ],
 )

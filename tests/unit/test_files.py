@@ -33,7 +33,7 @@ def test_an_error_leaves_the_file_before_it_and_no_rest(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, ROWS)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="3 rows were written, 6 announced"), ArrayWriter(path, (6, 4), "f4") as writer:
+    with pytest.raises(ValueError, match="3 rows were written, expected 6"), ArrayWriter(path, (6, 4), "f4") as writer:
         writer.write(ROWS[:3])
     with pytest.raises(ValueError, match="could not convert"), ArrayWriter(path, (6, 4), "f4") as writer:
         writer.write(np.array([["x"]]))

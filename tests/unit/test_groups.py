@@ -128,7 +128,7 @@ def test_tuning_holds_out_whole_groups() -> None:
     [
         (np.zeros(3, np.int64), r"groups of split train: expected 12 integers, found int64 \[3\]"),
         (np.zeros(12), r"expected 12 integers, found float64 \[12\]"),
-        (np.array([0, 1] * 3 + [2] * 6), "class 1 of split train is in one group of images; 2 or more"),
+        (np.array([0, 1] * 3 + [2] * 6), "class 1 of split train is in one group of images; at least 2"),
         (np.arange(12), r"split train has 12 groups of images; config/datasets says 3"),
     ],
 )

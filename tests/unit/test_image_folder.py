@@ -209,7 +209,7 @@ def nowhere(birds: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "one folder for both": (one_folder, "train and .*val are the same folder: training images would be test images"),
-    "other classes": (classes_differ, r"only one of train, val has: down \(train\), up \(val\)"),
+    "other classes": (classes_differ, r"in only one of train, val: down \(train\), up \(val\)"),
     "empty class": (
         empty_class,
         r"val/down: contains no image \(looked for .jpg, .*; found 3 .heic\); each folder",

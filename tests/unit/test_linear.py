@@ -64,7 +64,7 @@ def test_hold_out_depends_on_the_seed_only() -> None:
 
 
 def test_too_few_images_to_hold_out_is_an_error_that_says_so() -> None:
-    with pytest.raises(UserError, match=r"cannot hold out 0\.25 of 4 images: class 1 has 1, 2 are needed"):
+    with pytest.raises(UserError, match=r"cannot hold out 0\.25 of 4 images: class 1 has 1 image; 2 are needed"):
         linear.hold_out(np.array([0, 0, 1, 2]), 0.25, seed=0)
 
 

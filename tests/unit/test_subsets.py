@@ -63,7 +63,7 @@ def test_positions_count_the_images_of_each_class_in_order(folder: Path) -> None
     ("positions", "labels", "words"),
     [
         ([[0]], [0, 1], ["has 1 classes", "toys has 2"]),
-        ([[0], [2]], [0, 1, 1], ["image 2 of class 1", "which has 2"]),
+        ([[0], [2]], [0, 1, 1], ["image 2 (from 0) of class 1", "which has 2"]),
     ],
 )
 def test_a_list_that_does_not_fit_is_refused(
