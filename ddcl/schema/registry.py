@@ -233,7 +233,7 @@ EVALUATIONS |= {
         of_features=GEOMETRY,
         perturbed=False,
         predicts=False,
-        min_random_draws=20,
+        min_random_draws=10,
         ops=("resized_crop", "color_jitter", "gaussian_blur", "horizontal_flip", "rotation", "elastic_strength"),
     ),
     "factors": EvaluationEntry(
