@@ -286,5 +286,5 @@ def test_drift_by_hand() -> None:
     assert found.values["a.2", "full", "drift"] == pytest.approx(np.mean(angles), abs=1e-6)
     assert found.values["a.2", "random_dvr", "drift"][0] == pytest.approx(1 / 3)
     assert found.values["a.2", "random_dvr", "drift"][1] == pytest.approx(1 / 3)  # turned by 90°, the same, both zero
-    with pytest.raises(UserError, match=r"drift: needs the clean test images, found a\.1: add none"):
+    with pytest.raises(UserError, match=r"drift: needs the clean test images, found a\.1; add none"):
         drift.evaluate(FeatureTask(tests[CLEAN_DRAW], {Draw("a.1", 0): tests[Draw("a.1", 0)]}, sets, 0), NoSettings())
