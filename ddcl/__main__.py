@@ -19,7 +19,7 @@ from typing import Any
 from ddcl import encoder_verbs, verbs, warm
 from ddcl.argument_types import above_zero, correlation, count, minutes, natural, positive, seed, share
 from ddcl.base.checkout import told_of_folder
-from ddcl.base.errors import TemporaryError, UserError, explained
+from ddcl.base.errors import TemporaryError, UserError, explained, visible
 from ddcl.base.interrupt import MINUTES
 from ddcl.base.version import VERSION
 from ddcl.help_examples import GENERAL, epilog, verb_parser
@@ -250,7 +250,7 @@ def _ended(argv: Sequence[str] | None) -> int:
             print(f"ddcl: warning: {told}", file=sys.stderr)
         args.function(args)
     except UserError as error:
-        said, status = f"ddcl: error: {error}", 2
+        said, status = f"ddcl: error: {visible(str(error))}", 2
     except TemporaryError as error:
         said, status = f"ddcl: {error}", 75
     except KeyboardInterrupt:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 MOST = 1024  # threads, draws or column sets: far more than anybody needs, and less than makes libraries fall over
 
+LONGEST_LINE = 200  # as of a label in ddcl.schema.names
+
 
 def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
     """Return the type of an option that is a whole number from `low`, to `high` if there is one."""
@@ -23,9 +25,18 @@ def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
 
 
 positive = _whole(1)
+side = _whole(8, 16384)  # as MOST_PX of ddcl.schema.suites, which takes long to import
 count = _whole(1, MOST)
 natural = _whole(0, MOST)
 seed = _whole(0, 2**63 - 1)
+
+
+def line(text: str) -> str:
+    """Return a line of text that people can read."""
+    if not text.isprintable() or text != text.strip() or not 0 < len(text) <= LONGEST_LINE:
+        expected = f"expected a line of 1 to {LONGEST_LINE} characters, without spaces at its ends"
+        raise argparse.ArgumentTypeError(f"{expected}, found {text[:80]!r}")
+    return text
 
 
 def _number(expected: str, allowed: Callable[[float], bool], hint: str = "") -> Callable[[str], float]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddcl.argument_types import count, pixel_value, positive, seed
-from ddcl.base.errors import UserError
+from ddcl.argument_types import count, line, pixel_value, positive, seed, side
+from ddcl.base.errors import UserError, visible
 from ddcl.help_examples import verb_parser
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def inspect(args: Namespace) -> None:
     """Say what is in a file of weights: which layout, which network, what is missing. Nothing in it is executed."""
     from ddcl.encoders.inspect import inspect
 
-    print(inspect(args.file))
+    print(visible(inspect(args.file)))
 
 
 def add(args: Namespace) -> None:
@@ -56,9 +56,10 @@ def add(args: Namespace) -> None:
 def images(args: Namespace) -> None:
     """Write a data set's images as evaluations show them, clean and perturbed, for a model that cannot be loaded."""
     from ddcl.encoders.images import write_images
-    from ddcl.schema.op_recipes import read_perturbation
+    from ddcl.schema.op_recipes import read_perturbations
 
-    perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
+    asked = [read_perturbations(name, args.draws) for name in args.perturbations]
+    perturbations = [recipe for members in asked for _, recipe in members.values()]
     files = write_images(args.dataset, perturbations, args.seed, args.results, args.folder)
     print(f"{args.folder}: {', '.join(file.name for file in files)}")
 
@@ -119,11 +120,11 @@ def add_parsers(subparsers: _SubParsersAction[Any]) -> None:
     for name in ("mean", "std"):
         what = f"{name} of each channel, in [0, 1], that images were normalised with (default: as timm or the run says)"
         option(f"--{name}", nargs=3, type=pixel_value, metavar=("R", "G", "B"), help=what)
-    option("--side", type=positive, metavar="PX", help="resize images to this side (default: timm's, else as they are)")
+    option("--side", type=side, metavar="PX", help="resize images to this side (default: timm's, else as they are)")
     option("--dir-width", type=positive, metavar="N", help="the first N features are DIR, the others DVR")
-    option("--label", default="", help="name in tables and figures (default: NAME)")
-    option("--source", default="", help="where the file was found; kept in the YAML")
-    option("--licence", default="", help="licence of the weights; kept in the YAML")
+    option("--label", type=line, default="", help="name in tables and figures (default: NAME)")
+    option("--source", type=line, default="", help="where the file was found; kept in the YAML")
+    option("--licence", type=line, default="", help="licence of the weights; kept in the YAML")
     option("--with-labels", action="store_true", help="it was trained with labels; tables say so")
     option(
         "--trained-on",

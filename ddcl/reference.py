@@ -14,17 +14,23 @@ from pydantic import BaseModel
 
 from ddcl.__main__ import build_parser
 from ddcl.help_examples import OF_VERB
+from ddcl.plan.networks import Throughput
 from ddcl.reference_columns import COLUMNS
 from ddcl.schema.claims import ClaimSpec, StatisticsSpec
+from ddcl.schema.encoders import EncoderConfig
 from ddcl.schema.gates import GateSpec
+from ddcl.schema.marks import Mark
 from ddcl.schema.metrics import DERIVED, Metric
 from ddcl.schema.names import LONGEST_NAME, NAME
 from ddcl.schema.ops import OPS
 from ddcl.schema.pictures import PictureConfig
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS, Entry
+from ddcl.schema.sets import SetsConfig
+from ddcl.schema.setups import SetupsConfig
 from ddcl.schema.suites import AnyScaleVariant, DatasetConfig, EvaluationConfig, OpsConfig, SuiteConfig, VariantConfig
 from ddcl.schema.tables import TableSpec
 from ddcl.schema.training import TrainingConfig
+from ddcl.schema.tuning import TunedConfig
 
 # What a YAML file may be, where it lies, and its model.
 FILES: Sequence[tuple[str, str, type[BaseModel]]] = (
@@ -39,7 +45,13 @@ FILES: Sequence[tuple[str, str, type[BaseModel]]] = (
     ("Claim", "config/claims/NAME.yaml", ClaimSpec),
     ("Gate", "config/gates/NAME.yaml", GateSpec),
     ("Picture", "config/pictures/NAME.yaml", PictureConfig),
+    ("Encoder from elsewhere", "config/encoders/NAME.yaml, written by ddcl encoder add", EncoderConfig),
+    ("Look of a method", "an entry of config/marks.yaml", Mark),
+    ("Sets of names", "config/sets.yaml", SetsConfig),
     ("Statistics", "config/statistics.yaml", StatisticsSpec),
+    ("Tuned settings", "config/tuned/NAME.yaml, written by ddcl tune", TunedConfig),
+    ("Speeds", "config/throughput.yaml", Throughput),
+    ("How published numbers were trained", "config/published_setups.yaml", SetupsConfig),
 )
 LIMITS = {
     "minimum": "≥ {}",

@@ -64,6 +64,10 @@ def plan(args: Namespace) -> None:
     from ddcl.plan.cost import as_json, describe
     from ddcl.plan.datasets import data_root
 
+    further = ("sd", "pairs_correlation", "power")
+    given = ", ".join(f"--{name.replace('_', '-')}" for name in further if getattr(args, name) is not None)
+    if given and args.effect is None:
+        raise UserError(f"ddcl plan: {given}: means nothing without --effect; add it, or leave this out")
     suite = _suite(args, args.data_root)
     root = args.data_root or data_root(suite.config.data_root)
     if args.effect is not None:
@@ -81,10 +85,9 @@ def status(args: Namespace) -> None:
     from ddcl.plan.plan import FILE
     from ddcl.plan.status import as_json, describe
     from ddcl.plan.suite import Suite
-    from ddcl.schema.suites import suite_path
 
     shown = args.suite is None and (args.results / FILE).exists()
-    plan = _planned(args) if shown else Suite.load(suite_path(args.suite or DEFAULT_SUITE)).plan
+    plan = _planned(args) if shown else Suite.load(_suite_file(args.suite or DEFAULT_SUITE)).plan
     _print((as_json if args.json else describe)(plan, args.results))
 
 
@@ -336,9 +339,9 @@ def trace(args: Namespace) -> None:
     """Trace a row of a table's CSV to the files of its runs, and make the row again from these alone."""
     from ddcl.report.exchange.trace import Tracer
 
+    tracer, problems = Tracer(args.table), []
     if args.all == (args.row is not None):
         raise UserError("ddcl trace: expected either --row N or --all")
-    tracer, problems = Tracer(args.table), []
     for number in range(1, len(tracer.rows) + 1) if args.all else [args.row]:
         try:
             print(tracer.describe(number))
@@ -471,6 +474,15 @@ def _planned(args: Namespace) -> Plan:
     return read_plan(args.results)
 
 
+def _suite_file(suite: str) -> Path:
+    """Return the file of a suite; `UserError` that says what to do where the folder at hand has no suite of its own."""
+    from ddcl.schema.suites import suite_path
+
+    if suite == DEFAULT_SUITE and not Path(suite).exists():
+        raise UserError(f"{suite}: no such file; name a suite with --suite, or make a project with `ddcl init FOLDER`")
+    return suite_path(suite)
+
+
 def _suite(args: Namespace, root: Path | None = None) -> Suite:
     """Return the suite, checked, with the number of images of each data set that is there.
 
@@ -482,9 +494,8 @@ def _suite(args: Namespace, root: Path | None = None) -> Suite:
     from ddcl.plan.counted import counted
     from ddcl.plan.datasets import data_root
     from ddcl.plan.suite import Suite
-    from ddcl.schema.suites import suite_path
 
-    suite = Suite.load(suite_path(args.suite))
+    suite = Suite.load(_suite_file(args.suite))
     root = root or data_root(suite.config.data_root)
     return counted(suite, args.results, partial(listed_counts, root=root))
 

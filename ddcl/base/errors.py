@@ -52,6 +52,11 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
+def visible(text: str) -> str:
+    """Return a text for people, with what could act on their terminal as codes: names in files may hold anything."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+
+
 def check_name(kind: str, name: str, allowed: Iterable[str], where: str) -> None:
     """Raise `UserError` unless `name` is one of `allowed`."""
     names = list(allowed)

@@ -24,21 +24,21 @@ CHECKPOINT = 8  # bytes per weight of the encoder: float32, and heads about as l
 class Network(Model):
     """How fast a network is, and how large its checkpoints are."""
 
-    forward_gflops: float = Field(gt=0)
-    train_images_per_s: float = Field(gt=0)
-    encode_images_per_s: float = Field(gt=0)
-    checkpoint_mb: float = Field(gt=0)
-    source: str
+    forward_gflops: float = Field(gt=0, description="10⁹ operations for one image, two for each multiplication")
+    train_images_per_s: float = Field(gt=0, description="forward and backward; each view of pretraining counts as one")
+    encode_images_per_s: float = Field(gt=0, description="forward, in evaluation mode")
+    checkpoint_mb: float = Field(gt=0, description="of a trained run, in 10⁶ bytes")
+    source: str = Field(description="measured on which machine, or a guess")
 
 
 class Throughput(Model):
     """config/throughput.yaml."""
 
-    device: str
-    small_gflops: float = Field(gt=0)
-    shared_gflops: float = Field(gt=0)
-    shared_mb: float = Field(gt=0)
-    networks: dict[str, Network]
+    device: str = Field(description="of which the guesses are, in words")
+    small_gflops: float = Field(gt=0, description="a network with fewer forward_gflops asks for no GPU")
+    shared_gflops: float = Field(gt=0, description="runs with fewer forward_gflops may share a GPU if shared_mb allows")
+    shared_mb: float = Field(gt=0, description="memory for a training step below which they may, in 10⁶ bytes")
+    networks: dict[str, Network] = Field(description="by name of the backbone, `@`, and side of the images in px")
 
 
 @cache

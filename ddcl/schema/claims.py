@@ -91,7 +91,7 @@ class CheckSpec(Model):
     bounded: bool = Field(
         default=True, description="whether the values are shares or cosines, in [0, 1]: so are intervals then"
     )
-    smallest_effect: Smallest
+    smallest_effect: Smallest = Field(description="the smallest one that matters")
     smallest_effects: dict[str, Smallest] = Field(
         default={}, description="of data sets, by name, on which another one matters"
     )

@@ -155,6 +155,9 @@ def read_perturbation(name: str, draws: int = 1) -> PerturbationRecipe:
         families = _families()
         check_name("perturbation", name, [*single, *families], "config/perturbations")
         file = families[name]
-    members = read_perturbations(file, draws)
-    check_name("perturbation", name, members, str(config_path("perturbations", file)))
+    members, where = read_perturbations(file, draws), str(config_path("perturbations", file))
+    if name == file and name not in members:
+        first = next(iter(members))
+        raise UserError(f"{where}: {name} is a family of {len(members)}; name its members, such as {first}")
+    check_name("perturbation", name, members, where)
     return members[name][1]

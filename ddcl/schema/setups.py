@@ -21,10 +21,10 @@ IMAGENET = [0.485, 0.456, 0.406]  # the mean that ImageNet's normalisation subtr
 class Setup(Model):
     """What is compared, each in words; `UNKNOWN` where nobody says it."""
 
-    heads: str = UNKNOWN
-    optimiser: str = UNKNOWN
-    normalisation: str = UNKNOWN
-    classes: str = UNKNOWN
+    heads: str = Field(default=UNKNOWN, description="projector and predictor, with their widths")
+    optimiser: str = Field(default=UNKNOWN, description="its name, learning rate, momentum and weight decay")
+    normalisation: str = Field(default=UNKNOWN, description="of pixel values: whose mean and standard deviation")
+    classes: str = Field(default=UNKNOWN, description="which classes of the data set")
 
 
 class PublishedSetup(Setup):

@@ -107,9 +107,9 @@ class TunedConfig(Model):
     suite: str = Field(description="the tuning suite")
     plan: str = Field(description="digest of the plan that it was")
     dataset: str = Field(description="the data set that was there for it")
-    augmentations: list[str]
-    seeds: list[int]
-    evaluation: str
+    augmentations: list[str] = Field(description="under which each setting was trained")
+    seeds: list[int] = Field(description="of each setting")
+    evaluation: str = Field(description="whose accuracy chose")
     budget: Budget = Field(description="of each variant, the same for all")
     choices: dict[str, Choice] = Field(description="by variant")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 
 from ddcl import doctor, verbs
 from ddcl.__main__ import build_parser, main
+from ddcl.argument_types import LONGEST_LINE
+from ddcl.base.errors import visible
 from ddcl.help_examples import GENERAL, OF_VERB
 from ddcl.reference import verb_parsers
+from ddcl.schema.suites import MOST_PX
 
 
 def verb_names() -> list[str]:
@@ -84,9 +88,54 @@ def test_the_doctor_says_what_it_is_at(
 
 def test_a_table_that_is_no_csv_has_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "tables/knn.md"
-    assert main(["trace", str(table), "--row", "1"]) == 2
     expected = f"ddcl: error: {table}: ddcl trace needs the table's CSV; give {table.with_suffix('.csv')}\n"
-    assert capsys.readouterr().err == expected
+    for which in ((), ("--row", "1"), ("--all",)):
+        assert main(["trace", str(table), *which]) == 2
+        assert capsys.readouterr().err == expected
+
+
+def test_options_that_would_mean_nothing_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--suite", "smoke", "--sd", "1", "--pairs-correlation", "0.5", "--power", "0.9"]) == 2
+    said = "ddcl: error: ddcl plan: --sd, --pairs-correlation, --power: means nothing without --effect; "
+    assert capsys.readouterr().err == f"{said}add it, or leave this out\n"
+
+
+@pytest.mark.parametrize("verb", ["plan", "status", "resolve"])
+def test_a_folder_without_a_suite_is_told_how_to_get_one(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([verb]) == 2
+    said = "ddcl: error: config/config.yaml: no such file; name a suite with --suite, or make a project with "
+    assert capsys.readouterr().err == f"{said}`ddcl init FOLDER`\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--label", "two\nlines", r"expected a line of 1 to 200 characters, .*, found 'two\\nlines'"),
+        ("--source", "\x1b[31m", r"expected a line .*, found '\\x1b\[31m'"),
+        ("--licence", " ", "expected a line"),
+        ("--side", "4", "expected a whole number from 8 to 16384, found '4'"),
+        ("--side", "16385", "expected a whole number from 8 to 16384"),
+    ],
+)
+def test_what_an_encoder_s_yaml_could_not_say_is_refused_at_once(
+    option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["encoder", "add", "mine", "nosuch.pth", option, value])
+    assert ended.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert (LONGEST_LINE, MOST_PX) == (200, 16384)
+
+
+def test_nothing_that_a_file_names_reaches_the_terminal_as_a_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert visible("a\x1b[2Jb\u202ec\x9bd\ne × –") == r"a\x1b[2Jb\u202ec\x9bd" + "\ne × –"
+    assert main(["encoder", "inspect", "no\x1b[31msuch.pth"]) == 2
+    said = capsys.readouterr().err
+    assert r"no\x1b[31msuch.pth: missing" in said
+    assert said.count("\n") == 1
 
 
 def test_verdicts_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,6 +83,13 @@ def test_the_reference_has_every_key_metric_and_column() -> None:
     for entries in (METHODS, EVALUATIONS, READERS):
         assert all(f"### `{name}`" in keys for name in entries)
     assert "needed" in keys
+    described = {name for _, where, _ in FILES for name in re.findall(r"config/([\w.]+)", where)}
+    written = {path.name for path in CONFIG_DIR.iterdir() if path.is_dir() or path.suffix == ".yaml"}
+    assert written - described == {"subsets"}  # lists in JSON, which `ddcl subset` writes
+    assert "encoders" in described
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| (?!mapping)", keys, re.MULTILINE)
+    without = {name for name, what in rows if not what}
+    assert without == set()
     assert {"top1", "difference", "effective_rank"} <= {metric.name for metric in metrics()}
     frames = [build.COLUMNS, convergence.COLUMNS, published.COLUMNS, claim_tables.CLAIMS, claim_tables.CHECKS]
     frames += [claim_tables.COMPARISONS, claim_tables.GATES]

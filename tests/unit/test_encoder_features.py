@@ -20,7 +20,7 @@ from ddcl.evaluate.features import extraction_jobs
 from ddcl.plan.suite import Suite
 from ddcl.schema.encoders import read_encoder
 from ddcl.schema.feature_index import Draw
-from ddcl.schema.op_recipes import read_perturbation
+from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbation, read_perturbations
 from ddcl.schema.recipes import build_recipe, encoder_recipe, recipe_of
 
 pytestmark = pytest.mark.usefixtures("own_config")
@@ -267,6 +267,18 @@ def test_a_file_that_is_gone_is_made_again_and_must_be_the_same(
     assert not file.exists()
     assert add(results, tmp_path) == 0
     assert file.read_bytes() == whole
+
+
+def test_a_family_stands_for_its_members_where_images_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def write_images(dataset: str, perturbations: list[PerturbationRecipe], *_: object) -> list[Path]:
+        seen.extend(each.perturbation for each in perturbations)
+        return []
+
+    monkeypatch.setattr("ddcl.encoders.images.write_images", write_images)
+    assert main(["encoder", "images", "digits", "out", "--perturbations", "none", "common_corruptions"]) == 0
+    assert seen == ["none", *read_perturbations("common_corruptions")]
 
 
 def test_images_are_those_that_every_encoder_sees(results: Path, tmp_path: Path) -> None:

@@ -207,6 +207,8 @@ def test_members_know_their_family_and_strength() -> None:
     assert read_perturbation("color").family is None
     with pytest.raises(UserError, match=r"unknown perturbation 'common_corruptions.fog_6'; did you mean"):
         read_perturbation("common_corruptions.fog_6")
+    with pytest.raises(UserError, match=r"common_corruptions is a family of \d+; name its members, such as common_"):
+        read_perturbation("common_corruptions")
 
 
 def test_the_plan_says_families_and_strengths() -> None:
