@@ -14,7 +14,7 @@ from ddcl.base.files import file_sha256, write_text
 from ddcl.base.paths import expanded
 from ddcl.base.yaml_files import Count, Model, parse, read_yaml
 from ddcl.schema.names import Label, Name, Names, check_word
-from ddcl.schema.places import config_folders, config_names, config_path, existing_files
+from ddcl.schema.places import config_names, config_path, existing_files, new_file
 from ddcl.schema.suites import MOST_PX, NormalisationConfig
 from ddcl.schema.training import MOST_WIDTH, BackboneConfig
 from ddcl.schema.variants import scales, variant_names
@@ -191,7 +191,7 @@ def check_new(name: str, trained_on: Iterable[str] = ()) -> Path:
     check_word("encoder", name)
     for dataset in trained_on:
         check_dataset(dataset, f"encoder {name}: trained on")
-    path = config_folders()[0] / KIND / f"{name}.yaml"
+    path = new_file(f"{KIND}/{name}.yaml")
     taken = [scale for scale in scales() if name in variant_names(scale)]
     if taken:
         raise UserError(f"encoder {name!r}: scale {taken[0]} has a variant of this name; choose another")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ddcl.base.checkout import PROJECT
+from ddcl.base.checkout import PROJECT, is_installed
 from ddcl.base.errors import UserError, did_you_mean
 from ddcl.base.paths import expanded
 from ddcl.schema.names import check_word
@@ -33,6 +33,20 @@ def config_folders() -> list[Path]:
     return list(dict.fromkeys([*(folder.absolute() for folder in [*folders, *here]), CONFIG_DIR]))
 
 
+def new_file(relative: str) -> Path:
+    """Return where a new file config/`relative` goes: the folder that is searched first.
+
+    `UserError` if that is the one in an installed package.
+    """
+    folder = config_folders()[0]
+    if folder == CONFIG_DIR and is_installed():
+        raise UserError(
+            f"{relative}: there is no folder of your own for it; type this in a project that `ddcl init FOLDER` made, "
+            f"or name a folder with {VARIABLE}"
+        )
+    return folder / relative
+
+
 def search_beside(suite: Path) -> None:
     """Search the folder in which a suite lies, too, here and in all jobs, if it is laid out as config/ is.
 
@@ -40,7 +54,7 @@ def search_beside(suite: Path) -> None:
     """
     folder = suite.absolute().parent
     folder = folder.parent if folder.name == "suites" else folder
-    kinds = {path.name for path in CONFIG_DIR.iterdir() if path.is_dir()}
+    kinds = {"encoders", *(path.name for path in CONFIG_DIR.iterdir() if path.is_dir())}
     if folder not in config_folders() and any((folder / kind).is_dir() for kind in kinds):
         named = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = os.pathsep.join([*filter(None, [named]), str(folder)])

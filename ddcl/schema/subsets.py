@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ddcl.base.files import read_json
 from ddcl.base.yaml_files import Count, Model, Seed, parse
-from ddcl.schema.places import config_folders, config_path
+from ddcl.schema.places import config_path, new_file
 
 FOLDER = "subsets"
 
@@ -39,7 +39,7 @@ def subset_path(dataset: str, name: str) -> Path:
 
 def new_subset_path(dataset: str, name: str) -> Path:
     """Return the file that a new list is written to: in the folder that is searched first."""
-    return config_folders()[0] / FOLDER / f"{dataset}_{name}.json"
+    return new_file(f"{FOLDER}/{dataset}_{name}.json")
 
 
 def read_subset_config(dataset: str, name: str) -> SubsetConfig:

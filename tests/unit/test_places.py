@@ -82,6 +82,32 @@ def test_the_first_folder_with_a_file_gives_it(own: Path, tmp_path: Path, monkey
     assert new_subset_path("toys", "1pct") == own / "subsets/toys_1pct.json"
 
 
+def test_nothing_is_written_into_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert new_subset_path("toys", "1pct") == CONFIG_DIR / "subsets/toys_1pct.json"  # of a checkout
+    monkeypatch.setattr("ddcl.schema.places.is_installed", lambda: True)
+    subset = ["subset", "digits", "--name", "few", "--per-class", "1", "--available", "9"]
+    for command in (["encoder", "add", "mine", "a.pth"], subset):
+        assert main(command) == 2
+        assert (
+            "there is no folder of your own for it; type this in a project that `ddcl init" in capsys.readouterr().err
+        )
+    write(tmp_path, {"config/config.yaml": "suite: t\n"})
+    assert new_subset_path("toys", "1pct") == tmp_path / "config/subsets/toys_1pct.json"
+
+
+def test_a_folder_with_nothing_but_encoders_is_searched_beside_its_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    (tmp_path / "encoders").mkdir()
+    suite_path(str(tmp_path / "own.yaml"))
+    assert config_folders() == [tmp_path, CONFIG_DIR]
+
+
 def test_errors_say_where_it_was_sought(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(own, {"evaluations/mine.yaml": "base: knn\n"})
     with pytest.raises(UserError) as error:
