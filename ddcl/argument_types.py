@@ -33,8 +33,8 @@ seed = _whole(0, 2**63 - 1)
 
 def line(text: str) -> str:
     """Return a line of text that people can read."""
-    if not text.isprintable() or text != text.strip() or not 0 < len(text) <= LONGEST_LINE:
-        expected = f"expected a line of 1 to {LONGEST_LINE} characters, without spaces at its ends"
+    if not text.isprintable() or text != text.strip() or len(text) > LONGEST_LINE:
+        expected = f"expected a line of at most {LONGEST_LINE} characters, without spaces at its ends"
         raise argparse.ArgumentTypeError(f"{expected}, found {text[:80]!r}")
     return text
 

@@ -113,7 +113,7 @@ def test_a_folder_without_a_suite_is_told_how_to_get_one(
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--label", "two\nlines", r"expected a line of 1 to 200 characters, .*, found 'two\\nlines'"),
+        ("--label", "two\nlines", r"expected a line of at most 200 characters, .*, found 'two\\nlines'"),
         ("--source", "\x1b[31m", r"expected a line .*, found '\\x1b\[31m'"),
         ("--licence", " ", "expected a line"),
         ("--side", "4", "expected a whole number from 8 to 16384, found '4'"),
