@@ -72,7 +72,7 @@ def test_features_alone_and_rows_of_ones_own(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"feature": 1.0}, "unknown arrays feature; allowed are features, labels, views, train, part_"),
-        ({"features": None}, r"no array features \[N, D\]; found views, part_dir"),
+        ({"features": None}, r"no array `features` \[N, D\]; found views, part_dir"),
         ({"features": np.zeros(4)}, r"features: expected floats with 2 axes, found float64 \[4\]"),
         ({"features": np.full((N, 5), np.nan)}, "features: 4500 values are not finite"),
         ({"views": np.zeros((1, N, 5))}, r"views: expected \[2 or more, 900, 5\], found \[1, 900, 5\]"),
@@ -81,7 +81,7 @@ def test_features_alone_and_rows_of_ones_own(tmp_path: Path) -> None:
             r"part_dvr: expected \[start, stop\] with .* ≤ 5, found \[3, 6\]",
         ),
         ({"part_": np.array([0, 3])}, "part_: the part has no name"),
-        ({"part_full": np.array([0, 3])}, "part_full: full \(all columns\)"),
+        ({"part_full": np.array([0, 3])}, r"part_full: full \(all columns\)"),
         ({"part_random_dvr": np.array([0, 3])}, "part_random_dvr: .* are reserved names"),
         ({"factor_size": np.zeros(3)}, r"factor_size: expected 900 numbers, found float64 \[3\]"),
         ({"train": np.arange(N)}, r"train: expected 900 bools, found int64 \[900\]"),
@@ -148,8 +148,8 @@ TRAIN = np.arange(N) < 600
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"factor_size": np.full(N, 3.0)}, "factor_size: is 3.0 in all rows that are fitted to: nothing to read"),
-        ({"factor_class": ONE}, "factor_class: is 0 in all rows that are fitted to: nothing to read"),
+        ({"factor_size": np.full(N, 3.0)}, "factor_size: is 3.0 in all rows that are fitted to; nothing to read"),
+        ({"factor_class": ONE}, "factor_class: is 0 in all rows that are fitted to; nothing to read"),
         ({"factor_class": np.arange(N)}, r"class \d+ has \d rows for fitting; 2 are needed"),
         ({"factor_class": np.where(TRAIN, ONE, 1), "train": TRAIN}, "is 0 in all rows that are fitted to"),
         ({"features": np.full((N, 5), 1.7e308) * np.sign(np.arange(N) - 9.5)[:, None]}, "too large to compute"),

@@ -220,7 +220,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "latin1": (latin1, r"caf\\udce9.png': its name contains a line break or is not UTF-8; rename it"),
     "broken link": (
         nowhere,
-        r"down/0\.png: a broken link, as are 0 more of class down; remove them a",
+        r"down/0\.png: a broken link, as are 0 more of class down; remove them, o",
     ),
     "no split": (no_split, r"looked for the folder .*birds/train; .*birds has across, down, slanted; .*test_frac: 0.2"),
 }

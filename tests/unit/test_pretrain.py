@@ -45,7 +45,7 @@ def run_toy(scale: float, monitor: object, work: Path) -> Pretraining:
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(tmp_path: Path) -> None:
     run = run_toy(float("nan"), no_monitor, tmp_path)
     assert run.status == "diverged"
-    assert "NaN in epoch 1" in run.message
+    assert "nan in epoch 1" in run.message
     assert run.epoch == 1
     assert len(run.history) == 2
 
