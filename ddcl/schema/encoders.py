@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from ddcl.base.errors import UserError, check_name, shown
+from ddcl.base.errors import UserError, check_name, shown, visible
 from ddcl.base.files import file_sha256, write_text
 from ddcl.base.paths import expanded
 from ddcl.base.yaml_files import Count, Model, parse, read_yaml
@@ -97,7 +97,7 @@ class GivenEncoder(Model):
 class Origin(Model):
     """Where an encoder comes from: what `ddcl encoder add` read, and what it was told."""
 
-    file: str = Field(description="name of the file")
+    file: Annotated[str, BeforeValidator(visible)] = Field(description="name of the file")
     sha256: Sha256 = Field(description="of the file")
     layout: Name = Field(description="how the file was read: a name of `ddcl encoder inspect`")
     n_used: Count = Field(description="tensors that became the encoder")

@@ -16,6 +16,7 @@ from ddcl.argument_types import LONGEST_LINE
 from ddcl.base.errors import visible
 from ddcl.help_examples import GENERAL, OF_VERB
 from ddcl.reference import verb_parsers
+from ddcl.schema.encoders import Origin
 from ddcl.schema.suites import MOST_PX
 
 
@@ -136,6 +137,8 @@ def test_nothing_that_a_file_names_reaches_the_terminal_as_a_code(capsys: pytest
     said = capsys.readouterr().err
     assert r"no\x1b[31msuch.pth: missing" in said
     assert said.count("\n") == 1
+    origin = Origin(file="\x1b\udcff.pth", sha256=64 * "0", layout="simsiam", n_used=1, left_out=[])
+    assert origin.file == r"\x1b\udcff.pth"  # which YAML can say
 
 
 def test_verdicts_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
