@@ -76,7 +76,7 @@ def _check_kind(args: Namespace) -> None:
         kind = "--features" if args.features else "a file of weights"
         raise UserError(f"{command}: {given}: means nothing for {kind}; leave it out")
     if args.features and not args.dataset:
-        raise UserError(f"{command}: --features: say with --dataset whose images they are of")
+        raise UserError(f"{command}: --features: name their data set with --dataset")
 
 
 def _print_added(name: str, config: EncoderConfig, path: Path) -> None:
@@ -104,7 +104,7 @@ def _perturbed(text: str) -> tuple[str, Path]:
 
 def add_parsers(subparsers: _SubParsersAction[Any]) -> None:
     """Add the parsers of the verbs below `encoder`."""
-    doc = "Encoders from elsewhere: look into a file of weights, or make it an arm of a suite."
+    doc = "Encoders from elsewhere: inspect a file of weights, or make it an arm of a suite."
     verbs = subparsers.add_parser("encoder", help=doc, description=doc).add_subparsers(required=True, metavar="VERB")
     inspecting, adding = (verb_parser(verbs, f"encoder {each.__name__}", each) for each in (inspect, add))
     _add_options_of_images(verb_parser(verbs, "encoder images", images).add_argument)
@@ -114,13 +114,13 @@ def add_parsers(subparsers: _SubParsersAction[Any]) -> None:
     option("name", metavar="NAME", help="name of the encoder in suites")
     option("file", metavar="FILE", type=Path, nargs="?", help=file)
     _add_options_of_features(option)
-    option("--layout", help="whose file it is, where that is not clear; `ddcl encoder inspect` lists them")
+    option("--layout", help="layout of the file, if that is not clear; `ddcl encoder inspect` lists those that fit")
     option("--network", help="torchvision/NAME or timm/NAME (default: the usual ResNet or ViT of these weights)")
-    option("--stem", help="first layers of a ResNet, if file and layout do not tell: 7x7, 3x3, …")
+    option("--stem", help="first layers of a ResNet, if file and layout do not determine them: 7x7, 3x3, …")
     for name in ("mean", "std"):
         what = f"{name} of each channel, in [0, 1], that images were normalised with (default: as timm or the run says)"
         option(f"--{name}", nargs=3, type=pixel_value, metavar=("R", "G", "B"), help=what)
-    option("--side", type=side, metavar="PX", help="resize images to this side (default: timm's, else as they are)")
+    option("--side", type=side, metavar="PX", help="resize images to this side (default: timm's, or no resizing)")
     option("--dir-width", type=positive, metavar="N", help="the first N features are DIR, the others DVR")
     option("--label", type=line, default="", help="name in tables and figures (default: NAME)")
     option("--source", type=line, default="", help="where the file was found; kept in the YAML")
@@ -131,26 +131,26 @@ def add_parsers(subparsers: _SubParsersAction[Any]) -> None:
         nargs="+",
         default=[],
         metavar="DATASET",
-        help="data sets on whose images it was trained; tables say so",
+        help="data sets that it was trained on; tables say so",
     )
-    option("--encoder-root", type=Path, default=ROOT, help=f"folder of what is converted (default: {ROOT})")
+    option("--encoder-root", type=Path, default=ROOT, help=f"folder for converted weights (default: {ROOT})")
 
 
 def _add_options_of_images(option: Callable[..., Any]) -> None:
     """Add the options of `ddcl encoder images`."""
-    option("dataset", metavar="DATASET", help="name in config/datasets, prepared")
-    option("folder", metavar="FOLDER", type=Path, help="to write to: uint8 [N, 3, S, S] and labels [N] as .npy")
-    option("--perturbations", nargs="+", default=[], metavar="NAME", help="of the test images")
-    option("--draws", type=count, default=1, help="of each perturbation; as the suite says (default: 1)")
-    option("--seed", type=seed, default=0, help="of the runs whose draws these are (default: 0)")
+    option("dataset", metavar="DATASET", help="name in config/datasets; must be prepared")
+    option("folder", metavar="FOLDER", type=Path, help="folder to write: uint8 [N, 3, S, S] and labels [N] as .npy")
+    option("--perturbations", nargs="+", default=[], metavar="NAME", help="perturbations of the test images")
+    option("--draws", type=count, default=1, help="draws of each perturbation, as many as in the suite (default: 1)")
+    option("--seed", type=seed, default=0, help="seed of the runs whose draws these are (default: 0)")
     option("--results", type=Path, default=Path("results"), help="where the data set was prepared (default: results)")
 
 
 def _add_options_of_features(option: Callable[..., Any]) -> None:
     """Add the options for features of a model that cannot be loaded."""
-    features = "in place of FILE: features of the training and of the test images, npz files as of `ddcl diagnose`"
+    features = "instead of FILE: features of the training and test images, npz files as for `ddcl diagnose`"
     option("--features", nargs=2, type=Path, metavar=("TRAIN", "TEST"), help=features)
-    option("--dataset", help="of --features: the data set whose images they are of, in the order of its splits")
-    perturbed = "features of the test images under a perturbation; again with the same name: another draw"
+    option("--dataset", help="with --features: the data set that they belong to, in the order of its splits")
+    perturbed = "features of the test images under a perturbation; repeat a name for further draws"
     option("--perturbed", nargs="+", default=[], type=_perturbed, metavar="NAME=FILE", help=perturbed)
     option("--results", type=Path, default=Path("results"), help="where the data set was prepared (default: results)")

@@ -559,7 +559,7 @@ def _kind_of_device(args: Namespace, meter: Meter, places: int) -> Device:
 
     if args.device == "cpu" or (args.device == "auto" and not torch.cuda.is_available()):
         if args.device == "auto" and (given := gpu_given()):
-            print(f"ddcl: warning: {given}, but torch finds no CUDA device: the CPU computes", file=sys.stderr)
+            print(f"ddcl: warning: {given}, but torch finds no CUDA device: using the CPU", file=sys.stderr)
         return "cpu"
     if not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed now: cpu, auto")

@@ -23,8 +23,8 @@ class Words(NamedTuple):
 
 WORDS = {
     "knn_curves": Words(
-        "kNN accuracy on held-out training images while training: mean over seeds, and their range. The dashed line is "
-        "the encoder before any training.",
+        "kNN accuracy on held-out training images during training: mean over seeds, and their range. The dashed line "
+        "is the encoder before any training.",
         "Line chart of kNN accuracy against the epoch of pretraining, one panel per augmentation.",
         table="convergence",
     ),
@@ -41,15 +41,15 @@ WORDS = {
         table="augmentation",
     ),
     "parts": Words(
-        "kNN accuracy of the whole features and of their parts. The whole has more dimensions than DIR, and DIR more "
-        "than DVR, which alone can make such differences.",
+        "kNN accuracy of the whole features and of their parts. The whole features have more dimensions than DIR, and "
+        "DIR more than DVR, which alone can cause such differences.",
         "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
         table="knn",
     ),
     "ablation_share": Words(
         "Accuracy of the linear probe on clean test images against the share of the features that is DIR, all other "
         "numbers being equal. Mean over seeds; dots: single seeds; dashed line: the untrained encoder. A part's width "
-        "grows or shrinks with the share, which alone can move its accuracy.",
+        "grows or shrinks with the share, which alone can change its accuracy.",
         "Line chart of linear accuracy of the features full, dir and dvr against the share of DIR.",
         table="ablations",
     ),
@@ -60,9 +60,9 @@ WORDS = {
         table="ablations",
     ),
     "published": Words(
-        "Accuracies measured here against published ones of the same method, data set, augmentation, part and "
+        "Accuracies measured here against published ones for the same method, data set, augmentation, part and "
         "perturbation, with the standard deviation over seeds. Hollow: the two experiments are known to differ; the "
-        "table of the same name says in what. Published numbers are mostly those of the best epoch on the test split.",
+        "table of the same name says how. Published numbers are mostly those of the best epoch on the test split.",
         "Scatter chart of measured against published accuracy, with the line on which they are equal.",
         table="published",
     ),
@@ -70,62 +70,64 @@ WORDS = {
         "Effects of the claims' checks (large) and their comparisons (small) with 95 % intervals, in units of the "
         "smallest effect that matters, positive in favour of the claim. a: the asymmetric form, which decides the "
         "paper's claim; b: the symmetric. Grey band: smaller than what matters. Hollow: reported only, not part of the "
-        "verdict. Arrows: the interval goes on. Below three seeds there is no interval.",
-        "Forest plot of effects with intervals, grouped by claim; verdicts stand beside them in words.",
+        "verdict. Arrows: the interval continues. With fewer than three seeds there is no interval.",
+        "Forest plot of effects with intervals, grouped by claim; verdicts are written beside them.",
         table="claim_comparisons",
         claims=True,
     ),
     "readout": Words(
         "How much of each distortion a linear readout finds in the features of distorted test images (R²; for flips, "
-        "the accuracy above chance as a share of what is possible). Where a part carries a distortion its mark lies "
-        "to the right; the bar behind it is as many random columns of the same features (mean and sd over the "
-        "draws). If DVR carried distortions by more than its width, its mark would lie right of its bar, and DIR's "
-        "left of its own. Large marks: mean over seeds; dots: seeds; values below −0.1 stand at the edge.",
+        "the accuracy above chance as a share of what is possible). If a part carries a distortion, its mark is far to "
+        "the right. The bar behind it shows equally many random columns of the same features (mean and sd over the "
+        "draws). If DVR carried distortions beyond its width, its mark would be to the right of its bar, and DIR's "
+        "mark to the left of its own. Large marks: mean over seeds; dots: seeds; values below −0.1 are drawn at the "
+        "edge.",
         "Dot plot of R² for each distortion, one panel per method and augmentation, one mark per part of the features.",
         table="readout",
     ),
     "factors": Words(
-        "How much a linear readout finds, in the features of clean test images, of each factor that an image was "
-        "drawn with (R²; for shape and texture, the accuracy above chance as a share of what is possible). The shape "
-        "is the class. The bar behind a mark is as many random columns of the same features (mean and sd over the "
-        "draws). Large marks: mean over seeds; dots: seeds.",
+        "How much of each factor of the drawing a linear readout finds in the features of clean test images (R²; for "
+        "shape and texture, the accuracy above chance as a share of what is possible). The shape is the class. The bar "
+        "behind a mark shows equally many random columns of the same features (mean and sd over the draws). Large "
+        "marks: mean over seeds; dots: seeds.",
         "Dot plot of R² for each factor, one panel per method and augmentation, one mark per part of the features.",
         table="factors",
     ),
     "rivals": Words(
         "What each method carries of each distortion, and what that costs: mean differences over seeds, the darker the "
-        "higher. Left, how much better a distortion is read (R²) than from a reference of the same seed: of DIR and "
-        "DVR, as many random columns of the same features; of a method without parts, all features of the method that "
-        "it extends. Right, in the first row of a method: accuracy of the linear probe on all its features, minus that "
-        "of the method that it extends, in points, on clean and perturbed test images.",
+        "higher. Left: how much better a linear readout finds a distortion (R²) than it does in a reference of the "
+        "same seed. The reference for DIR and DVR is equally many random columns of the same features; for a method "
+        "without parts, it is all features of the method that it extends. Right, in the first row of a method: "
+        "accuracy of the linear probe on all its features, minus that of the method that it extends, in points, on "
+        "clean and perturbed test images.",
         "Matrix of differences: a row for each method and part, a column for each distortion and perturbation.",
         table="carried",
     ),
     "invariance": Words(
-        "Share of the variance of the features that lies between the views of one image; 0 is a part that the "
-        "training's augmentation does not move, 1 one that knows nothing of the image. The bar behind a mark is as "
-        "many random columns (mean and sd over the draws); dots: seeds.",
+        "Share of the variance of the features that lies between the views of one image. 0: the augmentation of "
+        "training does not move the part. 1: the part carries nothing of the image. The bar behind a mark shows "
+        "equally many random columns (mean and sd over the draws); dots: seeds.",
         "Dot plot of the share of within-image variance for each method, one panel per augmentation.",
         table="invariance",
     ),
     "class_controls": Words(
-        "Accuracy on clean test images of each part of the features, by kNN where the suite has it. The bar behind a "
-        "mark is as many random columns of the same features (mean and sd over the draws): if DVR held less of the "
-        "class than chance would put there, its mark would lie left of its bar; if full gained on DIR by what DVR adds "
-        "and not by its width, DIR's mark would lie left of its bar. Dots: seeds.",
+        "Accuracy of each part of the features on clean test images, by kNN if the suite has it. The bar behind a mark "
+        "shows equally many random columns of the same features (mean and sd over the draws). If DVR held less of the "
+        "class than random columns do, its mark would be to the left of its bar. If full were better than DIR because "
+        "of what DVR adds, and not because of its width, DIR's mark would be to the left of its bar. Dots: seeds.",
         "Dot plot of accuracy for each method and part beside random columns, one panel per augmentation.",
         table="width",
     ),
     "cosines": Words(
-        "Cosines between the two views of an image. DDCL's loss drives the absolute mean over images to zero, which "
-        "cosines of opposite sign can do without any image being near zero: compare it with the mean of absolute "
+        "Cosines between the two views of an image. DDCL's loss drives the absolute mean over images to zero. Cosines "
+        "of opposite sign can achieve that without any image being near zero, so compare it with the mean of absolute "
         "values and the standard deviation over images. Dots: seeds.",
         "Dot plot of three statistics of the cosine for each method and part, one panel per augmentation.",
         table="invariance",
     ),
     "response_rotation": Words(
         "Accuracy, and drift of the features from those of the clean image, against the angle by which test images "
-        "are rotated; for the whole features and each part, whose widths differ: compare methods within a part. Mean "
+        "are rotated, for the whole features and each part. Parts differ in width: compare methods within a part. Mean "
         "over seeds and their range; dashed: the untrained encoder.",
         "Line charts of accuracy and drift against the rotation angle, one panel per part and augmentation.",
         table="response",
@@ -146,33 +148,35 @@ WORDS = {
     ),
     "convergence": Words(
         "kNN accuracy on held-out training images, against epochs (warm-up counted; a dotted line where it ends) and "
-        "against seconds of training, monitoring not counted: mean over seeds, and their range. Seconds are those of "
-        "the machine and of whatever else it did. The dashed line is the encoder before any training.",
+        "against seconds of training, monitoring not counted: mean over seeds, and their range. Seconds depend on the "
+        "machine and on whatever else was running. The dashed line is the encoder before any training.",
         "Line charts of kNN accuracy against epochs and against seconds, a row of panels per augmentation.",
         table="convergence",
     ),
     "convergence_loss": Words(
-        "The loss on DIR (for methods without parts: their loss), against epochs and seconds. Compare curves of one "
-        "panel only, and with care: DIR has fewer features than a method without parts.",
+        "The loss on DIR (for methods without parts: their whole loss), against epochs and seconds. Compare only "
+        "curves in the same panel, and with care: DIR has fewer features than a method without parts.",
         "Line charts of the loss against epochs and against seconds, a row of panels per augmentation.",
         table="convergence",
     ),
     "knn_curves_differences": Words(
-        "kNN accuracy on held-out training images while training, minus that of the method that each extends: "
-        "percentage points, paired by seed. Thick: mean; thin: each seed; shade: 95 % interval, from three seeds on.",
+        "kNN accuracy on held-out training images during training, minus that of the method that each extends: "
+        "percentage points, paired by seed. Thick: mean; thin: each seed; shade: 95 % interval, if there are at least "
+        "three seeds.",
         "Line chart of differences of kNN accuracy against the epoch of pretraining, one panel per pair of methods.",
         table="convergence",
     ),
     "robustness_differences": Words(
         "Accuracy of the linear probe on clean and perturbed test images, minus that of the method that each extends, "
-        "or is an ablation of: percentage points, paired by seed. Mark: mean; line: 95 % interval, from three "
-        "seeds on; dots: single seeds.",
+        "or is an ablation of: percentage points, paired by seed. Mark: mean; line: 95 % interval, if there are at "
+        "least three seeds; dots: single seeds.",
         "Dot chart of differences of linear accuracy for each perturbation, one panel per augmentation of pretraining.",
         table="robustness",
     ),
     "augmentation_differences": Words(
         "Accuracy on clean test images, minus that of the method that each extends, or is an ablation of: percentage "
-        "points, paired by seed. Mark: mean; line: 95 % interval, from three seeds on; dots: single seeds.",
+        "points, paired by seed. Mark: mean; line: 95 % interval, if there are at least three seeds; dots: single "
+        "seeds.",
         "Dot chart of differences of clean accuracy after each augmentation, one panel per evaluation.",
         table="augmentation",
     ),

@@ -142,7 +142,7 @@ def tables() -> Iterator[list[str]]:
         f"| {n} | " + " | ".join(f"{grouped_coverage(n, SPREADS[3], own):.1f}" for own in (True, False)) + " |"
         for n in SEEDS
     ]
-    yield ["| seeds | clustered by group | each image for itself |", "|---:|---:|---:|", *rows]
+    yield ["| seeds | clustered by group | each image on its own |", "|---:|---:|---:|", *rows]
     heads = " | ".join(f"{100 * share:.0f} %" for share in SHARES)
     rows = [f"| {n} | " + " | ".join(f"{power(n, share):.1f}" for share in SHARES) + " |" for n in SEEDS]
     yield [f"| seeds | {heads} |", "|---:" * (1 + len(SHARES)) + "|", *rows]

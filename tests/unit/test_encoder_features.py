@@ -224,7 +224,7 @@ def test_what_is_wrong_with_a_file_is_said_in_a_line_and_nothing_is_written(
     [
         ([], "expected FILE, or --features TRAIN TEST; found neither"),
         (["a.pth", "--dataset", "digits"], "--dataset: means nothing for a file of weights"),
-        (["--features", "a.npz", "b.npz"], "say with --dataset whose images they are of"),
+        (["--features", "a.npz", "b.npz"], "name their data set with --dataset"),
         (["a.pth", "--features", "a.npz", "b.npz"], "found both"),
         (
             ["--features", "a.npz", "b.npz", "--dataset", "digits", "--side", "3"],

@@ -37,9 +37,9 @@ GLYPHS: dict[Verdict, str] = {
 MEANINGS: dict[Verdict, str] = {
     SUPPORTED: "the whole interval is above 0, and not all of it too small to matter",
     CONTRADICTED: "the whole interval is below 0, and not all of it too small to matter",
-    NO_EFFECT: "the whole interval is too small to matter, either way",
-    INCONCLUSIVE: "none of these, fewer than three seeds, or one of its comparisons says the opposite; a comparison "
-    "also where it says one of these before Holm’s correction, but not after it",
+    NO_EFFECT: "the whole interval is too small to matter, in either direction",
+    INCONCLUSIVE: "none of these, or fewer than three seeds, or one of its comparisons says the opposite; for a "
+    "comparison, also if one of these holds before Holm’s correction but not after it",
     NOT_TESTABLE: "more than half of its comparisons fail a gate",
     NOT_RUN: "this suite has no such runs",
     DIFFERS: "the arms differ in more than the claim is about, or another probe was used",

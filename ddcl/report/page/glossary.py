@@ -14,7 +14,7 @@ WORDS = {  # and the augmentation whose views are shown; empty: none
         "the usual augmentation: each view is a crop, perhaps flipped, blurred or grey, with other colours",
         "baug",
     ),
-    "CAug": ("BAug, and a rotation by up to 90° either way", "caug"),
+    "CAug": ("BAug plus a rotation by up to 90° in either direction", "caug"),
     "CAug+": ("CAug, and an elastic deformation", "caug_plus"),
     "DIR": (
         "distortion-invariant representation: most of the features, 80 % in the paper. Two views of an image are "

@@ -18,8 +18,8 @@ from ddcl.schema.metrics import Metric
 LEVEL = 0.05  # of a table, after Holm's correction
 NOTE = (
     "▲ better and ▼ worse than the baseline: p below 0.05 after Holm’s correction over the table (t, paired by seed, "
-    "for these test images). All else cannot be told from it. Cells with fewer than three seeds, or with a run that "
-    "did not end well, take no part"
+    "for these test images). No other cell can be told apart from it. Cells with fewer than three seeds, or with a run "
+    "that did not end well, are not tested"
 )
 SHORT_NOTE = "▲ better, ▼ worse than the baseline (p < 0.05, Holm over the table)"  # where there is little room
 NUMBERS = ("difference", "ci_low", "ci_high", "p", "p_holm")

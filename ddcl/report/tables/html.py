@@ -23,7 +23,7 @@ CODE = re.compile(r"`([^`]+)`")
 SELECTED = ("dataset", "evaluation", "part", "augmentation")  # what the page can choose by
 COARSE = ("%", "points", "epochs", "s")  # units that differences have one decimal in
 REACH = 50.0  # percent of a bar's width, either way
-PAPER = "paper: the same difference in the paper’s table, on ImageNet-100, of one run each"
+PAPER = "paper: the same difference in the paper’s table, on ImageNet-100, from one run each"
 LONG = 40  # letters that fit on one line of a head of a row
 
 
