@@ -54,7 +54,7 @@ SUITE: Options = {
 }
 EVAL_DATASET: Options = {"help": "name in config/datasets (default: the data set that the run was trained on)"}
 DATA_ROOT: Options = {**PATH, "help": "folder with the data sets (default: the environment's DDCL_DATA, else data)"}
-SUBSETS: Options = {"type": natural, "default": 0, "help": "random sets of columns, as controls of width (default: 0)"}
+SUBSETS: Options = {"type": natural, "default": 0, "help": "random sets of columns, as controls for width (default: 0)"}
 DIR_FRAC: Options = {"type": share, "default": 0.8, "help": "share of the features in random_dir (default: 0.8)"}
 PARTIAL: Options = {"action": "store_true", "help": "write what exists; list and mark what is missing"}
 ANY: Options = {"nargs": "*"}
@@ -161,7 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
         verbs.diagnose,
         features={**PATH, "metavar": "FILE", "help": "npz file with features [N, D] and what is known of the images"},
         output={**PATH, "help": "CSV file to write"},
-        subsets={**SUBSETS, "default": 20, "help": "random sets of columns, as controls of each part (default: 20)"},
+        subsets={**SUBSETS, "default": 20, "help": "random sets of columns, as controls for each part (default: 20)"},
         seed={"type": seed, "default": 0, "help": "seed of the rows and columns that are drawn (default: 0)"},
     )
     encoder_verbs.add_parsers(subparsers)

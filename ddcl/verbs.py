@@ -60,7 +60,7 @@ def resolve(args: Namespace) -> None:
 
 
 def plan(args: Namespace) -> None:
-    """Estimate what a suite costs before it runs; with --effect, how many seeds detect a difference."""
+    """Estimate what a suite costs before it runs; with --effect, how many seeds are needed to detect a difference."""
     from ddcl.plan.cost import as_json, describe
     from ddcl.plan.datasets import data_root
 
@@ -396,8 +396,8 @@ def adopt(args: Namespace) -> None:
     adopted = adopt(args.results)
     for problem in adopted.problems:
         print(f"ddcl: {problem}", file=sys.stderr)
-    whole = f"{adopted.datasets} data sets and {adopted.runs} runs are whole"
-    print(f"{args.results}: {whole}, {len(adopted.problems)} problems")
+    intact = f"{adopted.datasets} data sets and {adopted.runs} runs are intact"
+    print(f"{args.results}: {intact}, {len(adopted.problems)} problems")
 
 
 def clean(args: Namespace) -> None:
@@ -412,7 +412,7 @@ def clean(args: Namespace) -> None:
         return
     if not args.yes:
         if not sys.stdin.isatty():
-            raise UserError("ddcl clean: nothing was deleted; give --yes where nobody can be asked")
+            raise UserError("ddcl clean: nothing was deleted; add --yes if there is nobody to ask")
         if input("Delete them? [y/N] ").strip().lower() not in ("y", "yes"):
             print("nothing was deleted")
             return

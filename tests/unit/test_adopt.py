@@ -100,5 +100,5 @@ def test_the_verb(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run_of(results) / "history.csv").write_text("epoch\n")
     assert main(["adopt", "--results", str(results)]) == 0
     output = capsys.readouterr()
-    assert output.out == f"{results}: 1 data sets and 1 runs are whole, 1 problems\n"
+    assert output.out == f"{results}: 1 data sets and 1 runs are intact, 1 problems\n"
     assert "history.csv: damaged, edited, or of another run" in output.err

@@ -208,7 +208,7 @@ class TestTwoSuites:
             shutil.rmtree(copy / ".snakemake")
         set_times(copy / "results", seed=0)
         output = said(verb("adopt", copy=copy))
-        assert "1 data sets and 5 runs are whole, 0 problems" in output
+        assert "1 data sets and 5 runs are intact, 0 problems" in output
         assert not WORK & set(dry(copy))
 
     @pytest.mark.parametrize("times", ["as they are", "equal", "touched", "metadata of B", "no plan"])
@@ -279,7 +279,7 @@ class TestTwoSuites:
         plan.unlink()
         before = tree(copy / "results")
         output = said(verb("clean", "--unused", copy=copy), 2)
-        assert "nothing was deleted; give --yes where nobody can be asked" in output
+        assert "nothing was deleted; add --yes if there is nobody to ask" in output
         assert all(re.search(rf"\d\.\d MB  results/{folder}$", output, re.MULTILINE) for folder in of_b)
         assert tree(copy / "results") == before
         said(verb("clean", "--unused", "--yes", copy=copy))
