@@ -222,7 +222,7 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
         lines.append(f"  {name:20} {hours} {_shown([cost.disk_bytes / 1e9]):>8}  {cost.source}")
     all_hours = [hours for cost in by_dataset.values() for hours in (cost.pretraining_hours, cost.evaluation_hours)]
     disk = _shown([cost.disk_bytes / 1e9 for cost in by_dataset.values()])
-    where = f"hours of {throughput().device} where the speed comes from config/throughput.yaml"
+    where = f"hours on {throughput().device} where the speed comes from config/throughput.yaml"
     lines.append(f"  {'all':20} {_shown(all_hours):>21} {disk:>8}  {where}")
     missing = missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"
     return "\n".join([*lines, "", missing, *lacking(suite, results)])

@@ -199,7 +199,7 @@ def test_the_text_has_jobs_hours_and_every_missing_data_set(tmp_path: Path) -> N
     assert f"{sum(jobs(paper).values())} jobs:" in text
     for name, config in paper.dataset_configs.items():
         assert f"  {name} ({config.label}): " in text
-    assert "one GPU" in text
+    assert "A100-class GPU" in text
     assert "guess" in text
 
 
