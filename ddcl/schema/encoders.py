@@ -33,7 +33,8 @@ class GivenFeatures(Model):
 
     dataset: Name = Field(description="name in config/datasets of the images that the features are of")
     draws: dict[Name, Annotated[int, Field(ge=1)]] = Field(
-        default_factory=dict, description="perturbations of the test images that there are features under, with draws"
+        default_factory=dict,
+        description="perturbations of the test images for which there are features, with the number of draws",
     )
     n_views: int = Field(default=0, ge=0, description="augmented views of the test images; 0: none")
 
@@ -41,7 +42,7 @@ class GivenFeatures(Model):
 class GivenEncoder(Model):
     """An encoder from elsewhere: what its features depend on, and how large it is."""
 
-    sha256: Sha256 = Field(description="of the converted file of weights, or of features")
+    sha256: Sha256 = Field(description="sha256 of the converted file of weights or features")
     network: str = Field(
         pattern=NETWORK,
         description="torchvision/NAME, timm/NAME, ddcl: a ResNet of this suite, of the given shape; or features: there "
@@ -49,11 +50,11 @@ class GivenEncoder(Model):
     )
     features: GivenFeatures | None = Field(
         default=None,
-        description="of network features",
+        description="what is known of them, if the network is `features`",
         json_schema_extra={"absent": None},
         exclude_if=lambda value: value is None,
     )
-    shape: BackboneConfig | None = Field(default=None, description="of network ddcl")
+    shape: BackboneConfig | None = Field(default=None, description="its shape, if the network is `ddcl`")
     stem: StemName | None = Field(
         default=None,
         description="first layers of a ResNet. 7x7: stride 2, max-pool; 3x3: stride 1, no max-pool; 3x3_padding_2: the "
@@ -65,13 +66,13 @@ class GivenEncoder(Model):
         default=None, ge=1, le=MOST_WIDTH, description="columns of DIR, the rest being DVR's; null: no split"
     )
     side_px: int | None = Field(
-        default=None, ge=8, le=MOST_PX, description="images are resized to this side; null: as they are"
+        default=None, ge=8, le=MOST_PX, description="images are resized to this side; null: no resizing"
     )
     normalisation: NormalisationConfig | None = Field(
-        default=None, description="what pixel values in [0, 1] are normalised with; of features, nothing is known of it"
+        default=None, description="what pixel values in [0, 1] are normalised with; for features this is not known"
     )
-    n_parameters: int = Field(default=0, ge=0, description="numbers that were learned; of features: 0")
-    gflops: float = Field(default=0.0, ge=0, description="10⁹ floating-point operations for one image; of features: 0")
+    n_parameters: int = Field(default=0, ge=0, description="learned parameters; for features: 0")
+    gflops: float = Field(default=0.0, ge=0, description="10⁹ floating-point operations for one image; for features: 0")
 
     @model_validator(mode="after")
     def _fits_together(self) -> GivenEncoder:
@@ -98,13 +99,13 @@ class Origin(Model):
     """Where an encoder comes from: what `ddcl encoder add` read, and what it was told."""
 
     file: Annotated[str, BeforeValidator(visible)] = Field(description="name of the file")
-    sha256: Sha256 = Field(description="of the file")
-    layout: Name = Field(description="how the file was read: a name of `ddcl encoder inspect`")
+    sha256: Sha256 = Field(description="sha256 of the file")
+    layout: Name = Field(description="how the file was read: a layout that `ddcl encoder inspect` names")
     n_used: Count = Field(description="tensors that became the encoder")
-    prefix: str = Field(default="", description="with which their names in the file begin")
-    left_out: list[str] = Field(description="tensors that did not: heads, by the beginning of their names")
+    prefix: str = Field(default="", description="beginning of their names in the file")
+    left_out: list[str] = Field(description="tensors that were left out: heads, by the beginning of their names")
     source: str = Field(default="", description="where the file was found, as given")
-    licence: str = Field(default="", description="of the weights, as given")
+    licence: str = Field(default="", description="licence of the weights, as given")
 
 
 class EncoderConfig(GivenEncoder):
@@ -116,7 +117,8 @@ class EncoderConfig(GivenEncoder):
     )
     with_labels: bool = Field(default=False, description="labels were used to train it; tables say so")
     trained_on: Names = Field(
-        default_factory=list, description="names in config/datasets whose images trained it; tables say so"
+        default_factory=list,
+        description="names in config/datasets of the data sets that it was trained on; tables say so",
     )
     origin: Origin
 

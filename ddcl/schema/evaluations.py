@@ -122,9 +122,9 @@ class DiagnosticsSettings(LinearSettings):
     max_train_images: int = Field(ge=2, le=MOST, description="training images that readouts are fitted to, at most")
     max_test_images: int = Field(ge=2, le=MOST, description="test images that everything is measured on, at most")
     n_views: int = Field(ge=2, le=1000, description="augmented views of each test image, for invariance")
-    n_moved_images: int = Field(ge=2, le=MOST, description="test images whose views are told apart, at most")
+    n_moved_images: int = Field(ge=2, le=MOST, description="test images whose views are ranked, at most")
     n_moved_views: int = Field(
-        ge=2, le=100, description="views of each of them, under every distortion that features are mapped for"
+        ge=2, le=100, description="views of each of them, under every distortion for which features are mapped"
     )
     rotation_deg: float = Field(gt=0, le=180, description="angle uniform in [-this, this], degrees")
     brightness: Strength = Field(description="factor uniform in [1 - this, 1 + this]")
@@ -150,7 +150,7 @@ class SgdSettings(EvaluationSettings):
 
     epochs: int = Field(ge=1, le=MOST_EPOCHS, description="passes over the training images")
     batch_size: int = Field(ge=2, le=MOST, description="images per step")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of SGD")
     weight_decay: float = Field(ge=0, le=1, description="l2 penalty")
     lr_classifier: float = Field(
         gt=0, le=MOST_RATE, description="learning rate of the classifier, times batch_size / 256"
@@ -182,7 +182,7 @@ class FinetuneSettings(SgdSettings):
         "after wrapping the network, which renames it",
     )
     subset: Name | None = Field(
-        default=None, description="train on the images of config/subsets/<data set>_<this>.json only; null: all"
+        default=None, description="train only on the images of config/subsets/<data set>_<this>.json; null: all"
     )
 
     @property

@@ -13,9 +13,9 @@ from ddcl.schema.ops import Share
 class ThirdCrop(Model):
     """A third view: the augmentation, with another crop in the place of its own."""
 
-    side_frac: Share = Field(description="side of the view, share of that of the other two")
+    side_frac: Share = Field(description="side of the view, as a share of that of the other two")
     scale: Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(rising)] | None = Field(
-        default=None, description="[low, high] of the crop's area, share of the image's; None: as the augmentation's"
+        default=None, description="[low, high] of the crop's area, share of the image's; None: that of the augmentation"
     )
 
     def side_px(self, side_px: int) -> int:
@@ -30,5 +30,7 @@ class Extras(Model):
     original: bool = Field(default=False, description="the images without augmentation")
     crop: ThirdCrop | None = Field(default=None, description="a third view with a crop of its own")
     shared_draws: int = Field(
-        default=1, ge=1, description="so many images in a row, from the batch's first on, have the same draws"
+        default=1,
+        ge=1,
+        description="this many consecutive images of a batch, counted from its first, share their draws",
     )

@@ -20,17 +20,18 @@ BASE: Cell = {"part": "full", "perturbation": CLEAN, "metric": TOP1}  # of the c
 class GateSpec(Model):
     """A difference of two accuracies that must be large enough: otherwise the assay is blind to what is claimed."""
 
-    label: str = Field(max_length=24, description="on the page")
-    statement: str = Field(description="what holds where it is passed")
-    follows: str = Field(description="what follows where it is failed, as a sentence")
+    label: str = Field(max_length=24, description="name on the page")
+    statement: str = Field(description="what holds if it is passed")
+    follows: str = Field(description="what follows if it is failed, as a sentence")
     arms: Literal["control", "both"] = Field(
-        description="whose accuracies: those of a comparison's control, or of its treatment, too"
+        description="whose accuracies: those of a comparison's control, or also of its treatment"
     )
     when: dict[Place, list[str]] = Field(
-        default={}, description="for which comparisons: those whose control has one of these names at each key"
+        default={},
+        description="the comparisons that it applies to: those whose control has one of these names at each key",
     )
-    treatment: Cell = Field(description="the accuracy that must be higher: what it has in place of the arm's keys")
-    control: Cell = Field(default={}, description="than this one, in the same way")
+    treatment: Cell = Field(description="the accuracy that must be higher: the keys that replace those of the arm")
+    control: Cell = Field(default={}, description="the accuracy that it is compared with, given in the same way")
     reference: float | None = Field(
         default=None,
         description="percent; in place of a control, a published accuracy that must be reached. Neither: no such "

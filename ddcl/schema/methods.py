@@ -68,9 +68,9 @@ class VICRegSettings(MethodSettings):
     """Settings of `baselines.vicreg`."""
 
     projector_dim: Width = Field(description="width of all projector layers")
-    invariance_weight: Weight = Field(default=25.0, description="of the mean square between views; the official 25")
-    std_weight: Weight = Field(default=25.0, description="of the hinge on the columns' spread; the official 25")
-    covariance_weight: Weight = Field(default=1.0, description="of the covariances' squares; the official 1")
+    invariance_weight: Weight = Field(default=25.0, description="weight of the mean square between views; official: 25")
+    std_weight: Weight = Field(default=25.0, description="weight of the hinge on the columns' spread; official: 25")
+    covariance_weight: Weight = Field(default=1.0, description="weight of the squared covariances; official: 1")
 
 
 class SimCLRSettings(MethodSettings):
@@ -101,7 +101,7 @@ class AugSelfSettings(MethodSettings):
     """What AugSelf has beside its base."""
 
     weights: dict[Literal["resized_crop", "color_jitter", "horizontal_flip", "gaussian_blur", "rotation"], Weight] = (
-        Field(description="λ by operation; those that the augmentation has not are left out")
+        Field(description="λ of each operation; operations that the augmentation does not have are left out")
     )
     hidden_dim: Width = Field(description="width of the predictors' hidden layers")
 
@@ -120,9 +120,11 @@ class AugSelfBarlowTwinsSettings(AugSelfSettings, BarlowTwinsSettings):
 class ESSLSettings(SimSiamBaselineSettings):
     """Settings of `baselines.e_ssl`."""
 
-    rotation_weight: Weight = Field(description="λ of the cross-entropy of the quarters; the official 0.4")
-    rotation_dim: Width = Field(description="width of the hidden layers that tell the quarters")
-    crop_side_frac: Share = Field(description="side of the third crop, share of the views'; the official 16 of 32 px")
+    rotation_weight: Weight = Field(description="λ of the cross-entropy of the quarter turns; official: 0.4")
+    rotation_dim: Width = Field(description="width of the hidden layers that predict the quarter turn")
+    crop_side_frac: Share = Field(
+        description="side of the third crop, as a share of the views' side; official: 16 of 32 px"
+    )
 
     def extras(self) -> Extras:
         return Extras(crop=ThirdCrop(side_frac=self.crop_side_frac))
@@ -134,7 +136,7 @@ class EquiModSettings(SimCLRSettings):
     equivariant_dim: Width = Field(description="width of the equivariant embedding")
     told_dim: Width = Field(description="width of what the augmentation's parameters are mapped to")
     equivariant_weight: Weight = Field(description="λ of the equivariant loss")
-    equivariant_temperature: Temperature = Field(description="its τ")
+    equivariant_temperature: Temperature = Field(description="τ of the equivariant loss")
 
     def extras(self) -> Extras:
         return Extras(drawn=True, original=True)
@@ -157,10 +159,10 @@ class SIESettings(PartsSettings):
     """Settings of `baselines.sie`."""
 
     projector_dim: Width = Field(description="width of the projection of each part")
-    invariance_weight: Weight = Field(description="of the invariant part's mean square")
-    equivariance_weight: Weight = Field(description="of the equivariant part's, after the map")
-    std_weight: Weight = Field(description="of the hinge on the columns' spread")
-    covariance_weight: Weight = Field(description="of the covariances' squares")
+    invariance_weight: Weight = Field(description="weight of the invariant part's mean square")
+    equivariance_weight: Weight = Field(description="weight of the equivariant part's mean square, after the map")
+    std_weight: Weight = Field(description="weight of the hinge on the columns' spread")
+    covariance_weight: Weight = Field(description="weight of the squared covariances")
 
     def extras(self) -> Extras:
         return Extras(drawn=True)
@@ -183,22 +185,22 @@ class SplitSettings(PartsSettings):
     dvr_weight: Weight = Field(description="weight of the distortion-disentangled loss")
     dvr_form: Literal["abs_of_mean", "mean_of_abs", "softmax"] = Field(
         default="abs_of_mean",
-        description="|mean cos|, as the official code; mean |cos|, which does not let signs cancel between images; or "
-        "mean cos of the two softmaxes, which is never below 0: that of CLeVER, the authors' later method",
+        description="|mean cos|, as in the official code; mean |cos|, which does not let signs cancel between images; "
+        "or mean cos of the two softmaxes, which is never below 0, as in CLeVER, the authors' later method",
     )
     dvr_temperature: float = Field(
         default=1.0,
         gt=0,
         le=1e6,
         json_schema_extra={"absent": 1.0},
-        description="softmax: of both views. CLeVER: 0.1 and, of its teacher, 0.04, on what DINO's heads put out; ours "
-        "are standardised, where those leave one entry of each softmax alone",
+        description="temperature of the softmax of both views. CLeVER: 0.1, and 0.04 for its teacher, on the outputs "
+        "of DINO's heads. Our outputs are standardised; there such values would leave only one entry of each softmax",
     )
     dvr_groups: int = Field(
         default=1,
         ge=1,
-        description="equal groups of the batch that abs_of_mean is taken of, then averaged; the official code takes it "
-        "per GPU, of which its scripts use 2",
+        description="equal groups of the batch; abs_of_mean is computed for each group and averaged. The official code "
+        "computes it per GPU, and its scripts use 2",
     )
 
     def misfit(self, training: TrainingConfig) -> str:
@@ -214,7 +216,7 @@ class DDCLSettings(SplitSettings, SimSiamSettings):
     """Settings of `ddcl.method.DDCL`."""
 
     preg_weight: Weight = Field(
-        default=0.0, description="weight of PReg, which ties the heads' parameter norms; the official 0.001"
+        default=0.0, description="weight of PReg, which ties the heads' parameter norms; official: 0.001"
     )
 
 

@@ -74,14 +74,14 @@ class RotationSettings(Model):
     degrees_max: float = Field(default=90.0, ge=0, le=180, description="angle uniform in [-this, this], degrees")
     prob: Prob = Field(default=1.0, description="probability in [0, 1] that an image is changed")
     interpolation: Literal["nearest", "bilinear"] = Field(
-        default="nearest", description="how pixels between pixels are read; the official code uses nearest"
+        default="nearest", description="interpolation between pixels; the official code uses nearest"
     )
 
 
 class TimesAtSide(Model):
     """A factor of a strength for images whose side is at most so many pixels."""
 
-    side_px: Annotated[int, Field(ge=1, description="the largest side that it is for, pixels")]
+    side_px: Annotated[int, Field(ge=1, description="the largest side that it applies to, pixels")]
     times: Positive = Field(description="factor of the strength")
 
 
@@ -101,8 +101,8 @@ class ElasticSettings(Model):
     matched: list[TimesAtSide] = Field(
         default=[],
         json_schema_extra={"absent": []},
-        description="factors of alpha_px at small sides, where the same displacement relative to the side harms "
-        "nobody; that of the smallest side_px that fits is taken, beyond all of them 1",
+        description="factors of alpha_px for small sides, at which the same displacement relative to the side does no "
+        "harm; the smallest side_px that fits is used; beyond all of them, the factor is 1",
     )
 
 
@@ -134,7 +134,7 @@ class TurnSettings(Model):
 
     angle_deg: float = Field(ge=-180, le=180, description="angle, counter-clockwise, degrees")
     interpolation: Literal["nearest", "bilinear"] = Field(
-        default="nearest", description="how pixels between pixels are read, as in `rotation`"
+        default="nearest", description="interpolation between pixels, as in `rotation`"
     )
 
 

@@ -21,7 +21,7 @@ Angle = Annotated[float, Field(ge=-180, le=180)]
 class ViewsSettings(Model):
     """Settings of `ddcl.pictures.views`."""
 
-    n_images: Shown = Field(description="images shown, the first that the training sees")
+    n_images: Shown = Field(description="images shown: the first that the training sees")
 
 
 class ActivationSettings(Model):
@@ -38,7 +38,7 @@ class RotatedSettings(Model):
 
     n_images: Annotated[int, Field(ge=2, le=10_000)] = Field(description="test images, at most, spread over the split")
     angles_deg: Annotated[list[Angle], AfterValidator(each_once)] = Field(
-        min_length=2, description="each image gets one of these, drawn, degrees"
+        min_length=2, description="each image gets one of these angles, drawn at random; degrees"
     )
 
 
@@ -47,10 +47,10 @@ class NeighboursSettings(RotatedSettings):
 
     k: Count = Field(description="neighbours whose class and angle are counted")
     random_draws: Annotated[int, Field(ge=1, le=1000)] = Field(
-        description="sets of random columns, as a control of width"
+        description="sets of random columns, as controls for width"
     )
     shown_queries: Shown = Field(description="images whose neighbours are shown")
-    shown_neighbours: Shown = Field(description="neighbours shown of each")
+    shown_neighbours: Shown = Field(description="neighbours shown for each")
 
     @model_validator(mode="after")
     def _enough_images(self) -> NeighboursSettings:
@@ -63,7 +63,7 @@ class NeighboursSettings(RotatedSettings):
 class EmbeddingSettings(RotatedSettings):
     """Settings of `ddcl.pictures.embedding`."""
 
-    projection: Literal["pca", "tsne"] = Field(description="how two dimensions are made of the features")
+    projection: Literal["pca", "tsne"] = Field(description="how the features are reduced to two dimensions")
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,7 @@ class PictureConfig(Model):
     """A drawing with all its numbers, and what the report says of it."""
 
     drawing: str = Field(description="name in ddcl.schema.pictures")
-    caption: str = Field(
-        min_length=1, description="what is shown, with settings in braces; which run it is of is added"
-    )
+    caption: str = Field(min_length=1, description="what is shown, with settings in braces; the runs are added")
     alt: str = Field(min_length=1, description="what it shows for those who cannot see it")
     settings: dict[str, Any] = Field(description="the drawing's own numbers")
 

@@ -41,7 +41,7 @@ class PublishedNumber(Model):
     metric: str = Field(description="top1, top5 or top1_std")
     value_percent: str = Field(pattern=r"^[0-9]+(\.[0-9]+)?$", description="percent, in the digits of the source")
     protocol: str = Field(description="in the words of the source")
-    note: str = Field(description="what else to know")
+    note: str = Field(description="other remarks")
     setup: Setup = Field(default=Setup(), description="with what it was trained (config/published_setups.yaml)")
 
 

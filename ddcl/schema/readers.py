@@ -19,7 +19,7 @@ class ShapesSettings(Model):
 
     n_train: int = Field(ge=10, le=MOST, description="images of the training split")
     n_test: int = Field(ge=10, le=MOST, description="images of the test split")
-    seed: Seed = Field(description="of all factors")
+    seed: Seed = Field(description="seed of all factors")
 
 
 class FashionMnistSettings(Model):
@@ -29,7 +29,7 @@ class FashionMnistSettings(Model):
         default=None,
         ge=10,
         le=MOST,
-        description="use this many training images, the first of each class alike; null: all",
+        description="use this many training images, the first ones, equally many of each class; null: all",
     )
 
 
@@ -47,9 +47,11 @@ class TexturesSettings(Model):
         le=MOST,
         description=f"of each texture's left half, as many in each of its {TEXTURE_BANDS} bands",
     )
-    test_patches: int = Field(ge=1, le=MOST, description="of each texture's right half")
-    other_patches: int = Field(ge=0, le=MOST, description="for pretraining, without a label, of all other textures")
-    seed: Seed = Field(description="of the choice of textures and of the places of patches")
+    test_patches: int = Field(ge=1, le=MOST, description="patches from each texture's right half")
+    other_patches: int = Field(
+        ge=0, le=MOST, description="patches of all other textures, for pretraining, without labels"
+    )
+    seed: Seed = Field(description="seed of the choice of textures and of the places of patches")
 
     @model_validator(mode="after")
     def _equal_bands(self) -> TexturesSettings:
@@ -68,9 +70,9 @@ class TextureNamesSettings(Model):
         gt=0, lt=1, description="share of each class's groups of near-duplicates that is for testing"
     )
     most_groups: int = Field(
-        ge=4, le=MOST, description="groups of near-duplicates of a class, at most: of some are many"
+        ge=4, le=MOST, description="groups of near-duplicates per class, at most, as some classes have many"
     )
-    seed: Seed = Field(description="of that choice and of the places of patches")
+    seed: Seed = Field(description="seed of that choice and of the places of patches")
 
 
 class ImageNetSettings(Model):
@@ -97,7 +99,7 @@ class ImageFolderSettings(Model):
         description="the class folders lie in `folder` itself, and this share of each class is drawn for testing",
         json_schema_extra={"absent": None},
     )
-    seed: Seed = Field(default=0, description="of that draw", json_schema_extra={"absent": 0})
+    seed: Seed = Field(default=0, description="seed of that draw", json_schema_extra={"absent": 0})
 
     @model_validator(mode="after")
     def _one_way(self) -> ImageFolderSettings:

@@ -32,7 +32,8 @@ class VariantConfig(Model):
     )
     published_as: Name | None = Field(
         default=None,
-        description="variant whose published numbers of as many epochs stand beside this one's; null: its own name's",
+        description="variant whose published numbers, for the same number of epochs, are shown beside this one's; "
+        "null: those of its own name",
     )
     group: Group | None = Field(
         default=None,
@@ -67,7 +68,7 @@ class HoldoutConfig(Model):
     """Training images that take the place of the test split, so that something can be chosen without that one."""
 
     frac: float = Field(gt=0, lt=1, description="share of each class's training images")
-    seed: Seed = Field(description="of the draw")
+    seed: Seed = Field(description="seed of the draw")
 
 
 class DatasetConfig(Model):
@@ -103,7 +104,7 @@ class DatasetConfig(Model):
     background: Background = Field(
         default=WHITE, description="RGB, 0 to 255: what transparent pixels of image files are drawn on"
     )
-    obtain: str = Field(default="", description="what to get, and from where by name, when it cannot be downloaded")
+    obtain: str = Field(default="", description="what to get, and where, if it cannot be downloaded")
     found_by: list[str] = Field(
         default_factory=list, description="paths below data_root; one of them is there if the data set is. []: built in"
     )
@@ -115,12 +116,12 @@ class DatasetConfig(Model):
     )
     for_tuning: bool = Field(
         default=False,
-        description="for suites of kind tuning: its test images are of no data set that results are reported on",
+        description="for tuning suites: its test images belong to no data set on which results are reported",
     )
     probe: Name | None = Field(
         default=None,
-        description="evaluation that takes the paper's probe's place on these images, where its crops and flips cannot "
-        "be: claims that name it as one `instead` are judged by it; null: the paper's",
+        description="evaluation that replaces the paper's probe on these images, if they cannot be cropped and "
+        "flipped; claims that list it under `instead` are judged by it; null: the paper's probe",
     )
     tuned: str | None = Field(
         default=None, description="name in config/tuned: what a tuning suite chose for these images; null: nothing"
@@ -168,7 +169,8 @@ class EvaluationConfig(Model):
     settings: dict[str, Any] = Field(description="the protocol's own numbers")
     under: Literal["all", "single", "clean"] = Field(
         default="all",
-        description="perturbations of the suite: all, those that are no family, or none but the clean images",
+        description="perturbations of the suite that it uses: all, those that are not families, or only the clean "
+        "images",
     )
 
 
@@ -191,7 +193,9 @@ class BlockConfig(Model):
         default_factory=list,
         description="names in config/encoders: encoders from elsewhere, evaluated beside the variants",
     )
-    seeds: Seeds = Field(min_length=1, description="seeds of order, weights and draws; an encoder's weights have none")
+    seeds: Seeds = Field(
+        min_length=1, description="seeds of order, weights and draws; an encoder's weights do not depend on them"
+    )
     authors: bool = Field(
         default=False,
         description="with the quirks of the official code: each variant's `authors` section on top, as NAME_authors",
@@ -199,8 +203,8 @@ class BlockConfig(Model):
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="training settings that replace those of each variant in this block"
     )
-    evaluations: Names | None = Field(default=None, description="in place of the suite's")
-    perturbations: Names | None = Field(default=None, description="in place of the suite's")
+    evaluations: Names | None = Field(default=None, description="replaces the suite's")
+    perturbations: Names | None = Field(default=None, description="replaces the suite's")
     transfer: list[TransferConfig] = Field(default_factory=list, description="evaluations on other data sets")
 
     @model_validator(mode="after")
@@ -218,7 +222,9 @@ class RandomSubsetsConfig(Model):
     """Random columns of the features, as many as DIR and DVR have: is it the part, or its width?"""
 
     draws: int = Field(ge=1, le=1000, description="column sets drawn; a cell holds their mean")
-    dir_frac: float = Field(gt=0, lt=1, description="share of the features in random_dir; the rest's is random_dvr's")
+    dir_frac: float = Field(
+        gt=0, lt=1, description="share of the features in random_dir; random_dvr has the remaining share"
+    )
 
 
 class SuiteConfig(Model):
@@ -230,7 +236,7 @@ class SuiteConfig(Model):
     data_root: str = Field(
         default="data",
         pattern="^.+$",
-        description="folder with the data sets; the environment's DDCL_DATA goes before it",
+        description="folder with the data sets; the environment variable DDCL_DATA takes precedence",
     )
     tuning: TuningConfig | None = Field(
         default=None, description="in place of runs: settings to choose from, on held-out training images"
@@ -242,10 +248,11 @@ class SuiteConfig(Model):
     evaluations: Names = Field(default_factory=list, description="names in config/evaluations")
     perturbations: Names = Field(default_factory=list, description="names in config/perturbations; none must be there")
     draws: Count = Field(
-        default=1, description="seeded draws of each random perturbation, whose mean a cell holds; families have one"
+        default=1,
+        description="seeded draws of each random perturbation; a cell holds their mean; families have one draw",
     )
     random_subsets: RandomSubsetsConfig | None = Field(
-        default=None, description="control of width, parts random_dir and random_dvr; evaluation diagnostics needs it"
+        default=None, description="control for width, parts random_dir and random_dvr; evaluation diagnostics needs it"
     )
     tables: SettableNames = Field(default_factory=list, description="names in config/tables")
     figures: SettableNames = Field(default_factory=list, description="names in ddcl.report.figures")

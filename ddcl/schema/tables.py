@@ -42,7 +42,8 @@ class SelectSpec(Model):
     augmentation: Selected | None = Field(default=None, description="augmentations")
     evaluation: Selected | None = Field(default=None, description="evaluations")
     perturbation: Selected | None = Field(
-        default=None, description="perturbations; a family's name stands for its members; null: all that are no members"
+        default=None,
+        description="perturbations; a family's name stands for its members; null: all that are not members of a family",
     )
     part: Selected | None = Field(default=None, description="parts of the features")
     metric: Selected = Field(
@@ -76,13 +77,14 @@ class TableSpec(Model):
     against: Literal["width_and_baseline"] | None = Field(
         default=None,
         json_schema_extra={"absent": None},
-        description="every value is a difference, of the same seed: of a part, from as many random columns of the same "
-        "features; of all features, from those of the variant that it is set against (config/marks.yaml)",
+        description="every value is a difference with the same seed: for a part, from equally many random columns of "
+        "the same features; for all features, from those of the variant that it is compared with (config/marks.yaml)",
     )
-    reference_augmentation: Name | None = Field(default=None, description="what `change` is measured against")
+    reference_augmentation: Name | None = Field(default=None, description="augmentation that `change` is measured from")
     reference_variant: dict[Name, Name] = Field(
         default_factory=dict,
-        description="kind convergence: whose final accuracy a variant must reach 95 % of; its own where not named",
+        description="kind convergence: the variant of whose final accuracy 95 % must be reached; its own if none is "
+        "named",
     )
     mark_unseen: bool = Field(
         default=False,
@@ -90,8 +92,8 @@ class TableSpec(Model):
     )
     compare: Literal["variant"] | None = Field(
         default=None,
-        description="each cell is set against that of its baseline, which differs in this key only: difference, "
-        "interval, and a mark where p is below 0.05 after Holm's correction over the table; null: none",
+        description="each cell is compared with that of its baseline, which differs only in this key: difference, "
+        "interval, and a mark if p is below 0.05 after Holm's correction over the table; null: none",
     )
     rows: Annotated[list[Key], AfterValidator(each_once)] = Field(
         min_length=1, description="keys that label the printed rows"

@@ -73,14 +73,14 @@ class OptimizerConfig(Model):
         default=None,
         gt=0,
         le=MOST_RATE,
-        description="base_lr of biases and BatchNorm parameters; null: the same as of weights",
+        description="base_lr of biases and BatchNorm parameters; null: the same as for weights",
     )
 
 
 class ScheduleConfig(Model):
     """Cosine decay of the learning rate, after a linear warm-up that is part of the epochs."""
 
-    per: Literal["epoch", "step"] = Field(description="the rate changes each epoch or each step")
+    per: Literal["epoch", "step"] = Field(description="whether the rate changes each epoch or each step")
     warmup_epochs: int = Field(
         ge=0,
         le=MOST_EPOCHS,

@@ -50,15 +50,16 @@ class TuningConfig(Model):
     """What is tried, on what, and by which number it is chosen: the best mean over seeds and augmentations."""
 
     dataset: Name = Field(
-        description="name in config/datasets, of a data set with `holdout` or `for_tuning`: no test image chooses"
+        description="name in config/datasets of a data set with `holdout` or `for_tuning`, so that no test image is "
+        "used to choose"
     )
     augmentations: Names = Field(min_length=1, description="names in config/augmentations")
-    seeds: Seeds = Field(min_length=1, description="of each setting")
-    evaluation: Name = Field(description="name in config/evaluations: its accuracy of all features chooses")
+    seeds: Seeds = Field(min_length=1, description="seeds of each setting")
+    evaluation: Name = Field(description="name in config/evaluations; its accuracy on all features decides")
     grids: dict[Name, Grid] = Field(
         min_length=1,
-        description="by variant: the values to try of each of its keys (`training.…` or `settings.…`), in all "
-        "combinations. Every variant must get as many epochs of training, over all its runs",
+        description="by variant: the values to try for each of its keys (`training.…` or `settings.…`), in all "
+        "combinations. Every variant must get the same number of training epochs over all its runs",
     )
 
     @model_validator(mode="after")
@@ -91,7 +92,7 @@ class Choice(Model):
     values: dict[str, Value] = Field(description="by key of the variant's YAML, with dots")
     accuracy: float = Field(description="mean over seeds and augmentations on held-out training images, percent")
     sd_seeds: float | None = Field(description="standard deviation over seeds, points; null: one seed")
-    next_best: float | None = Field(description="the accuracy of the second best setting; null: there was one only")
+    next_best: float | None = Field(description="the accuracy of the second best setting; null: there was only one")
     at_edge: list[str] = Field(description="keys whose best value is the first or last that was tried")
 
     @property
