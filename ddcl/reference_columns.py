@@ -23,7 +23,7 @@ COLUMNS = {
     "n_images": "test images of each value",
     "status": "ok, or what happened to seeds: collapsed, diverged, failed, missing, not reached, no gain",
     "code": "whether any value was made by other code than this checkout's",
-    "baseline": "variant that the cell is compared with, equal in all other columns; DIR is compared with its whole features",
+    "baseline": "variant that the cell is compared with, equal in all other columns; for DIR, its whole features",
     "difference": "cell minus baseline, mean over paired seeds; points where the unit is %",
     "n_pairs": "seeds that cell and baseline both have",
     "emphasis": "better or worse than the baseline (`p_holm` below 0.05), else empty",
