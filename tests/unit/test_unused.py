@@ -95,7 +95,7 @@ def test_without_a_whole_plan_nothing_is_unused(results: Path) -> None:
 def test_the_verb_deletes_only_what_it_was_told_to(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = files(results)
     assert main(["clean", "--unused", "--results", str(results)]) == 2  # nobody to ask
-    assert "nothing was deleted; give --yes" in capsys.readouterr().err
+    assert "nothing was deleted; add --yes" in capsys.readouterr().err
     assert files(results) == before
     assert main(["clean", "--unused", "--yes", "--results", str(results)]) == 0
     assert "deleted 6 folders" in capsys.readouterr().out
