@@ -23,11 +23,12 @@ from ddcl.base.folders import replace_folder, temporary_folder
 from ddcl.base.provenance import provenance
 from ddcl.core.checkpoint import save_checkpoint
 from ddcl.core.losses import effective_rank
-from ddcl.core.seeds import generator
+from ddcl.core.seeds import derive, generator
 from ddcl.data.groups import leading_groups
 from ddcl.data.images import Images
 from ddcl.data.manifest import read_manifest
-from ddcl.data.stored import read_images
+from ddcl.data.stored import read_factors, read_images
+from ddcl.evaluate import factors
 from ddcl.evaluate.features import Target
 from ddcl.evaluate.geometry import geometry
 from ddcl.evaluate.neighbours import knn_predict
@@ -36,7 +37,7 @@ from ddcl.evaluate.store import Address, FeatureTask, Measured
 from ddcl.plan.digests import extract_digest
 from ddcl.schema import feature_index, history, run_summary
 from ddcl.schema.encoders import missing_weights, path_of, read_encoder
-from ddcl.schema.evaluations import DiagnosticsSettings
+from ddcl.schema.evaluations import DiagnosticsSettings, FactorsSettings
 from ddcl.schema.feature_index import CLEAN_DRAW, Draw, DrawFile, DrawnFiles, FeatureIndex, SplitFiles, StoredFile
 from ddcl.schema.history import History
 from ddcl.schema.manifest import Manifest
@@ -199,14 +200,15 @@ class OfFeatures(Job):
             raise UserError(f"{self.recipe.name}: {protocol} needs the network, but only its features are available")
         if EVALUATIONS[protocol].inputs == own.inputs:
             return own
-        return _Loaded(**vars(own), evaluate=lambda task, settings: _geometry(self, task, settings))
+        measure = MEASURES[protocol]
+        return _Loaded(**vars(own), evaluate=lambda task, settings: measure(self, task, settings))
 
 
 @dataclass(frozen=True)
 class _Loaded(EvaluationEntry):
     """An entry with a given function."""
 
-    evaluate: Callable[[FeatureTask, DiagnosticsSettings], Measured] | None = None
+    evaluate: Callable[[FeatureTask, Any], Measured] | None = None
 
     def load(self) -> Any:
         """Return the function."""
@@ -229,3 +231,20 @@ def _geometry(job: Job, task: FeatureTask, settings: DiagnosticsSettings) -> Mea
         (CLEAN, *place): scores[:, None] for place, scores in measured.items()
     }
     return Measured(values, len(index), {"images": index.numpy().astype(np.int32)})
+
+
+def _factors(job: Job, task: FeatureTask, settings: FactorsSettings) -> Measured:
+    """Measure how well the true factors of the data set's images are read from their features."""
+    manifest = read_manifest(job.data[1], job.dataset, data_recipe(job.dataset))
+    train, test = (
+        factors.Known(
+            torch.from_numpy(np.array(own.features)).float(),
+            None if own.groups is None else torch.from_numpy(own.groups),
+            read_factors(job.data[1], manifest, split),
+        )
+        for split, own in (("train", task.train), ("test", task.tests[CLEAN_DRAW]))
+    )
+    return factors.read_all(train, test, task.sets, settings, derive(job.dataset, job.recipe.seed, "factors"))
+
+
+MEASURES: dict[str, Callable[[Job, FeatureTask, Any], Measured]] = {"diagnostics": _geometry, "factors": _factors}

@@ -7,6 +7,8 @@ another factor that two views share, such as the colour, instead.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,22 +37,34 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: FactorsSettings) -> Me
     if not task.factors["test"]:
         raise UserError(f"factors: data set {task.names[0]} has no known factors of its images")
     pipeline = build_pipeline([], task.test.side_px, task.normalisation)
-    features = {
-        split: finite(encode(task.method, images, (pipeline, 0, 0)))
+    known = (
+        Known(finite(encode(task.method, images, (pipeline, 0, 0))), images.groups, task.factors[split])
         for split, images in (("train", task.train), ("test", task.test))
-    }
+    )
+    return read_all(*known, sets, settings, derive(*task.names, "factors"))
+
+
+@dataclass(frozen=True)
+class Known:
+    """A split: features [N, D], groups [N] of images that are not independent, and true factors [N] by name."""
+
+    features: Tensor
+    groups: Tensor | None
+    factors: Mapping[str, NDArray[np.float64]]
+
+    def data(self, name: str) -> FactorData:
+        """Return the split for the readout of one factor."""
+        return FactorData(self.features, _target(name, self.factors[name]).to(self.features.device), self.groups)
+
+
+def read_all(train: Known, test: Known, sets: ColumnSets, settings: FactorsSettings, seed: int) -> Measured:
+    """Return how well each factor is read from each part and column set of `test`, fitted to `train`."""
     values: dict[Address, NDArray[np.floating]] = {}
-    for name in task.factors["test"]:
-        train, test = (
-            FactorData(
-                features[split], _target(name, task.factors[split][name]).to(features[split].device), images.groups
-            )
-            for split, images in (("train", task.train), ("test", task.test))
-        )
+    for name in test.factors:
         read = read_classes if name in CLASSES else read_numbers
-        readings = read(train, test, sets, settings, derive(*task.names, "factors"))
+        readings = read(train.data(name), test.data(name), sets, settings, seed)
         values |= {(CLEAN, part, f"factor_{name}"): reading.scores[:, None] for part, reading in readings.items()}
-    return Measured(values, len(task.test))
+    return Measured(values, len(test.features))
 
 
 def _target(name: str, factor: NDArray[np.float64]) -> Tensor:

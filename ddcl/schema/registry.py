@@ -241,6 +241,7 @@ EVALUATIONS |= {
         FactorsSettings,
         inputs=("images",),
         metrics=FACTORS,
+        of_features=FACTORS,
         perturbed=False,
         predicts=False,
         needs_factors=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ddcl.schema.encoders import read_encoder
 from ddcl.schema.feature_index import Draw
 from ddcl.schema.op_recipes import PerturbationRecipe, read_perturbation, read_perturbations
 from ddcl.schema.recipes import build_recipe, encoder_recipe, recipe_of
+from ddcl.schema.registry import SHAPES_FACTORS
 
 pytestmark = pytest.mark.usefixtures("own_config")
 Arrays = dict[str, Any]
@@ -112,6 +114,51 @@ def test_what_is_planned_is_what_features_allow(results: Path, tmp_path: Path) -
     assert not any(name.startswith("readout") for name in planned["diagnostics"].metrics)
     more = Suite(SUITE | {"draws": 2}, "own.yaml").plan.run("digits/mine/none/seed0")  # than the file has
     assert next(own for own in more.targets if own.evaluation == "knn").perturbations == ["none"]
+
+
+FEW_SHAPES = """
+label: Few shapes
+reader: shapes
+settings: {n_train: 300, n_test: 200, seed: 0}
+scale: small
+image_side_px: 16
+n_classes: 6
+n_images: {train: 300, test: 200}
+"""
+
+
+def test_true_factors_are_read_from_features(tmp_path: Path, own_config: Path) -> None:
+    """Of planted features: DIR carries the hue, DVR the place; as the protocol reads them from a network's."""
+    (own_config / "datasets").mkdir()
+    (own_config / "datasets/few_shapes.yaml").write_text(FEW_SHAPES)
+    option = ["--results", str(tmp_path / "results")]
+    assert main(["prepare", "few_shapes", *option]) == 0
+    paths, rng = [], np.random.default_rng(0)
+    for split in ("train", "test"):
+        (path,) = (tmp_path / "results").glob(f"data/few_shapes-*/splits/{split}_labels.npy")
+        known = dict(zip(SHAPES_FACTORS, np.load(path.with_name(f"{split}_factors.npy")).T, strict=True))
+        turns = math.tau * known["hue"]
+        h = np.stack([np.sin(turns), np.cos(turns), rng.normal(size=len(turns)), known["x"], known["y"]], axis=1)
+        parts = {"part_dir": np.array([0, 3]), "part_dvr": np.array([3, 5])}
+        paths.append(write(tmp_path / f"{split}.npz", {"features": h, "labels": np.load(path)} | parts))
+    root = ["--encoder-root", str(tmp_path / "encoders")]
+    assert main(["encoder", "add", "mine", "--dataset", "few_shapes", "--features", *paths, *root, *option]) == 0
+    block = {"datasets": ["few_shapes"], "encoders": ["mine"], "seeds": [0]}
+    suite = {**SUITE, "runs": [block], "evaluations": ["factors"], "tables": ["factors"], "figures": []}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(suite | {"perturbations": ["none"]}))
+    assert main(["resolve", "--suite", str(tmp_path / "own.yaml"), *option]) == 0
+    run = ["--run", "few_shapes/mine/none/seed0", *option, "--device", "cpu"]
+    assert main(["pretrain", *run]) == 0
+    assert main(["extract", *run, "--perturbations", "none"]) == 0
+    subsets = ["--subsets", "20", "--dir-frac", "0.8"]
+    assert main(["evaluate", "factors", *run, "--perturbations", "none", *subsets]) == 0
+    assert main(["collect", *option]) == 0
+    assert main(["table", *option]) == 0
+    frame = pd.read_csv(tmp_path / "results/tables/factors.csv")
+    read = frame.set_index(["part", "metric"])["mean"]
+    assert set(frame["metric"]) == {f"factor_{name}" for name in SHAPES_FACTORS}
+    assert min(read["dir", "factor_hue"], read["dvr", "factor_x"], read["dvr", "factor_y"]) > 0.99
+    assert max(abs(read["dvr", "factor_hue"]), abs(read["dir", "factor_x"])) < 0.1
 
 
 def test_features_of_another_data_set_are_no_arm(results: Path, tmp_path: Path) -> None:
