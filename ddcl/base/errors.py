@@ -52,6 +52,13 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
+def listed(names: Iterable[object], most: int) -> str:
+    """Return names as messages list them, the first `most` of them: in one line, each not longer than it should be."""
+    texts = [repr(str(name))[1:-1] for name in names]
+    more = [f"and {len(texts) - most} more"] if len(texts) > most else []
+    return ", ".join([*(each if len(each) <= LONGEST else f"{each[:LONGEST]}…" for each in texts[:most]), *more])
+
+
 def visible(text: str) -> str:
     """Return a text for people, with what could act on their terminal as codes: names in files may hold anything."""
     return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)

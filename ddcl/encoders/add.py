@@ -157,7 +157,7 @@ def written(
     file = path_of(former, name) if former else root / f"{name}-{sha256[:8]}.safetensors"
     words = {"label": told.label or name, "with_labels": told.with_labels, "trained_on": [*told.trained_on]}
     known = {"file": str(file), "sha256": sha256, "origin": origin}
-    config = former or EncoderConfig.model_validate(words | known | values)
+    config = former or parse(EncoderConfig, words | known | values, f"encoder {name}")
     write_atomic(file, lambda temporary: temporary.write_bytes(data))
     return config, existing_yaml(name) or write_encoder(name, config)
 

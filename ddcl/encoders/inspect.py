@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ddcl.base.errors import UserError
+from ddcl.base.errors import UserError, listed
 from ddcl.base.files import file_sha256
 from ddcl.encoders.add import Told, network_for
 from ddcl.encoders.layouts import LAYOUTS, Found, layouts_of
 from ddcl.encoders.reading import described, read_weights
 from ddcl.encoders.recognise import fitted
+
+MOST = 12  # names that are listed
 
 
 def inspect(path: Path) -> str:
@@ -18,7 +20,8 @@ def inspect(path: Path) -> str:
     lines = [f"{path}: {weights.kind}, {path.stat().st_size / 1e6:.1f} MB, sha256 {file_sha256(path)}"]
     lines += [f"holds: {described(weights.content)}"]
     if weights.names:
-        lines += [f"classes in it that were neither read nor executed: {', '.join(weights.names)}"]
+        names = listed(weights.names, MOST)
+        lines += [f"classes and functions named in it, neither read nor executed: {names}"]
     fitting = layouts_of(weights)
     if not fitting:
         return "\n".join([*lines, f"layout: no known layout fits; known are {', '.join(LAYOUTS)}"])
@@ -31,7 +34,7 @@ def _of(path: Path, found: Found) -> list[str]:
     """Return the lines about a layout that fits the file."""
     lines = [f"layout: {found.layout} ({LAYOUTS[found.layout].what}), {len(found.state)} tensors of the encoder"]
     if found.left_out:
-        lines += [f"  heads, left out: {', '.join(found.left_out)}"]
+        lines += [f"  heads, left out: {listed(found.left_out, MOST)}"]
     if found.dir_width is not None:
         lines += [f"  its first {found.dir_width} features are DIR, the others DVR"]
     try:

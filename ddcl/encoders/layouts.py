@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ddcl.base.errors import UserError, check_name
+from ddcl.base.errors import UserError, check_name, shown
 from ddcl.encoders.reading import Weights, described, tensors_in
 from ddcl.schema.encoders import StemName
 
@@ -164,14 +164,15 @@ def _try(name: str, content: Any, told: bool = False) -> Found | str:
     own = {key.removeprefix(layout.prefix): value for key, value in state.items() if key.startswith(layout.prefix)}
     rest = [key for key in state if not key.startswith(layout.prefix)]
     if not own:
-        return f"no names that begin with {layout.prefix!r}; the first is {next(iter(state))!r}"
+        return f"no names that begin with {layout.prefix!r}; the first is {shown(next(iter(state)))}"
     unknown = [key for key in rest if not key.startswith(layout.heads)] if layout.prefix else []
     if unknown:
-        return f"{unknown[0]!r} is neither in the encoder ({layout.prefix}…) nor in a head ({', '.join(layout.heads)})"
+        heads = ", ".join(layout.heads)
+        return f"{shown(unknown[0])} is neither in the encoder ({layout.prefix}…) nor in a head ({heads})"
     if layout.needs and not told and not any(key.startswith(layout.needs) for key in state):
         return f"no names that begin with {' or '.join(layout.needs)}"
     if not layout.prefix and any(key.startswith(PREFIXES) for key in own):
-        return f"{next(key for key in own if key.startswith(PREFIXES))!r} is a name from another layout"
+        return f"{shown(next(key for key in own if key.startswith(PREFIXES)))} is a name from another layout"
     encoder, split = layout.rename(own), state.get(layout.split)
     return Found(
         name,

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddcl.base.errors import UserError
+from ddcl.base.errors import UserError, listed
 from ddcl.base.files import damage_named
 from ddcl.evaluate.feature_files import MOST_BYTES
 
@@ -225,11 +225,14 @@ def described(value: Any, most: int = 12) -> str:
         return f"tensor {list(value.shape)}"
     if isinstance(value, Mapping):
         own = tensors_in(value)
-        rest = [str(name) for name in value if name not in own]
-        found = [f"{len(own)} tensors"] if own else []
-        more = [f"and {len(rest) - most} more"] if len(rest) > most else []
-        found += [", ".join([*rest[:most], *more])] if rest else []
-        return "; ".join(found) or "empty"
+        found = [f"{len(own)} tensors ({listed(own, 1)})"] if own else []
+        rest = [
+            f"{name}: {len(inner)} tensors ({next(iter(inner))}, …)" if (inner := tensors_in(each)) else name
+            for name, each in value.items()
+            if name not in own
+        ]
+        found += [listed(rest, most)] if rest else []
+        return "; ".join(found) or "nothing"
     if isinstance(value, Inert):
         return "an object that was not read (a whole model? save its state_dict() where it was made)"
     return type(value).__name__

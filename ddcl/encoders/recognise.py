@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from torch import nn
 
-from ddcl.base.errors import UserError, check_name
+from ddcl.base.errors import UserError, check_name, listed
 from ddcl.core.networks import STEMS
 from ddcl.encoders.layouts import Found, State
 from ddcl.schema.encoders import StemName
@@ -20,6 +19,7 @@ RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {  # by bottleneck and blocks
     (True, (3, 8, 36, 3)): "resnet152",
 }
 VITS = {(192, 12): "tiny", (384, 12): "small", (768, 12): "base", (1024, 24): "large"}  # by width and blocks
+SOME = 3  # names that a message lists
 SMALL_STEMS = "3x3, 3x3_padding_2 (solo-learn) or 3x3_no_relu (lightly's CIFAR benchmark)"
 
 
@@ -70,8 +70,8 @@ def fitted(found: Found, name: str, network: nn.Module) -> State:
     missing = [key for key in wanted if key not in state]
     left = [key for key in found.state if key not in wanted and not key.startswith(found.inner or "\0")]
     shapes = [key for key in state if state[key].shape != wanted[key].shape]
-    said = [f"{len(missing)} of its tensors are missing ({_some(missing)})"] if missing else []
-    said += [f"{len(left)} are left over ({_some(left)})"] if left else []
+    said = [f"{len(missing)} of its tensors are missing ({listed(missing, SOME)})"] if missing else []
+    said += [f"{len(left)} are left over ({listed(left, SOME)})"] if left else []
     if shapes:
         first, found_shape, shape = shapes[0], list(state[shapes[0]].shape), list(wanted[shapes[0]].shape)
         said += [f"{len(shapes)} have another shape ({first}: {found_shape}, expected {shape})"]
@@ -83,7 +83,3 @@ def fitted(found: Found, name: str, network: nn.Module) -> State:
 def _count(state: State, pattern: str) -> int:
     """Return how many numbers the names of weights have at the group of a pattern."""
     return len({match[1] for name in state if (match := re.match(pattern, name))})
-
-
-def _some(names: list[Any]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

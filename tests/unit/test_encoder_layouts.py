@@ -277,8 +277,8 @@ def test_a_small_first_convolution_of_unknown_origin_is_asked_for(tmp_path: Path
 def test_a_tensor_too_many_or_too_few_is_an_error(tmp_path: Path) -> None:
     state = dict(resnet().state_dict())
     path = tmp_path / "model.pth"
-    torch.save(state | {"layer5.weight": torch.ones(1)}, path)
-    with pytest.raises(UserError, match=r"1 are left over \(layer5\.weight\)"):
+    torch.save(state | {"layer5.wei\nght": torch.ones(1)}, path)
+    with pytest.raises(UserError, match=r"1 are left over \(layer5\.wei\\nght\)"):
         added(path, tmp_path)
     torch.save({name: value for name, value in state.items() if name != "bn1.bias"}, path)
     with pytest.raises(UserError, match=r"1 of its tensors are missing \(bn1\.bias\)"):
@@ -304,6 +304,12 @@ def test_what_fits_no_layout_or_several_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="fits no layout"):
         added(path, tmp_path)
     assert added(path, tmp_path, told(layout="lightly")).encoder is not None
+
+
+def test_what_a_yaml_cannot_say_is_said_in_one_line(tmp_path: Path) -> None:
+    write("SimSiam", tmp_path / "model.pth")
+    with pytest.raises(UserError, match=r"encoder other: label: .* found 'two\\nlines'"):
+        added(tmp_path / "model.pth", tmp_path, told(label="two\nlines"))
 
 
 def test_names_that_are_taken(tmp_path: Path) -> None:
@@ -363,5 +369,11 @@ def test_inspect_says_layout_network_heads_and_what_is_to_be_said(tmp_path: Path
     assert "heads, left out: classifier, projector" in text
     assert "network: torchvision/resnet18 with stem 3x3_padding_2; all its weights are in the file" in text
     assert "the normalisation, --mean R G B --std R G B" in text
+    torch.save(
+        {"state_dict": {"module.encoder.a": torch.ones(1)}, "a\nb\x1b[31m": 1, "c" * 999: 2}, tmp_path / "odd.pth"
+    )
+    held = inspect(tmp_path / "odd.pth").splitlines()[1]
+    assert held.startswith(r"holds: state_dict: 1 tensors (module.encoder.a, …), a\nb\x1b[31m, ccc")
+    assert len(held) < 250
     torch.save({"a": 1}, tmp_path / "none.pth")
     assert "layout: no known layout fits" in inspect(tmp_path / "none.pth")
