@@ -274,7 +274,7 @@ def test_what_is_wrong_with_a_file_is_said_in_a_line_and_nothing_is_written(
         (["--features", "a.npz", "b.npz"], "name their data set with --dataset"),
         (["a.pth", "--features", "a.npz", "b.npz"], "found both"),
         (
-            ["--features", "a.npz", "b.npz", "--dataset", "digits", "--side", "3"],
+            ["--features", "a.npz", "b.npz", "--dataset", "digits", "--side", "16"],
             "--side: means nothing for --features",
         ),
         (["--features", "a.npz", "b.npz", "--dataset", "digit"], "unknown data set 'digit'; did you mean 'digits'"),
