@@ -37,11 +37,11 @@ def evaluate(task: ImageTask, sets: ColumnSets, settings: FactorsSettings) -> Me
     if not task.factors["test"]:
         raise UserError(f"factors: data set {task.names[0]} has no known factors of its images")
     pipeline = build_pipeline([], task.test.side_px, task.normalisation)
-    known = (
+    train, test = (
         Known(finite(encode(task.method, images, (pipeline, 0, 0))), images.groups, task.factors[split])
         for split, images in (("train", task.train), ("test", task.test))
     )
-    return read_all(*known, sets, settings, derive(*task.names, "factors"))
+    return read_all(train, test, sets, settings, derive(*task.names, "factors"))
 
 
 @dataclass(frozen=True)
