@@ -84,8 +84,7 @@ def extract(
     """Write the features of the run in folder `run` on `target`, replacing existing ones when all are written.
 
     A diverged run, or one whose features are not finite, gets an index with status `diverged` and no features.
-    trained_on: the manifest of the run's data set, whose normalisation the encoder sees.
-    options: device, and processes that decode images.
+    trained_on: the manifest of the run's data set, for its normalisation. options: device, decoding processes.
     """
     device, workers = options
     method, status, digest = load_frozen(run / "checkpoint.pt", recipe, device)
