@@ -29,11 +29,12 @@ from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import read_ops
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.published import PublishedNumber, read_published
-from ddcl.schema.recipes import Recipe, data_recipe, read_dataset
+from ddcl.schema.recipes import Recipe, data_recipe, read_dataset, read_evaluation
 from ddcl.schema.registry import METHODS, PART_LABELS, part_names, protocol_of
 from ddcl.schema.setups import setup_of
 from ddcl.schema.subsets import read_subset_config
 from ddcl.schema.suites import RandomSubsetsConfig, parse_suite
+from ddcl.schema.variants import variant_label
 
 
 class Suite:
@@ -235,11 +236,18 @@ class Suite:
         return {name: recipe.family for name, recipe in self.perturbations.items() if recipe.family}
 
     def _all_labels(self) -> dict[str, dict[str, str]]:
+        """Return how names are printed, by kind: also those that claims ask for and the suite does not have."""
         labels = dict(self.labels)
+        asked = {name for claim in self.claims.values() for name in claim.evaluations}
+        labels["evaluation"] = labels["evaluation"] | {
+            name: read_evaluation(name)[0] for name in sorted(asked - set(self.evaluations))
+        }
         labels["dataset"] = {name: dataset.label for name, dataset in self.dataset_configs.items()}
         labels["eval_dataset"] = labels["dataset"]
         labels["part"] = PART_LABELS
-        labels["variant"] = {run.recipe.variant: run.label for run in self.runs.values()}
+        compared = sorted({name for claim in self.claims.values() for name in claim.variants})
+        labels["variant"] = {name: variant_label(name) for name in compared}
+        labels["variant"] |= {run.recipe.variant: run.label for run in self.runs.values()}
         trained = dict.fromkeys(run.recipe.augmentation for run in self.runs.values() if run.recipe.ops)
         labels["augmentation"] = {NO_AUGMENTATION: "no training"}
         labels["augmentation"] |= {name: read_ops("augmentations", name, {})[0] for name in trained}

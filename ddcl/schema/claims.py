@@ -158,6 +158,18 @@ class ClaimSpec(Model):
         deciding = [check for check in self.checks if check.decides]
         return [form for form in LETTERS if any(form in check.forms for check in deciding)]
 
+    @property
+    def variants(self) -> list[str]:
+        """The variants that its checks compare."""
+        arms = [arm for check in self.checks for pair in check.pairs for arm in (pair.treatment, pair.control)]
+        return list(dict.fromkeys(arm["variant"] for arm in arms))
+
+    @property
+    def evaluations(self) -> list[str]:
+        """The evaluations that its checks may rest on, but for the training histories."""
+        names = [name for check in self.checks for name in (*check.evaluation, *check.instead)]
+        return [name for name in dict.fromkeys(names) if name != MONITOR]
+
     def row(self, name: str, form: Form) -> str:
         """Return how the row of a form is called, of the claim of this name: ``C1a``; the name where there is one."""
         return f"{name}{LETTERS[form]}" if len(self.forms) > 1 else name

@@ -180,6 +180,41 @@ WORDS = {
         "Dot chart of differences of clean accuracy after each augmentation, one panel per evaluation.",
         table="augmentation",
     ),
+    "parts_differences": Words(
+        "kNN accuracy of the whole features and of DIR, minus that of the whole features of the method that each "
+        "extends; for an ablation, each part minus the same part of its method. Percentage points, paired by seed. "
+        "Mark: mean; line: 95 % interval, from three seeds on; dots: single seeds.",
+        "Dot chart of differences of kNN accuracy of the parts, one panel per pair of methods and perturbation.",
+        table="knn",
+    ),
+    "ablation_share_differences": Words(
+        "Accuracy of the linear probe on clean test images with another share of DIR, minus that with the method's "
+        "own share: percentage points, paired by seed. A part's width grows or shrinks with the share, which alone can "
+        "move its accuracy. Mark: mean; line: 95 % interval, from three seeds on; dots: single seeds.",
+        "Dot chart of differences of linear accuracy of the parts against the share of DIR.",
+        table="ablations",
+    ),
+    "ablation_weight_differences": Words(
+        "Accuracy of the linear probe on clean test images with another weight of the loss on DVR, minus that with the "
+        "method's own weight: percentage points, paired by seed. Mark: mean; line: 95 % interval, from three seeds on; "
+        "dots: single seeds.",
+        "Dot chart of differences of linear accuracy of the parts against the weight of the loss on DVR.",
+        table="ablations",
+    ),
+    **{
+        f"response_{name}_differences": Words(
+            f"Accuracy, and drift of the features from those of the clean image, against {strength}, minus those of "
+            "the whole features of the method that each extends; for an ablation, minus those of the same part of its "
+            "method. Paired by seed. Thick: mean; thin: each seed; shade: 95 % interval, from three seeds on.",
+            f"Line charts of differences of accuracy and drift against {short}, one panel per part and augmentation.",
+            table="response",
+        )
+        for name, strength, short in (
+            ("rotation", "the angle by which test images are rotated", "the rotation angle"),
+            ("elastic", "the strength of an elastic deformation of test images", "elastic strength"),
+            ("jitter", "the strength of a colour jitter of test images", "jitter strength"),
+        )
+    },
 }
 
 

@@ -60,6 +60,20 @@ def _find(scale: str, name: str) -> Named:
     return common[name]
 
 
+def variant_label(name: str) -> str:
+    """Return how a variant is printed that no run has: its label at any scale that has it, else its name."""
+    if name.endswith(authors_name("")):
+        return _as_published(variant_label(name.removesuffix(authors_name(""))))
+    common = _of_any_scale()
+    own = [path for scale in scales() for path in existing_files(f"{FOLDER}/{scale}/{name}.yaml")]
+    values = common[name].values if name in common else read_yaml(own[0]) if own else {}
+    return str(values.get("label", name))
+
+
+def _as_published(label: str) -> str:
+    return f"{label} (as published)"
+
+
 def _finder(dataset: DatasetConfig) -> Callable[[str], Named]:
     """Return what finds a variant's own numbers: of its YAML, or what was chosen on the data set in their place."""
     chosen = read_choices(dataset.tuned) if dataset.tuned else {}
@@ -110,7 +124,7 @@ def read_variant(
         raise UserError(f"{full}: settings.{misfit}")
     if method.trains and not variant.training.epochs:
         raise UserError(f"{full}: training.epochs: {variant.method} is trained, so expected 1 or more, found 0")
-    return variant.model_copy(update={"label": f"{variant.label} (as published)"}) if authors else variant
+    return variant.model_copy(update={"label": _as_published(variant.label)}) if authors else variant
 
 
 def group_of(dataset: DatasetConfig, name: str, variant: VariantConfig) -> Group:

@@ -128,21 +128,24 @@ def test_not_run(tmp_path: Path) -> None:
     plan = planted.suite(["C2", "C7.2", "C8"], ["ddcl"], 2)
     claims = {claim.name: claim.forms[0] for claim in judge_claims(planted.results(plan, tmp_path, planted.base))}
     assert {claim.verdict for claim in claims.values()} == {"not run"}
-    assert "variants simsiam" in claims["C2"].headline.note
-    assert "ddcl_preg" in claims["C8"].headline.note
+    assert "the suite has no runs of SimSiam" in claims["C2"].headline.note
+    assert "the suite has no runs of DDCL+PReg" in claims["C8"].headline.note
     assert np.isnan(claims["C2"].headline.effect)
 
 
 def test_what_was_never_evaluated_is_said(tmp_path: Path) -> None:
     plan = planted.suite(["C7.3"], ["ddcl", "simsiam"], 2)
-    assert "evaluation diagnostics" in judged(planted.results(plan, tmp_path, planted.base), "C7.3").headline.note
+    assert (
+        "the suite does not evaluate by diagnostics"
+        in judged(planted.results(plan, tmp_path, planted.base), "C7.3").headline.note
+    )
 
 
 def test_only_another_protocol_was_run(tmp_path: Path) -> None:
     claim = judged(linear(tmp_path, planted.plus(3.0), evaluations=["knn"]), "C2")
     assert claim.verdict == "protocol differs"
     assert claim.headline.comparisons[0].effect == pytest.approx(3.0, abs=1.0)
-    assert "evaluated by knn" in claim.headline.comparisons[0].note
+    assert "evaluated by kNN, not by linear or linear (online) or linear (LARS)" in claim.headline.comparisons[0].note
     assert check(claim, "knn").verdict == "supported"  # reported, not decisive
 
 
@@ -196,7 +199,7 @@ def test_a_lost_record_is_named_and_not_averaged_away(tmp_path: Path) -> None:
     found = linear(tmp_path, planted.plus(3.0))
     lost = {"variant": "simsiam", "augmentation": "baug", "seed": 1, "evaluation": "linear_online"}
     own = judged(planted.changed(found, lost, value=np.nan, n=0, status="missing"), "C2").headline
-    assert own.comparisons[0].note == "seed 1: simsiam/baug missing"
+    assert own.comparisons[0].note == "seed 1: SimSiam (BAug) missing"
     assert own.comparisons[0].seeds == [0, 2, 3]
     assert own.comparisons[1].note == ""
     assert own.n_seeds == 3  # those that all comparisons have
@@ -219,7 +222,7 @@ def test_each_reason_why_something_is_not_pooled_is_said() -> None:
         return Comparison((Term(1, cell), Term(-1, cell._replace(variant="simsiam"))), seeds, {}, {})
 
     own = [comparison("digits", (0, 1)), comparison("digits", (0,)), comparison("shapes", (0, 1))]
-    pooled, seeds, note = _poolable([*own, comparison("shapes", (2, 3))])
+    pooled, seeds, note = _poolable([*own, comparison("shapes", (2, 3))], synthetic.suite())
     assert (pooled, seeds["digits"]) == (own[:1], [0, 1])
     said = [
         "1 with one seed only, not pooled",
@@ -233,7 +236,7 @@ def test_a_collapsed_run_counts_and_is_said(tmp_path: Path) -> None:
     found = linear(tmp_path, planted.plus(3.0))
     bad = {"variant": "ddcl", "augmentation": "caug", "seed": 2}
     own = judged(planted.changed(found, bad, status="collapsed"), "C2").headline
-    assert own.comparisons[1].note == "seed 2: ddcl/caug collapsed, counted"
+    assert own.comparisons[1].note == "seed 2: DDCL (CAug) collapsed, counted"
     assert own.comparisons[1].seeds == [0, 1, 2, 3]
 
 

@@ -92,6 +92,10 @@ def test_comparisons_are_a_grid_whose_cells_lead_to_their_values() -> None:
     assert (whole.caption, parts.caption) == ("DDCL − SimSiam & co_", "DDCL (dvr) − DDCL (full)")
     assert [(label, cells[0].effect) for label, cells in whole.rows if cells[0]] == [("CAug", "+0.3")]
     assert [(label, cells[0].verdict.word) for label, cells in parts.rows if cells[0]] == [("BAug", "contradicted")]
+    papers = [cells[0].paper for _, cells in (*whole.rows, *parts.rows) if cells[0]]
+    assert papers == ["+0.37", ""]  # table 4 of the paper: DDCL against SimSiam, rotated images after CAug
+    marked = ['class="paper"' in cells[0].bar for _, cells in (*whole.rows, *parts.rows) if cells[0]]
+    assert (marked, whole.paper, parts.paper) == ([True, False], True, False)
 
 
 def test_emphasis_and_marks_of_cells() -> None:

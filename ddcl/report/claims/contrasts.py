@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import NamedTuple
@@ -200,13 +200,15 @@ def _comparison(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Comp
 
 def contrast(terms: tuple[Term, ...], cells: Cells) -> Comparison:
     """Return the contrast of planned cells, with the seeds in which all have a value."""
-    runs = {_arm(term.address): cells.runs.get(term.address[:3]) for term in terms}
+    assert cells.plan is not None
+    arms = [arm_words(cells.plan, term.address.variant, term.address.augmentation) for term in terms]
+    runs = {arm: cells.runs.get(term.address[:3]) for arm, term in zip(arms, terms, strict=True)}
     given = [arm for arm, run in runs.items() if run and run.method in GIVEN_METHODS]
     own = [cells.measured[term.address] for term in terms]
     planned = sorted(set().union(*own))
     lost, marks = dict[int, str](), dict[int, str]()
     for seed in planned:
-        values = [(_arm(term.address), of.get(seed)) for term, of in zip(terms, own, strict=True)]
+        values = [(arm, of.get(seed)) for arm, of in zip(arms, own, strict=True)]
         bad = [f"{arm} {value.status}" for arm, value in values if value and np.isnan(value.value)]
         absent = [f"no run of {arm} in the suite" for arm, value in values if value is None]
         odd = [f"{arm} {value.status}" for arm, value in values if value and value.status != "ok"]
@@ -225,8 +227,13 @@ def contrast(terms: tuple[Term, ...], cells: Cells) -> Comparison:
     return Comparison(terms, seeds, lost, marks, sources)
 
 
-def _arm(address: Address) -> str:
-    return f"{address.variant}/{address.augmentation}"
+def arm_words(plan: Plan, variant: str, augmentation: str) -> str:
+    """Return how notes call an arm: ``DDCL (CAug)``."""
+    return f"{plan.label('variant', variant)} ({plan.label('augmentation', augmentation)})"
+
+
+def _either(plan: Plan, kind: str, names: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(plan.label(kind, name) for name in names))
 
 
 def _differences(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Iterator[str]:
@@ -238,7 +245,9 @@ def _differences(check: CheckSpec, terms: tuple[Term, ...], cells: Cells) -> Ite
             yield f"{name.replace('_', ' ')} {' and '.join(values)}"
     evaluation, wanted = terms[0].address.evaluation, _protocols(check, terms[0].address.eval_dataset, cells)
     if evaluation not in wanted:
-        yield f"evaluated by {evaluation}, not by {' or '.join(wanted)}"
+        assert cells.plan is not None
+        own = cells.plan.label("evaluation", evaluation)
+        yield f"evaluated by {own}, not by {_either(cells.plan, 'evaluation', wanted)}"
 
 
 def _protocols(check: CheckSpec, eval_dataset: str, cells: Cells) -> list[str]:
@@ -248,7 +257,8 @@ def _protocols(check: CheckSpec, eval_dataset: str, cells: Cells) -> list[str]:
 
 
 def missing_arms(check: CheckSpec, form: Form, cells: Cells) -> str:
-    """Return why a suite has no comparison of a form: ``not in the suite: variants ddcl_preg``."""
+    """Return why a suite has no comparison of a form: ``the suite has no runs of DDCL+PReg``."""
+    assert cells.plan is not None
     pairs = check.forms.get(form, [])
     if not pairs:
         return f"not asked of the {form} form"
@@ -257,16 +267,19 @@ def missing_arms(check: CheckSpec, form: Form, cells: Cells) -> str:
     absent = [name for name in variants if name not in trained]
     whole = [pair for pair in pairs if {pair.treatment["variant"], pair.control["variant"]} <= trained]
     if not whole:
-        return f"not in the suite: variants {', '.join(absent)}"
+        return f"the suite has no runs of {_either(cells.plan, 'variant', absent)}"
     evaluated = {(address.evaluation, address.eval_dataset == address.dataset) for address in cells.measured}
     own = check.tested_on == "own"
     tested = dict.fromkeys(address.eval_dataset for address in cells.measured)
     wanted = {name: None for dataset in tested for name in _protocols(check, dataset, cells)} or check.evaluation
     if check.kind == "cells" and not any((name, own) in evaluated for name in wanted):
         if not own and not any(name == own for _, name in evaluated):
-            return "not in the suite: evaluations on other data sets"
-        return f"not in the suite: evaluation {' or '.join(wanted)}{'' if own else ' on other data sets'}"
+            return "the suite evaluates on no other data set"
+        missing = _either(cells.plan, "evaluation", wanted)
+        return f"the suite does not evaluate by {missing}{'' if own else ' on other data sets'}"
     parts = dict.fromkeys(cell["part"] for pair in whole for cell in pair.model_dump().values() if "part" in cell)
     measured = {address.part for address in cells.measured}
     lacking = [part for part in parts if part not in measured]
-    return f"not in the suite: parts {', '.join(lacking)}" if lacking else "not in the suite: such cells of both arms"
+    if lacking:
+        return f"the suite has no values of these features: {_either(cells.plan, 'part', lacking)}"
+    return "the suite has no such values of both arms"

@@ -16,8 +16,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from scipy import stats
 
-from ddcl.plan.plan import PlannedRun
-from ddcl.report.claims.contrasts import Address, Comparison, Term
+from ddcl.plan.plan import Plan, PlannedRun
+from ddcl.report.claims.contrasts import Address, Comparison, Term, arm_words
 from ddcl.report.claims.inference import Estimate
 from ddcl.report.claims.power import detectable_rate, pairs_needed
 from ddcl.report.collected import Collected
@@ -56,14 +56,15 @@ def ended_comparisons(check: CheckSpec, form: Form, found: Collected) -> list[tu
             seeds = sorted(set(planned[arms[0]]) | set(planned[arms[1]]))
             ended = {seed: [status.get((*arm, seed), "missing") for arm in arms] for seed in seeds}
             runs = [run for arm in arms for run in planned[arm].values()]
-            comparison, counts = _compared(arms, ended)
+            comparison, counts = _compared(arms, ended, found.plan)
             results.append((replace(comparison, sources=tuple(map(summary_of, runs))), counts))
     return results
 
 
-def _compared(arms: list[tuple[str, str, str]], ended: dict[int, list[str]]) -> tuple[Comparison, Counts]:
+def _compared(arms: list[tuple[str, str, str]], ended: dict[int, list[str]], plan: Plan) -> tuple[Comparison, Counts]:
+    words = [arm_words(plan, variant, augmentation) for _, variant, augmentation in arms]
     lost = {
-        seed: ", ".join(f"{arm[1]}/{arm[2]} {name}" for arm, name in zip(arms, names, strict=True) if name not in ENDED)
+        seed: ", ".join(f"{arm} {name}" for arm, name in zip(words, names, strict=True) if name not in ENDED)
         for seed, names in ended.items()
     }
     lost = {seed: text for seed, text in lost.items() if text}

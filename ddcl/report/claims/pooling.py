@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ddcl.plan.plan import Plan
 from ddcl.report.claims.contrasts import Cells, Comparison, missing_arms
 from ddcl.report.claims.correctness import Correctness, differences
 from ddcl.report.claims.endings import ended_comparisons, ended_pool
@@ -95,7 +96,7 @@ class Pool(NamedTuple):
 
 def pool(place: tuple[str, str, Form], check: CheckSpec, evidence: Evidence) -> Pool:
     """Return the comparisons of a form with their effects, and the mean of these effects, paired by seed."""
-    found = evidence.comparisons[place]
+    found, plan = evidence.comparisons[place], evidence.found.plan
     if not found:
         return Pool([], Estimate(np.nan), 0, missing_arms(check, place[2], evidence.cells), check.smallest_effect.value)
     results, matrices = [], {}
@@ -107,12 +108,15 @@ def pool(place: tuple[str, str, Form], check: CheckSpec, evidence: Evidence) -> 
     failed = [each for each in measured if each.failed]
     testable = 2 * len(failed) <= len(measured)
     own = [each for each in measured if not (each.failed and testable)]
-    pooled, seeds, note = _poolable([each.comparison for each in own])
+    pooled, seeds, note = _poolable([each.comparison for each in own], plan)
     blocks, per_seed = _blocks(pooled, seeds, matrices)
     n_seeds = min((len(seeds[each.treatment.dataset]) for each in pooled), default=0)
     smallest = [each.smallest for each in own if any(each.comparison is other for other in pooled)]
     in_groups = {each.comparison.treatment.eval_dataset: each for each in own if each.n_groups}
-    said = [f"{name}: {each.n_images:,} images in {each.n_groups:,} groups" for name, each in in_groups.items()]
+    said = [
+        f"{plan.label('dataset', name)}: {each.n_images:,} images in {each.n_groups:,} groups"
+        for name, each in in_groups.items()
+    ]
     grouped, note = bool(said), "; ".join(filter(None, [note, *said]))
     estimate = pooled_estimate(blocks, evidence.rules.confidence, grouped) if blocks else Estimate(np.nan)
     estimate = estimate.within(_bound(check, found[0]))
@@ -164,7 +168,7 @@ def _blocks(
     )
 
 
-def _poolable(valid: list[Comparison]) -> tuple[list[Comparison], dict[str, list[int]], str]:
+def _poolable(valid: list[Comparison], plan: Plan) -> tuple[list[Comparison], dict[str, list[int]], str]:
     """Return the comparisons to pool, the seeds of each data set that all of its comparisons have, and a note.
 
     Comparisons of one seed are pooled only where there are no others.
@@ -180,9 +184,8 @@ def _poolable(valid: list[Comparison]) -> tuple[list[Comparison], dict[str, list
         seeds[each.treatment.dataset] = [seed for seed in own if seed in each.seeds]
     without = [name for name, own in seeds.items() if len(own) < (2 if several else 1)]
     if without:
-        lacking = (
-            f"no {'two seeds' if several else 'seed'} shared by all comparisons on {', '.join(without)}, not pooled"
-        )
+        words, shared = [plan.label("dataset", name) for name in without], "two seeds" if several else "seed"
+        lacking = f"no {shared} shared by all comparisons on {', '.join(words)}, not pooled"
         note = "; ".join(filter(None, [note, lacking]))
         pooled = [each for each in pooled if each.treatment.dataset not in without]
     if pooled and min(len(seeds[each.treatment.dataset]) for each in pooled) < FEWEST_SEEDS:

@@ -15,15 +15,13 @@ from matplotlib.lines import Line2D
 from ddcl.base.files import canonical_json
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import FULL, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.differences import dot_figure, of_parts, paired
+from ddcl.report.figures.layout import FULL, LOOKS, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, floor, trends
 from ddcl.schema.names import CLEAN
 from ddcl.schema.tables import RUN
 
 TRAINING = ("method", "backbone", "epochs", "extra_warmup_epochs", "batch_size", "authors")  # keys of a run of the plan
-LOOKS: dict[str, dict[str, Any]] = {
-    part: {"color": PARTS[part], "marker": marker} for part, marker in zip(PARTS, "osD", strict=True)
-}
 
 
 def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> Figure:
@@ -32,20 +30,49 @@ def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> F
     setting: its key in the plan's runs. label: of the horizontal axis. unit: what its values are multiplied by.
     """
     style = FigureStyle(found.plan, all_runs=True)
-    evaluation = style.evaluation("linear")
-    frame = select(found.records, evaluation=evaluation, perturbation=CLEAN)
-    groups = series(style.runs, setting)
-    values = sorted({run.settings[setting] for runs in groups for run in runs})
-    x = {run.names: values.index(run.settings[setting]) for runs in groups for run in runs}
-    frame = frame[frame["part"].isin(list(PARTS))]
-    frame = frame.assign(x=[x.get(key, np.nan) for key in frame[RUN].itertuples(index=False, name=None)])
+    evaluation, groups = style.evaluation("linear"), series(style.runs, setting)
+    frame, ticks = _placed(select(found.records, evaluation=evaluation, perturbation=CLEAN), groups, (setting, unit))
     panels = [_panel(style, frame, runs, groups) for runs in groups]
-    paint = partial(_paint, ticks=[f"{value * unit:g}" for value in values], style=style)
+    paint = partial(_paint, ticks=ticks, style=style)
     names = {part: part if part == FULL else part.upper() for part in PARTS}
     lines = [Line2D([], [], label=name, **LOOKS[part]) for part, name in names.items()]
     labels = (label, f"Top-1 (%), {style.label('evaluation', evaluation)}")
     floors = style.lines()[len(style.variants) :]
     return panel_figure(panels, (min(len(panels), 3), 2.3), labels, paint, [*lines, *floors, dots("seeds", "#666666")])
+
+
+def differences(found: Collected, setting: str, label: str, unit: float = 1.0) -> Figure:
+    """Differences of the same accuracies from those of the method's own number, one panel per augmentation."""
+    style = FigureStyle(found.plan, all_runs=True)
+    evaluation, groups = style.evaluation("linear"), series(style.runs, setting)
+    frame, ticks = _placed(select(found.records, evaluation=evaluation, perturbation=CLEAN), groups, (setting, unit))
+    own = paired(frame, found.plan)
+    in_series = {run.arm for runs in groups for run in runs}
+    arms = zip(own["dataset"], own["baseline"], own["augmentation"], strict=True)
+    own = own[[arm in in_series for arm in arms]]
+    panels = [_panel(style, own, runs, groups) for runs in groups]
+    panels = [
+        panel._replace(title=f"{panel.title} · minus {style.label('variant', panel.frame['baseline'].iloc[0])}")
+        for panel in panels
+        if len(panel.frame)
+    ]
+    labels = (label, f"Points of top-1, {style.label('evaluation', evaluation)}")
+    return dot_figure(panels, (min(len(panels), 3), 2.3), labels, ticks, of_parts(panels))
+
+
+def _placed(
+    frame: pd.DataFrame, groups: list[list[PlannedRun]], scale: tuple[str, float]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of parts with the place `x` of their run's number among all of them, and how these are printed.
+
+    scale: the setting, and what its numbers are multiplied by.
+    """
+    setting, unit = scale
+    values = sorted({run.settings[setting] for runs in groups for run in runs})
+    x = {run.names: values.index(run.settings[setting]) for runs in groups for run in runs}
+    frame = frame[frame["part"].isin(list(PARTS))]
+    frame = frame.assign(x=[x.get(key, np.nan) for key in frame[RUN].itertuples(index=False, name=None)])
+    return frame, [f"{value * unit:g}" for value in values]
 
 
 def series(runs: Iterable[PlannedRun], setting: str) -> list[list[PlannedRun]]:

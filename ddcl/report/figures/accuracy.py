@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import BAND, FULL, PART_NAMES, PARTS, FigureStyle, dots, panel_figure, select
+from ddcl.report.figures.layout import BAND, FULL, PART_NAMES, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
 from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
@@ -73,14 +73,9 @@ def parts(found: Collected) -> Figure:
     """kNN accuracy of the whole features and of their parts, on clean and on rotated images."""
     style = FigureStyle(found.plan)
     evaluation = style.evaluation("knn")
-    frame, known = select(found.records, evaluation=evaluation), found.plan.perturbations
-    frame = frame[frame["part"].isin(list(PARTS))]  # no random columns
-    columns = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
-    split = dict.fromkeys(run.variant for run in style.runs if len(run.parts) > 1)
-    panels = []
-    for dataset, variant, name in product(style.datasets, split, columns):
-        title = [style.label("variant", variant), style.label("perturbation", name)]
-        panels.append(style.panel(frame[frame["perturbation"] == name], dataset, title, variant=variant))
+    panels, columns = parts_panels(
+        style, select(found.records, evaluation=evaluation), style.labels("variant", split(style))
+    )
     group = ("augmentation", style.labels("augmentation", style.augmentations))
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
@@ -90,4 +85,23 @@ def parts(found: Collected) -> Figure:
     patches = [Patch(color=colour, label=PART_NAMES[name]) for name, colour in PARTS.items()]
     handles = [*patches, *style.lines()[len(style.variants) :], dots("seeds, ± sd")]
     labels = ("Augmentation of the training", f"Top-1 (%), {style.label('evaluation', evaluation)}")
-    return panel_figure(panels, (len(columns), 1.8), labels, paint, handles)
+    return panel_figure(panels, (columns, 1.8), labels, paint, handles)
+
+
+def split(style: FigureStyle) -> list[str]:
+    """Return the variants whose features have parts."""
+    return list(dict.fromkeys(run.variant for run in style.runs if len(run.parts) > 1))
+
+
+def parts_panels(style: FigureStyle, frame: pd.DataFrame, titles: dict[str, str]) -> tuple[list[Panel], int]:
+    """Return a row of panels per data set and variant, on clean and on rotated images, and how many are in a row.
+
+    titles: of the variants.
+    """
+    frame, known = frame[frame["part"].isin(list(PARTS))], style.plan.perturbations  # no random columns
+    columns = [CLEAN, "color_rotate"] if {CLEAN, "color_rotate"} <= set(known) else known[:2]
+    panels = []
+    for dataset, (variant, text), name in product(style.datasets, titles.items(), columns):
+        title = [text, style.label("perturbation", name)]
+        panels.append(style.panel(frame[frame["perturbation"] == name], dataset, title, variant=variant))
+    return panels, len(columns)

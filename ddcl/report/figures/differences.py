@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,25 @@ from matplotlib.ticker import MaxNLocator
 
 from ddcl.plan.plan import Plan
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import FULL, NOTE, SEED, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.accuracy import parts_panels, split
+from ddcl.report.figures.layout import (
+    FULL,
+    LOOKS,
+    NOTE,
+    PART_NAMES,
+    PARTS,
+    SEED,
+    FigureStyle,
+    Panel,
+    dots,
+    panel_figure,
+    select,
+)
 from ddcl.report.figures.painters import Hue
 from ddcl.report.figures.svg import tell
 from ddcl.report.multiplicity import FEWEST_SEEDS
 from ddcl.report.numbers import signed
+from ddcl.report.tables.differences import INVARIANT, WHOLE
 from ddcl.report.tables.statistics import Paired, paired_t
 from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
@@ -32,15 +46,43 @@ PLACE = {*RUN, "part", "evaluation", "eval_dataset", "perturbation", "metric", "
 STEP = 0.16  # between neighbours, in units of the x axis
 
 
+class Marked(NamedTuple):
+    """What has marks of its own: a column, and by its values how they are drawn and called."""
+
+    column: str
+    looks: dict[str, dict[str, Any]]
+    words: dict[str, str]
+
+    @property
+    def legend(self) -> list[Artist]:
+        """The legend of the marks."""
+        return [Line2D([], [], label=self.words[name], **look) for name, look in self.looks.items()]
+
+
+class Unit(NamedTuple):
+    """What differences are told in. places: decimals."""
+
+    name: str
+    places: int
+
+
+POINTS = Unit("points", 1)
+
+
 def paired(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Return one row per row of `frame` whose run has a baseline: `value` minus the baseline's, of the same seed.
 
     frame: `RUN`, `value`, `status`, and those of `PLACE` that tell its rows apart. A pair that lacks one has no value.
+    DIR is set against the whole features of a baseline without parts.
     """
     baselines = {run.names: run.baseline for run in plan.runs if run.baseline}
     keys = [name for name in frame.columns if name in PLACE]
     own = frame.assign(baseline=[baselines.get(names, "") for names in frame[RUN].itertuples(index=False, name=None)])
     own = own[own["baseline"] != ""]
+    if "part" in keys:
+        whole = [run.names for run in plan.runs if len(run.parts) == 1]
+        alone = pd.MultiIndex.from_frame(frame[RUN]).isin(whole) & (frame["part"] == WHOLE)
+        frame = pd.concat([frame, frame[alone].assign(part=INVARIANT)])
     other = frame.rename(columns={"variant": "baseline", "value": "control", "status": "other"})
     on = ["baseline" if name == "variant" else name for name in keys]
     found = own.merge(other[[*on, "control", "other"]], on=on, how="inner")
@@ -57,7 +99,8 @@ def robustness(found: Collected) -> Figure:
     frame = paired(select(found.records, evaluation=evaluation, part=FULL), found.plan)
     frame = frame.assign(x=frame["perturbation"].map({name: place for place, name in enumerate(places)}))
     labels = ("Perturbation of the test images", f"Points of top-1, {style.label('evaluation', evaluation)}")
-    return _dot_figure(style, style.by_augmentation(frame), (1, 1.5), labels, list(places.values()))
+    panels = style.by_augmentation(frame)
+    return dot_figure(panels, (1, 1.5), labels, list(places.values()), methods(style, panels))
 
 
 def augmentation(found: Collected) -> Figure:
@@ -75,7 +118,21 @@ def augmentation(found: Collected) -> Figure:
         for name in own:
             panels.append(style.panel(frame[frame["evaluation"] == name], dataset, [style.label("evaluation", name)]))
     labels = ("Augmentation of the training", "Points of top-1, clean images")
-    return _dot_figure(style, panels, (min(len(panels), 4), 2.3), labels, list(places.values()))
+    shape = (min(len(panels), 4), 2.3)
+    return dot_figure(panels, shape, labels, list(places.values()), methods(style, panels))
+
+
+def parts(found: Collected) -> Figure:
+    """Differences of kNN accuracy of the whole features and of DIR, a row of panels per method."""
+    style = FigureStyle(found.plan)
+    evaluation = style.evaluation("knn")
+    frame = paired(select(found.records, evaluation=evaluation), found.plan)
+    places = style.labels("augmentation", style.augmentations)
+    frame = frame.assign(x=frame["augmentation"].map({name: place for place, name in enumerate(places)}))
+    titles = {name: pair_of(style, name, frame) for name in split(style) if (frame["variant"] == name).any()}
+    panels, columns = parts_panels(style, frame, titles)
+    labels = ("Augmentation of the training", f"Points of top-1, {style.label('evaluation', evaluation)}")
+    return dot_figure(panels, (columns, 1.8), labels, list(places.values()), of_parts(panels))
 
 
 def knn_curves(found: Collected) -> Figure:
@@ -85,89 +142,100 @@ def knn_curves(found: Collected) -> Figure:
     status = found.records.groupby(RUN, as_index=False)["status"].first()
     frame = frame.merge(status, on=RUN).assign(value=lambda rows: 100 * rows["knn_top1"].astype(float))
     own = paired(frame.drop(columns="knn_top1").astype({"epoch": float}), found.plan)
-    names = _treatments(style, own)
+    marked = methods(style, [Panel("", own)])
+    names = list(marked.looks)
     panels = [
         panel._replace(
-            title=f"{panel.title} · {_pair(style, variant, own)}", frame=panel.frame[panel.frame["variant"] == variant]
+            title=f"{panel.title} · {marked.words[variant]}", frame=panel.frame[panel.frame["variant"] == variant]
         )
         for panel, variant in product(style.by_augmentation(own), names)
     ]
     columns = len(names) * (1 if len(names) > 2 else len(style.augmentations))
-    handles: list[Artist] = [
-        *_marks(style, own),
-        Line2D([], [], color=NOTE, linewidth=0.5, label="each seed"),
-        Line2D([], [], color=NOTE, alpha=0.25, linewidth=5, label=INTERVAL),
-    ]
     figure = panel_figure(
-        panels, (min(columns, 4), 1.9), ("Epoch", "Points of kNN top-1"), partial(_curve, style=style), handles
+        panels, (min(columns, 4), 1.9), ("Epoch", "Points of kNN top-1"), partial(curve, marked=marked), legend(marked)
     )
-    return _counted(figure, own, ["epoch", "augmentation", "dataset"])
+    return counted(figure, own)
 
 
-def _treatments(style: FigureStyle, frame: pd.DataFrame) -> list[str]:
-    """Return the variants that are set against another one, main arms before their ablations."""
-    return [name for name in style.variants if (frame["variant"] == name).any()]
+def methods(style: FigureStyle, panels: list[Panel]) -> Marked:
+    """Return the marks of the variants that panels set against another one, main arms before their ablations."""
+    frame = _all(panels)
+    names = [name for name in style.variants if (frame["variant"] == name).any()]
+    words = {name: pair_of(style, name, frame) for name in names}
+    return Marked("variant", {name: style.line(name) for name in names}, words)
 
 
-def _pair(style: FigureStyle, variant: str, frame: pd.DataFrame) -> str:
+def of_parts(panels: list[Panel]) -> Marked:
+    """Return the marks of the parts of the features that panels have differences of."""
+    names = [name for name in PARTS if (_all(panels)["part"] == name).any()]
+    return Marked("part", {name: LOOKS[name] for name in names}, {name: PART_NAMES[name] for name in names})
+
+
+def _all(panels: list[Panel]) -> pd.DataFrame:
+    return pd.concat([panel.frame for panel in panels]) if panels else pd.DataFrame(columns=["variant", "part"])
+
+
+def pair_of(style: FigureStyle, variant: str, frame: pd.DataFrame) -> str:
+    """Return what a variant's differences are: ``DDCL − SimSiam``. frame: what `paired` gives."""
     baseline = str(frame.loc[frame["variant"] == variant, "baseline"].iloc[0])
     return f"{style.label('variant', variant)} − {style.label('variant', baseline)}"
 
 
-def _marks(style: FigureStyle, frame: pd.DataFrame) -> list[Artist]:
-    return [Line2D([], [], label=_pair(style, name, frame), **style.line(name)) for name in _treatments(style, frame)]
+def legend(marked: Marked) -> list[Artist]:
+    """Return the legend of a figure of `curve`s."""
+    seeds = Line2D([], [], color=NOTE, linewidth=0.5, label="each seed")
+    return [*marked.legend, seeds, Line2D([], [], color=NOTE, alpha=0.25, linewidth=5, label=INTERVAL)]
 
 
-def _dot_figure(
-    style: FigureStyle, panels: list[Panel], shape: tuple[int, float], labels: tuple[str, str], ticks: list[str]
+def dot_figure(
+    panels: list[Panel], shape: tuple[int, float], labels: tuple[str, str], ticks: list[str], marked: Marked
 ) -> Figure:
-    """Lay out panels with a mark, an interval and a dot per seed at each place `x`."""
-    shown = pd.concat([panel.frame for panel in panels]) if panels else pd.DataFrame(columns=["variant"])
-    names = _treatments(style, shown)
-    hue = Hue("variant", {name: style.line(name) for name in names}, min(STEP, 0.8 / max(len(names), 1)), 0.03)
-    handles = [*_marks(style, shown), Line2D([], [], color=NOTE, label=INTERVAL), dots("seeds", NOTE)]
-    paint = partial(_dots, hue=hue, ticks=ticks, style=style)
-    figure = panel_figure(panels if names else [], shape, labels, paint, handles)
-    return _counted(figure, shown, ["x", "augmentation", "evaluation", "dataset"])
+    """Lay out panels with a mark, an interval and a dot per seed at each place `x`. ticks: of the places 0, 1, …."""
+    hue = Hue(marked.column, marked.looks, min(STEP, 0.8 / max(len(marked.looks), 1)), 0.03)
+    handles = [*marked.legend, Line2D([], [], color=NOTE, label=INTERVAL), dots("seeds", NOTE)]
+    paint = partial(_dots, hue=hue, ticks=ticks, words=marked.words)
+    figure = panel_figure(panels if marked.looks else [], shape, labels, paint, handles)
+    return counted(figure, _all(panels))
 
 
-def _dots(axes: Axes, frame: pd.DataFrame, hue: Hue, ticks: list[str], style: FigureStyle) -> None:
+def _dots(axes: Axes, frame: pd.DataFrame, hue: Hue, ticks: list[str], words: dict[str, str]) -> None:
     """Draw mean, interval and seeds of each difference; † where a seed did not end well."""
     axes.axhline(0, color=NOTE, linewidth=0.7, zorder=1)
     shift = {name: hue.step * (place - (len(hue.looks) - 1) / 2) for place, name in enumerate(hue.looks)}
-    for (name, place), cell in frame.dropna(subset=["x", "value"]).groupby(["variant", "x"], sort=False):
+    for (name, place), cell in frame.dropna(subset=["x", "value"]).groupby([hue.column, "x"], sort=False):
+        if str(name) not in hue.looks:
+            continue
         at = int(str(place).partition(".")[0])
         values, x = cell["value"].to_numpy(float), at + shift[str(name)]
         found, look = _mean(values), hue.looks[str(name)]
         if not np.isnan(found.low):
-            thick = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 2.2, "alpha": 0.5}
+            thick = {"color": look["color"], "linestyle": look.get("linestyle", "-"), "linewidth": 2.2, "alpha": 0.5}
             axes.plot([x, x], [found.low, found.high], zorder=2, **thick)
         axes.scatter(np.full(len(values), x + hue.dots), values, color=NOTE, **SEED)
         (drawn,) = axes.plot(x, found.effect, zorder=3, **look | {"linestyle": ""})
-        tell(drawn, f"{_pair(style, str(name), frame)}, {ticks[at]}: {_said(values)}")
+        tell(drawn, f"{words[str(name)]}, {ticks[at]}: {_said(values)}")
         if (cell["status"] != "ok").any():
             axes.annotate("†", (x, found.effect), (-7, -3), textcoords="offset points")
     axes.set_xticks(range(len(ticks)), [textwrap.fill(text, max(90 // len(ticks), 8)) for text in ticks])
     axes.set_xlim(-0.5, max(len(ticks), 1) - 0.5)
 
 
-def _curve(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
-    """Draw mean, interval and seeds of a difference against the epoch."""
+def curve(axes: Axes, frame: pd.DataFrame, marked: Marked, x: str = "epoch", unit: Unit = POINTS) -> None:
+    """Draw mean, interval and seeds of each variant's differences against the column `x`."""
     axes.axhline(0, color=NOTE, linewidth=0.7, zorder=1)
     for name, own in frame.dropna(subset=["value"]).groupby("variant", sort=False):
-        line = style.line(str(name))
+        line = marked.looks[str(name)]
         for _, seed in own.groupby("seed"):
-            axes.plot(seed["epoch"], seed["value"], color=line["color"], linewidth=0.4, alpha=0.7)
-        wide = own.pivot_table(index="epoch", columns="seed", values="value").dropna()
+            axes.plot(seed[x], seed["value"], color=line["color"], linewidth=0.4, alpha=0.7)
+        wide = own.pivot_table(index=x, columns="seed", values="value").dropna()
         rows = [_mean(values) for values in wide.to_numpy(float)]
         if wide.shape[1] >= FEWEST_SEEDS:
             low, high = [each.low for each in rows], [each.high for each in rows]
             axes.fill_between(wide.index, low, high, color=line["color"], alpha=0.18, linewidth=0)
         every = max(len(wide) // 5, 1)
         (drawn,) = axes.plot(wide.index, [each.effect for each in rows], **line | {"markevery": every})
-        tell(
-            drawn, f"{_pair(style, str(name), own)}: {_said(wide.to_numpy(float)[-1])} at the end" if len(wide) else ""
-        )
+        if len(wide):
+            tell(drawn, f"{marked.words[str(name)]}: {_said(wide.to_numpy(float)[-1], unit)} at the end")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
 
 
@@ -177,18 +245,21 @@ def _mean(values: Any) -> Paired:
     return found if found.n >= FEWEST_SEEDS else found._replace(low=np.nan, high=np.nan)
 
 
-def _said(values: Any) -> str:
+def _said(values: Any, unit: Unit = POINTS) -> str:
     """Return a mean difference with its interval and seeds: ``+0.4 (−0.1 to +0.9) points; seeds +0.3, +0.5``."""
     found = _mean(values)
-    between = "" if np.isnan(found.low) else f" ({signed(found.low, 1)} to {signed(found.high, 1)})"
-    return f"{signed(found.effect, 1)}{between} points; seeds {', '.join(signed(value, 1) for value in values)}"
+    effect, low, high = (signed(value, unit.places) for value in (found.effect, found.low, found.high))
+    between = "" if np.isnan(found.low) else f" ({low} to {high})"
+    seeds = ", ".join(signed(value, unit.places) for value in values)
+    return f"{effect}{between} {unit.name}; seeds {seeds}"
 
 
-def _counted(figure: Figure, frame: pd.DataFrame, keys: list[str]) -> Figure:
+def counted(figure: Figure, frame: pd.DataFrame) -> Figure:
     """Write above a figure how many of its intervals leave 0 out, and how many would by chance alone."""
     above = below = total = 0
     shown = frame.dropna(subset=["value"]) if "value" in frame else frame
-    for _, cell in shown.groupby(["variant", *(key for key in keys if key in shown)], sort=False):
+    places = [key for key in (*PLACE - {"seed"}, "x") if key in shown]
+    for _, cell in shown.groupby(places, sort=False):
         found = _mean(cell["value"])
         if not np.isnan(found.low):
             total, above, below = total + 1, above + (found.low > 0), below + (found.high < 0)

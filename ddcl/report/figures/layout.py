@@ -29,6 +29,9 @@ WIDTH = 6.0  # inches: 900 pixels at 150 dpi, and the text width of a paper
 # Parts of the features have no hue: hues are the methods' (config/marks.yaml).
 PARTS = {"full": "#1c2024", "dir": "#6b737b", "dvr": "#b4bac0"}
 PART_NAMES = {"full": "whole", "dir": "DIR", "dvr": "DVR"}
+LOOKS: dict[str, dict[str, Any]] = {
+    part: {"color": colour, "marker": marker} for (part, colour), marker in zip(PARTS.items(), "osD", strict=True)
+}
 MARKS = {"collapsed": "†", "diverged": "‡"}  # as in the tables
 INK, NOTE, LINE, BAND = "#1c2024", "#59616a", "#dfe2e6", "#e9ebe8"
 DASHES = ((4, 1.5), (2, 1), (6, 1.5, 1, 1.5), (1, 1), (8, 2), (3, 1, 1, 1, 1, 1))  # of variants that are no main arms

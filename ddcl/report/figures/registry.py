@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures import accuracy, claims, convergence, diagnostics, differences, response
-from ddcl.report.figures.ablations import ablation
+from ddcl.report.figures import ablations, accuracy, claims, convergence, diagnostics, differences, response
 from ddcl.report.figures.layout import STYLE
 from ddcl.report.figures.published import published
 from ddcl.report.figures.rivals import rivals
 
+SHARE: dict[str, Any] = {"setting": "dir_frac", "label": "Share of DIR in the features (%)", "unit": 100.0}
+WEIGHT: dict[str, Any] = {"setting": "dvr_weight", "label": "Weight of the loss on DVR, λ (not to scale)"}
 FIGURES: dict[str, Callable[[Collected], Figure]] = {
     "knn_curves": accuracy.knn_curves,
     "robustness": accuracy.robustness,
     "augmentation": accuracy.augmentation,
     "parts": accuracy.parts,
-    "ablation_share": partial(ablation, setting="dir_frac", label="Share of DIR in the features (%)", unit=100.0),
-    "ablation_weight": partial(ablation, setting="dvr_weight", label="Weight of the loss on DVR, λ (not to scale)"),
+    "ablation_share": partial(ablations.ablation, **SHARE),
+    "ablation_weight": partial(ablations.ablation, **WEIGHT),
     "published": published,
     "claims": claims.claims,
     "readout": diagnostics.readout,
@@ -30,14 +32,20 @@ FIGURES: dict[str, Callable[[Collected], Figure]] = {
     "invariance": diagnostics.invariance,
     "class_controls": diagnostics.class_controls,
     "cosines": diagnostics.cosines,
-    "response_rotation": response.rotation,
-    "response_elastic": response.elastic,
-    "response_jitter": response.jitter,
+    "response_rotation": partial(response.response, family="rotation"),
+    "response_elastic": partial(response.response, family="elastic_strength"),
+    "response_jitter": partial(response.response, family="jitter_strength"),
     "convergence": convergence.knn,
     "convergence_loss": convergence.loss,
     "knn_curves_differences": differences.knn_curves,
     "robustness_differences": differences.robustness,
     "augmentation_differences": differences.augmentation,
+    "parts_differences": differences.parts,
+    "ablation_share_differences": partial(ablations.differences, **SHARE),
+    "ablation_weight_differences": partial(ablations.differences, **WEIGHT),
+    "response_rotation_differences": partial(response.differences, family="rotation"),
+    "response_elastic_differences": partial(response.differences, family="elastic_strength"),
+    "response_jitter_differences": partial(response.differences, family="jitter_strength"),
 }
 
 

@@ -7,13 +7,15 @@ from itertools import product
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import BAND, PARTS, FigureStyle, Panel, panel_figure
+from ddcl.report.figures.differences import POINTS, Unit, counted, curve, legend, methods, paired
+from ddcl.report.figures.layout import BAND, PARTS, FigureStyle, Paint, Panel, panel_figure
 from ddcl.report.figures.painters import curves
 from ddcl.schema.metrics import DRIFT
 from ddcl.schema.names import CLEAN
@@ -25,26 +27,64 @@ STRENGTHS = {  # family of perturbations: label of the x axis
     "jitter_strength": "Strength of the colour jitter (1: that of training)",
 }
 DEGREES_STEP = 90
+DRIFTS = Unit("of the drift", 3)
 
 
 def response(found: Collected, family: str) -> Figure:
     """Accuracy (above) and drift (below) of each part against the strength, one column per augmentation."""
     style = FigureStyle(found.plan)
+    evaluation, accuracy, drift = _measures(found, family)
+    measures = {f"{evaluation} top-1 (%)": accuracy, found.plan.heading(DRIFT.name): drift}
+    parts = [part for part in PARTS if any(part in run.parts for run in style.runs)]
+    handles = [*style.lines(), Patch(color=BAND, label="range of seeds")]
+    return _figure(style, (measures, parts), family, partial(paint, style=style, family=family), handles)
+
+
+def differences(found: Collected, family: str) -> Figure:
+    """Differences of accuracy (above) and drift (below) of each part against the strength, laid out like `response`."""
+    style = FigureStyle(found.plan)
+    evaluation, *frames = _measures(found, family)
+    accuracy, drift = (paired(frame, found.plan) for frame in frames)
+    own = pd.concat([accuracy, drift])
+    own = own[own["part"].isin(list(PARTS))]
+    marked = methods(style, [Panel("", own)])
+    parts = [part for part in PARTS if (own["part"] == part).any()]
+
+    def paint(axes: Axes, frame: pd.DataFrame) -> None:
+        drifts = bool((frame["metric"] == DRIFT.name).any())
+        curve(axes, frame, marked, "strength", DRIFTS if drifts else POINTS)
+        strengths(axes, family)
+
+    measures = {f"Points of {evaluation} top-1": accuracy, f"{found.plan.heading(DRIFT.name)}, difference": drift}
+    figure = _figure(style, (measures, parts), family, paint, legend(marked))
+    return counted(figure, own[own["strength"] != 0])
+
+
+def _measures(found: Collected, family: str) -> tuple[str, pd.DataFrame, pd.DataFrame]:
+    """Return the label of the evaluation whose accuracy is shown, accuracies in percent, and drifts."""
     frame = under(found, family)
     evaluation = chosen_evaluation(found, frame)
     accuracy = frame[(frame["metric"] == TOP1) & (frame["evaluation"] == evaluation)]
-    measures = {f"{style.label('evaluation', evaluation)} top-1 (%)": accuracy.assign(value=accuracy["value"] * 100)}
-    measures[found.plan.heading(DRIFT.name)] = frame[frame["metric"] == DRIFT.name]
-    parts = [part for part in PARTS if any(part in run.parts for run in style.runs)]
+    drift = frame[frame["metric"] == DRIFT.name]
+    return found.plan.label("evaluation", evaluation), accuracy.assign(value=accuracy["value"] * 100), drift
+
+
+def _figure(
+    style: FigureStyle,
+    shown: tuple[dict[str, pd.DataFrame], list[str]],
+    family: str,
+    paint: Paint,
+    handles: list[Artist],
+) -> Figure:
+    """Lay out a row of panels for each measure and part, a column per augmentation. shown: measures, parts."""
+    measures, parts = shown
     panels: list[Panel | None] = []
     for dataset, (ylabel, values), part in product(style.datasets, measures.items(), parts):
         for augmentation in style.augmentations:
             title = [style.label("augmentation", augmentation), part if part == "full" else part.upper()]
             panel = style.panel(values[values["part"] == part], dataset, title, augmentation=augmentation)
             panels.append(panel._replace(ylabel=ylabel))
-    handles = [*style.lines(), Patch(color=BAND, label="range of seeds")]
-    shape = (len(style.augmentations), 1.45)
-    figure = panel_figure(panels, shape, (STRENGTHS[family], ""), partial(paint, style=style, family=family), handles)
+    figure = panel_figure(panels, (len(style.augmentations), 1.45), (STRENGTHS[family], ""), paint, handles)
     n_rows = len(parts) * len(style.augmentations)
     for start in range(0, len(panels), max(n_rows, 1)):
         same_scale(figure.axes[start : start + n_rows])
@@ -89,9 +129,9 @@ def paint(axes: Axes, frame: pd.DataFrame, style: FigureStyle, family: str) -> N
     for name in style.floors:
         line = style.line(name) | {"linewidth": 1.1, "zorder": 1.5, "marker": ""}
         sns.lineplot(frame[frame["variant"] == name], x="strength", y="value", errorbar=None, ax=axes, **line)
+    strengths(axes, family)
+
+
+def strengths(axes: Axes, family: str) -> None:
+    """Set the ticks of the strengths of a family."""
     axes.xaxis.set_major_locator(MultipleLocator(DEGREES_STEP) if family == "rotation" else MaxNLocator(4))
-
-
-rotation = partial(response, family="rotation")
-elastic = partial(response, family="elastic_strength")
-jitter = partial(response, family="jitter_strength")

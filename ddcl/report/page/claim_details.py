@@ -13,11 +13,13 @@ from ddcl.plan.plan import Cell, Plan
 from ddcl.report.claims.contrasts import Address
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison, JudgedForm, JudgedGate
 from ddcl.report.claims.verdicts import UNDECIDED
-from ddcl.report.numbers import count, interval, minus, plain, probability
+from ddcl.report.numbers import count, interval, minus, plain, probability, signed
 from ddcl.report.page.bars import bar
 from ddcl.report.page.claim_rows import CheckLine, Shown, check_line, line_of, needed, told
 from ddcl.report.sources import histories_of, source_of
-from ddcl.schema.claims import MONITOR
+from ddcl.report.tables.published import paper_difference
+from ddcl.schema.claims import MONITOR, Reported
+from ddcl.schema.paper_differences import BASELINE, WHOLE
 
 STATES = {"passed": "✓", "failed": "✕", "undecided": "?"}
 SMALL = 118.0  # width of a bar in a grid, user units
@@ -39,12 +41,17 @@ class Gate:
 
 @dataclass(frozen=True)
 class GridCell:
-    """A comparison in a grid. places: anchors of its values on the page. unseen: pretraining had no such distortion."""
+    """A comparison in a grid.
+
+    paper: the paper's own value, where it has one. places: anchors of its values on the page. unseen: pretraining had
+    no such distortion.
+    """
 
     id: str
     bar: Markup
     effect: str
     interval: str
+    paper: str
     p: str
     verdict: Shown
     note: str
@@ -60,6 +67,11 @@ class Grid(NamedTuple):
     corner: str
     columns: list[str]
     rows: list[tuple[str, list[GridCell | None]]]
+
+    @property
+    def paper(self) -> bool:
+        """Whether the paper has any of its values."""
+        return any(cell is not None and bool(cell.paper) for _, cells in self.rows for cell in cells)
 
 
 @dataclass(frozen=True)
@@ -228,12 +240,15 @@ def _cell(name: str, each: JudgedComparison, check: JudgedCheck, page: Page) -> 
     line = line_of(each, page.plan.methods.get(each.treatment.variant, ""))._replace(seeds=each.seed_effects)
     cards = [(page.plan.label("variant", cell.variant), page.anchors.get("/".join(cell[:3]), "")) for cell in cells]
     places = [_place(cell, page) for cell in cells]
+    paper = _paper(each, page.plan)
+    reported = None if paper is None else Reported(low=paper, high=paper, n=1, same_quantity=True)
     seen = page.plan.seen.get(each.treatment.augmentation, {}).get(each.treatment.perturbation, "")
     return GridCell(
         id=name,
-        bar=bar([line], None, each.smallest_effect, SMALL, told(check.label, each, check.unit)),
+        bar=bar([line], reported, each.smallest_effect, SMALL, told(check.label, each, check.unit)),
         effect=effect,
         interval=between,
+        paper="" if paper is None else signed(paper, 2),
         p=probability(each.p_holm),
         verdict=Shown(each.verdict),
         note=each.note,
@@ -241,6 +256,15 @@ def _cell(name: str, each: JudgedComparison, check: JudgedCheck, page: Page) -> 
         cards=[card for card in dict.fromkeys(cards) if card[1]],
         unseen=seen == "unseen",
     )
+
+
+def _paper(each: JudgedComparison, plan: Plan) -> float | None:
+    """Return the paper's own value of a comparison, in points: it has DDCL's features, and DIR, against SimSiam's."""
+    own, control = each.treatment, each.control
+    baseline = own._replace(variant=BASELINE, part=WHOLE)
+    if each.treatment_minus or each.control_minus or control != baseline:
+        return None
+    return paper_difference(own._asdict(), plan)
 
 
 def _place(cell: Address, page: Page) -> str:

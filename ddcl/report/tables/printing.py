@@ -16,11 +16,10 @@ from ddcl.report.tables.convergence import NO_GAIN, NOT_REACHED
 from ddcl.report.tables.csv_files import write_csv
 from ddcl.report.tables.differences import NOTE
 from ddcl.report.tables.latex import to_latex
-from ddcl.report.tables.published import KINDS
+from ddcl.report.tables.published import paper_difference
 from ddcl.schema.marks import GROUPS
 from ddcl.schema.metrics import Metric
-from ddcl.schema.paper_differences import name_of, paper_differences
-from ddcl.schema.registry import RANDOM_PARTS, TOP1
+from ddcl.schema.registry import RANDOM_PARTS
 from ddcl.schema.tables import TableSpec
 
 NOTHING = "–"  # no such cell in the suite
@@ -129,15 +128,8 @@ def _printed(cell: dict[Any, Any] | None, spec: TableSpec, plan: Plan) -> Cell:
     metric = plan.metrics[cell["metric"]]
     metric = metric.model_copy(update={"signed": True}) if spec.against else metric
     against = cell if cell.get("baseline") and cell["n_pairs"] else None
-    paper = paper_differences().get(_paper_name(cell, plan)) if against and not spec.against else None
+    paper = paper_difference(cell, plan) if against and not spec.against else None
     return Cell(cell_text(cell, metric) + unseen, cell["emphasis"], cell[SOURCES], against, paper)
-
-
-def _paper_name(cell: Mapping[Any, Any], plan: Plan) -> str:
-    """Return what the paper's difference of the same cell would be named; empty where it has none of this kind."""
-    if cell["metric"] != TOP1 or KINDS.get(plan.evaluations[cell["evaluation"]].protocol) != "linear":
-        return ""
-    return name_of(cell["variant"], cell["part"], cell["augmentation"], cell["perturbation"])
 
 
 def _notes(shown: pd.DataFrame, spec: TableSpec) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from ddcl.plan.plan import Plan, PlannedRun
 from ddcl.report.sources import SOURCES
 from ddcl.report.tables.statistics import aggregate
+from ddcl.schema.paper_differences import name_of, paper_differences
 from ddcl.schema.published import PublishedNumber
 from ddcl.schema.registry import TOP1, TOP1_BEST_TEST
 from ddcl.schema.setups import UNKNOWN
@@ -30,6 +32,18 @@ SAME = ["dataset", "augmentation", "part", "eval_dataset", "perturbation"]  # ke
 COLUMNS = [*KEYS, "selection", "metric", "unit", "mean", "sd", "n_seeds", "seeds_expected", "n_draws", "sd_draws"]
 COLUMNS += ["n_images", "status", "emphasis", SOURCES]
 COLUMNS += ["source", "locator", "published_protocol", "protocol_matches", "differs", "note"]
+
+
+def paper_difference(cell: Mapping[Any, Any], plan: Plan) -> float | None:
+    """Return by how many points the paper's DDCL is better than its SimSiam in a cell; None where it has no such cell.
+
+    The paper has linear accuracies, on test images of the data set of pretraining.
+    """
+    if cell["metric"] != TOP1 or cell["eval_dataset"] != cell["dataset"]:
+        return None
+    if KINDS.get(plan.evaluations[cell["evaluation"]].protocol) != "linear":
+        return None
+    return paper_differences().get(name_of(cell["variant"], cell["part"], cell["augmentation"], cell["perturbation"]))
 
 
 def published_table(cells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
