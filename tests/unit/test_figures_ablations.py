@@ -14,6 +14,7 @@ from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
 from ddcl.report.figures import registry
 from ddcl.report.figures.ablations import series
+from ddcl.report.figures.layout import LOOKS
 from ddcl.report.figures.published import pairs
 from ddcl.report.tables.cells import CELL, expected_cells
 from ddcl.report.tables.published import published_table
@@ -74,6 +75,22 @@ def test_lines_are_means_at_the_place_of_the_number() -> None:
     weight = axes_of("ablation_weight", records())[0]
     assert ticks(weight) == ["0", "1", "10"]
     assert list(weight.lines[1].get_ydata()) == pytest.approx([59, 58, 49])
+
+
+def marked(axes: Axes) -> set[tuple[str, float]]:
+    """What is marked on the line of the whole features: the printed number below it, and its height."""
+    own = [line for line in axes.lines if line.get_marker() == LOOKS["full"]["marker"] and len(line.get_xdata()) == 1]
+    places = [(round(float(line.get_xdata()[0])), float(line.get_ydata()[0])) for line in own]
+    return {(ticks(axes)[place], round(value, 6)) for place, value in places}
+
+
+def test_differences_are_from_the_methods_own_number_paired_by_seed() -> None:
+    frame = records()
+    frame["value"] += 0.3 * (frame["seed"] == 1)  # of all runs alike
+    baug, caug = axes_of("ablation_share_differences", frame)
+    assert [axes.get_title(loc="left") for axes in (baug, caug)] == ["BAug · minus DDCL", "CAug · minus DDCL"]
+    assert marked(baug) == {("50", -3), ("90", 1)}  # 80 is DDCL's own
+    assert marked(axes_of("ablation_weight_differences", frame)[1]) == {("0", 1), ("10", -9)}
 
 
 def test_series_of_one_place_are_told_apart_by_their_variants() -> None:

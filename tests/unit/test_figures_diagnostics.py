@@ -19,7 +19,11 @@ from ddcl.report.figures.response import under
 from tests.unit import synthetic, synthetic_diagnostics
 
 PANELS = {"readout": 4, "invariance": 2, "class_controls": 2, "cosines": 2, "convergence": 4, "convergence_loss": 4}
-PANELS |= {"factors": 4, "response_rotation": 12}  # the other two are the same function
+PANELS |= {
+    "factors": 4,
+    "response_rotation": 12,
+    "response_rotation_differences": 8,
+}  # the others are the same function
 
 
 def whole() -> Collected:
@@ -64,7 +68,7 @@ def test_panels_and_notes(name: str) -> None:
     assert not any("runs" in text or "no data" in text for text in texts(figure))
     for status in ("diverged", "collapsed"):
         (text, *_) = texts(draw(name, broken(status)))
-        assert re.search(f"1 of [46] runs {status}", text)
+        assert re.search(f"1 of [246] runs {status}", text)
         assert "†" in text or status == "diverged"
     assert all("no data" in text for text in texts(draw(name, unmeasured())))
     planned = name.startswith("convergence")  # every training has a history, whatever is evaluated
@@ -153,6 +157,21 @@ def test_response_draws_mean_accuracy_and_drift_of_each_part() -> None:
     assert list(accuracy.get_ydata())[6] == pytest.approx(92)
     assert drift.get_ydata()[0] == pytest.approx(0.82)
     assert axes[10].get_ylim() == axes[6].get_ylim() != axes[0].get_ylim()
+
+
+def test_differences_of_responses_set_dir_against_all_features_of_a_method_without_parts() -> None:
+    found = whole()
+    for part, more in {"full": 0.05, "dir": -0.1}.items():
+        own = (found.records["variant"] == "ddcl") & (found.records["part"] == part)
+        found.records.loc[own, "value"] += more
+    figure = draw("response_rotation_differences", found)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == 2 * ["BAug · whole", "CAug · whole", "BAug · DIR", "CAug · DIR"]
+    means = [axes.lines[-1] for axes in figure.axes]
+    assert all(list(line.get_xdata()) == list(range(-180, 181, 30)) for line in means)
+    for panel, difference in {0: 5.0, 2: -10.0, 4: 0.05, 6: -0.1}.items():  # points of accuracy, then drift
+        assert means[panel].get_ydata() == pytest.approx(difference)
+    assert figure.get_suptitle() == ""  # two seeds have no interval that could be counted
 
 
 def test_convergence_is_drawn_against_epochs_and_against_the_mean_of_the_seconds() -> None:

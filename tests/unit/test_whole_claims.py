@@ -71,7 +71,20 @@ def test_opened_claims_have_no_raw_names_no_hyphens_and_no_minus_zero(
     shown = f"{families(judged, found.plan)} {[details(claim, page) for claim in judged]}"
     shown = re.sub(r"\b(name|id|state|method)='[^']*'", "", shown)
     wrong = r"\(-\d|[−-]0(\.0+)?(?![\d.])|(?<![\d.,])[+−]?1 points|top1_k1|knn_auc|random_d[iv]r"
+    wrong += r"|(?<![-\w])(?:ddcl|simsiam|barlow_twins|linear|knn)(?:_\w+|/)"
     assert re.findall(f".{{30}}(?:{wrong})", shown) == []
+
+
+def test_grids_of_robustness_have_the_papers_own_differences(found: Collected, judged: list[JudgedClaim]) -> None:
+    page, shown = Page(found.plan, {}), {}
+    for check in details(next(claim for claim in judged if claim.name == "C4"), page).checks:
+        for form in check.forms:
+            cells = [cell for grid in form.grids for _, row in grid.rows for cell in row if cell]
+            shown[form.row, check.name] = [cell.paper for cell in cells if cell.paper]
+    assert {"C4a", "C4b"} <= {row for row, _ in shown}
+    assert "+0.37" in shown["C4a", "seen"]  # rotated images after CAug
+    assert not any(papers for (row, _), papers in shown.items() if row == "C4b")  # the paper has no such runs
+    assert shown["C4a", "drop"] == []  # another quantity
 
 
 def test_claims_as_latex_are_as_wide_as_a_page_of_two_columns(judged: list[JudgedClaim], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ddcl.base.files import canonical_json
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.collected import Collected
 from ddcl.report.figures.differences import dot_figure, of_parts, paired
-from ddcl.report.figures.layout import FULL, LOOKS, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.layout import FULL, LOOKS, PART_NAMES, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, floor, trends
 from ddcl.schema.names import CLEAN
 from ddcl.schema.tables import RUN
@@ -34,8 +34,7 @@ def ablation(found: Collected, setting: str, label: str, unit: float = 1.0) -> F
     frame, ticks = _placed(select(found.records, evaluation=evaluation, perturbation=CLEAN), groups, (setting, unit))
     panels = [_panel(style, frame, runs, groups) for runs in groups]
     paint = partial(_paint, ticks=ticks, style=style)
-    names = {part: part if part == FULL else part.upper() for part in PARTS}
-    lines = [Line2D([], [], label=name, **LOOKS[part]) for part, name in names.items()]
+    lines = [Line2D([], [], label=PART_NAMES[part], **look) for part, look in LOOKS.items()]
     labels = (label, f"Top-1 (%), {style.label('evaluation', evaluation)}")
     floors = style.lines()[len(style.variants) :]
     return panel_figure(panels, (min(len(panels), 3), 2.3), labels, paint, [*lines, *floors, dots("seeds", "#666666")])

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from ddcl.plan.plan import Plan
 from ddcl.report.collected import Collected
 from ddcl.report.figures.dot_plots import dot_plot, floor_marks
-from ddcl.report.figures.layout import FULL, NOTE, PARTS, FigureStyle, dots, panel_figure, select
+from ddcl.report.figures.layout import FULL, NOTE, PART_NAMES, PARTS, FigureStyle, dots, panel_figure, select
 from ddcl.schema.metrics import Metric
 from ddcl.schema.names import CLEAN
 
@@ -75,15 +75,14 @@ def _readings(found: Collected, kind: str, evaluation: str) -> Figure:
 
     shape = (len(style.augmentations), 0.55 + 0.17 * len(rows))
     untrained = Line2D([], [], linewidth=0, marker="D", markersize=3.2, color="white", markeredgecolor=NOTE)
-    untrained.set_label("full, untrained")
+    untrained.set_label("whole, untrained")
     return panel_figure(panels, shape, ("R², on test images", ""), paint, [*part_marks(), untrained, dots("seeds")])
 
 
 def part_marks() -> list[Artist]:
     """Return the legend of a dot_plot of parts."""
     marks: list[Artist] = [
-        Line2D([], [], linewidth=0, marker="o", color=colour, label=name if name == FULL else name.upper())
-        for name, colour in PARTS.items()
+        Line2D([], [], linewidth=0, marker="o", color=colour, label=PART_NAMES[name]) for name, colour in PARTS.items()
     ]
     names = ("dir", "dvr")
     return [

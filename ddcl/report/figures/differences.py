@@ -20,6 +20,7 @@ from ddcl.report.collected import Collected
 from ddcl.report.figures.accuracy import parts_panels, split
 from ddcl.report.figures.layout import (
     FULL,
+    INK,
     LOOKS,
     NOTE,
     PART_NAMES,
@@ -221,12 +222,15 @@ def _dots(axes: Axes, frame: pd.DataFrame, hue: Hue, ticks: list[str], words: di
 
 
 def curve(axes: Axes, frame: pd.DataFrame, marked: Marked, x: str = "epoch", unit: Unit = POINTS) -> None:
-    """Draw mean, interval and seeds of each variant's differences against the column `x`."""
+    """Draw mean, interval and seeds of each variant's differences against the column `x`; † as in `_dots`."""
     axes.axhline(0, color=NOTE, linewidth=0.7, zorder=1)
     for name, own in frame.dropna(subset=["value"]).groupby("variant", sort=False):
         line = marked.looks[str(name)]
         for _, seed in own.groupby("seed"):
             axes.plot(seed[x], seed["value"], color=line["color"], linewidth=0.4, alpha=0.7)
+            if (seed["status"] != "ok").any():
+                end = (seed[x].iloc[-1], seed["value"].iloc[-1])
+                axes.annotate("†", end, (2, 0), textcoords="offset points", va="center", color=INK)
         wide = own.pivot_table(index=x, columns="seed", values="value").dropna()
         rows = [_mean(values) for values in wide.to_numpy(float)]
         if wide.shape[1] >= FEWEST_SEEDS:

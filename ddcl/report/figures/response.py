@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ddcl.report.collected import Collected
 from ddcl.report.figures.differences import POINTS, Unit, counted, curve, legend, methods, paired
-from ddcl.report.figures.layout import BAND, PARTS, FigureStyle, Paint, Panel, panel_figure
+from ddcl.report.figures.layout import BAND, PART_NAMES, PARTS, FigureStyle, Paint, Panel, panel_figure
 from ddcl.report.figures.painters import curves
 from ddcl.schema.metrics import DRIFT
 from ddcl.schema.names import CLEAN
@@ -81,7 +81,7 @@ def _figure(
     panels: list[Panel | None] = []
     for dataset, (ylabel, values), part in product(style.datasets, measures.items(), parts):
         for augmentation in style.augmentations:
-            title = [style.label("augmentation", augmentation), part if part == "full" else part.upper()]
+            title = [style.label("augmentation", augmentation), PART_NAMES[part]]
             panel = style.panel(values[values["part"] == part], dataset, title, augmentation=augmentation)
             panels.append(panel._replace(ylabel=ylabel))
     figure = panel_figure(panels, (len(style.augmentations), 1.45), (STRENGTHS[family], ""), paint, handles)
