@@ -280,7 +280,7 @@ def test_a_curve_that_never_gets_there_counts_as_its_last_epoch(tmp_path: Path) 
     curves = planted.histories(plan, {"ddcl": -0.95})
     own = check(judged(Collected(plan, found.records, curves, found.runs, tmp_path), "C1"), "epochs")
     assert own.effect < -20
-    assert "ddcl/baug not reached, counted" in own.comparisons[0].note
+    assert "DDCL (BAug) not reached, counted" in own.comparisons[0].note
 
 
 def test_seen_and_unseen_distortions_are_not_pooled(tmp_path: Path) -> None:

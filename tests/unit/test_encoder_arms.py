@@ -316,7 +316,7 @@ def test_claims_name_encoders_and_count_one_checkpoint_as_one_training(encoders:
         cells.measured[address] = {seed: Measured(value, "ok", 899) for seed in range(3)}
     (found,) = comparisons(check, "asymmetric", cells)
     assert found.seeds == (0,)
-    assert found.lost == dict.fromkeys((1, 2), "split/none is one training, whatever the seed")
+    assert found.lost == dict.fromkeys((1, 2), f"{plan.label('variant', 'split')} is one training, whatever the seed")
 
 
 def test_from_the_file_to_tables_figures_and_the_page(encoders: Path, tmp_path: Path) -> None:

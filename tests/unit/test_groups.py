@@ -186,7 +186,7 @@ def test_claims_are_judged_over_groups_where_the_test_images_have_them(tmp_path:
     assert grouped.effect == pytest.approx(plain.effect)
     assert grouped.ci_high - grouped.ci_low != pytest.approx(plain.ci_high - plain.ci_low, rel=1e-3)
     assert grouped.n_images == plain.n_images == planted.N
-    assert "digits: 2,000 images in 50 groups" in grouped.note
+    assert "Digits: 2,000 images in 50 groups" in grouped.note
     assert all("2,000 images in 50 groups" in each.note for each in grouped.comparisons)
     assert "groups" not in plain.note
 

@@ -15,7 +15,7 @@ from ddcl.report.sources import SOURCES, joined, source_of
 from ddcl.report.tables.convergence import convergence_values
 from ddcl.schema.claims import MONITOR, CheckSpec, Form, PairSpec
 from ddcl.schema.gates import BASE
-from ddcl.schema.names import CLEAN
+from ddcl.schema.names import CLEAN, NO_AUGMENTATION
 from ddcl.schema.registry import GIVEN_METHODS
 
 EPOCHS = "epochs_to_95"
@@ -228,8 +228,9 @@ def contrast(terms: tuple[Term, ...], cells: Cells) -> Comparison:
 
 
 def arm_words(plan: Plan, variant: str, augmentation: str) -> str:
-    """Return how notes call an arm: ``DDCL (CAug)``."""
-    return f"{plan.label('variant', variant)} ({plan.label('augmentation', augmentation)})"
+    """Return how notes call an arm: ``DDCL (CAug)``, and without an augmentation ``Random init``."""
+    label = plan.label("variant", variant)
+    return label if augmentation == NO_AUGMENTATION else f"{label} ({plan.label('augmentation', augmentation)})"
 
 
 def _either(plan: Plan, kind: str, names: Iterable[str]) -> str:

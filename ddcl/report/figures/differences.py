@@ -78,7 +78,8 @@ def paired(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """
     baselines = {run.names: run.baseline for run in plan.runs if run.baseline}
     keys = [name for name in frame.columns if name in PLACE]
-    own = frame.assign(baseline=[baselines.get(names, "") for names in frame[RUN].itertuples(index=False, name=None)])
+    names = frame[RUN].itertuples(index=False, name=None)
+    own = frame.assign(baseline=pd.Series([baselines.get(each, "") for each in names], frame.index, object))
     own = own[own["baseline"] != ""]
     if "part" in keys:
         whole = [run.names for run in plan.runs if len(run.parts) == 1]
