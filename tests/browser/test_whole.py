@@ -130,6 +130,16 @@ def test_levels_are_behind_a_switch(opened: Browser) -> None:
     assert (opened.js(shown.format("df")), opened.js(shown.format("lv")) > 0) == (0, True)
 
 
+def test_curves_of_cards_have_a_key(opened: Browser) -> None:
+    opened.js(OPEN)
+    keys = opened.js(
+        """return [...document.querySelectorAll('.curves')].filter(each => each.querySelector('polyline'))
+          .map(each => each.querySelectorAll('.keys path').length)"""
+    )
+    assert keys
+    assert min(keys) > 1  # a line for each seed
+
+
 def test_few_tab_stops_lead_through_the_page(opened: Browser) -> None:
     stops = opened.js(
         """return [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
+from ddcl.report.claims.judge import judge_claims
+from ddcl.report.claims.judged import write_judged
 from ddcl.report.collected import Collected
 from ddcl.report.figures import registry
 from ddcl.report.figures.layout import write_figure
@@ -98,6 +100,19 @@ def test_every_effect_of_the_forest_has_a_mark(found: Collected) -> None:
     assert len(labels) > 20
     assert with_effect
     assert with_effect <= marked
+
+
+def test_no_interval_of_the_forest_looks_infinitely_narrow(found: Collected, tmp_path: Path) -> None:
+    early = [frame[frame["seed"] < 2] for frame in (found.records, found.histories)]
+    few = replace(found, records=early[0], histories=early[1], results=tmp_path)
+    write_judged(judge_claims(few), few)
+    axes = registry.draw("claims", few).axes[0]
+    heights = {line.get_ydata()[0] for line in axes.lines if line.get_marker() not in ("", "None", None)}
+    dotted = {line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"}
+    assert len(heights) > 10
+    assert heights == dotted  # two seeds give no interval
+    hollow = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() not in ("", "None", None)]
+    assert set(hollow) == {"white"}
 
 
 def test_figures_for_the_page_have_no_size_of_their_own_and_no_ids_of_others(found: Collected, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ddcl.schema.marks import PLUGIN, mark_of, read_marks
 from ddcl.schema.registry import GIVEN_METHODS, METHODS
 from tests.unit.colour_vision import VISION, ciede2000, contrast, distance
 
+ROOT = Path(__file__).resolve().parents[2]
 MAIN = ("ddcl", "ddcl_sym", "simsiam", "barlow_twins", "random_init")
 CARD = {"light": "#ffffff", "dark": "#1e2125"}
 COLOURS_BEFORE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999")  # Okabe-Ito's first four, and a grey floor
@@ -63,5 +66,16 @@ def test_the_former_colours_would_fail() -> None:
 
 
 @pytest.mark.parametrize("side", CARD)
+def test_verdicts_have_no_hue() -> None:
+    """Not that of a method either: blue is DDCL, and would be read as `supported`."""
+    css = (ROOT / "ddcl/report/templates/styles.css").read_text(encoding="utf-8")
+    rules = re.findall(r"^(\.verdict[^{]*)\{([^}]*)\}", css, re.MULTILINE)
+    assert {name.strip() for name, _ in rules} >= {".verdict", ".verdict.supported, .verdict.contradicted"}
+    for name, rule in rules:
+        colours = re.findall(r"(?:color|background|border): ([^;]+);", rule)
+        assert set(re.findall(r"var\(--([\w-]+)\)", rule)) <= {"ink", "card", "soft", "band"}, name
+        assert not re.search(r"#[0-9a-f]{3}|rgb|hsl", " ".join(colours)), name
+
+
 def test_marks_stand_out_from_their_page(side: str) -> None:
     assert min(contrast(colour, CARD[side]) for colour in colours(side, tuple(read_marks()))) > 3
