@@ -65,7 +65,6 @@ def test_the_former_colours_would_fail() -> None:
     assert min(distance(*pair, "deutan") for pair in combinations(map(str.lower, COLOURS_BEFORE), 2)) < 7
 
 
-@pytest.mark.parametrize("side", CARD)
 def test_verdicts_have_no_hue() -> None:
     """Not that of a method either: blue is DDCL, and would be read as `supported`."""
     css = (ROOT / "ddcl/report/templates/styles.css").read_text(encoding="utf-8")
@@ -77,5 +76,6 @@ def test_verdicts_have_no_hue() -> None:
         assert not re.search(r"#[0-9a-f]{3}|rgb|hsl", " ".join(colours)), name
 
 
+@pytest.mark.parametrize("side", CARD)
 def test_marks_stand_out_from_their_page(side: str) -> None:
     assert min(contrast(colour, CARD[side]) for colour in colours(side, tuple(read_marks()))) > 3

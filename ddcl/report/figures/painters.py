@@ -57,7 +57,7 @@ def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis, names: dict[st
         face = "white" if collapsed else colour
         (drawn,) = axes.bar(x, values.mean(), 0.9 * width, color=face, edgecolor=colour, linewidth=0.9)
         tell(drawn, f"{names[name]}, {labels[label]}: {_mean(values)}")
-        axes.errorbar(x, values.mean(), values.std(ddof=1), color=INK, elinewidth=0.7, capsize=1.5)
+        axes.errorbar(x, values.mean(), values.std(ddof=1), color=INK, elinewidth=0.7)
         seeds = x + 0.2 * width * np.linspace(-1, 1, len(values)) * (len(values) > 1)
         axes.scatter(seeds, values, color="white", edgecolor=INK, **SEED)
     axes.set(ylim=(0, 105), yticks=range(0, 101, 25), xlim=(-0.5, len(labels) - 0.5))

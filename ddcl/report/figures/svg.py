@@ -30,6 +30,8 @@ LONG_NUMBER = re.compile(r"(\d+\.\d\d)\d+")
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 IDENTITY = re.compile(r' id="([^"]*)"')
 USED = re.compile(r"#([\w-]+)")
+NAMED = re.compile(r'(?<= id=")[^"]*|(?<=#)[\w-]+')
+POINT = re.compile(r'<path d="M[\d.-]+ [\d.-]+"[^>]*/>\n?')  # a line that goes nowhere
 STYLE = re.compile(r' style="([^"]*)"')
 PATH = re.compile(r' d="([^"]*)"')
 GROUP = re.compile(r"<g>|<g [^>]*>|</g>")
@@ -67,7 +69,15 @@ def svg_of(figure: Figure, name: str, plan: Plan) -> str:
     colours = VARIABLES | {mark.light: f"m-{css_name(method)}" for method, mark in plan.marks.items()}
     text = COLOUR.sub(lambda found: _variable(found[0], colours), text)
     text = PATH.sub(lambda found: f' d="{_path(found[1])}"', UNTURNED.sub("", text))
-    return _classed(_flat(re.sub(r"\s*\n\s*", "\n", text)), name).strip() + "\n"
+    text = _flat(re.sub(r"\s*\n\s*", "\n", POINT.sub("", text)))
+    own = f"f{zlib.crc32(name.encode()) % 46656:x}"
+    return _classed(_named(text, own), own).strip() + "\n"
+
+
+def _named(text: str, own: str) -> str:
+    """Return an <svg> with short ids that begin with `own`."""
+    ids = {long: f"{own}_{place:x}" for place, long in enumerate(dict.fromkeys(IDENTITY.findall(text)))}
+    return NAMED.sub(lambda found: ids.get(found[0], found[0]), text)
 
 
 def _path(steps: str) -> str:
@@ -88,10 +98,9 @@ def _flat(text: str) -> str:
     return re.sub(r"\n+", "\n", GROUP.sub(shown, text))
 
 
-def _classed(text: str, name: str) -> str:
-    """Return an <svg> whose styles are said once: classes with names of its own, as they hold for the whole page."""
+def _classed(text: str, own: str) -> str:
+    """Return an <svg> whose styles are said once: classes that begin with `own`, as they hold for the whole page."""
     head, end, body = text.partition(">")
-    own = f"f{zlib.crc32(name.encode()) % 46656:x}"
     classes: dict[str, str] = {}
     body = STYLE.sub(lambda found: f' class="{classes.setdefault(found[1], f"{own}-{len(classes)}")}"', body)
     rules = "".join(f".{each}{{{style.replace(': ', ':').replace('; ', ';')}}}" for style, each in classes.items())
