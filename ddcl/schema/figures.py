@@ -41,9 +41,9 @@ WORDS = {
         table="augmentation",
     ),
     "parts": Words(
-        "kNN accuracy of the whole features and of their parts. The whole features have more dimensions than DIR, and "
-        "DIR more than DVR, which alone can cause such differences.",
-        "Bar chart of kNN accuracy of the features full, dir and dvr, one panel per method and perturbation.",
+        "Accuracy of the whole features and of their parts, by kNN if the suite has it. The whole features have more "
+        "dimensions than DIR, and DIR more than DVR, which alone can cause such differences.",
+        "Bar chart of accuracy of the whole features, DIR and DVR, one panel per method and perturbation.",
         table="knn",
     ),
     "ablation_share": Words(
@@ -181,23 +181,24 @@ WORDS = {
         table="augmentation",
     ),
     "parts_differences": Words(
-        "kNN accuracy of the whole features and of DIR, minus that of the whole features of the method that each "
-        "extends; for an ablation, each part minus the same part of its method. Percentage points, paired by seed. "
-        "Mark: mean; line: 95 % interval, from three seeds on; dots: single seeds.",
-        "Dot chart of differences of kNN accuracy of the parts, one panel per pair of methods and perturbation.",
+        "Accuracy of the whole features and of DIR, by kNN if the suite has it, minus that of the whole features of "
+        "the method that each extends; for an ablation, each part minus the same part of its method. Percentage "
+        "points, paired by seed. Mark: mean; line: 95 % interval, if there are at least three seeds; dots: single "
+        "seeds.",
+        "Dot chart of differences of accuracy of the parts, one panel per pair of methods and perturbation.",
         table="knn",
     ),
     "ablation_share_differences": Words(
         "Accuracy of the linear probe on clean test images with another share of DIR, minus that with the method's "
         "own share: percentage points, paired by seed. A part's width grows or shrinks with the share, which alone can "
-        "move its accuracy. Mark: mean; line: 95 % interval, from three seeds on; dots: single seeds.",
+        "change its accuracy. Mark: mean; line: 95 % interval, if there are at least three seeds; dots: single seeds.",
         "Dot chart of differences of linear accuracy of the parts against the share of DIR.",
         table="ablations",
     ),
     "ablation_weight_differences": Words(
         "Accuracy of the linear probe on clean test images with another weight of the loss on DVR, minus that with the "
-        "method's own weight: percentage points, paired by seed. Mark: mean; line: 95 % interval, from three seeds on; "
-        "dots: single seeds.",
+        "method's own weight: percentage points, paired by seed. Mark: mean; line: 95 % interval, if there are at least "
+        "three seeds; dots: single seeds.",
         "Dot chart of differences of linear accuracy of the parts against the weight of the loss on DVR.",
         table="ablations",
     ),
@@ -205,7 +206,8 @@ WORDS = {
         f"response_{name}_differences": Words(
             f"Accuracy, and drift of the features from those of the clean image, against {strength}, minus those of "
             "the whole features of the method that each extends; for an ablation, minus those of the same part of its "
-            "method. Paired by seed. Thick: mean; thin: each seed; shade: 95 % interval, from three seeds on.",
+            "method. Paired by seed. Thick: mean; thin: each seed; shade: 95 % interval, if there are at least "
+            "three seeds.",
             f"Line charts of differences of accuracy and drift against {short}, one panel per part and augmentation.",
             table="response",
         )

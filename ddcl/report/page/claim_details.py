@@ -172,7 +172,8 @@ def _check(claim: JudgedClaim, name: str, page: Page) -> Check:
 
 def _form(form: JudgedForm, check: JudgedCheck, beside: bool, page: Page) -> FormOfCheck:
     arms = _arms(check.comparisons[0], page.plan) if check.comparisons else form.form
-    line = check_line(check, [check], page.plan, seeds=True)
+    own = check.model_copy(update={"reported_values": None}) if beside else check  # the paper's are of its own form
+    line = check_line(own, [own], page.plan, seeds=True)
     counts = [count(n, what) for n, what in ((check.n_seeds, "seed"), (check.n_images, "image")) if n]
     method = page.plan.methods.get(check.comparisons[0].treatment.variant, "") if check.comparisons else ""
     grids = _grids(form.name, check, page) if check.verdict not in UNDECIDED else []
