@@ -197,8 +197,8 @@ WORDS = {
     ),
     "ablation_weight_differences": Words(
         "Accuracy of the linear probe on clean test images with another weight of the loss on DVR, minus that with the "
-        "method's own weight: percentage points, paired by seed. Mark: mean; line: 95 % interval, if there are at least "
-        "three seeds; dots: single seeds.",
+        "method's own weight: percentage points, paired by seed. Mark: mean; line: 95 % interval, if there are at "
+        "least three seeds; dots: single seeds.",
         "Dot chart of differences of linear accuracy of the parts against the weight of the loss on DVR.",
         table="ablations",
     ),
