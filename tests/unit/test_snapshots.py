@@ -8,7 +8,7 @@ from tests.unit import snapshots
 from tests.unit.snapshots import ROOT, SNAPSHOTS, check_of
 
 PUBLISHED = [  # of the readout beyond width: effect, low, high
-    ("digits", "C7.4b", 0.056, 0.034, 0.078),
+    ("digits", "C7.4b", 0.060, 0.033, 0.087),
     ("fashion_mnist_diagnostics", "C7.4a", 0.017, 0.012, 0.022),
     ("fashion_mnist_diagnostics", "C7.4b", 0.070, 0.015, 0.124),
     ("shapes", "C7.4b", 0.038, 0.015, 0.060),
