@@ -53,7 +53,7 @@ def write_data(results: Path) -> Manifest:
 
 def recipe_of(seed: int = 0) -> Recipe:
     """The recipe of the run."""
-    return build_recipe((DATASET, "ddcl", "caug"), seed, {"epochs": 1})
+    return build_recipe((DATASET, "ddcl", "caug"), seed, {"epochs": 1, "schedule": {"warmup_epochs": 0}})
 
 
 def run_of(results: Path, seed: int = 0) -> Path:

@@ -332,7 +332,7 @@ def test_number_of_runs_and_cells_by_hand() -> None:
 
 def test_blocks_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(UserError, match="runs: digits/ddcl/baug/seed0 is in two blocks with different numbers"):
-        suite([BLOCK, BLOCK | {"overrides": {"epochs": 3}}])
+        suite([BLOCK, BLOCK | {"overrides": {"epochs": 9}}])
 
 
 def test_recipes_of_all_seeds_differ_in_the_seed_only() -> None:

@@ -71,7 +71,7 @@ def suite() -> dict[str, Any]:
         "description": "One of each.",
         "data_root": "data",
         "runs": [
-            arms | {"seeds": [0, 1], "overrides": {"epochs": 3}},
+            arms | {"seeds": [0, 1], "overrides": {"epochs": 9}},
             floor,
             shapes | {"seeds": [0]},
         ],

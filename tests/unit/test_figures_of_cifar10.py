@@ -104,7 +104,8 @@ def test_every_effect_of_the_forest_has_a_mark(found: Collected) -> None:
 
 def test_no_interval_of_the_forest_looks_infinitely_narrow(found: Collected, tmp_path: Path) -> None:
     early = [frame[frame["seed"] < 2] for frame in (found.records, found.histories)]
-    few = replace(found, records=early[0], histories=early[1], results=tmp_path)
+    runs = [each for each in found.runs if each.run.seed < 2]
+    few = replace(found, records=early[0], histories=early[1], runs=runs, results=tmp_path)
     write_judged(judge_claims(few), few)
     axes = registry.draw("claims", few).axes[0]
     heights = {line.get_ydata()[0] for line in axes.lines if line.get_marker() not in ("", "None", None)}

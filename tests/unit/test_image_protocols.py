@@ -149,7 +149,9 @@ def test_the_best_epoch_is_chosen_on_clean_images_in_whatever_order_they_come(
     alone = online.evaluate(task, sets, Stored({CLEAN_DRAW: clean}), settings)  # type: ignore[arg-type]
     for each in best:
         assert np.array_equal(each, alone["full"][0].predictions[TOP1_BEST_TEST][CLEAN_DRAW])
-    with pytest.raises(UserError, match="clean test images, found turned: add none to --perturbations"):
+    with pytest.raises(
+        UserError, match="clean test images for the best epoch, found turned; add none to --perturbations"
+    ):
         online.evaluate(task, sets, Stored({turned: clean}), settings)  # type: ignore[arg-type]
 
 

@@ -44,7 +44,7 @@ def test_a_meter_counts_its_own_time_and_not_the_waiting(tmp_path: Path, monkeyp
     (cost,) = read_costs(tmp_path)
     assert (cost.start_seconds, cost.seconds, cost.images, cost.images_seconds) == (4.0, 70.0, 300, 66.0)
     assert (cost.stage, cost.eval_dataset, cost.digest, cost.device) == ("features", "digits", DIGEST, "cpu")
-    assert cost.network == "ResNet basic 1-1-1, widths 16-32-128 @ 16, 0.002611 GFLOPs, auto"
+    assert cost.network == "ResNet basic 1-1-1, widths 16-32-128 @ 16, 0.002611 GFLOPs, fp32"
     write_text(tmp_path / cost_path(RECIPE, "pretrain"), "{")
     assert read_costs(tmp_path) == [cost]  # what cannot be read does not count
 

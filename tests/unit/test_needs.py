@@ -20,7 +20,7 @@ def test_digits_need_one_core_two_gigabytes_and_half_an_hour() -> None:
     needs = [prepare_needs(config) for config in DIGITS.dataset_configs.values()]
     for run in DIGITS.runs.values():
         needs += [pretrain_needs(DIGITS, run), extract_needs(DIGITS, run, "digits")]
-        needs += [evaluate_needs(DIGITS, run, "digits", name) for name in DIGITS.evaluations]
+        needs += [evaluate_needs(DIGITS, run, "digits", name) for name in run.evaluations["digits"]]
     assert {(need.cpus, need.gpu) for need in needs} == {(1, 0)}
     assert max(need.mem_mb for need in needs) <= 2200
     assert max(need.runtime for need in needs) <= 30

@@ -191,7 +191,7 @@ def test_the_suite_of_the_project_is_named_in_the_commands(found: Collected) -> 
 
 def test_another_recipe_is_not_shown_as_that_of_the_run(found: Collected) -> None:
     for seed in (0, 1):
-        other = build_recipe(("digits", "ddcl", "baug"), 7, {"epochs": 3})
+        other = build_recipe(("digits", "ddcl", "baug"), 7, {"epochs": 7})
         folder = found.plan.run(f"digits/ddcl/baug/seed{seed}").folder
         write_json(found.results / folder / "config.json", other.model_dump())
     html = render(found)

@@ -138,7 +138,7 @@ def test_a_picture_needs_little_and_more_for_a_large_network() -> None:
 
 def test_the_page_describes_pictures_after_figures() -> None:
     found = described(suite(figures=["parts"]).plan)
-    assert list(found) == ["parts", "views_digits", "neighbours_digits"]
+    assert list(found) == ["parts", "parts_differences", "views_digits", "neighbours_digits"]
     assert found["views_digits"].alt.startswith("Contact sheet")
 
 

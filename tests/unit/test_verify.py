@@ -190,7 +190,7 @@ def resealed(path: Path, **changes: object) -> None:
         ),
         (
             lambda run: write_json(
-                run / "config.json", build_recipe((DATASET, "ddcl", "caug"), 0, {"epochs": 2}).model_dump()
+                run / "config.json", build_recipe((DATASET, "ddcl", "caug"), 0, {"epochs": 6}).model_dump()
             ),
             "run.json: its recipe_digest is",
         ),

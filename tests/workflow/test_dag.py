@@ -46,17 +46,17 @@ def test_default_suite_plans_every_run_once(fresh: Path) -> None:
     assert jobs == {
         "all": 1,
         "prepare": 1,
-        "resolve": 55,
-        "pretrain": 55,
-        "extract": 55,
-        "linear": 55,
+        "resolve": 67,
+        "pretrain": 67,
+        "extract": 67,
+        "linear": 67,
         "knn": 55,
         "diagnostics": 55,
         "plan": 1,
         "collect": 1,
         "table": 7,
         "claims": 1,
-        "figure": 10,
+        "figure": 11,
         "report": 1,
     }
 
@@ -133,9 +133,9 @@ def test_one_table_is_a_target_by_itself(fresh: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        ("config/config.yaml", "evaluations: [", "evaluatoins: [", ["evaluatoins", "did you mean 'evaluations'"]),
-        ("config/config.yaml", "evaluations: [linear", "evaluations: [linaer", ["linaer", "did you mean 'linear'"]),
-        ("config/config.yaml", "[digits]\n    variants: [ddcl,", "[digits]\n    variants: [dcdl,", ["dcdl", "'ddcl'"]),
+        ("config/config.yaml", "\nevaluations: [", "\nevaluatoins: [", ["evaluatoins", "did you mean 'evaluations'"]),
+        ("config/config.yaml", "evaluations: [linear,", "evaluations: [linaer,", ["linaer", "did you mean 'linear'"]),
+        ("config/config.yaml", "variants: [ddcl, ddcl_sym", "variants: [dcdl, ddcl_sym", ["dcdl", "'ddcl'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_farc: 0.8", ["ddcl.yaml", "dir_farc", "'dir_frac'"]),
         ("config/variants/small/ddcl.yaml", "dir_frac: 0.8", "dir_frac: much", ["ddcl.yaml", "dir_frac", "'much'"]),
         ("config/datasets/digits.yaml", "\n  epochs: 36", "\n  epochs: '36'", ["training.epochs", "'36'"]),

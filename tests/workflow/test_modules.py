@@ -50,7 +50,7 @@ SUITE = {
             "variants": ["ddcl"],
             "augmentations": ["baug"],
             "seeds": [0],
-            "overrides": {"epochs": 1},
+            "overrides": {"epochs": 1, "schedule": {"warmup_epochs": 0}},
         }
     ],
     "evaluations": ["knn"],
