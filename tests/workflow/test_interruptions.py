@@ -32,7 +32,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def new_run(cwd: Path, name: str, epochs: int = 3, processes: int = 1) -> Path:
     """Write the recipe of a short run below a folder `name`; the same recipe for all of them."""
-    values = {"epochs": epochs, "precision": "fp32", "processes": processes, "monitor": {"every_epochs": 2}}
+    values = {
+        "epochs": epochs,
+        "schedule": {"warmup_epochs": 0},
+        "processes": processes,
+        "monitor": {"every_epochs": 2},
+    }
     recipe = build_recipe(("digits", "ddcl_sym", "caug"), 0, values)
     folder = cwd / name / run_folder(recipe)
     write_json(folder / "config.json", recipe.model_dump())
