@@ -34,7 +34,11 @@ suite: soak
 title: Kills at random moments
 description: Its numbers mean nothing.
 runs:
-  - {datasets: [digits], variants: [ddcl], augmentations: [caug], seeds: [0], overrides: {epochs: 4, schedule: {warmup_epochs: 0}}}
+  - datasets: [digits]
+    variants: [ddcl]
+    augmentations: [caug]
+    seeds: [0]
+    overrides: {epochs: 4, schedule: {warmup_epochs: 0}}
 evaluations: [linear, knn, short_online, short_finetune]
 perturbations: [none, color_rotate]
 tables: [linear]
