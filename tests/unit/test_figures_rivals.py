@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.axes import Axes
 
 from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
 from ddcl.report.figures import registry
-from ddcl.report.figures.rivals import MOST_INK, UNTOLD
+from ddcl.report.figures.rivals import MOST_INK, STRIP, UNTOLD
 from ddcl.schema.metrics import READOUTS
 from tests.unit import made_up
 
@@ -55,7 +56,7 @@ def test_parts_are_beyond_their_width_and_methods_beyond_what_they_extend() -> N
     assert axes.get_title(loc="left") == "CAug"
 
 
-def test_the_darker_the_higher_and_what_did_not_end_well_is_marked() -> None:
+def test_the_darker_the_larger_and_what_did_not_end_well_is_marked() -> None:
     found = collected()
     records = found.records
     records.loc[(records["metric"] == "readout_angle") & (records["part"] == "dvr"), "value"] += 3
@@ -67,5 +68,8 @@ def test_the_darker_the_higher_and_what_did_not_end_well_is_marked() -> None:
     assert matrix(axes)["AugSelf", "rotation"] == "+.04‡"  # of the seed that there is
     assert matrix(axes)["AugSelf", "top-1, clean"] == "+10.0‡"
     assert max(patch.get_alpha() or 0.0 for patch in axes.patches) == MOST_INK
-    assert min(patch.get_alpha() or 0.0 for patch in axes.patches) == 0.0
+    strips = [patch for patch in axes.patches if patch.get_height() == STRIP]
+    losses = [text for text in matrix(axes).values() if text.startswith("−")]
+    assert len(strips) == len(losses)
+    assert max(patch.get_alpha() for patch in strips) == pytest.approx(0.3 * MOST_INK)  # −3 points of −10
     assert "1 of 4 runs diverged" in " ".join(text.get_text() for text in axes.texts)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from ddcl.report.collected import Collected
@@ -22,6 +23,7 @@ from ddcl.schema.tables import RUN
 CARD = "#ffffff"
 DARKEST = {"R²": 0.5, "points": 10.0}  # a cell of this value, or more, is as dark as it gets
 MOST_INK = 0.85
+STRIP = 0.22  # height of the strip that marks a loss, below its number; a gain fills the cell
 UNTOLD = ("readout_shuffled", "readout_saturation", "readout_hue")  # a control, and what means little on grey images
 
 
@@ -36,8 +38,10 @@ def rivals(found: Collected) -> Figure:
     rows = [place for place in places if ((frame["variant"] == place[0]) & (frame["part"] == place[1])).any()]
     paint = partial(_paint, style=style, rows=rows, columns=columns)
     panels = style.by_augmentation(frame) if rows else []
+    most = f"{DARKEST['R²']} R² or {DARKEST['points']:.0f} points, or more"
     ink: list[Artist] = [
-        Patch(color=INK, alpha=MOST_INK, label=f"+{DARKEST['R²']} R², or +{DARKEST['points']:.0f} points")
+        Patch(color=INK, alpha=MOST_INK, label=f"gain of {most}"),
+        Line2D([], [], color=INK, alpha=MOST_INK, linewidth=2.2, label=f"loss of {most}"),
     ]
     return panel_figure(panels, (1, 1.1 + 0.15 * len(rows)), ("", ""), paint, ink)
 
@@ -66,7 +70,10 @@ def _differences(found: Collected, style: FigureStyle, readouts: list[str]) -> p
 def _paint(
     axes: Axes, frame: pd.DataFrame, style: FigureStyle, rows: list[tuple[str, str]], columns: dict[str, str]
 ) -> None:
-    """Write the mean over seeds into each cell, the darker the higher; † or ‡ where a seed did not end well."""
+    """Write the mean over seeds into each cell, filled for a gain and underlined for a loss, the darker the larger.
+
+    † or ‡: a seed did not end well.
+    """
     for (y, (variant, part)), (x, column) in product(enumerate(rows), enumerate(columns)):
         own = (frame["variant"] == variant) & (frame["part"] == part) & (frame["column"] == column)
         cell = frame[own]
@@ -75,11 +82,12 @@ def _paint(
             axes.text(x, y, marks or ("…" if len(cell) else ""), ha="center", va="center", size=5.5)
             continue
         mean, unit = values.mean(), str(cell["unit"].iloc[0])
-        ink = MOST_INK * min(max(mean / DARKEST[unit], 0.0), 1.0)
-        box = axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=INK, alpha=ink, linewidth=0))
+        ink, height = MOST_INK * min(abs(mean) / DARKEST[unit], 1.0), STRIP if mean < 0 else 1.0
+        box = axes.add_patch(Rectangle((x - 0.5, y + 0.5 - height), 1, height, facecolor=INK, alpha=ink, linewidth=0))
         number = f"{mean:+z.{1 if unit == 'points' else 2}f}".replace("-", "−")
         text = number[0] + number[1:].removeprefix("0") + marks  # +.20: there is little room
-        axes.text(x, y, text, ha="center", va="center", size=5.5, color=CARD if ink > MOST_INK / 2 else INK)
+        covered = mean > 0 and ink > MOST_INK / 2
+        axes.text(x, y, text, ha="center", va="center", size=5.5, color=CARD if covered else INK)
         spread = f", sd {values.std(ddof=1):.2f} of {len(values)} seeds" if len(values) > 1 else ""
         tell(box, f"{_row(style, variant, part)}, {columns[column]}: {mean:+z.2f} {unit}{spread}")
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
