@@ -94,12 +94,12 @@ WORDS = {
         table="factors",
     ),
     "rivals": Words(
-        "What each method carries of each distortion, and what that costs: mean differences over seeds. A gain fills its "
-        "cell, a loss has a strip below its number; the darker, the larger. Left: how much better a linear readout finds "
-        "a distortion (R²) than it does in a reference of the same seed. The reference for DIR and DVR is equally many random columns of the same features; for a method "
-        "without parts, it is all features of the method that it extends. Right, in the first row of a method: "
-        "accuracy of the linear probe on all its features, minus that of the method that it extends, in points, on "
-        "clean and perturbed test images.",
+        "What each method carries of each distortion, and what that costs: mean differences over seeds. A gain fills "
+        "its cell, a loss has a strip below its number; the darker, the larger. Left: how much better a linear "
+        "readout finds a distortion (R²) than it does in a reference of the same seed. The reference for DIR and DVR "
+        "is equally many random columns of the same features; for a method without parts, it is all features of the "
+        "method that it extends. Right, in the first row of a method: accuracy of the linear probe on all its "
+        "features, minus that of the method that it extends, in points, on clean and perturbed test images.",
         "Matrix of differences: a row for each method and part, a column for each distortion and perturbation.",
         table="carried",
     ),
