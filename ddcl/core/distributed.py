@@ -153,7 +153,8 @@ class _BatchNormOfAll(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        shape = [1, -1, *(1 for _ in x.shape[2:])]
+        shape, dtype = [1, -1, *(1 for _ in x.shape[2:])], x.dtype
+        x = x.to(torch.promote_types(dtype, torch.float32))  # bf16 has too few digits for statistics
         mean, var = moments(x, [0, *range(2, x.ndim)])
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             n = processes() * x.numel() / x.shape[1]
@@ -162,7 +163,7 @@ class _BatchNormOfAll(_BatchNorm):
             self.running_var.lerp_(var.detach() * n / (n - 1), self.momentum or 0.0)
         scale = (var + self.eps).rsqrt() * (self.weight if self.affine else 1.0)
         out = (x - mean.view(shape)) * scale.view(shape)
-        return out + self.bias.view(shape) if self.affine else out
+        return (out + self.bias.view(shape) if self.affine else out).to(dtype)
 
 
 class _Stepper(nn.Module):

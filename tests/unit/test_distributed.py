@@ -57,11 +57,11 @@ def half(batch: Batch) -> Batch:
     return Batch(batch.x1[own], batch.x2[own], None if batch.labels is None else batch.labels[own])
 
 
-def in_double(batch: Batch) -> Batch:
-    """The same batch in float64."""
-    images = {name: x.double() for name in ("x0", "x1", "x2", "x3") if (x := getattr(batch, name)) is not None}
+def cast(batch: Batch, dtype: torch.dtype = torch.float64) -> Batch:
+    """The same batch in another type."""
+    images = {name: x.to(dtype) for name in ("x0", "x1", "x2", "x3") if (x := getattr(batch, name)) is not None}
     drawn = tuple(
-        {op: {key: p.double() if p.is_floating_point() else p for key, p in own.items()} for op, own in view.items()}
+        {op: {key: p.to(dtype) if p.is_floating_point() else p for key, p in own.items()} for op, own in view.items()}
         for view in batch.drawn
     )
     return replace(batch, **images, drawn=drawn)
@@ -79,7 +79,7 @@ class SharedLoader:
 
     def epoch(self, epoch: int, order: int, start: int = 0) -> Iterator[Batch]:
         batches = self.loader.epoch(epoch, order, start)  # a real loader gives each process its share
-        yield from map(in_double, map(half, batches) if isinstance(self.loader, ToyLoader) else batches)
+        yield from map(cast, map(half, batches) if isinstance(self.loader, ToyLoader) else batches)
 
 
 def computed(case: str) -> dict[str, Any]:
@@ -95,6 +95,17 @@ def computed(case: str) -> dict[str, Any]:
         "gradients": {name: p.grad for name, p in method.named_parameters() if p.grad is not None},
         "buffers": dict(method.named_buffers()),
     }
+
+
+def rounded(case: str) -> dict[str, Any]:
+    """Loss and BatchNorm's memory after one step in bf16, as a CPU or GPU with such units trains."""
+    method = method_of(case).float()
+    do_step = distributed.data_parallel(method)
+    batch = cast(next(SharedLoader(method, recipe_for(case)).epoch(0, 0)), torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        step = do_step(batch)
+    step.loss.backward()  # type: ignore[no-untyped-call]
+    return {"loss": distributed.mean(step.loss.detach().double()), "buffers": dict(method.named_buffers())}
 
 
 def trained(case: str, work: Path) -> dict[str, Any]:
@@ -116,6 +127,7 @@ def process(rank: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     found = {case: computed(case) for case in CASES}
     found |= {f"{case} trained": trained(case, folder / f"{case} {rank}") for case in LONG}
+    found |= {f"{case} in bf16": rounded(case) for case in CASES}
     found["first"] = distributed.from_first(lambda: f"from {rank}")
     found["largest"] = distributed.largest(rank)
     torch.save(found, folder / f"{rank}.pt")
@@ -139,6 +151,11 @@ def test_loss_gradients_and_statistics_are_those_of_one_process_with_the_whole_b
     torch.testing.assert_close(two[rank][case], one, rtol=1e-9, atol=1e-12)
     assert len(one["gradients"]) > 10
     assert max(float(g.abs().max()) for g in one["gradients"].values()) > 1e-3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_in_bf16_too(case: str, two: list[dict[str, Any]]) -> None:
+    torch.testing.assert_close(two[0][f"{case} in bf16"], rounded(case), rtol=0.05, atol=0.02)
 
 
 def test_without_the_sum_over_processes_the_gradient_would_be_another(two: list[dict[str, Any]]) -> None:

@@ -43,7 +43,7 @@ def test_the_bare_profile_is_the_paper_and_a_configfile_takes_its_place(profile:
     assert int(resources["runtime"]) > 5 * 24 * 60
     output = dry(copy, "--profile", profile, "all", "--configfile", DIGITS)
     jobs = asked(output, "pretrain")
-    assert len(jobs) == 55
+    assert len(jobs) == 67
     assert {(job["gpu"], job["mem_mb"]) for job in jobs} == {("0", "2100")}
     missing = run("snakemake", "-n", "--profile", profile, target, "--configfile", DIGITS, cwd=copy, code=copy)
     assert missing.returncode != 0
