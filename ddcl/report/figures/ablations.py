@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from ddcl.base.files import canonical_json
 from ddcl.plan.plan import PlannedRun
 from ddcl.report.collected import Collected
-from ddcl.report.figures.differences import dot_figure, of_parts, paired
+from ddcl.report.figures.differences import dot_figure, of_parts, paired, together
 from ddcl.report.figures.layout import FULL, LOOKS, PART_NAMES, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, floor, trends
 from ddcl.schema.names import CLEAN
@@ -56,7 +56,7 @@ def differences(found: Collected, setting: str, label: str, unit: float = 1.0) -
         if len(panel.frame)
     ]
     labels = (label, f"Points of top-1, {style.label('evaluation', evaluation)}")
-    return dot_figure(panels, (min(len(panels), 3), 2.3), labels, ticks, of_parts(panels))
+    return dot_figure(panels, (min(len(panels), 3), 2.3), labels, ticks, of_parts(together(panels)))
 
 
 def _placed(

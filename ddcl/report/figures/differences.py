@@ -102,7 +102,7 @@ def robustness(found: Collected) -> Figure:
     frame = frame.assign(x=frame["perturbation"].map({name: place for place, name in enumerate(places)}))
     labels = ("Perturbation of the test images", f"Points of top-1, {style.label('evaluation', evaluation)}")
     panels = style.by_augmentation(frame)
-    return dot_figure(panels, (1, 1.5), labels, list(places.values()), methods(style, panels))
+    return dot_figure(panels, (1, 1.5), labels, list(places.values()), methods(style, together(panels)))
 
 
 def augmentation(found: Collected) -> Figure:
@@ -121,7 +121,7 @@ def augmentation(found: Collected) -> Figure:
             panels.append(style.panel(frame[frame["evaluation"] == name], dataset, [style.label("evaluation", name)]))
     labels = ("Augmentation of the training", "Points of top-1, clean images")
     shape = (min(len(panels), 4), 2.3)
-    return dot_figure(panels, shape, labels, list(places.values()), methods(style, panels))
+    return dot_figure(panels, shape, labels, list(places.values()), methods(style, together(panels)))
 
 
 def parts(found: Collected) -> Figure:
@@ -134,7 +134,7 @@ def parts(found: Collected) -> Figure:
     titles = {name: pair_of(style, name, frame) for name in split(style) if (frame["variant"] == name).any()}
     panels, columns = parts_panels(style, frame, titles)
     labels = ("Augmentation of the training", f"Points of top-1, {style.label('evaluation', evaluation)}")
-    return dot_figure(panels, (columns, 1.8), labels, list(places.values()), of_parts(panels))
+    return dot_figure(panels, (columns, 1.8), labels, list(places.values()), of_parts(together(panels)))
 
 
 def knn_curves(found: Collected) -> Figure:
@@ -144,7 +144,7 @@ def knn_curves(found: Collected) -> Figure:
     status = found.records.groupby(RUN, as_index=False)["status"].first()
     frame = frame.merge(status, on=RUN).assign(value=lambda rows: 100 * rows["knn_top1"].astype(float))
     own = paired(frame.drop(columns="knn_top1").astype({"epoch": float}), found.plan)
-    marked = methods(style, [Panel("", own)])
+    marked = methods(style, own)
     names = list(marked.looks)
     panels = [
         panel._replace(
@@ -159,21 +159,24 @@ def knn_curves(found: Collected) -> Figure:
     return counted(figure, own)
 
 
-def methods(style: FigureStyle, panels: list[Panel]) -> Marked:
-    """Return the marks of the variants that panels set against another one, main arms before their ablations."""
-    frame = _all(panels)
+def methods(style: FigureStyle, frame: pd.DataFrame) -> Marked:
+    """Return the marks of the variants that are set against another one, main arms before their ablations.
+
+    frame: what `paired` gives.
+    """
     names = [name for name in style.variants if (frame["variant"] == name).any()]
     words = {name: pair_of(style, name, frame) for name in names}
     return Marked("variant", {name: style.line(name) for name in names}, words)
 
 
-def of_parts(panels: list[Panel]) -> Marked:
-    """Return the marks of the parts of the features that panels have differences of."""
-    names = [name for name in PARTS if (_all(panels)["part"] == name).any()]
+def of_parts(frame: pd.DataFrame) -> Marked:
+    """Return the marks of the parts of the features that there are differences of. frame: what `paired` gives."""
+    names = [name for name in PARTS if (frame["part"] == name).any()]
     return Marked("part", {name: LOOKS[name] for name in names}, {name: PART_NAMES[name] for name in names})
 
 
-def _all(panels: list[Panel]) -> pd.DataFrame:
+def together(panels: list[Panel]) -> pd.DataFrame:
+    """Return the rows of all panels."""
     return pd.concat([panel.frame for panel in panels]) if panels else pd.DataFrame(columns=["variant", "part"])
 
 
@@ -197,7 +200,7 @@ def dot_figure(
     handles = [*marked.legend, Line2D([], [], color=NOTE, label=INTERVAL), dots("seeds", NOTE)]
     paint = partial(_dots, hue=hue, ticks=ticks, words=marked.words)
     figure = panel_figure(panels if marked.looks else [], shape, labels, paint, handles)
-    return counted(figure, _all(panels))
+    return counted(figure, together(panels))
 
 
 def _dots(axes: Axes, frame: pd.DataFrame, hue: Hue, ticks: list[str], words: dict[str, str]) -> None:

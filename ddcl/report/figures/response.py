@@ -47,7 +47,7 @@ def differences(found: Collected, family: str) -> Figure:
     accuracy, drift = (paired(frame, found.plan) for frame in frames)
     own = pd.concat([accuracy, drift])
     own = own[own["part"].isin(list(PARTS))]
-    marked = methods(style, [Panel("", own)])
+    marked = methods(style, own)
     parts = [part for part in PARTS if (own["part"] == part).any()]
 
     def paint(axes: Axes, frame: pd.DataFrame) -> None:
