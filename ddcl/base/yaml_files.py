@@ -81,7 +81,10 @@ def _explain(model: type[BaseModel], item: ErrorDetails) -> str:
     hint = ""
     if isinstance(item["input"], str) and item["type"].startswith("float"):
         hint = " (YAML reads 1e-5 as text: write 1.0e-5)"
-    return f"{path}: {item['msg']}, found {shown(item['input'])}{hint}"
+    said = item["msg"].removeprefix("Value error, ")
+    if said != item["msg"] and isinstance(item["input"], dict):  # keys that contradict each other are in the message
+        return f"{path}: {said}"
+    return f"{path}: {said}, found {shown(item['input'])}{hint}"
 
 
 def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:

@@ -69,6 +69,7 @@ def complaint(blocks: Any = None, **values: Any) -> str:
         ),
         ({"evaluations": ["knnn"]}, r"suite.yaml: runs.0.evaluations: unknown evaluation 'knnn'; did you mean 'knn'"),
         ({"overrides": {"epochs": 0}}, "block's overrides: training.epochs: ddcl is trained, so expected 1 or more"),
+        ({"overrides": {"epochs": 4}}, "block's overrides: training: schedule.warmup_epochs 5 of 4 epochs never ends$"),
         ({"overrides": {"grad_clip_norm": -1.0}}, "training.grad_clip_norm: .*greater than 0, found -1.0"),
         ({"overrides": {"batch_size": 100_000}}, "ddcl/baug/seed0: batch_size 100000 is larger than the 898 training"),
         ({"overrides": {"backbone": {"widths": [3, 32, 64]}}}, "training.backbone: .*the first must be even, found 3"),
