@@ -56,10 +56,12 @@ def add(args: Namespace) -> None:
 def images(args: Namespace) -> None:
     """Write a data set's images as evaluations show them, clean and perturbed, for a model that cannot be loaded."""
     from ddcl.encoders.images import write_images
-    from ddcl.schema.op_recipes import read_perturbations
+    from ddcl.schema.op_recipes import on_images, read_perturbations
+    from ddcl.schema.recipes import read_dataset
 
     asked = [read_perturbations(name, args.draws) for name in args.perturbations]
-    perturbations = [recipe for members in asked for _, recipe in members.values()]
+    overrides = read_dataset(args.dataset).op_overrides
+    perturbations = [on_images(recipe, overrides) for members in asked for _, recipe in members.values()]
     files = write_images(args.dataset, perturbations, args.seed, args.results, args.folder)
     print(f"{args.folder}: {', '.join(file.name for file in files)}")
 

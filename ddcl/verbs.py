@@ -199,12 +199,11 @@ def extract(args: Namespace) -> None:
     from ddcl.evaluate.locate import new_features
     from ddcl.plan.addresses import features_digest
     from ddcl.schema import feature_index, manifest
-    from ddcl.schema.op_recipes import read_perturbation
-    from ddcl.schema.recipes import data_recipe
+    from ddcl.schema.recipes import data_recipe, perturbation_on
 
     meter.started()
-    perturbations = [read_perturbation(name, args.draws) for name in args.perturbations]
     dataset = args.eval_dataset or recipe.dataset
+    perturbations = [perturbation_on(dataset, name, args.draws) for name in args.perturbations]
     trained_on = read_manifest(_manifest(args, recipe.dataset, recipe.data), recipe.dataset, recipe.data)
     digest = features_digest(perturbations, data_recipe(dataset))
     target = Target(dataset, _manifest(args, dataset), new_features(run, dataset, digest), digest)

@@ -11,8 +11,7 @@ from ddcl.plan.cells import cells_of
 from ddcl.plan.plan import Cell
 from ddcl.schema import feature_index
 from ddcl.schema.feature_index import FeatureIndex
-from ddcl.schema.op_recipes import read_perturbation
-from ddcl.schema.recipes import EvaluationRecipe, Recipe, data_recipe
+from ddcl.schema.recipes import EvaluationRecipe, Recipe, data_recipe, perturbation_on
 from ddcl.schema.registry import EVALUATIONS
 from ddcl.schema.subsets import read_subset_config
 from ddcl.schema.suites import RandomSubsetsConfig
@@ -53,7 +52,7 @@ def find_record(
     """
     recipe, evaluation, dataset = names
     settings = EVALUATIONS[evaluation.protocol].settings.model_validate(evaluation.settings)
-    recipes = [read_perturbation(name, index.n_draws(name) if index else 1) for name in perturbations]
+    recipes = [perturbation_on(dataset, name, index.n_draws(name) if index else 1) for name in perturbations]
     groups = cells_of(recipe.method, evaluation, recipes, subsets is not None)
     cells = [cell for group in groups for cell in group]
     digest = record_digest(

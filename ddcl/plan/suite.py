@@ -26,7 +26,7 @@ from ddcl.schema.figures import WORDS
 from ddcl.schema.marks import mark_of, read_marks
 from ddcl.schema.metrics import DERIVED, Metric
 from ddcl.schema.names import NO_AUGMENTATION
-from ddcl.schema.op_recipes import read_ops
+from ddcl.schema.op_recipes import PerturbationRecipe, on_images, read_ops
 from ddcl.schema.paper import paper_recipe
 from ddcl.schema.published import PublishedNumber, read_published
 from ddcl.schema.recipes import Recipe, data_recipe, read_dataset, read_evaluation
@@ -111,9 +111,14 @@ class Suite:
         entry = protocol_of(run.recipe.method, self.evaluations[evaluation].protocol)
         return entry is not None and "features" in entry.inputs
 
+    def _on_images(self, perturbations: tuple[str, ...], dataset: str) -> list[PerturbationRecipe]:
+        """Return perturbations as they are for the images of a data set."""
+        overrides = self.dataset_configs[dataset].op_overrides
+        return [on_images(self.perturbations[name], overrides) for name in perturbations]
+
     def _new_features_digest(self, perturbations: tuple[str, ...], dataset: str) -> str:
         """Return the digest of features under these perturbations on a data set."""
-        return features_digest([self.perturbations[name] for name in perturbations], self.data(dataset))
+        return features_digest(self._on_images(perturbations, dataset), self.data(dataset))
 
     def _new_record_digest(
         self,
@@ -127,7 +132,7 @@ class Suite:
         groups = self._groups(method, evaluation, perturbations, subsets is not None)
         return record_digest(
             self.evaluations[evaluation],
-            [self.perturbations[name] for name in perturbations],
+            self._on_images(perturbations, dataset),
             subsets,
             self.data(dataset),
             features,

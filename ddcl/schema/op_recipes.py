@@ -78,6 +78,12 @@ def read_ops(
     return config.label, [_complete(item, overrides, str(path)) for item in ops]
 
 
+def on_images(recipe: PerturbationRecipe, overrides: dict[str, dict[str, Any]]) -> PerturbationRecipe:
+    """Return a perturbation as it is for the images of a data set that has these overrides."""
+    ops = [_complete(item, overrides, recipe.perturbation) for item in recipe.ops]
+    return recipe.model_copy(update={"ops": ops})
+
+
 def _complete(item: OpRecipe, overrides: dict[str, dict[str, Any]], where: str) -> OpRecipe:
     """Return the operation with overrides and all defaults filled in, checked."""
     values = merge(item.settings, overrides.get(item.op, {}), f"{where}: {item.op}.")

@@ -20,7 +20,7 @@ from ddcl.schema.encoders import GivenEncoder, GivenFeatures, read_encoder
 from ddcl.schema.extras import Extras
 from ddcl.schema.identity import completed, identity
 from ddcl.schema.names import NO_AUGMENTATION
-from ddcl.schema.op_recipes import OpRecipe, read_ops
+from ddcl.schema.op_recipes import OpRecipe, PerturbationRecipe, on_images, read_ops, read_perturbation
 from ddcl.schema.ops import OPS, build_settings
 from ddcl.schema.places import config_names, config_path
 from ddcl.schema.readers import ImageFolderSettings
@@ -182,8 +182,8 @@ def read_dataset(name: str) -> DatasetConfig:
     READERS.check(dataset.reader, where)
     if dataset.probe:
         check_name("evaluation", dataset.probe, config_names("evaluations"), f"{where}: probe")
-    for op, own in dataset.augmentation_overrides.items():
-        build_settings(op, own, f"{where}: augmentation_overrides")
+    for op, own in dataset.op_overrides.items():
+        build_settings(op, own, f"{where}: op_overrides")
     if (dataset.resize_px is not None or dataset.one_array) and not READERS[dataset.reader].keeps_files:
         key = "one_array" if dataset.one_array else "resize_px"
         raise UserError(f"{where}: {key} is for images in files; reader {dataset.reader} makes arrays")
@@ -193,6 +193,11 @@ def read_dataset(name: str) -> DatasetConfig:
     obtain = dataset.obtain or f"put its class folders there, or say in settings.folder of {where} where they are"
     found_by = dataset.found_by or [str(settings.place(Path()))]
     return dataset.model_copy(update={"obtain": obtain, "found_by": found_by})
+
+
+def perturbation_on(dataset: str, name: str, draws: int = 1) -> PerturbationRecipe:
+    """Return the recipe of one perturbation, or of one member of a family, as it is for the images of a data set."""
+    return on_images(read_perturbation(name, draws), read_dataset(dataset).op_overrides)
 
 
 def keeps_files(dataset: DatasetConfig) -> bool:
@@ -250,7 +255,7 @@ def build_recipe(
     if trains == (augmentation == NO_AUGMENTATION):
         wanted = "a name in config/augmentations" if trains else repr(NO_AUGMENTATION)
         raise UserError(f"variant {variant_name!r} with augmentation {augmentation!r}: it needs {wanted}")
-    ops = read_ops("augmentations", augmentation, dataset.augmentation_overrides)[1] if trains else []
+    ops = read_ops("augmentations", augmentation, dataset.op_overrides)[1] if trains else []
     settings = parse(METHODS[variant.method].settings, variant.settings, variant_name)
     return Recipe(
         dataset=dataset_name,

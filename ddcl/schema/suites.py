@@ -126,9 +126,10 @@ class DatasetConfig(Model):
     tuned: str | None = Field(
         default=None, description="name in config/tuned: what a tuning suite chose for these images; null: nothing"
     )
-    augmentation_overrides: dict[str, dict[str, Any]] = Field(
+    op_overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="settings of augmentation ops, by op, that these images need otherwise",
+        description="settings of image operations, by op, that these images need otherwise, in augmentations as in "
+        "perturbations",
     )
 
     @model_validator(mode="after")

@@ -16,11 +16,20 @@ from pydantic import Field
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.yaml_files import Model, merge, parse, read_yaml
+from ddcl.plan.addresses import features_digest
 from ddcl.plan.plan import Plan
 from ddcl.plan.suite import Suite
 from ddcl.schema import places
 from ddcl.schema.op_recipes import read_ops, read_perturbations
-from ddcl.schema.recipes import Recipe, build_recipe, load_recipe, read_dataset, read_evaluation
+from ddcl.schema.recipes import (
+    Recipe,
+    build_recipe,
+    data_recipe,
+    load_recipe,
+    perturbation_on,
+    read_dataset,
+    read_evaluation,
+)
 from ddcl.schema.registry import METHODS
 from ddcl.schema.tables import read_table
 from ddcl.schema.variants import read_variant, variant_names
@@ -461,6 +470,19 @@ def test_data_set_overrides_reach_the_operation() -> None:
     assert crop.op == "resized_crop"
     assert crop.settings["scale"] == [0.5, 1.0]
     assert crop.settings["ratio"] == pytest.approx([3 / 4, 4 / 3])  # the default is written out in the recipe
+
+
+def test_data_set_overrides_reach_perturbations_in_the_plan_as_in_the_job(config: Path) -> None:
+    name = "color_rotate_elastic"
+    before = suite(perturbations=["none", name]).features_digest(("none", name), "digits")
+    own = "elastic: {matched: [{side_px: 16, times: 2.0}]}"
+    edit(config / "datasets/digits.yaml", "resized_crop: {scale", f"{own}\n  resized_crop: {{scale")
+    trained = build_recipe(("digits", "ddcl", "caug_plus"), 0, {}).ops[-1].settings
+    assert perturbation_on("digits", name).ops[-1].settings["matched"] == trained["matched"]
+    assert perturbation_on("digits", name).ops[:-1] == perturbation_on("shapes", name).ops[:-1]
+    planned = suite(perturbations=["none", name]).features_digest(("none", name), "digits")
+    in_job = [perturbation_on("digits", each) for each in ("none", name)]
+    assert planned == features_digest(in_job, data_recipe("digits")) != before
 
 
 @pytest.mark.parametrize("new", ["resized_crops: {scale: [0.5, 1.0]}", "resized_crop: {scales: [0.5, 1.0]}"])
