@@ -28,7 +28,7 @@ return performance.now() - start"""
 
 @pytest.fixture
 def running() -> Iterator[Browser]:
-    """A browser for one test: what one test leaves in the memory of a tab with so large a page does not end the next."""
+    """A browser for one test, so that what a test leaves in the memory of so large a page does not end the next."""
     if why_not():
         pytest.skip(why_not())
     with chromium() as browser:
