@@ -43,6 +43,8 @@ COLUMNS = {
     "ci_high": "upper end of it",
     "ci_method": "how the interval was made",
     "n_comparisons": "comparisons over which the effect is pooled",
+    "half_width": "half of the 95 % interval that was reached, in the unit",
+    "planned_half_width": "half of the 95 % interval that was planned before the runs, in the unit",
     "smallest_effect": "smallest effect that would matter",
     "minimum_detectable_effect": "effect that this number of seeds would find with the planned power",
     "seeds_needed": "seeds needed to detect the smallest effect that would matter",

@@ -80,6 +80,7 @@ class Expansion:
         self.tables: dict[str, TableSpec] = {}
         self.figures: list[str] = []
         self.claims: dict[str, ClaimSpec] = {}
+        self.planned_half_widths: dict[str, dict[str, float]] = {}
         self.pictures: list[str] = []
         self._add(config, where)
 
@@ -107,6 +108,8 @@ class Expansion:
         self.figures += [figure for figure in with_differences(config.figures) if figure not in self.figures]
         self.tables |= {name: read_table(name) for name in config.tables if name not in self.tables}
         self.claims |= {name: read_claim(name) for name in config.claims if name not in self.claims}
+        for row, planned in config.planned_half_widths.items():
+            self.planned_half_widths.setdefault(row, {}).update(planned)
         self.pictures += [name for name in config.pictures if read_picture(name) and name not in self.pictures]
 
     def _add_tuning(self, tuning: TuningConfig, config: SuiteConfig, where: str) -> None:

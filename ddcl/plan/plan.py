@@ -197,8 +197,8 @@ class Plan(Sealed):
     seen: by augmentation and perturbation or family, whether pretraining had such distortions. families: of each
     perturbation that belongs to one. labels: how names are printed, by kind. marks: of its methods, in the order of
     legends. data: digest of each data set's recipe. probes: of each data set that has one, the evaluation in place of
-    the paper's probe. paper: the paper's own recipes, by method/augmentation. gates: those that the claims name.
-    tuning: what a suite of kind tuning tries.
+    the paper's probe. planned_half_widths: by row of a claim and check. paper: the paper's own recipes, by
+    method/augmentation. gates: those that the claims name. tuning: what a suite of kind tuning tries.
     """
 
     SCHEMA: ClassVar[int] = 5
@@ -220,6 +220,7 @@ class Plan(Sealed):
     figure_augmentations: list[str] | None
     pictures: list[PlannedPicture]
     claims: dict[str, ClaimSpec]
+    planned_half_widths: dict[str, dict[str, float]] = Field(default_factory=dict)
     gates: dict[str, GateSpec]
     statistics: StatisticsSpec
     labels: dict[str, dict[str, str]]

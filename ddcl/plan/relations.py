@@ -27,6 +27,7 @@ def check_relations(asked: Expansion, config: SuiteConfig, datasets: dict[str, D
     """Raise `UserError` for what cannot be. config: the suite's own file. where: it comes from, for the message."""
     _check_files(asked, where)
     _check_shown(asked.runs.values(), config, where)
+    _check_planned(asked, where)
     for run in asked.runs.values():
         _check_columns(asked, run, where)
     pairs = ((name, each) for run in asked.runs.values() for name, own in run.evaluations.items() for each in own)
@@ -60,6 +61,19 @@ def _check_shown(runs: Iterable[Run], config: SuiteConfig, where: str) -> None:
     for key, kind in (("figure_variants", "variant"), ("figure_augmentations", "augmentation")):
         for name in getattr(config, key) or ():
             check_name(kind, name, dict.fromkeys(getattr(recipe, kind) for recipe in trained), f"{where}: {key}")
+
+
+def _check_planned(asked: Expansion, where: str) -> None:
+    """Check the names of claims and checks whose half-widths were planned."""
+    checks = {
+        spec.row(name, form): [check.name for check in spec.checks if form in check.forms]
+        for name, spec in asked.claims.items()
+        for form in spec.forms
+    }
+    for row, planned in asked.planned_half_widths.items():
+        check_name("claim and form", row, checks, f"{where}: planned_half_widths")
+        for check in planned:
+            check_name("check", check, checks[row], f"{where}: planned_half_widths.{row}")
 
 
 def _check_columns(asked: Expansion, run: Run, where: str) -> None:

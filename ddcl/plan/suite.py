@@ -50,6 +50,7 @@ class Suite:
         self.runs, self.evaluations, self.perturbations = asked.runs, asked.evaluations, asked.perturbations
         self.tables, self.figures, self.pictures = asked.tables, asked.figures, asked.pictures
         self.claims, self.labels, self.protocol = asked.claims, asked.labels, asked.protocol
+        self.planned_half_widths = asked.planned_half_widths
         self.data = cache(data_recipe)  # by data set; many runs ask for the same
         self.features_digest = cache(self._new_features_digest)
         self._record_digest = cache(self._new_record_digest)
@@ -185,6 +186,7 @@ class Suite:
             figure_augmentations=self.config.figure_augmentations,
             pictures=[],
             claims=self.claims,
+            planned_half_widths=self.planned_half_widths,
             gates=read_gates(self.claims.values()),
             statistics=read_statistics(),
             labels=self._all_labels(),

@@ -260,6 +260,11 @@ class SuiteConfig(Model):
     claims: SettableNames = Field(
         default_factory=list, description="names in config/claims: claims of the paper to judge"
     )
+    planned_half_widths: dict[str, dict[str, Annotated[float, Field(gt=0)]]] = Field(
+        default_factory=dict,
+        description="half of the 95 % interval that was planned before the runs, by claim and form, such as C2a, and "
+        "check, in its unit; printed beside what was reached",
+    )
     pictures: SettableNames = Field(
         default_factory=list, description="names in config/pictures; one of each is drawn for every data set"
     )

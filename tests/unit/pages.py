@@ -27,7 +27,14 @@ from tests.unit import synthetic
 PNG = b"\x89PNG not really"
 NONE = {"effect": nan, "ci_low": nan, "ci_high": nan, "p": nan, "p_holm": nan, "ci_method": "none", "n_images": 0}
 NONE |= {"note": "", "gate": "passed", "smallest_effect": 0.3}
-UNKNOWN = {"minimum_detectable_effect": nan, "seeds_needed": nan, "n_seeds": 0, "comparisons": [], "seed_effects": []}
+UNKNOWN = {
+    "planned_half_width": nan,
+    "minimum_detectable_effect": nan,
+    "seeds_needed": nan,
+    "n_seeds": 0,
+    "comparisons": [],
+    "seed_effects": [],
+}
 UNKNOWN |= {"why": "", "reported_values": None, "unit": "points"}
 GATE: dict[str, Any] = {"name": "trained", "arm": "digits/ddcl/caug", "label": "trained", "statement": "It is trained."}
 GATE |= {

@@ -72,6 +72,8 @@ def test_supported(tmp_path: Path) -> None:
     assert own.ci_method == "seeds and images (two-way, Behrens-Fisher)"
     assert (own.n_seeds, own.n_images, len(own.comparisons)) == (4, planted.N, 2)
     assert [each.verdict for each in own.comparisons] == ["supported", "supported"]
+    assert own.half_width == pytest.approx(own.effect - own.ci_low)
+    assert np.isnan(own.planned_half_width)
 
 
 def test_contradicted(tmp_path: Path) -> None:

@@ -465,6 +465,15 @@ def test_an_operation_with_a_mistake(config: Path, op: str, message: str) -> Non
         ops_of("x")
 
 
+def test_planned_half_widths_name_checks_of_the_suites_claims() -> None:
+    planned = {"C2a": {"linear": 1.5}}
+    assert suite(claims=["C2"], planned_half_widths=planned).plan.planned_half_widths == planned
+    with pytest.raises(UserError, match=r"unknown claim and form 'C5a'; did you mean 'C2a'"):
+        suite(claims=["C2"], planned_half_widths={"C5a": {"ladder": 2.0}})
+    with pytest.raises(UserError, match=r"unknown check 'liner'; did you mean 'linear'"):
+        suite(claims=["C2"], planned_half_widths={"C2a": {"liner": 2.0}})
+
+
 def test_data_set_overrides_reach_the_operation() -> None:
     crop = build_recipe(("digits", "ddcl", "caug_plus"), 0, {}).ops[0]
     assert crop.op == "resized_crop"

@@ -122,7 +122,7 @@ def _bare(values: dict[str, Any]) -> None:
 DAMAGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (
         lambda values: values.update(schema=0),
-        "claims of schema 0, this version reads 2; run `ddcl claims` again",
+        "claims of schema 0, this version reads 3; run `ddcl claims` again",
     ),
     (lambda values: values.pop("schema"), "claims of no schema"),
     (_without_p, "missing key 'claims.0.forms.0.checks.0.p'"),

@@ -16,7 +16,7 @@ from ddcl.report.page.bars import Line, bar
 from ddcl.report.page.cards import value_text
 from ddcl.report.page.citation import bibtex
 from ddcl.report.page.claim_details import Page, details
-from ddcl.report.page.claim_rows import GLYPHS, MEANINGS, needed, why_missing
+from ddcl.report.page.claim_rows import GLYPHS, MEANINGS, needed, reached, why_missing
 from ddcl.report.page.curves import curves
 from ddcl.report.page.deviations import settings
 from ddcl.report.tables.html import Place, notes, to_html, with_code
@@ -54,6 +54,13 @@ def test_what_an_undecided_check_would_need() -> None:
     assert needed(check_of(seeds_needed=inf)) == f"{needs}more test images."
     assert needed(check_of(seeds_needed=40.0)) == f"{needs}40 seeds per arm."
     assert needed(check_of()) == ""
+
+
+def test_half_of_the_interval_stands_beside_what_was_planned() -> None:
+    assert reached(check_of(ci_low=-1.0, ci_high=1.5)) == ""
+    planned = "Half of the interval was planned as 1.5 points"
+    assert reached(check_of(ci_low=-1.0, ci_high=1.4, planned_half_width=1.5)) == f"{planned}, and is 1.2."
+    assert reached(check_of(planned_half_width=1.5)) == f"{planned}."
 
 
 def test_why_there_is_no_interval_is_said() -> None:

@@ -24,7 +24,8 @@ from ddcl.report.tables.latex import tex_escape
 from ddcl.report.tables.printing import markdown_escape
 
 CLAIMS = ["claim", "form", "verdict", "statement", "source", "effect", "ci_low", "ci_high", "unit", "n_seeds"]
-CLAIMS += ["n_images", "n_comparisons", "smallest_effect", "minimum_detectable_effect", "seeds_needed", "note"]
+CLAIMS += ["n_images", "n_comparisons", "half_width", "planned_half_width", "smallest_effect"]
+CLAIMS += ["minimum_detectable_effect", "seeds_needed", "note"]
 CHECKS = ["claim", "check", "decides", *CLAIMS[1:-1], "ci_method", "p", "p_holm", "gate", "note"]
 COMPARISONS = ["claim", "comparison", "dataset", "augmentation", "treatment", "control", "evaluation", "perturbation"]
 COMPARISONS += ["part", "metric", "effect", "ci_low", "ci_high", "ci_method", "p", "p_holm", "n_seeds", "n_images"]
@@ -32,7 +33,7 @@ COMPARISONS += ["verdict", "gate", "note", "check", "eval_dataset", "unit", "sma
 GATES = ["claim", "gate", "arm", "state", "evaluation", "effect", "ci_low", "ci_high", "n_seeds", "least", "reference"]
 GATES += ["reported_value", "statement"]
 SHARED = ["verdict", "statement", "effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images", "smallest_effect"]
-SHARED += ["minimum_detectable_effect", "seeds_needed", "note"]
+SHARED += ["half_width", "planned_half_width", "minimum_detectable_effect", "seeds_needed", "note"]
 FOUND = ["effect", "ci_low", "ci_high", "ci_method", "p", "p_holm", "n_seeds", "n_images", "verdict", "gate", "note"]
 FOUND += ["smallest_effect"]
 HEADERS = ["claim", "", "verdict", "effect (95 % CI)", "seeds", "detectable", "seeds needed", "note"]

@@ -104,7 +104,8 @@ def _judged_form(
     for check in spec.checks:
         if form in check.forms:
             family = [pools[other.name, form] for other in spec.checks if other.family == check.family]
-            checks.append(_judged_check(check, pools[check.name, form], family, evidence))
+            planned = evidence.found.plan.planned_half_widths.get(spec.row(name, form), {}).get(check.name, np.nan)
+            checks.append(_judged_check(check, pools[check.name, form], family, planned, evidence))
     deciding = [(each.verdict, each.p) for each in checks if each.decides]
     adjusted = iter(adjusted_p(deciding))
     checks = [each.model_copy(update={"p_holm": next(adjusted)}) if each.decides else each for each in checks]
@@ -113,7 +114,9 @@ def _judged_form(
     )
 
 
-def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence: Evidence) -> JudgedCheck:
+def _judged_check(
+    check: CheckSpec, own: Pool, family: Sequence[Pool], planned_half_width: float, evidence: Evidence
+) -> JudgedCheck:
     results = _judged(own.results, [each for pool in family for each in pool.results], evidence)
     verdict, notes = _verdict(own, results, 1 - evidence.rules.confidence)
     outlooks = (np.nan, np.nan)
@@ -137,6 +140,7 @@ def _judged_check(check: CheckSpec, own: Pool, family: Sequence[Pool], evidence:
         gate=joint(gate for each in results for gate in each.gates) if own.testable else "failed",
         minimum_detectable_effect=float(outlooks[0]),
         seeds_needed=float(outlooks[1]),
+        planned_half_width=planned_half_width,
         n_seeds=own.n_seeds,
         n_images=_images_of(results),
         verdict=verdict,

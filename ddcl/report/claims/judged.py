@@ -93,6 +93,7 @@ class JudgedComparison(Finding):
 class JudgedCheck(Finding):
     """A check, with its effect pooled over comparisons, and what an undecided one would have needed.
 
+    planned_half_width: of its interval, before the runs; NaN where the suite says none.
     why: it does not decide. n_seeds: of the data set with the fewest. n_images: of all test sets together.
     smallest_effect: the mean of the pooled comparisons'. seeds_needed: infinite where no number of seeds is enough.
     """
@@ -107,9 +108,15 @@ class JudgedCheck(Finding):
     reported_values: Reported | None
     minimum_detectable_effect: Number
     seeds_needed: Number
+    planned_half_width: Number
     n_seeds: int
     seed_effects: list[SeedEffectJson]
     comparisons: list[JudgedComparison]
+
+    @property
+    def half_width(self) -> float:
+        """Half of its interval, which was reached."""
+        return (self.ci_high - self.ci_low) / 2
 
     @property
     def said(self) -> str:
@@ -199,7 +206,7 @@ class JudgedClaim(Model):
 class JudgedClaims(Sealed):
     """What `ddcl claims` found. plan: the digest of the plan. collected: the seal of the files it was found in."""
 
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
     suite: str
     plan: str
     collected: str

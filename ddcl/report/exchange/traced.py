@@ -80,13 +80,14 @@ def _judged(name: str) -> Callable[[Collected], pd.DataFrame]:
 
 JUDGES = "ddcl claims"
 EFFECT = ("effect", "ci_low", "ci_high", "unit", "n_seeds", "n_images")
+REACHED = (*EFFECT, "half_width")
 OUTLOOK = ("p_holm", "gate", "n_comparisons", "smallest_effect", "minimum_detectable_effect", "seeds_needed", "verdict")
 TEST = ("ci_method", "p")
 GATE = ("evaluation", "effect", "ci_low", "ci_high", "n_seeds", "state")
 CELLS = ("dataset", "augmentation", "treatment", "control", "evaluation", "perturbation", "part", "metric")
 CLAIM_TABLES = {
-    "claims": Traced(_judged("claims"), ("claim",), JUDGES, (*EFFECT, *OUTLOOK[2:]), 6),
-    "claim_checks": Traced(_judged("claim_checks"), ("claim", "check"), JUDGES, (*EFFECT, *TEST, *OUTLOOK), 6),
+    "claims": Traced(_judged("claims"), ("claim",), JUDGES, (*REACHED, *OUTLOOK[2:]), 6),
+    "claim_checks": Traced(_judged("claim_checks"), ("claim", "check"), JUDGES, (*REACHED, *TEST, *OUTLOOK), 6),
     "claim_comparisons": Traced(
         _judged("claim_comparisons"),
         ("claim", "check", *CELLS, "eval_dataset"),

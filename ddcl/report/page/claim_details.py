@@ -15,7 +15,7 @@ from ddcl.report.claims.judged import JudgedCheck, JudgedClaim, JudgedComparison
 from ddcl.report.claims.verdicts import UNDECIDED
 from ddcl.report.numbers import count, interval, minus, plain, probability, signed
 from ddcl.report.page.bars import bar
-from ddcl.report.page.claim_rows import CheckLine, Shown, check_line, line_of, needed, told
+from ddcl.report.page.claim_rows import CheckLine, Shown, check_line, line_of, needed, reached, told
 from ddcl.report.sources import histories_of, source_of
 from ddcl.report.tables.published import paper_difference
 from ddcl.schema.claims import MONITOR, Reported
@@ -184,7 +184,7 @@ def _form(form: JudgedForm, check: JudgedCheck, beside: bool, page: Page) -> For
         line=line,
         p=probability(check.p),
         n=", ".join(counts),
-        needed=needed(check),
+        needed=" ".join(filter(None, (needed(check), reached(check)))),
         note=check.note,
         beside=beside,
         grids=grids,

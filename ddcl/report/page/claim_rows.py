@@ -189,6 +189,14 @@ def needed(check: JudgedCheck) -> str:
     return f"To find {amount(check.smallest_effect, check.unit)}, the smallest effect that matters, takes {what}."
 
 
+def reached(check: JudgedCheck) -> str:
+    """Return how wide the interval is, beside how wide it was planned; empty where neither is known."""
+    if isnan(check.planned_half_width):
+        return ""
+    planned = f"Half of the interval was planned as {amount(check.planned_half_width, check.unit)}"
+    return f"{planned}." if isnan(check.half_width) else f"{planned}, and is {plain(check.half_width, 2)}."
+
+
 def form_marks(judged: list[JudgedClaim], plan: Plan) -> list[tuple[str, str]]:
     """Return for each form that a claim is judged of its method, and the arms with what they decide."""
     found: dict[str, str] = {}
