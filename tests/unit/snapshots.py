@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from ddcl.report.collected import Collected
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOTS = ("digits", "fashion_mnist_diagnostics", "shapes")
+TITLES = {"digits": "digits", "fashion_mnist_diagnostics": "Fashion-MNIST", "shapes": "shapes"}
 SUITES = {"digits": "config.yaml"}  # the default suite
 JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # the others rest on the paper's probe, or on runs with PReg
 
@@ -68,6 +70,41 @@ def table(name: str) -> list[str]:
     return rows
 
 
+def answer() -> list[str]:
+    """Return one table over all data sets: a row per claim and form, with verdict and effect on each data set."""
+    found = {name: _verdicts(name) for name in SNAPSHOTS}
+    heads = ["claim", "the paper reports", *(TITLES[name] for name in SNAPSHOTS)]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, spec in Suite.load(ROOT / "config/config.yaml").plan.claims.items():
+        for form in spec.forms:
+            row = spec.row(name, form)
+            reported = spec.reported_short if form == spec.forms[0] else "no number"
+            cells = [own.get(row, "awaits the study") for own in found.values()]
+            rows.append(f"| {' | '.join([f'{row} {spec.statement_short}, {form}', reported, *cells])} |")
+    return [row.replace("-0", "−0") for row in rows]
+
+
+def _verdicts(name: str) -> dict[str, str]:
+    """Return verdict and effect by row of a claim: of the snapshot's own table, if it is of today's form."""
+    path = ROOT / "results/snapshots" / name / "tables/claims.csv"
+    own = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    if "form" in own:
+        return {row.claim: _said(row.verdict, row) for row in own.itertuples()}
+    forms = (form for claim in judged(name) for form in claim.forms)
+    return {form.name: _said(form.verdict, form.headline) for form in forms}
+
+
+def _said(verdict: str, row: Any) -> str:
+    """Return a verdict with the effect that decides it. row: has effect, ci_low, ci_high and unit."""
+    if np.isnan(row.effect):
+        return verdict
+    digits = 1 if row.unit.startswith(("points", "%")) else 2
+    numbers = [f"{own:+z.{digits}f}".replace("-", "−") for own in (row.effect, row.ci_low, row.ci_high)]
+    unit = "" if len(row.unit) > len("points") else f" {row.unit}"  # of the longer ones the page says what they are
+    return f"{verdict}: {numbers[0]}{unit}" + ("" if np.isnan(row.ci_low) else f" ({numbers[1]} to {numbers[2]})")
+
+
 if __name__ == "__main__":  # python -m tests.unit.snapshots
     for each in SNAPSHOTS:
         print(f"# {each}", *table(each), "", sep="\n")
+    print(*answer(), sep="\n")

@@ -28,6 +28,12 @@ def test_a_network_that_is_not_trained_does_not_decide() -> None:
     assert [each.verdict for each in own.comparisons].count("not testable") == 5
 
 
+def test_findings_answer_in_one_table() -> None:
+    page = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
+    for row in snapshots.answer():
+        assert row in page, row
+
+
 @pytest.mark.parametrize("name", SNAPSHOTS)
 def test_findings_have_these_verdicts(name: str) -> None:
     page = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
