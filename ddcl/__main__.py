@@ -123,6 +123,12 @@ def build_parser() -> argparse.ArgumentParser:
         output={**PATH, "required": True, "help": "file to write"},
     )
     verb(
+        verbs.gate,
+        json={"required": True, "help": "the pilot as JSON"},
+        results=RESULTS,
+        output={**PATH, "required": True, "help": "file to write"},
+    )
+    verb(
         verbs.subset,
         dataset=dataset,
         name={"required": True, "help": "name of the list, such as 1pct"},

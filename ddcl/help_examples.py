@@ -21,6 +21,7 @@ OF_VERB: dict[str, tuple[str, ...]] = {
     "status": ("ddcl status", "ddcl status --suite paper --json"),
     "schema": ("ddcl schema",),
     "write": ("ddcl write --json '{...}' --output results/runs/digits/ddcl/caug-3e0d3d5c/seed0/config.json",),
+    "gate": ("ddcl gate --json '{...}' --output results/pilots/3e0d3d5c.json",),
     "subset": ("ddcl subset cifar10 --name 1pct --per-class 50 --available 5000",),
     "pretrain": (f"ddcl pretrain {RUN}", f"ddcl pretrain {RUN} --device cuda --threads 8"),
     "extract": (f"ddcl extract {RUN} --perturbations none color_rotate",),

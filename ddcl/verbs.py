@@ -116,6 +116,25 @@ def write(args: Namespace) -> None:
         write_json(args.output, recipe_of(values, "ddcl write --json").model_dump())
 
 
+def gate(args: Namespace) -> None:
+    """Judge the pilot of a suite and write the verdict, or fail if it stops the suite; the workflow uses this."""
+    from ddcl.base import sealed
+    from ddcl.base.yaml_files import parse
+    from ddcl.plan.pilot import describe, judge, stopped
+    from ddcl.schema.pilots import Pilot
+
+    try:
+        values = json.loads(args.json)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"ddcl gate --json: not valid JSON ({error}); expected what the workflow gives") from None
+    verdict = judge(parse(Pilot, values, "ddcl gate --json"), args.results)
+    if told := stopped(verdict):
+        raise UserError(told)
+    sealed.write(args.output, verdict)
+    for judged in verdict.gates:
+        print(describe(judged), *([f"run anyway: {judged.gate.run_anyway}"] if not judged.passed else []), sep="; ")
+
+
 def subset(args: Namespace) -> None:
     """Draw a fixed list of training images for semi-supervised evaluation, and write it."""
     from ddcl.base.files import write_json

@@ -7,6 +7,7 @@ config/throughput.yaml. What cannot be known is "unknown", never 0.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import isnan, nan
 from pathlib import Path
@@ -74,14 +75,15 @@ def jobs(suite: Suite) -> dict[str, int]:
     counts.update(evaluation for run in runs for evaluations in run.evaluations.values() for evaluation in evaluations)
     counts.update(plan=1, collect=1, table=len(suite.tables), figure=len(suite.figures), report=1, all=1)
     counts.update(claims=int(bool(suite.claims)), picture=len(suite.plan.pictures), tune=int(bool(suite.plan.tuning)))
+    counts.update(gate=int(bool(suite.pilot)))
     return {rule: n for rule, n in counts.items() if n}
 
 
-def costs(suite: Suite, results: Path) -> dict[str, Cost]:
-    """Return the cost of the suite's runs by the data set that they train on."""
+def costs(suite: Suite, results: Path, names: Iterable[str] | None = None) -> dict[str, Cost]:
+    """Return the cost of the suite's runs by the data set that they train on. names: of runs; None: all."""
     suite = counted(suite, results)
     speeds, found = Speeds(results), dict[str, Cost]()
-    for run in suite.runs.values():
+    for run in suite.runs.values() if names is None else map(suite.runs.__getitem__, names):
         cost = found.setdefault(run.recipe.dataset, Cost())
         encoded = sum(encoded_images(suite, run, dataset) for dataset in run.evaluations)
         cost.disk_bytes += network_of(run.recipe).checkpoint_mb * 1e6 + stored_bytes(run.recipe, encoded)
@@ -204,7 +206,10 @@ def as_json(suite: Suite, root: Path, results: Path) -> dict[str, Any]:
     }
     missing = [name for name, config in suite.dataset_configs.items() if not is_there(config, root)]
     counts = {"runs": len(suite.runs), "cells": suite.n_cells(), "jobs": jobs(suite)}
-    return {"suite": suite.config.suite, **counts, "datasets": by_dataset, "data_root": str(root), "missing": missing}
+    first = suite.pilot.runs if suite.pilot else []
+    pilot = {"runs": first, "hours": _known(sum(_hours(costs(suite, results, first))))} if first else None
+    where = {"data_root": str(root), "missing": missing}
+    return {"suite": suite.config.suite, **counts, "pilot": pilot, "datasets": by_dataset, **where}
 
 
 def _known(value: float) -> float | None:
@@ -220,12 +225,30 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
     for name, cost in by_dataset.items():
         hours = f"{_shown([cost.pretraining_hours]):>10} {_shown([cost.evaluation_hours]):>10}"
         lines.append(f"  {name:20} {hours} {_shown([cost.disk_bytes / 1e9]):>8}  {cost.source}")
-    all_hours = [hours for cost in by_dataset.values() for hours in (cost.pretraining_hours, cost.evaluation_hours)]
     disk = _shown([cost.disk_bytes / 1e9 for cost in by_dataset.values()])
     where = f"hours on {throughput().device} where the speed comes from config/throughput.yaml"
-    lines.append(f"  {'all':20} {_shown(all_hours):>21} {disk:>8}  {where}")
+    lines.append(f"  {'all':20} {_shown(_hours(by_dataset)):>21} {disk:>8}  {where}")
+    lines += _pilot_lines(suite, results)
     missing = missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"
     return "\n".join([*lines, "", missing, *lacking(suite, results)])
+
+
+def _pilot_lines(suite: Suite, results: Path) -> list[str]:
+    """Return what the pilot costs, what waits for it, and what it must reach."""
+    if suite.pilot is None:
+        return []
+    first = suite.pilot.runs
+    later = [name for name in suite.runs if name not in first]
+    own, rest = (_shown(_hours(costs(suite, results, names))) for names in (first, later))
+    lines = ["", f"pilot: {len(first)} runs of {own} hours come first; {len(later)} runs of {rest} hours wait for them"]
+    for gate in suite.pilot.gates:
+        anyway = f"; run anyway: {gate.run_anyway}" if gate.run_anyway else ""
+        lines.append(f"  {gate.name:20} {', '.join(gate.records)}: at least {gate.least:.2f} %{anyway}")
+    return lines
+
+
+def _hours(by_dataset: dict[str, Cost]) -> list[float]:
+    return [hours for cost in by_dataset.values() for hours in (cost.pretraining_hours, cost.evaluation_hours)]
 
 
 def _shown(values: list[float]) -> str:

@@ -17,8 +17,8 @@ from ddcl.schema.tuning import CHOICE, SCORES
 
 # What an evaluation cannot be called: the rules of the workflow, as each evaluation is one, and the folder of features.
 RULES = (
-    *("all", "claims", "collect", "extract", "features", "figure", "picture", "plan", "prepare", "pretrain", "report"),
-    *("resolve", "table", "tune"),
+    *("all", "claims", "collect", "extract", "features", "figure", "gate", "picture", "plan", "prepare", "pretrain"),
+    *("report", "resolve", "table", "tune"),
 )
 TAKEN_TABLES = {name.partition(".")[0] for name in (*FILES, MACROS, SCORES, CHOICE)}  # other files of results/tables
 

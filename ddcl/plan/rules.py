@@ -16,7 +16,8 @@ from typing import Any
 
 from ddcl.base.checkout import ROOT, is_installed
 from ddcl.base.errors import UserError, check_name
-from ddcl.plan.addresses import ADDRESSED, addressed, folder_of_data, log_folder
+from ddcl.base.files import digest_text
+from ddcl.plan.addresses import ADDRESSED, DIGITS, addressed, folder_of_data, log_folder
 from ddcl.plan.counted import Counts, counted
 from ddcl.plan.datasets import VARIABLE, check_one_root, data_root
 from ddcl.plan.digests import (
@@ -42,6 +43,7 @@ from ddcl.plan.needs import (
 )
 from ddcl.plan.plan import PlannedPicture, PlannedRun
 from ddcl.plan.relations import TAKEN_TABLES
+from ddcl.plan.status import is_trained
 from ddcl.plan.suite import Suite
 from ddcl.schema.claims import FILES, JUDGED, MACROS
 from ddcl.schema.figures import WORDS
@@ -124,10 +126,13 @@ def module_suite(config: Mapping[str, object], files: Sequence[str], name: str) 
 
 
 class Rules:
-    """The rules' view of a checked suite. Every path is below the results folder, and given with it."""
+    """The rules' view of a checked suite. Every path is below the results folder, and given with it.
 
-    def __init__(self, suite: Suite) -> None:
-        self.suite, self.plan = suite, suite.plan
+    folder: where that folder lies.
+    """
+
+    def __init__(self, suite: Suite, folder: Path = Path(RESULTS)) -> None:
+        self.suite, self.plan, self.pilot, self.folder = suite, suite.plan, suite.pilot, folder
         self.data_root = data_root(suite.config.data_root)
         self._by_names: dict[tuple[str, ...], tuple[Run, PlannedRun]] = {
             (run.dataset, run.variant, run.folder.split("/")[-2], str(run.seed)): (suite.runs[run.name], run)
@@ -151,7 +156,7 @@ class Rules:
         `lister(configs, root=data_root)`.
         """
         root = data_root(suite.config.data_root)
-        return cls(counted(suite, results, partial(lister, root=root)))
+        return cls(counted(suite, results, partial(lister, root=root)), results)
 
     def check_targets(self, targets: Iterable[str]) -> None:
         """Raise `UserError` for a file among the words typed that is of no table, figure or picture of the suite."""
@@ -234,6 +239,40 @@ class Rules:
             files += [f"{run.folder}/run.json", f"{run.folder}/history.csv"]
             files += [run.record(target) for target in run.targets]
         return [f"{RESULTS}/{file}" for file in files]
+
+    @property
+    def pilot_json(self) -> str:
+        """The pilot, for the command that judges it; nothing where the suite has none."""
+        return self.pilot.model_dump_json() if self.pilot else ""
+
+    @property
+    def pilot_records(self) -> list[str]:
+        """The records that the pilot is judged by."""
+        gates = self.pilot.gates if self.pilot else []
+        return [f"{RESULTS}/{record}" for gate in gates for record in gate.records.values()]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on the pilot; its address says what was asked of which records."""
+        return f"{RESULTS}/pilots/{digest_text(self.pilot_json)[:DIGITS]}.json"
+
+    def after_pilot(self, checkpoints: Any) -> Function:
+        """Return the input function by which a training waits for the pilot; the pilot's own and finished ones do not.
+
+        checkpoints: Snakemake's. The verdict is no input: Snakemake would train again what was trained without it.
+        """
+
+        def none_yet(wildcards: Wildcards) -> list[str]:
+            run = self._both(wildcards)[1]
+            if self.pilot and run.name not in self.pilot.runs and not is_trained(self.folder, run):
+                checkpoints.gate.get()
+            return []
+
+        return none_yet
+
+    def priority(self, wildcards: Wildcards) -> int:
+        """Return the priority of a job of a run: those of the pilot come first."""
+        return int(bool(self.pilot and self._both(wildcards)[1].name in self.pilot.runs))
 
     def figure_input(self, wildcards: Wildcards) -> list[str]:
         """Return the judged claims, for a figure that shows them in a suite that has any."""

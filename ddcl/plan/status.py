@@ -109,6 +109,12 @@ def training_state(results: Path, run: PlannedRun) -> RunState:
     return RunState(FAILED, f"training failed or was interrupted{reached}: {log}", tail(log))
 
 
+def is_trained(results: Path, run: PlannedRun) -> bool:
+    """Return whether a run is trained, with the code at hand."""
+    found = training_state(results, run)
+    return found.state == DONE and OTHER_CODE not in found.detail
+
+
 def evaluation_state(results: Path, run: PlannedRun, target: Target, protocol: str) -> RunState:
     """Return how far an evaluation of a trained run is; the extraction of its features counts as its beginning."""
     record, features = results / run.record(target), run.features(target)

@@ -17,6 +17,7 @@ from ddcl.plan.cells import cells_of
 from ddcl.plan.expand import Expansion, Run
 from ddcl.plan.macro_names import check_macros
 from ddcl.plan.pictures import planned_pictures
+from ddcl.plan.pilot import planned_pilot
 from ddcl.plan.plan import CellGroup, Plan, PlannedEvaluation, PlannedFigure, PlannedRun, Target
 from ddcl.plan.relations import check_relations
 from ddcl.plan.table_places import check_tables
@@ -28,6 +29,7 @@ from ddcl.schema.metrics import DERIVED, Metric
 from ddcl.schema.names import NO_AUGMENTATION
 from ddcl.schema.op_recipes import PerturbationRecipe, on_images, read_ops
 from ddcl.schema.paper import paper_recipe
+from ddcl.schema.pilots import Pilot
 from ddcl.schema.published import PublishedNumber, read_published
 from ddcl.schema.recipes import Recipe, data_recipe, read_dataset, read_evaluation
 from ddcl.schema.registry import METHODS, PART_LABELS, part_names, protocol_of
@@ -158,7 +160,13 @@ class Suite:
         plan = self._plan()
         check_tables(plan)
         check_macros(plan, self.where)
+        planned_pilot(self.config, plan, self.where)
         return plan.changed(pictures=planned_pictures(self.pictures, plan)) if self.pictures else plan
+
+    @cached_property
+    def pilot(self) -> Pilot | None:
+        """The runs that come first, and what they must reach; None where the suite has no pilot."""
+        return planned_pilot(self.config, self.plan, self.where)
 
     def _plan(self) -> Plan:
         names = {

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ddcl.base.yaml_files import MOST, Count, Model, Seed, Seeds, each_once, parse, read_yaml
 from ddcl.schema.marks import Group
 from ddcl.schema.names import Label, Name, Names
+from ddcl.schema.pilots import PilotConfig
 from ddcl.schema.places import config_path, existing_files, search_beside, shown_path
 from ddcl.schema.sets import SettableNames, with_sets
 from ddcl.schema.training import TrainingConfig
@@ -244,6 +245,11 @@ class SuiteConfig(Model):
     )
     include: Names = Field(
         default_factory=list, description="suites in config/suites whose runs, tables and figures belong to this one"
+    )
+    pilot: PilotConfig | None = Field(
+        default=None,
+        description="runs of known accuracy that come first, while the others wait; null: those of the suites in "
+        "include, if they have any",
     )
     runs: list[BlockConfig] = Field(default_factory=list, description="the runs are the union of these blocks")
     evaluations: Names = Field(default_factory=list, description="names in config/evaluations")

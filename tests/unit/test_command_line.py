@@ -58,7 +58,8 @@ def test_a_plan_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     found = printed(
         capsys, "plan", "--suite", "cifar10", "--json", "--data-root", str(data), "--results", str(tmp_path)
     )
-    assert set(found) == {"suite", "runs", "cells", "jobs", "datasets", "data_root", "missing"}
+    assert set(found) == {"suite", "runs", "cells", "jobs", "pilot", "datasets", "data_root", "missing"}
+    assert found["pilot"]["hours"] < 10  # type: ignore[index]
     assert (found["suite"], found["data_root"]) == ("cifar10", str(data))
     assert found["jobs"]["pretrain"] == found["runs"]  # type: ignore[index]
     assert "cifar10" in found["missing"]  # type: ignore[operator]

@@ -63,6 +63,21 @@ def test_hours_and_bytes_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert cost.source == "pretrain, extract: config/throughput.yaml (by hand); knn: not counted"
 
 
+def test_the_plan_says_what_the_pilot_costs_and_what_waits_for_it(tmp_path: Path) -> None:
+    found = load("cifar10")
+    assert found.pilot
+    text = describe(found, tmp_path, tmp_path)
+    own, rest = (
+        sum(cost.pretraining_hours + cost.evaluation_hours for cost in costs(found, tmp_path, names).values())
+        for names in (found.pilot.runs, [name for name in found.runs if name not in found.pilot.runs])
+    )
+    assert f"pilot: 2 runs of {own:.1f} hours come first; 319 runs of {rest:.1f} hours wait for them" in text
+    assert own == pytest.approx(5.2, abs=0.1)
+    assert "pilot_simsiam        cifar10/simsiam_reza/baug_no_blur/seed0: at least 89.94 %" in text
+    assert "config/throughput.yaml (guess)" in text
+    assert "pilot" not in describe(suite(), tmp_path, tmp_path)
+
+
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

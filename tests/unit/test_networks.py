@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -78,6 +79,11 @@ def test_every_network_of_every_suite_has_its_own_figure(name: str) -> None:
         figure = throughput().networks[network_name(run.recipe)]
         assert network_of(run.recipe) == figure
         assert figure.forward_gflops == pytest.approx(forward_gflops(run.recipe), rel=1e-3)
+
+
+def test_every_figure_says_whether_it_was_measured_and_when() -> None:
+    for network in throughput().networks.values():
+        assert re.match(r"guess|measured on .*, \d{4}-\d\d-\d\d$", network.source), network
 
 
 def test_a_gpu_is_for_large_networks_whatever_their_name() -> None:

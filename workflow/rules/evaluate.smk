@@ -10,6 +10,7 @@ rule extract:
         directory(f"results/{FEATURES}"),
     log:
         f"results/{log_pattern('features')}",
+    priority: RULES.priority
     group:
         "evaluation"
     conda:
@@ -41,6 +42,7 @@ for evaluation in RULES.suite.evaluations:
             predictions=f"results/{predictions_of(record_pattern(evaluation))}",
         log:
             f"results/{log_pattern(evaluation)}",
+        priority: RULES.priority
         group:
             RULES.group(evaluation)
         conda:
