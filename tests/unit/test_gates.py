@@ -18,7 +18,8 @@ from ddcl.report.claims.judged import JudgedClaim, JudgedGate
 from ddcl.report.page.claim_details import Page, details
 from ddcl.schema.claims import read_claim, read_gates
 from ddcl.schema.gates import GateSpec, read_gate
-from ddcl.schema.places import config_names
+from ddcl.schema.places import config_names, config_path
+from ddcl.schema.suites import read_suite
 from tests.unit import planted
 
 Accuracy = Callable[[dict[str, Any]], float]
@@ -70,9 +71,11 @@ def gate(claim: JudgedClaim, name: str) -> JudgedGate:
     return next(each for each in claim.gates if each.name == name)
 
 
-def test_every_gate_is_data_that_a_claim_names() -> None:
+def test_every_gate_is_data_that_a_claim_or_a_pilot_names() -> None:
     claims = [read_claim(name) for name in config_names("claims")]
-    assert sorted(read_gates(claims)) == config_names("gates")
+    suites = [read_suite(config_path("suites", name)) for name in config_names("suites")]
+    pilots = {gate for suite in suites if suite.pilot for gate in suite.pilot.gates}
+    assert sorted({*read_gates(claims), *pilots}) == config_names("gates")
     for name in config_names("gates"):
         assert read_gate(name).follows.endswith(".")
 

@@ -225,7 +225,9 @@ def test_only_schema_and_plan_open_config() -> None:
 def test_no_evaluation_may_be_called_like_a_rule() -> None:
     """Each evaluation is a rule of its name, beside those that the workflow has anyway; the features have a folder."""
     text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
-    named = re.findall(r"^rule (\w+):", text + (ROOT / "workflow/Snakefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(
+        r"^ *(?:rule|checkpoint) (\w+):", text + (ROOT / "workflow/Snakefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert {*named, "features"} == {*relations.RULES}
 
 
