@@ -1,6 +1,5 @@
 localrules:
     resolve,
-    gate,
 
 
 # A run's recipe, and its training. The recipe's digest stands in its address: what the file says cannot change, so its
@@ -21,6 +20,9 @@ rule resolve:
 # The pilot must reach what its sources report before any other run is trained. A checkpoint, as other trainings wait for
 # it without having the verdict as an input: what is trained stays, whatever the verdict.
 if RULES.pilot:
+
+    localrules:
+        gate,
 
     checkpoint gate:
         input:
