@@ -1,9 +1,10 @@
-"""Jobs that are forked from one process that has the libraries loaded: importing torch and timm costs seconds a job.
+"""Jobs that are forked from one process that has all modules loaded: importing torch and timm costs seconds a job.
 
 `start` is called when Snakemake begins to run jobs on this machine; its process ends with Snakemake. A job's command
 stays ``python -m ddcl …``: `run` hands its arguments, environment, folder and open files over, passes signals on, and
-ends as the forked process does. That process imports the suite's own code anew, computes as one with a fresh
-interpreter would, and dies with the command that asked for it. Without a warm process a command runs as always.
+ends as the forked process does. That process computes as one with a fresh interpreter would: it imports the suite's own
+code anew if a file of it has changed. It dies with the command that asked for it. Without a warm process a command runs
+as always.
 """
 
 from __future__ import annotations
@@ -28,13 +29,22 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 
 VARIABLE = "DDCL_WARM"  # of the environment of jobs: where the warm process listens
-COMMON = ("pydantic", "yaml")
+COMMON = ("pydantic", "yaml", "ddcl.verbs", "ddcl.plan.job_cost")
 LEARNING = (*COMMON, "torch", "timm.models.resnet", "numba", "sklearn")
-FRAMES = (*COMMON, "pandas", "pyarrow.parquet", "scipy.stats")
-DRAWING = (*FRAMES, "matplotlib.figure", "seaborn")
-# What each verb imports of other packages: loaded before the first fork for it.
+STAGES = (
+    "ddcl.training",
+    "ddcl.data.fused",
+    "ddcl.evaluate.features",
+    "ddcl.evaluate.record",
+    "ddcl.evaluate.diagnostics",
+    "ddcl.evaluate.knn",
+)
+FRAMES = (*COMMON, "pandas", "pyarrow.parquet", "scipy.stats", "ddcl.report.collect")
+DRAWING = (*FRAMES, "matplotlib.figure", "seaborn", "ddcl.report.figures.registry")
+# What most jobs of each verb import: loaded before the first fork for it.
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("pretrain", "extract", "evaluate"), LEARNING),
+    "write": COMMON,
+    **dict.fromkeys(("pretrain", "extract", "evaluate"), (*LEARNING, *STAGES)),
     **dict.fromkeys(("collect", "table", "claims", "tune", "report"), FRAMES),
     "figure": DRAWING,
     "picture": (*LEARNING, *DRAWING),
@@ -145,16 +155,28 @@ def _received(connection: socket.socket, n: int) -> bytes:
 def serve(listener: socket.socket, folder: str) -> None:
     """Fork a process for each request, until the standard input ends: with Snakemake."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    code = _own_code()
     while 0 not in select.select([0, listener.fileno()], [], [])[0]:
         connection, _ = listener.accept()
         # who asked may have been killed; whom nobody answers runs by itself
         with connection, contextlib.suppress(OSError, EOFError):
-            _answer(listener, connection)
+            _answer(listener, connection, code)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _answer(listener: socket.socket, connection: socket.socket) -> None:
-    """Take a request and fork a process for it."""
+def _own_code() -> dict[str, int]:
+    """Return when each file of the suite's own code was last written, in nanoseconds; empty while one goes."""
+    from ddcl.base.fingerprint import PACKAGES, ROOT
+
+    folders = (folder for package in PACKAGES for folder in os.walk(ROOT / package))
+    files = (os.path.join(folder, name) for folder, _, names in folders for name in names if name.endswith(".py"))
+    with contextlib.suppress(FileNotFoundError):
+        return {file: os.stat(file).st_mtime_ns for file in files}
+    return {}
+
+
+def _answer(listener: socket.socket, connection: socket.socket, code: Mapping[str, int]) -> None:
+    """Take a request and fork a process for it. code: as the files were before any of them was imported."""
     connection.settimeout(ASKING_SECONDS)  # one that was stopped while it asks must not keep the others waiting
     length, files, *_ = socket.recv_fds(connection, LENGTH, 3)
     try:
@@ -165,6 +187,7 @@ def _answer(listener: socket.socket, connection: socket.socket) -> None:
             try:
                 listener.close()
                 _become(files, cwd, environment)
+                _forget_edited(code)
                 _work(connection, arguments)
             finally:
                 os._exit(1)  # whatever happens, there is one warm process
@@ -174,13 +197,26 @@ def _answer(listener: socket.socket, connection: socket.socket) -> None:
 
 
 def _load(verb: str) -> None:
-    """Import what a verb imports of other packages; one that is missing is the job's to tell."""
+    """Import what a verb imports; what is missing or wrong is the job's to tell."""
+    from ddcl.base.fingerprint import closure
+
     for name in LIBRARIES[verb]:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):
             if name == "numba" and name not in sys.modules:  # its compiler is half a second's work, too
                 importlib.import_module(name).njit("int64(int64)")(lambda x: x)
             importlib.import_module(name)
+            if name in STAGES:
+                closure([name])  # it remembers the syntax trees that it reads
     gc.freeze()  # what is never looked at again stays shared
+
+
+def _forget_edited(code: Mapping[str, int]) -> None:
+    """Forget all of the suite's own code that was imported, if a file of it has changed since `code`."""
+    from ddcl.base.fingerprint import PACKAGES, package_of
+
+    if _own_code() != code:
+        for name in [name for name in sys.modules if package_of(name) in PACKAGES]:
+            del sys.modules[name]
 
 
 def _become(files: Sequence[int], cwd: str, environment: Mapping[str, str]) -> None:

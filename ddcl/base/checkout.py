@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -35,6 +34,8 @@ def told_of_folder(folder: Path) -> str:
 
 def _installed() -> Path | None:
     """Return the checkout that the environment's `ddcl` was installed from, if pip has noted one."""
+    from importlib.metadata import PackageNotFoundError, distribution  # here: each job's command would import it
+
     try:
         noted = distribution("ddcl-suite").read_text("direct_url.json")
     except PackageNotFoundError:
