@@ -75,6 +75,28 @@ class TextureNamesSettings(Model):
     seed: Seed = Field(description="seed of that choice and of the places of patches")
 
 
+EMOJI_STYLES: tuple[Literal["google"], Literal["twitter"]] = ("google", "twitter")
+EMOJI_LEAST_GROUPS = 4  # of a class: two for each part, of which one is held out where settings are chosen
+
+
+class EmojiSettings(Model):
+    """Settings of `ddcl.data.readers.emoji:read_emoji`."""
+
+    train_style: Literal["google", "twitter"] = Field(
+        description="whose pictures are for training; the other's are for testing"
+    )
+    classes: Literal["subcategory", "identity"] = Field(
+        description="what an image shows: a kind of emoji, or a single emoji, which has one image of each style"
+    )
+    part: Literal["study", "tuning"] = Field(description="which emoji have labels: those of tuning are others")
+    tuning_frac: float = Field(gt=0, lt=1, description="share of each subcategory's groups of emoji that is for tuning")
+    least_groups: int = Field(
+        ge=EMOJI_LEAST_GROUPS, le=MOST, description="groups of emoji that a subcategory needs to be a class"
+    )
+    leave_out: list[str] = Field(description="subcategories that are no classes, however large")
+    seed: Seed = Field(description="seed of the choice of emoji for tuning")
+
+
 class ImageNetSettings(Model):
     """Settings of `ddcl.data.readers.files:read_imagenet`."""
 

@@ -60,6 +60,7 @@ from ddcl.schema.metrics import (
 )
 from ddcl.schema.plugins import Registry
 from ddcl.schema.readers import (
+    EmojiSettings,
     FashionMnistSettings,
     ImageFolderSettings,
     ImageNetSettings,
@@ -269,6 +270,7 @@ READERS |= {
     "stl10": ReaderEntry("ddcl.data.readers.arrays:read_stl10", NoSettings),
     "textures": ReaderEntry("ddcl.data.readers.textures:read_texture_identity", TexturesSettings),
     "texture_names": ReaderEntry("ddcl.data.readers.textures:read_texture_names", TextureNamesSettings),
+    "emoji": ReaderEntry("ddcl.data.readers.emoji:read_emoji", EmojiSettings),
     "tiny_imagenet": ReaderEntry("ddcl.data.readers.arrays:read_tiny_imagenet", NoSettings),
     "imagenet": ReaderEntry("ddcl.data.readers.files:read_imagenet", ImageNetSettings, keeps_files=True),
     "imagenette": ReaderEntry("ddcl.data.readers.files:read_imagenette", NoSettings, keeps_files=True),

@@ -140,7 +140,7 @@ def tolerance(folder: str) -> int:
 
 
 def test_every_reader_is_tested() -> None:
-    elsewhere = {"shapes", "textures", "texture_names", "image_folder"}  # tests/unit/test_shapes.py, …
+    elsewhere = {"shapes", "textures", "texture_names", "emoji", "image_folder"}  # tests/unit/test_shapes.py, …
     assert set(READERS) == {*BUILDERS, "digits", *elsewhere}
 
 
