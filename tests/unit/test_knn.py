@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from ddcl.schema.feature_index import Draw
 # cosines to the query (1, 0): 1, 0.8, 0, -1; lengths do not matter
 POINTS = torch.tensor([[2.0, 0.0], [0.8, 0.6], [0.0, 5.0], [-0.1, 0.0]])
 QUERY = torch.tensor([[10.0, 0.0]])
+Finder: TypeAlias = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+FINDERS: list[Finder] = [largest.largest, neighbours.partitioned]
 
 
 def predict(labels: list[int], k: int, temperature: float, points: Tensor = POINTS, query: Tensor = QUERY) -> int:
@@ -163,28 +167,31 @@ def test_evaluate_predicts_every_perturbation_from_the_training_features() -> No
     assert found["random_dvr"][1].predictions["top1"][Draw("none", 0)].tolist() != [0, 3]
 
 
+@pytest.mark.parametrize("finder", FINDERS)
 @pytest.mark.parametrize("k", [1, 7, 200])
 @pytest.mark.parametrize("n", [128 * 200, 128 * 200 + 77])
-def test_largest_is_topk(k: int, n: int) -> None:
+def test_largest_is_topk(finder: Finder, k: int, n: int) -> None:
     x = torch.randn(30, n, generator=torch.Generator().manual_seed(k))
-    for found, expected in zip(largest.largest(x, k), x.topk(k, dim=1), strict=True):
+    for found, expected in zip(finder(x, k), x.topk(k, dim=1), strict=True):
         assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("finder", FINDERS)
 @pytest.mark.parametrize("digits", [0, 1, 2, 3])
-def test_largest_takes_of_equal_values_those_that_topk_takes(digits: int) -> None:
+def test_largest_takes_of_equal_values_those_that_topk_takes(finder: Finder, digits: int) -> None:
     """Of rounded values, most are equal to others: among the k largest, or just outside."""
     x = torch.randn(40, 5000, generator=torch.Generator().manual_seed(digits)).round(decimals=digits)
     for k in (1, 5, 30):
-        for found, expected in zip(largest.largest(x, k), x.topk(k, dim=1), strict=True):
+        for found, expected in zip(finder(x, k), x.topk(k, dim=1), strict=True):
             assert torch.equal(found, expected)
 
 
-def test_largest_is_topk_where_rows_are_odd() -> None:
+@pytest.mark.parametrize("finder", FINDERS)
+def test_largest_is_topk_where_rows_are_odd(finder: Finder) -> None:
     x = torch.randn(6, 3000, generator=torch.Generator().manual_seed(0))
     x[0, :100], x[1, 5], x[2], x[3, 7] = torch.nan, torch.nan, torch.nan, torch.inf
     x[4, 20:], x[5] = -torch.inf, torch.arange(3000.0)
-    for found, expected in zip(largest.largest(x, 20), x.topk(20, dim=1), strict=True):
+    for found, expected in zip(finder(x, 20), x.topk(20, dim=1), strict=True):
         assert torch.equal(found.nan_to_num(nan=9e9), expected.nan_to_num(nan=9e9))
 
 
