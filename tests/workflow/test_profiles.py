@@ -26,9 +26,10 @@ def dry(copy: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def asked(output: str, rule: str) -> list[dict[str, str]]:
-    """Return the resources of each job of a rule."""
-    found = re.findall(rf"^ *rule {rule}:\n(?:    .*\n)*? *resources: (.*)$", output, re.MULTILINE)
+def asked(output: str, rule: str, makes: str = "") -> list[dict[str, str]]:
+    """Return the resources of each job of a rule. makes: of those that name this file."""
+    jobs = re.findall(rf"^ *rule {rule}:\n((?:    .*\n)*? *resources: .*)$", output, re.MULTILINE)
+    found = [job.rpartition("resources: ")[2] for job in jobs if makes in job]
     return [dict(item.split("=", 1) for item in line.split(", ") if "=" in item) for line in found]
 
 
@@ -37,7 +38,7 @@ def asked(output: str, rule: str) -> list[dict[str, str]]:
 def test_the_bare_profile_is_the_paper_and_a_configfile_takes_its_place(profile: str, copy: Path) -> None:
     paper = Suite.load(copy / "config/suites/imagenet.yaml").plan
     target = f"results/{paper.run('imagenet/ddcl_e100/caug/seed0').folder}/checkpoint.pt"
-    (resources,) = asked(dry(copy, "--profile", profile, target), "pretrain")
+    (resources,) = asked(dry(copy, "--profile", profile, target), "pretrain", target)  # the pilot's runs are there, too
     assert resources["gpu"] == "1"
     assert int(resources["mem_mb"]) > 8000
     assert int(resources["runtime"]) > 5 * 24 * 60
@@ -59,7 +60,7 @@ def test_a_large_run_takes_all_places_on_a_gpu_that_small_ones_share(tmp_path: P
     plan = Suite.load(own / suite).plan
     for name, places in (("imagenet100/ddcl/caug/seed0", "3"), ("cifar10/ddcl/caug/seed0", "1")):
         target = f"results/{plan.run(name).folder}/checkpoint.pt"
-        (resources,) = asked(dry(own, "--profile", "workstation", target), "pretrain")
+        (resources,) = asked(dry(own, "--profile", "workstation", target), "pretrain", target)
         assert resources["gpu"] == places
     refused = run("snakemake", "-n", "--resources", "runs_per_gpu=0", "--configfile", DIGITS, cwd=own, code=own)
     assert refused.returncode != 0
