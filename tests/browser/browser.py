@@ -13,6 +13,10 @@ from typing import Any
 
 PROGRAMS = ("chromium", "chromedriver")
 DESKTOP, PHONE = (1280, 800), (360, 740)
+# Chromium alone may say of what lies in closed details that it is seen, depending on what it laid out before.
+SHOWN = """const shown = element => !element.closest('details:not([open]) > :not(summary)')
+  && element.checkVisibility({visibilityProperty: true});
+"""
 
 
 def why_not() -> str:
@@ -47,8 +51,8 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def js(self, script: str, *arguments: Any) -> Any:
-        """Return what a function body gives."""
-        return self.driver.execute_script(script, *arguments)
+        """Return what a function body gives; in it, `shown(element)` says whether a reader sees an element."""
+        return self.driver.execute_script(SHOWN + script, *arguments)
 
     def find(self, selector: str) -> Any:
         """Return the first element of a CSS selector."""

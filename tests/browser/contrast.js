@@ -15,7 +15,7 @@ const found = [];
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
   const element = walker.currentNode.parentElement;
-  if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || element.closest("script, style")) continue;
+  if (!walker.currentNode.textContent.trim() || !shown(element) || element.closest("script, style")) continue;
   const style = getComputedStyle(element);
   const [a, b] = [light(parse(element.closest("svg") ? style.fill : style.color)), light(behind(element))];
   const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);

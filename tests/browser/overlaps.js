@@ -4,7 +4,7 @@ const walker = document.createTreeWalker(document.querySelector("main"), NodeFil
 while (walker.nextNode()) {
   const element = walker.currentNode.parentElement;
   const text = walker.currentNode.textContent.trim();
-  if (!text || !element.checkVisibility({ visibilityProperty: true }) || element.closest("svg, title, .hidden, thead, .claim-head, option")) continue;
+  if (!text || !shown(element) || element.closest("svg, title, .hidden, thead, .claim-head, option")) continue;
   if (element.closest(".scroll") && !element.closest(".claims")) continue; // tables lay themselves out
   const range = document.createRange();
   range.selectNodeContents(walker.currentNode);

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 def column(browser: Browser, table: str, number: int, block: str = "") -> list[str]:
     """The texts of a column of a table, or of one of its blocks, without headings, of rows that are shown only."""
     script = """return [...document.querySelectorAll(`${arguments[0]} tbody${arguments[2]} tr:not(.block)`)]
-      .filter(row => row.offsetHeight > 0).map(row => row.cells[arguments[1]].innerText.trim())"""
+      .filter(shown).map(row => row.cells[arguments[1]].innerText.trim())"""
     return list(browser.js(script, table, number, block))
 
 

@@ -114,7 +114,7 @@ def test_the_page_is_small_and_quick(opened: Browser, whole: Path) -> None:
 
 
 def test_a_choice_narrows_every_table_and_stands_in_the_address(opened: Browser, whole: Path) -> None:
-    rows = "return [...document.querySelectorAll('.table tbody tr')].filter(row => row.checkVisibility()).length"
+    rows = "return [...document.querySelectorAll('.table tbody tr')].filter(shown).length"
     before = opened.js(rows)
     opened.js(
         """const field = document.querySelector('form.selectors').elements.part; field.value = 'full';
@@ -127,17 +127,17 @@ def test_a_choice_narrows_every_table_and_stands_in_the_address(opened: Browser,
     opened.open(whole, "#tables?part=full")
     assert opened.js(rows) == after
     parts = opened.js(
-        """return [...document.querySelectorAll('.table tr[data-part]')].filter(row => row.checkVisibility())
+        """return [...document.querySelectorAll('.table tr[data-part]')].filter(shown)
           .map(row => row.dataset.part)"""
     )
     assert set(parts) == {"full"}
 
 
 def test_levels_are_behind_a_switch(opened: Browser) -> None:
-    shown = "return [...document.querySelectorAll('.table .{}')].filter(each => each.checkVisibility()).length"
-    assert (opened.js(shown.format("df")) > 0, opened.js(shown.format("lv"))) == (True, 0)
+    count = "return [...document.querySelectorAll('.table .{}')].filter(shown).length"
+    assert (opened.js(count.format("df")) > 0, opened.js(count.format("lv"))) == (True, 0)
     opened.js("document.querySelectorAll('.show-lv').forEach(each => each.click())")
-    assert (opened.js(shown.format("df")), opened.js(shown.format("lv")) > 0) == (0, True)
+    assert (opened.js(count.format("df")), opened.js(count.format("lv")) > 0) == (0, True)
 
 
 def test_curves_of_cards_have_a_key(opened: Browser) -> None:
@@ -153,7 +153,7 @@ def test_curves_of_cards_have_a_key(opened: Browser) -> None:
 def test_few_tab_stops_lead_through_the_page(opened: Browser) -> None:
     stops = opened.js(
         """return [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
-          .filter(each => each.tabIndex >= 0 && each.checkVisibility()).length"""
+          .filter(each => each.tabIndex >= 0 && shown(each)).length"""
     )
     assert stops < 260
 
