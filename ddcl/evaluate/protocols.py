@@ -196,7 +196,8 @@ def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest
         on_device(read_images(path, evaluated_on, split, side_px, workers, recipe.authors), job.device)
         for split in ("train", "test")
     )
-    identity = [digest, evaluate_digest(job.evaluation.protocol), digest_text(canonical_json(job.evaluation.settings))]
+    code = evaluate_digest(recipe.method, job.evaluation.protocol)
+    identity = [digest, code, digest_text(canonical_json(job.evaluation.settings))]
     identity += [trained_on.seal, evaluated_on.seal, job.subsets.model_dump_json() if job.subsets else ""]
     return ImageTask(
         recipe=recipe,

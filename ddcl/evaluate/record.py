@@ -49,7 +49,9 @@ def evaluate_run(job: Job) -> Record:
         trained_on_seal=result.trained_on_seal,
         evaluated_on_seal=result.evaluated_on_seal,
         predictions_sha256=file_sha256(predictions_path(out)),
-        provenance=provenance(job.device, job.recipe.digest, evaluate_digest(job.evaluation.protocol)),
+        provenance=provenance(
+            job.device, job.recipe.digest, evaluate_digest(job.recipe.method, job.evaluation.protocol)
+        ),
     )
     sealed.write(out, record)
     if "features" not in job.entry.inputs:  # fine-tuning: states as large as the encoder; those of probes are kept

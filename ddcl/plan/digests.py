@@ -10,6 +10,8 @@ from ddcl.schema.ops import OPS
 from ddcl.schema.pictures import DRAWINGS
 from ddcl.schema.registry import EVALUATIONS, METHODS, READERS
 
+OF_FEATURES = "ddcl.encoders.stages"  # what is done with encoders of which only features are here
+
 
 def _module(target: str) -> str:
     return target.split(":")[0]
@@ -22,7 +24,7 @@ def _modules(ops: Iterable[str]) -> list[str]:
 
 def _stage(method: str, usual: str) -> str:
     """Return the module of a stage: the usual one, or that of encoders of which only features are here."""
-    return usual if METHODS[method].encodes else "ddcl.encoders.stages"
+    return usual if METHODS[method].encodes else OF_FEATURES
 
 
 def prepare_digest(reader: str) -> str:
@@ -40,10 +42,11 @@ def extract_digest(method: str, ops: Iterable[str]) -> str:
     return code_digest(_stage(method, "ddcl.evaluate.features"), _module(METHODS[method].target), *_modules(ops))
 
 
-def evaluate_digest(protocol: str) -> str:
-    """Return the digest of the code that evaluates features by `protocol`."""
+def evaluate_digest(method: str, protocol: str) -> str:
+    """Return the digest of the code that evaluates `method` by `protocol`."""
     entry = EVALUATIONS[protocol]
-    return code_digest("ddcl.evaluate.record", _module(entry.target), *_modules(entry.ops))
+    given = [] if METHODS[method].encodes else [OF_FEATURES]
+    return code_digest("ddcl.evaluate.record", *given, _module(entry.target), *_modules(entry.ops))
 
 
 def picture_digest(drawing: str, methods: Iterable[str], ops: Iterable[str]) -> str:

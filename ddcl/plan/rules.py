@@ -354,9 +354,10 @@ class Rules:
 
         return arguments
 
-    def evaluate_code(self, evaluation: str) -> str:
-        """Return the digest of the code of an evaluation."""
-        return evaluate_digest(self.suite.evaluations[evaluation].protocol)
+    def evaluate_code(self, evaluation: str) -> Function:
+        """Return the function of wildcards that gives the digest of the code of an evaluation."""
+        protocol = self.suite.evaluations[evaluation].protocol
+        return lambda wildcards: evaluate_digest(self.run(wildcards).recipe.method, protocol)
 
     def picture_code(self, wildcards: Wildcards) -> str:
         """Return the digest of the code that draws a picture."""

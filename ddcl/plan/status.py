@@ -124,7 +124,7 @@ def evaluation_state(results: Path, run: PlannedRun, target: Target, protocol: s
             made = read_record(record).provenance
         except UserError as error:
             return RunState(FAILED, str(error))
-        return RunState(DONE, "" if made.code_digest == evaluate_digest(protocol) else OTHER_CODE)
+        return RunState(DONE, "" if made.code_digest == evaluate_digest(run.method, protocol) else OTHER_CODE)
     log = results / run.log(addressed(evaluation, target.digest), dataset)
     if not log.exists() and target.features and not (results / str(features)).exists():
         log = results / run.log(addressed("features", target.features), dataset)

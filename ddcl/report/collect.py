@@ -252,7 +252,7 @@ def _by_address(
 
 def _is_of_other_code(read: Record, run: PlannedRun, target: Target, planned: PlannedEvaluation) -> bool:
     """Return whether a record, or the features that it was made from, is of other code than this checkout's."""
-    if read.provenance.code_digest != evaluate_digest(planned.protocol):
+    if read.provenance.code_digest != evaluate_digest(run.method, planned.protocol):
         return True
     return read.features_code is not None and read.features_code != extract_digest(run.method, target.features_ops)
 

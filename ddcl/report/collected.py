@@ -13,7 +13,7 @@ from ddcl.base import sealed
 from ddcl.base.errors import UserError, check_name
 from ddcl.base.files import damage_named, file_sha256
 from ddcl.plan.plan import FILE, Plan, read_plan
-from ddcl.report.collect import FILES, RUNS, CollectedRun, CollectedRuns
+from ddcl.report.collect import COLUMNS, DIGESTS, FILES, RUNS, CollectedRun, CollectedRuns
 from ddcl.report.sources import HISTORY, SUMMARY, file_of
 from ddcl.schema.tables import RUN, TableSpec
 
@@ -44,7 +44,10 @@ class Collected:
                 f"{results / RUNS}: collected for suite {runs.suite} (plan {runs.plan}), {results / FILE} is suite "
                 f"{plan.suite} (plan {plan.digest}); run `{MAKER}` again"
             )
-        records, histories = (_frame(results / name, runs.files_sha256.get(name, "")) for name in FILES)
+        columns = {FILES[0]: [name for name in COLUMNS if name not in DIGESTS]}  # no table is made of digests
+        records, histories = (
+            _frame(results / name, runs.files_sha256.get(name, ""), columns.get(name)) for name in FILES
+        )
         return cls(plan, records, histories, list(runs.runs), results, runs.seal)
 
     @cached_property
@@ -70,9 +73,9 @@ class Collected:
         return self.plan.tables[table]
 
 
-def _frame(path: Path, sha256: str) -> pd.DataFrame:
+def _frame(path: Path, sha256: str, columns: list[str] | None) -> pd.DataFrame:
     """Return a frame that `ddcl collect` wrote, unchanged since; `UserError` if it cannot be used."""
     with damage_named(path, "collected numbers", f"run `{MAKER}` again"):
         if path.exists() and file_sha256(path) != sha256:
             raise UserError(f"{path}: damaged or edited (its sha256 is not the one in {RUNS}); run `{MAKER}` again")
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=columns)

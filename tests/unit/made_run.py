@@ -174,7 +174,7 @@ def write_record(path: Path, recipe: Recipe, index: FeatureIndex) -> Record:
         trained_on_seal=index.trained_on_seal,
         evaluated_on_seal=index.evaluated_on_seal,
         predictions_sha256=file_sha256(predictions_path(path)),
-        provenance=provenance("cpu", recipe.digest, evaluate_digest("linear")),
+        provenance=provenance("cpu", recipe.digest, evaluate_digest(recipe.method, "linear")),
     )
     sealed.write(path, record)
     return record

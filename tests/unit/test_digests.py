@@ -53,7 +53,8 @@ def all_digests() -> Digests:
             stages["pretrain", method, name] = digests.pretrain_digest(method, ops)
         for name, ops in PERTURBATIONS.items():
             stages["extract", method, name] = digests.extract_digest(method, ops)
-    stages |= {("evaluate", name, ""): digests.evaluate_digest(name) for name in EVALUATIONS}
+        for name in EVALUATIONS:
+            stages["evaluate", method, name] = digests.evaluate_digest(method, name)
     for drawing in DRAWINGS:
         for name, ops in AUGMENTATIONS.items():
             stages["picture", drawing, name] = digests.picture_digest(drawing, ["ddcl"], ops)
@@ -109,7 +110,14 @@ def test_an_edit_of_rotation_changes_what_rotates(original: Digests, code: Path)
     assert ("pretrain", "ddcl", "baug") not in found
     assert ("picture", "views", "baug") not in found
     trained, extracted = of("pretrain", AUGMENTATIONS, "rotation"), of("extract", PERTURBATIONS, "rotation", "turn")
-    assert found == trained | extracted | drawn | {("evaluate", "diagnostics", "")}
+    assert found == trained | extracted | drawn | {("evaluate", method, "diagnostics") for method in METHODS}
+
+
+def test_what_is_done_with_given_features_changes_the_stages_of_those_encoders(original: Digests, code: Path) -> None:
+    append(code / "ddcl/encoders/stages.py", "\nFURTHER = 1\n")
+    given, stages = {name for name, entry in METHODS.items() if not entry.encodes}, ("pretrain", "extract", "evaluate")
+    assert given
+    assert changed(original) == {each for each in original if each[0] in stages and each[1] in given}
 
 
 def test_the_compiled_kernels_change_all_that_make_views(original: Digests, code: Path) -> None:

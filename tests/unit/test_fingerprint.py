@@ -178,7 +178,7 @@ def test_stages_have_different_digests_of_the_right_form() -> None:
     digests = [
         *(stages.pretrain_digest(name, ops) for name in METHODS for ops in ([], ["rotation"])),
         *(stages.extract_digest(name, ops) for name in METHODS for ops in ([], ["rotation"])),
-        *(stages.evaluate_digest(name) for name in EVALUATIONS),
+        *(stages.evaluate_digest("ddcl", name) for name in EVALUATIONS),
         *{stages.prepare_digest(name) for name in READERS},  # those that live in one file share theirs
         stages.collect_digest(),
         stages.report_digest(),

@@ -150,7 +150,7 @@ def write_record(
         trained_on_seal=summary.manifest_seal,
         evaluated_on_seal=seals[target.eval_dataset],
         predictions_sha256=file_sha256(predictions_path(path)),
-        provenance=pages.provenance(run, code_digest=evaluate_digest(recipe.protocol), git_dirty=False),
+        provenance=pages.provenance(run, code_digest=evaluate_digest(run.method, recipe.protocol), git_dirty=False),
     )
     sealed.write(path, made)
 
