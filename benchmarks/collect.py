@@ -126,4 +126,4 @@ def measure(repeats: int, seeds: int = SEEDS) -> list[Ratio]:
 
 
 if __name__ == "__main__":
-    write("collect", measure(repeats_from_arguments(3, __doc__)))
+    write("collect", measure(repeats_from_arguments(5, __doc__)))

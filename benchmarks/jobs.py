@@ -84,5 +84,5 @@ def measure(jobs: int, repeats: int) -> Ratio:
 
 
 if __name__ == "__main__":
-    rounds = repeats_from_arguments(3, __doc__)
+    rounds = repeats_from_arguments(5, __doc__)
     write("jobs", [measure(jobs, rounds) for jobs in SEEDS])
