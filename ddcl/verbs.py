@@ -105,15 +105,12 @@ def write(args: Namespace) -> None:
     from ddcl.plan.plan import MAKER, WHAT, Plan, write_plan
     from ddcl.schema.recipes import recipe_of
 
-    try:
-        text = sys.stdin.read().rstrip() if args.json == "-" else args.json
-        values = None if args.json == "-" else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"ddcl write --json: not valid JSON ({error}); expected what `ddcl resolve` writes") from None
     if args.json == "-":
+        text = sys.stdin.buffer.read().decode(errors="replace").rstrip()
         write_plan(sealed.parse(text, Plan, Path("standard input"), (WHAT, MAKER)), args.output.parent)
     else:
-        write_json(args.output, recipe_of(values, "ddcl write --json").model_dump())
+        recipe = recipe_of(_from_workflow(args.json, "write"), "ddcl write --json")
+        write_json(args.output, recipe.model_dump())
 
 
 def gate(args: Namespace) -> None:
@@ -123,11 +120,7 @@ def gate(args: Namespace) -> None:
     from ddcl.plan.pilot import describe, judge, stopped
     from ddcl.schema.pilots import Pilot
 
-    try:
-        values = json.loads(args.json)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"ddcl gate --json: not valid JSON ({error}); expected what the workflow gives") from None
-    verdict = judge(parse(Pilot, values, "ddcl gate --json"), args.results)
+    verdict = judge(parse(Pilot, _from_workflow(args.json, "gate"), "ddcl gate --json"), args.results)
     if told := stopped(verdict):
         raise UserError(told)
     sealed.write(args.output, verdict)
@@ -135,12 +128,20 @@ def gate(args: Namespace) -> None:
         print(describe(judged), *([f"run anyway: {judged.gate.run_anyway}"] if not judged.passed else []), sep="; ")
 
 
+def _from_workflow(text: str, command: str) -> object:
+    """Return what the JSON holds that the workflow gives to a command."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"ddcl {command} --json: not valid JSON ({error}); the workflow gives it") from None
+
+
 def subset(args: Namespace) -> None:
     """Draw a fixed list of training images for semi-supervised evaluation, and write it."""
     from ddcl.base.files import write_json
     from ddcl.data.subsets import draw_subset
     from ddcl.schema.recipes import read_dataset
-    from ddcl.schema.subsets import new_subset_path
+    from ddcl.schema.subsets import new_subset_path, read_subset_config
 
     path, dataset = new_subset_path(args.dataset, args.name), read_dataset(args.dataset)
     n_classes, n_images = dataset.n_classes, dataset.n_images.get("train")
@@ -150,6 +151,8 @@ def subset(args: Namespace) -> None:
     if args.per_class > args.available:
         raise UserError(f"ddcl subset --per-class {args.per_class}: allowed are 1 to {args.available} (--available)")
     drawn = draw_subset(args.dataset, n_classes, args.available, args.per_class, args.seed)
+    if path.exists() and read_subset_config(args.dataset, args.name) != drawn:
+        raise UserError(f"{path}: there is a list of other images already; remove it, or choose another --name")
     write_json(path, drawn.model_dump())
     print(f"{path}: {args.per_class} images of each of {n_classes} classes")
 

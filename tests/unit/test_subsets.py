@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_json
 from ddcl.data.subsets import draw_subset, read_subset
@@ -91,3 +92,17 @@ def test_draws_are_uniform_without_repeats() -> None:
     assert counts.sum() == 200 * 3 * 5
     assert counts.min() > 110  # 150 each, sd 10.6
     assert counts.max() < 190
+
+
+def test_a_list_is_not_replaced_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path))
+    command = ["subset", "digits", "--name", "few", "--per-class", "2", "--available", "10"]
+    assert main(command) == 0
+    (path,) = (tmp_path / "subsets").glob("*.json")
+    before = path.read_bytes()
+    assert main(command) == 0  # the same list
+    assert main([*command, "--seed", "1"]) != 0
+    assert f"{path}: there is a list of other images already" in capsys.readouterr().err
+    assert path.read_bytes() == before
