@@ -23,7 +23,7 @@ from ddcl.core.devices import device_name
 from ddcl.core.pretrain import Pretraining
 from ddcl.data.images import on_device
 from ddcl.data.loader import TwoViewLoader
-from ddcl.data.manifest import read_manifest
+from ddcl.data.manifest import normalisation_of, read_manifest
 from ddcl.data.stored import read_images
 from ddcl.evaluate.monitor import Monitor
 from ddcl.schema import history, run_summary
@@ -85,7 +85,7 @@ def _training(recipe: Recipe, data: tuple[Path, Manifest], identity: list[str], 
     device, workers = options.device, options.workers
     manifest_path, manifest = data
     side_px, names = recipe.data.image_side_px, (recipe.dataset, recipe.seed)
-    method, normalisation = build_method(recipe).to(device), recipe.normalisation(manifest.normalisation)
+    method, normalisation = build_method(recipe).to(device), normalisation_of(recipe, manifest)
     loader = None
     if recipe.encoder:
         load_given(method, recipe)

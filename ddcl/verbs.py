@@ -256,9 +256,11 @@ def evaluate(args: Namespace) -> None:
     job = _evaluation_job(args, run, recipe, meter)
     meter.started()
     with locked(job.record[0].with_name(".lock"), f"{recipe.name}, {args.evaluation} on {job.dataset}"):
+        resumed = job.state.exists()  # then this job is only a part of what the evaluation costs
         record = evaluate_run(job)
-        with only_warned():
-            meter.write(recipe, run, (args.evaluation, job.dataset, record.digest))
+        if not resumed:
+            with only_warned():
+                meter.write(recipe, run, (args.evaluation, job.dataset, record.digest))
     _print_cells(record, [metric.name for metric in job.entry.metrics_of(job.evaluation.settings) if metric.is_share])
 
 

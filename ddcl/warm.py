@@ -25,7 +25,8 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 
 VARIABLE = "DDCL_WARM"  # of the environment of jobs: where the warm process listens
@@ -55,6 +56,8 @@ PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 KILLED = 137  # the exit status of what was killed, as the shell says it
 ASKING_SECONDS = 10.0
 LENGTH = 8  # bytes of the number before the request, and of the process's number in the answer
+
+Handler = Callable[[int, FrameType | None], None]  # of a signal
 
 _kept: list[subprocess.Popen[bytes]] = []  # for as long as this process lives, which is what the warm one goes by
 
@@ -91,8 +94,12 @@ def run(arguments: Sequence[str]) -> int | None:
     address = os.environ.get(VARIABLE)
     if not address or not LIBRARIES.keys() & set(arguments[:1]) or THREADS.items() - os.environ.items():
         return None
+    if _of_several_processes(arguments):
+        return None
     job = _Job()
-    before = {number: signal.signal(number, job.pass_on) for number in PASSED_ON}
+    handlers: dict[int, Handler] = {signal.SIGTSTP: job.pause, signal.SIGCONT: job.go_on}
+    handlers |= dict.fromkeys(PASSED_ON, job.pass_on)
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(address)
@@ -108,6 +115,14 @@ def run(arguments: Sequence[str]) -> int | None:
             return None
         print(f"ddcl: error: process {job.process} of this job was killed (out of memory?)", file=sys.stderr)
         return KILLED
+
+
+def _of_several_processes(arguments: Sequence[str]) -> bool:
+    """Return whether it is a training whose process another program replaces, torchrun: a forked one could not tell."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        config = Path(arguments[arguments.index("--run") + 1], "config.json").read_text(encoding="utf-8")
+        return arguments[0] == "pretrain" and json.loads(config)["training"]["processes"] > 1
+    return False
 
 
 class _Job:
@@ -128,6 +143,17 @@ class _Job:
         self.came.append(number)
         if self.process:
             self._send(number)
+
+    def pause(self, *_: object) -> None:
+        """Stop the process, then this one: Ctrl-Z."""
+        if self.process:
+            self._send(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def go_on(self, *_: object) -> None:
+        """Let the process go on."""
+        if self.process:
+            self._send(signal.SIGCONT)
 
     def _send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -156,12 +182,14 @@ def serve(listener: socket.socket, folder: str) -> None:
     """Fork a process for each request, until the standard input ends: with Snakemake."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     code = _own_code()
-    while 0 not in select.select([0, listener.fileno()], [], [])[0]:
-        connection, _ = listener.accept()
-        # who asked may have been killed; whom nobody answers runs by itself
-        with connection, contextlib.suppress(OSError, EOFError):
-            _answer(listener, connection, code)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        while 0 not in select.select([0, listener.fileno()], [], [])[0]:
+            connection, _ = listener.accept()
+            # who asked may have been killed; whom nobody answers runs by itself
+            with connection, contextlib.suppress(OSError, EOFError):
+                _answer(listener, connection, code)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _own_code() -> dict[str, int]:
@@ -180,6 +208,8 @@ def _answer(listener: socket.socket, connection: socket.socket, code: Mapping[st
     connection.settimeout(ASKING_SECONDS)  # one that was stopped while it asks must not keep the others waiting
     length, files, *_ = socket.recv_fds(connection, LENGTH, 3)
     try:
+        if len(length) < LENGTH:
+            raise EOFError
         arguments, cwd, environment = json.loads(_received(connection, int.from_bytes(length)))
         connection.settimeout(None)
         _load(arguments[0])

@@ -50,7 +50,7 @@ def third_pipeline(pipeline: Pipeline, asked: ThirdCrop) -> Pipeline:
     if crop is None:
         raise UserError("the method needs a third crop, so its augmentation must begin with resized_crop")
     scale = {"scale": list(asked.scale)} if asked.scale else {}
-    return pipeline.with_crop(crop.model_copy(update=scale), asked.side_px(pipeline.output_side_px))
+    return pipeline.with_crop(crop.model_copy(update=scale), round(asked.side_frac * pipeline.output_side_px))
 
 
 def _third_views(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
 from ddcl.schema.manifest import Manifest, load
-from ddcl.schema.recipes import DataRecipe
+from ddcl.schema.recipes import DataRecipe, Recipe
+from ddcl.schema.suites import NormalisationConfig
 
 FOLDER = "splits"  # below the prepared data set's folder
 HASH_CHUNK_BYTES = 2**26
@@ -23,6 +24,11 @@ HASH_CHUNK_BYTES = 2**26
 def split_path(folder: Path, split: str, kind: str) -> Path:
     """Return where images, labels, groups, factors or files of a split lie below a prepared data set's folder."""
     return folder / FOLDER / f"{split}_{kind}.{'tsv' if kind == 'files' else 'npy'}"
+
+
+def normalisation_of(recipe: Recipe, trained_on: Manifest) -> NormalisationConfig:
+    """Return what an encoder's images are normalised with: as it was given, else as the data set it is trained on."""
+    return (recipe.encoder and recipe.encoder.normalisation) or trained_on.normalisation
 
 
 def array_sha256(array: NDArray[Any]) -> str:

@@ -16,7 +16,7 @@ from ddcl.core.checkpoint import load_checkpoint, weights_digest
 from ddcl.core.method import Method
 from ddcl.core.seeds import derive
 from ddcl.data.images import Images, on_device
-from ddcl.data.manifest import read_manifest
+from ddcl.data.manifest import normalisation_of, read_manifest
 from ddcl.data.stored import read_images
 from ddcl.evaluate.encode import Job, NotFiniteError, encode_chunks, finite
 from ddcl.plan.digests import extract_digest
@@ -106,7 +106,7 @@ def extract(
     )
     with temporary_folder(target.folder) as folder:
         if status != "diverged":
-            side_px, normalisation = recipe.data.image_side_px, recipe.normalisation(trained_on.normalisation)
+            side_px, normalisation = recipe.data.image_side_px, normalisation_of(recipe, trained_on)
             images, clean = _images(target, manifest, side_px, workers), build_pipeline([], side_px, normalisation)
             jobs = (clean, 0, 0), extraction_jobs(recipe, normalisation, target.dataset, perturbations)
             index = index.model_copy(update=_written(method, images, jobs, folder, device))

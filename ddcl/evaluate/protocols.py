@@ -87,6 +87,11 @@ class Job:
         return self.record[0].parent / "work"
 
     @property
+    def state(self) -> Path:
+        """The state that such a protocol resumes from."""
+        return self.work / "state.pt"
+
+    @property
     def stored(self) -> Path:
         """The folder of stored features; `UserError` where the protocol needs it and it was not given."""
         if self.features is None:
@@ -187,6 +192,7 @@ def evaluate_images(job: Job) -> EvaluationResult:
 def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest, Manifest]) -> ImageTask:
     """Return the task of a protocol that uses images. digest: of the checkpoint. manifests: as `Job.data`."""
     from ddcl.data.images import on_device
+    from ddcl.data.manifest import normalisation_of
     from ddcl.data.stored import read_factors, read_images
     from ddcl.evaluate.sgd import ImageTask
 
@@ -206,8 +212,8 @@ def _image_task(job: Job, method: Method, digest: str, manifests: tuple[Manifest
         test=test,
         names=(job.dataset, recipe.seed),
         n_classes=evaluated_on.data.n_classes,
-        normalisation=recipe.normalisation(trained_on.normalisation),
-        state=job.work / "state.pt",
+        normalisation=normalisation_of(recipe, trained_on),
+        state=job.state,
         identity=identity,
         checkpoint_minutes=job.checkpoint_minutes,
         asked=job.asked,

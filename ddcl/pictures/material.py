@@ -14,7 +14,7 @@ from torch import Tensor
 from ddcl.core.method import Method
 from ddcl.core.seeds import generator
 from ddcl.data.images import Images, chunks
-from ddcl.data.manifest import read_manifest
+from ddcl.data.manifest import normalisation_of, read_manifest
 from ddcl.data.ops.parameters import Params
 from ddcl.data.stored import read_images
 from ddcl.data.views import Pipeline
@@ -122,7 +122,7 @@ class Material:
 
     def _encoder(self, folder: Path, recipe: Recipe) -> Encoder:
         label, path = self.plan.label("variant", recipe.variant), folder / "checkpoint.pt"
-        normalise = partial(normalised, recipe.normalisation(self.manifest.normalisation))
+        normalise = partial(normalised, normalisation_of(recipe, self.manifest))
         if not path.exists():
             return Encoder(recipe, label, "missing", None, normalise)
         method, status, _ = load_frozen(path, recipe, self.device)

@@ -30,9 +30,10 @@ def set_clock(plan: Plan, results: Path) -> str:
     """Make the clock say whether `results` shows this plan; return what to tell the user, if anything."""
     clock, shown = results.parent / clock_path(plan), results / FILE
     if text_of(shown) == plan.text:
-        if not clock.exists():
-            write_text(clock, "")
-        os.utime(clock, (0, 0))
+        if not clock.exists() or clock.stat().st_mtime:
+            # anew, with its content: the times of a file are its owner's to set, who may be another user
+            write_text(clock, clock.read_text(encoding="utf-8") if clock.exists() else "")
+            os.utime(clock, (0, 0))
         return ""
     # new content, as Snakemake takes a newer file with the checksum that it knows for unchanged
     write_text(clock, secrets.token_hex(16))

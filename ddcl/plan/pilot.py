@@ -15,6 +15,8 @@ from ddcl.schema.published import read_published
 from ddcl.schema.record import load as read_record
 from ddcl.schema.suites import SuiteConfig, read_suite
 
+DECIMALS = 6  # of percent: 100 · 0.817 is a little less than 81.7
+
 
 def planned_pilot(config: SuiteConfig, plan: Plan, where: str) -> Pilot | None:
     """Return the pilot of a suite, else those of the suites that it includes; None where there are none.
@@ -22,12 +24,16 @@ def planned_pilot(config: SuiteConfig, plan: Plan, where: str) -> Pilot | None:
     `UserError` for a gate without a published number, and for a run or evaluation that the suite does not have. where:
     the suite comes from, for the message.
     """
-    found = [
-        _planned_gate(name, own, plan, f"{place}: pilot")
-        for own, place in _configs(config, where)
-        for name in own.gates
-    ]
-    return Pilot(gates=found) if found else None
+    found: dict[str, PilotGate] = {}
+    for own, place in _configs(config, where):
+        for name in own.gates:
+            gate = _planned_gate(name, own, plan, f"{place}: pilot")
+            if found.setdefault(name, gate) != gate:
+                raise UserError(
+                    f"{place}: pilot.gates: {name}: another included suite has it with other seeds, or another reason "
+                    f"to run anyway; write a pilot in {where}, which then counts alone"
+                )
+    return Pilot(gates=list(found.values())) if found else None
 
 
 def _configs(config: SuiteConfig, where: str) -> Iterator[tuple[PilotConfig, str]]:
@@ -105,7 +111,8 @@ def _judged(gate: PilotGate, results: Path) -> JudgedGate:
         value = cells[gate.part, gate.perturbation, gate.metric]
         percent[run] = None if value is None else 100 * value
     values = [value for value in percent.values() if value is not None]
-    passed = len(values) == len(percent) and fmean(values) >= gate.least
+    reached = round(fmean(values), DECIMALS) >= round(gate.least, DECIMALS) if values else False
+    passed = len(values) == len(percent) and reached
     return JudgedGate(gate=gate, percent=percent, passed=passed)
 
 

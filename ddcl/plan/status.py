@@ -21,7 +21,7 @@ from ddcl.base.progress import ProgressState, read_progress
 from ddcl.plan.addresses import addressed
 from ddcl.plan.digests import evaluate_digest, pretrain_digest
 from ddcl.plan.plan import Plan, PlannedRun, Target
-from ddcl.schema import run_summary
+from ddcl.schema import history, run_summary
 from ddcl.schema.record import load as read_record
 
 SILENCE_SECONDS = 3600  # a job that wrote nothing for so long counts as dead; a training has three epochs if longer
@@ -110,9 +110,10 @@ def training_state(results: Path, run: PlannedRun) -> RunState:
 
 
 def is_trained(results: Path, run: PlannedRun) -> bool:
-    """Return whether a run is trained, with the code at hand."""
+    """Return whether a run is trained, with the code at hand, and all that its training wrote is there."""
     found = training_state(results, run)
-    return found.state == DONE and OTHER_CODE not in found.detail
+    whole = all((results / run.folder / name).exists() for name in ("checkpoint.pt", history.FILE))
+    return whole and found.state == DONE and OTHER_CODE not in found.detail
 
 
 def evaluation_state(results: Path, run: PlannedRun, target: Target, protocol: str) -> RunState:

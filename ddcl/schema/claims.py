@@ -127,10 +127,6 @@ class CheckSpec(Model):
         """
         return [*([probe] if probe in self.instead else []), *self.evaluation]
 
-    def smallest(self, dataset: str) -> float:
-        """Return the smallest effect that matters on a data set."""
-        return self.smallest_effects.get(dataset, self.smallest_effect).value
-
 
 class ClaimSpec(Model):
     """A claim of the paper as data."""

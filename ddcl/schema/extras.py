@@ -18,10 +18,6 @@ class ThirdCrop(Model):
         default=None, description="[low, high] of the crop's area, share of the image's; None: that of the augmentation"
     )
 
-    def side_px(self, side_px: int) -> int:
-        """Return the side of the view where the other two have `side_px`."""
-        return round(self.side_frac * side_px)
-
 
 class Extras(Model):
     """What `ddcl.core.method.Batch` has of whom asks for it. Methods that ask for nothing do not pay for it."""

@@ -79,8 +79,13 @@ def read_ops(
 
 
 def on_images(recipe: PerturbationRecipe, overrides: dict[str, dict[str, Any]]) -> PerturbationRecipe:
-    """Return a perturbation as it is for the images of a data set that has these overrides."""
-    ops = [_complete(item, overrides, recipe.perturbation) for item in recipe.ops]
+    """Return a perturbation as it is for the images of a data set that has these overrides.
+
+    The settings in which the members of a family differ stay as they are.
+    """
+    own = _lists_of(recipe.family, _read_ops_config("perturbations", recipe.family))[1] if recipe.family else {}
+    others = {op: {key: value for key, value in given.items() if key not in own} for op, given in overrides.items()}
+    ops = [_complete(item, others, recipe.perturbation) for item in recipe.ops]
     return recipe.model_copy(update={"ops": ops})
 
 

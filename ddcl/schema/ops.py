@@ -102,7 +102,7 @@ class ElasticSettings(Model):
         default=[],
         json_schema_extra={"absent": []},
         description="factors of alpha_px for small sides, at which the same displacement relative to the side does no "
-        "harm; the smallest side_px that fits is used; beyond all of them, the factor is 1",
+        "harm; the smallest side_px that fits is used; beyond all of them, and in literal pixels, the factor is 1",
     )
 
 

@@ -33,7 +33,7 @@ class FashionMnistSettings(Model):
     )
 
 
-TEXTURE_BANDS = 4  # of a texture's left half: patches of two of them share no pixel
+TEXTURE_BANDS = 4  # those of `ddcl.data.readers.textures`
 
 
 class TexturesSettings(Model):
@@ -76,7 +76,7 @@ class TextureNamesSettings(Model):
 
 
 EMOJI_STYLES: tuple[Literal["google"], Literal["twitter"]] = ("google", "twitter")
-EMOJI_LEAST_GROUPS = 4  # of a class: two for each part, of which one is held out where settings are chosen
+EMOJI_LEAST_GROUPS = 4  # those of `ddcl.data.readers.emoji`
 
 
 class EmojiSettings(Model):

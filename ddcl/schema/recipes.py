@@ -111,10 +111,6 @@ class Recipe(Model):
         """The encoder's network: its name and the width of its features."""
         return self.encoder or self.training.backbone
 
-    def normalisation(self, of_data: NormalisationConfig) -> NormalisationConfig:
-        """Return what the encoder's images are normalised with. of_data: of the data set that the run is trained on."""
-        return (self.encoder and self.encoder.normalisation) or of_data
-
     @property
     def given_features(self) -> GivenFeatures | None:
         """What is known of an encoder that is not here; None: there is one, which encodes images."""

@@ -27,7 +27,7 @@ from ddcl.report.claims.claim_tables import (
 from ddcl.report.claims.contrasts import Address, Comparison, Term
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import JudgedCheck, JudgedForm
-from ddcl.report.claims.pooling import FEW_SEEDS, _poolable
+from ddcl.report.claims.pooling import FEW_SEEDS, _poolable, smallest_effect
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import read_claim
 from ddcl.schema.places import CONFIG_DIR
@@ -120,7 +120,7 @@ def test_a_sure_effect_too_small_to_matter_is_said(tmp_path: Path) -> None:
 
 def test_smallest_effects_are_of_data_sets() -> None:
     spec = read_claim("C2").checks[0]
-    assert (spec.smallest("cifar10"), spec.smallest("digits")) == (0.3, 1.0)
+    assert (smallest_effect(spec, "cifar10"), smallest_effect(spec, "digits")) == (0.3, 1.0)
     assert all(
         each.reason for name in NAMES for own in read_claim(name).checks for each in own.smallest_effects.values()
     )
@@ -355,7 +355,7 @@ def test_diagnostics_are_judged_by_seeds(tmp_path: Path) -> None:
     found = diagnosed(tmp_path, value, ["C7.1", "C7.2", "C7.3", "C7.4"])
     for claim in judge_claims(found):
         assert [form.verdict for form in claim.forms] == ["supported", "supported"]
-        assert {each.ci_method for form in claim.forms for each in form.checks} == {"seeds (t)"}
+        assert {each.ci_method for form in claim.forms for each in form.deciding} == {"seeds (t)"}
     names = comparison_frame(judge_claims(found))["control"]
     assert "ddcl (mean_abs_cosine_shuffled)" in set(names)
     assert check(judged(found, "C7.3"), "varies").effect == pytest.approx(0.5, abs=0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tomllib
@@ -492,6 +493,22 @@ def test_data_set_overrides_reach_perturbations_in_the_plan_as_in_the_job(config
     planned = suite(perturbations=["none", name]).features_digest(("none", name), "digits")
     in_job = [perturbation_on("digits", each) for each in ("none", name)]
     assert planned == features_digest(in_job, data_recipe("digits")) != before
+
+
+@pytest.mark.parametrize(
+    ("family", "own", "kept"),
+    [
+        ("rotation", "turn: {angle_deg: 0, interpolation: bilinear}", {"interpolation": "bilinear"}),
+        ("common_corruptions", "corruption: {severity: 3, kind: fog}", {}),
+    ],
+)
+def test_members_of_a_family_keep_what_they_differ_in(
+    family: str, own: str, kept: dict[str, str], config: Path
+) -> None:
+    edit(config / "datasets/digits.yaml", "resized_crop: {scale", f"{own}\n  resized_crop: {{scale")
+    members = [perturbation_on("digits", name).ops[-1].settings for name in read_perturbations(family)]
+    assert len({json.dumps(settings) for settings in members}) == len(members) > 1
+    assert all(settings.items() >= kept.items() for settings in members)
 
 
 @pytest.mark.parametrize("new", ["resized_crops: {scale: [0.5, 1.0]}", "resized_crop: {scales: [0.5, 1.0]}"])

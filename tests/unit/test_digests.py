@@ -17,9 +17,11 @@ from ddcl.base import fingerprint
 from ddcl.base.yaml_files import NoSettings
 from ddcl.build import build_method
 from ddcl.data.images import ArrayImages
+from ddcl.data.readers import emoji, textures
 from ddcl.evaluate.sgd import ImageTask
 from ddcl.evaluate.store import Features
 from ddcl.plan import digests
+from ddcl.schema import readers as schema
 from ddcl.schema.feature_index import CLEAN_DRAW, Draw
 from ddcl.schema.op_recipes import read_ops, read_perturbations
 from ddcl.schema.ops import OPS, GrayscaleSettings, OpEntry
@@ -166,6 +168,11 @@ def test_words_and_comments_change_nothing(original: Digests, code: Path) -> Non
     edit(code / "ddcl/training.py", '"""The pretraining stage', '"""Pretraining, the stage')
     append(code / "ddcl/core/pretrain.py", "# the end\n")
     assert changed(original) == set()
+
+
+def test_what_settings_are_checked_against_is_what_readers_use() -> None:
+    """The readers' own numbers are in the digests; those of the schema, which is in none, only check."""
+    assert (schema.TEXTURE_BANDS, schema.EMOJI_LEAST_GROUPS) == (textures.BANDS, emoji.LEAST_GROUPS)
 
 
 def test_preparing_data_has_nothing_to_do_with_views() -> None:

@@ -247,6 +247,16 @@ def test_twice_the_strength_is_twice_the_range_and_the_field() -> None:
 # --- draws ---
 
 
+def test_literal_pixels_are_never_matched() -> None:
+    matched = [{"side_px": 32, "times": 10.0}]
+    own, plain = (
+        settings_of("elastic", matched=matched, scale_with_side=False),
+        settings_of("elastic", scale_with_side=False),
+    )
+    assert elastic_strength(own, 32) == elastic_strength(plain, 32)
+    assert elastic_strength(plain, 32)[:2] == (100.0, 5.0)
+
+
 def test_elastic_strength_is_matched_at_small_sides_only() -> None:
     matched = [{"side_px": 32, "times": 10.0}, {"side_px": 16, "times": 6.5}]
     own, plain = settings_of("elastic", matched=matched), settings_of("elastic")

@@ -44,6 +44,13 @@ def test_the_clock_is_new_unless_its_own_plan_is_shown(results: Path) -> None:
     assert set_clock(a, results) == ""
     assert clock_path(a).stat().st_mtime == 0
     assert clock_path(a).read_text() == first
+    inode = clock_path(a).stat().st_ino
+    assert set_clock(a, results) == ""
+    assert clock_path(a).stat().st_ino == inode
+    os.utime(clock_path(a), (1e9, 1e9))
+    set_clock(a, results)  # another user's file is replaced: only its owner could set its time
+    assert (clock_path(a).stat().st_mtime, clock_path(a).read_text()) == (0, first)
+    assert clock_path(a).stat().st_ino != inode
     os.utime(results / "suite.json", (4e9, 4e9))
     told = set_clock(b, results)
     assert told == f"{results}/ shows suite a; this is b (1 of 1 runs to train); tables and page will be remade"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -116,6 +118,27 @@ def test_a_job_whose_process_is_killed_says_so(warmed: Warmed) -> None:
     assert job.wait(timeout=20) == warm.KILLED
 
 
+def test_a_job_stops_and_goes_on_with_its_command(warmed: Warmed) -> None:
+    job, process, pipe = stuck(warmed)
+    command = psutil.Process(job.pid)
+    job.send_signal(signal.SIGTSTP)
+    assert until(lambda: process.status() == command.status() == psutil.STATUS_STOPPED), "Ctrl-Z stops both"
+    job.send_signal(signal.SIGCONT)
+    assert until(lambda: process.status() == psutil.STATUS_SLEEPING)
+    assert command.status() == psutil.STATUS_SLEEPING
+    job.kill()
+    job.wait(timeout=20)
+    os.close(pipe)
+
+
+def test_who_dies_before_asking_harms_nobody(warmed: Warmed) -> None:
+    address, process = warmed
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+    assert start("table nosuch", address).wait(timeout=60) == 2
+    assert process.is_running()
+
+
 def test_without_a_warm_process_a_job_starts_by_itself(tmp_path: Path) -> None:
     job = start("collect --results Makefile", str(tmp_path / "nobody"))
     assert job.communicate()[1].startswith("ddcl: error: ")
@@ -135,6 +158,10 @@ def test_only_jobs_of_one_thread_and_of_stages_are_forked(monkeypatch: pytest.Mo
     assert warm.run([]) is None
     with pytest.raises(AssertionError, match="asked"):
         warm.run(["table"])
+    for processes in (1, 2):
+        (tmp_path / "config.json").write_text(json.dumps({"training": {"processes": processes}}), encoding="utf-8")
+        with pytest.raises(AssertionError, match="asked") if processes == 1 else contextlib.nullcontext():
+            assert warm.run(["pretrain", "--run", str(tmp_path)]) is None  # torchrun takes its place
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert warm.run(["table"]) is None
 

@@ -28,7 +28,7 @@ def blur_radius_px(settings: GaussianBlurSettings, side_px: int) -> int:
 def elastic_strength(settings: ElasticSettings, side_px: int) -> tuple[float, float, int]:
     """Return alpha and sigma in pixels, and the half width of the kernel, for images whose shorter side is side_px."""
     scale = side_px / AUTHORS_SIDE_PX if settings.scale_with_side else 1.0
-    fitting = [each for each in settings.matched if side_px <= each.side_px]
+    fitting = [each for each in settings.matched if settings.scale_with_side and side_px <= each.side_px]
     times = min(fitting, key=lambda each: each.side_px).times if fitting else 1.0
     alpha_px, sigma_px = times * settings.alpha_px * scale**2, settings.sigma_px * scale
     return alpha_px, sigma_px, (int(8 * sigma_px + 1) | 1) // 2  # torchvision makes an even number of taps odd: + 1

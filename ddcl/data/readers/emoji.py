@@ -17,11 +17,12 @@ from ddcl.core.streams import derive
 from ddcl.data.readers.decode import content_digest, open_image, pixels, upright_rgb
 from ddcl.data.readers.fetch import damaged_is_named, missing
 from ddcl.data.readers.source import NO_LABEL, ArraySplit, Request
-from ddcl.schema.readers import EMOJI_LEAST_GROUPS, EMOJI_STYLES, EmojiSettings
+from ddcl.schema.readers import EMOJI_STYLES, EmojiSettings
 
 ARCHIVE = "emoji-datasource-{}-16.0.0.tgz"  # as `npm pack` names it
 LIST = "package/emoji.json"
 PICTURE = "package/img/{}/64/{}"  # 64 px
+LEAST_GROUPS = 4  # of a class: two for each part, of which one is held out where settings are chosen
 GREY = 8  # levels between a pixel's channels, at most, in a picture without colour
 # Man, woman and person doing the same, to the left or to the right, are drawn alike: by their code points, one group.
 SIGNS = re.compile("-FE0F|-200D-(2640|2642|27A1)(?=-|$)")  # how to show it, ♀, ♂, facing right
@@ -87,7 +88,7 @@ def _labelled(
 def _of_part(groups: set[str], settings: EmojiSettings) -> set[str]:
     """Return the groups of a class that are of the settings' part, by a hash of each: one more moves few others."""
     order = sorted(groups, key=lambda group: derive("emoji", settings.seed, group))
-    least = EMOJI_LEAST_GROUPS // 2
+    least = LEAST_GROUPS // 2
     n_tuning = min(max(least, round(settings.tuning_frac * len(order))), len(order) - least)
     return set(order[:n_tuning] if settings.part == "tuning" else order[n_tuning:])
 

@@ -18,8 +18,9 @@ from ddcl.base.errors import UserError
 from ddcl.core.streams import derive
 from ddcl.data.readers.source import NO_LABEL, ArraySplit, Request
 from ddcl.data.readers.texture_files import Texture, is_even, near_duplicates, read_textures
-from ddcl.schema.readers import TEXTURE_BANDS, TextureNamesSettings, TexturesSettings
+from ddcl.schema.readers import TextureNamesSettings, TexturesSettings
 
+BANDS = 4  # of a texture's left half: patches of two of them share no pixel
 LEAST_GROUPS = 4  # of near-duplicates of a class by name: for training, of which one is held out, and for testing
 Box = tuple[int, int, int, int]  # left, top, right, bottom, pixels: where the pixels of a patch may be
 Groups = dict[str, list[Texture]]  # near-duplicates, by the smallest of their names
@@ -35,7 +36,7 @@ def read_texture_identity(request: Request) -> dict[str, ArraySplit]:
     """
     settings: TexturesSettings = request.settings
     groups = _groups(request, 2 * settings.patch_px)
-    least_px = TEXTURE_BANDS * settings.patch_px
+    least_px = BANDS * settings.patch_px
     even = {
         name: [each for each in own if min(each.size) >= least_px and is_even(each)] for name, own in groups.items()
     }
@@ -128,14 +129,14 @@ class _Cutter:
 
     def left_bands(self, textures: Sequence[Texture], n: int) -> ArraySplit:
         """Return n patches of each texture, of the bands of its left half in turn, each band a group."""
-        images, bands = [], np.tile(np.arange(n) % TEXTURE_BANDS, len(textures))
+        images, bands = [], np.tile(np.arange(n) % BANDS, len(textures))
         for texture in textures:
             height, width = texture.size
-            edges = [height * band // TEXTURE_BANDS for band in range(TEXTURE_BANDS + 1)]
+            edges = [height * band // BANDS for band in range(BANDS + 1)]
             boxes = [(0, top, width // 2, bottom) for top, bottom in pairwise(edges)]
-            images += self._patches(texture, "left", [boxes[i % TEXTURE_BANDS] for i in range(n)])
+            images += self._patches(texture, "left", [boxes[i % BANDS] for i in range(n)])
         labels = np.arange(len(textures)).repeat(n)
-        return ArraySplit(np.stack(images), labels, groups=labels * TEXTURE_BANDS + bands)
+        return ArraySplit(np.stack(images), labels, groups=labels * BANDS + bands)
 
     def right_half(self, textures: Sequence[Texture], n: int) -> ArraySplit:
         """Return n patches of the right half of each texture, which is a group."""

@@ -124,10 +124,15 @@ def pool(place: tuple[str, str, Form], check: CheckSpec, evidence: Evidence) -> 
     return Pool(results, estimate, n_seeds, note, mean, testable, per_seed)
 
 
+def smallest_effect(check: CheckSpec, dataset: str) -> float:
+    """Return the smallest effect that matters on a data set."""
+    return check.smallest_effects.get(dataset, check.smallest_effect).value
+
+
 def _result(check: CheckSpec, each: Comparison, evidence: Evidence) -> tuple[Result, Array]:
     """Return a comparison with its effect, and its differences [S, N]."""
     gates = tuple(evidence.gates[key] for key in needed(check, each, evidence.found.plan, evidence.cells))
-    smallest = check.smallest(each.treatment.dataset)
+    smallest = smallest_effect(check, each.treatment.dataset)
     if not each.seeds:
         nothing = Result(each, Estimate(np.nan), 0, _note(each), smallest, gates, verdict=NOT_RUN)
         return nothing, np.zeros((0, 1), np.float32)
@@ -213,7 +218,7 @@ def ended_pool_of(form: Form, check: CheckSpec, evidence: Evidence) -> Pool:
             ended_pool(check, [counts], confidence),
             0,
             _note(each),
-            check.smallest(each.treatment.dataset),
+            smallest_effect(check, each.treatment.dataset),
             verdict=INCONCLUSIVE if each.seeds else NOT_RUN,
         )
         for each, counts in found
