@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ddcl import verbs
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
 from ddcl.plan.addresses import cost_path, log_path, results_of, run_folder
@@ -47,6 +50,26 @@ def test_a_meter_counts_its_own_time_and_not_the_waiting(tmp_path: Path, monkeyp
     assert cost.network == "ResNet basic 1-1-1, widths 16-32-128 @ 16, 0.002611 GFLOPs, fp32"
     write_text(tmp_path / cost_path(RECIPE, "pretrain"), "{")
     assert read_costs(tmp_path) == [cost]  # what cannot be read does not count
+
+
+def test_an_evaluation_that_was_resumed_does_not_say_what_it_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / run_folder(RECIPE)
+    state = run / "on/digits/finetune/work/state.pt"
+    state.parent.mkdir(parents=True)
+    entry, evaluation = SimpleNamespace(metrics_of=lambda _: []), SimpleNamespace(settings={})
+    record = state.parents[1] / "record.json", DIGEST
+    job = SimpleNamespace(record=record, dataset="digits", state=state, entry=entry, evaluation=evaluation)
+    for name, value in {"_run": run, "_recipe": RECIPE, "_evaluation_job": job, "_print_cells": None}.items():
+        monkeypatch.setattr(verbs, name, lambda *_, value=value: value)
+    monkeypatch.setattr("ddcl.evaluate.record.evaluate_run", lambda _: SimpleNamespace(digest=DIGEST))
+    state.touch()
+    verbs.evaluate(Namespace(evaluation="finetune"))
+    assert read_costs(tmp_path) == []
+    state.unlink()
+    verbs.evaluate(Namespace(evaluation="finetune"))
+    assert [cost.stage for cost in read_costs(tmp_path)] == ["finetune"]
 
 
 MEASURE = """
