@@ -201,7 +201,7 @@ def test_forest_plot_of_claims(tmp_path: Path) -> None:
     markers = {line.get_ydata()[0]: line for line in axes.lines if line.get_marker() == "o"}
     assert markers[1].get_color() == plan.marks["ddcl"].light  # the pooled effect
     assert stretched(1.5) < markers[1].get_xdata()[0] < stretched(2.5)  # in units of the smallest effect that matters
-    assert [text.get_text() for text in axes.texts].count("not run") == 16  # most of them of the symmetric form
+    assert [text.get_text() for text in axes.texts].count("not run") == 18  # most of them of the symmetric form
 
 
 def test_the_scale_is_linear_to_what_matters_and_logarithmic_beyond() -> None:
