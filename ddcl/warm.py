@@ -119,9 +119,12 @@ def run(arguments: Sequence[str]) -> int | None:
 
 def _of_several_processes(arguments: Sequence[str]) -> bool:
     """Return whether it is a training whose process another program replaces, torchrun: a forked one could not tell."""
+    if arguments[0] != "pretrain":
+        return False
     with contextlib.suppress(OSError, ValueError, KeyError):
         config = Path(arguments[arguments.index("--run") + 1], "config.json").read_text(encoding="utf-8")
-        return arguments[0] == "pretrain" and json.loads(config)["training"]["processes"] > 1
+        processes: int = json.loads(config)["training"]["processes"]
+        return processes > 1
     return False
 
 
@@ -141,23 +144,21 @@ class _Job:
     def pass_on(self, number: int, _: FrameType | None) -> None:
         """Send a signal on, as soon as there is a process."""
         self.came.append(number)
-        if self.process:
-            self._send(number)
+        self._send(number)
 
     def pause(self, *_: object) -> None:
         """Stop the process, then this one: Ctrl-Z."""
-        if self.process:
-            self._send(signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def go_on(self, *_: object) -> None:
         """Let the process go on."""
-        if self.process:
-            self._send(signal.SIGCONT)
+        self._send(signal.SIGCONT)
 
     def _send(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.process, number)
+        if self.process:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process, number)
 
 
 def _ask(connection: socket.socket, arguments: Sequence[str]) -> None:

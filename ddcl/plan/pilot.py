@@ -111,8 +111,7 @@ def _judged(gate: PilotGate, results: Path) -> JudgedGate:
         value = cells[gate.part, gate.perturbation, gate.metric]
         percent[run] = None if value is None else 100 * value
     values = [value for value in percent.values() if value is not None]
-    reached = round(fmean(values), DECIMALS) >= round(gate.least, DECIMALS) if values else False
-    passed = len(values) == len(percent) and reached
+    passed = len(values) == len(percent) and round(fmean(values), DECIMALS) >= round(gate.least, DECIMALS)
     return JudgedGate(gate=gate, percent=percent, passed=passed)
 
 

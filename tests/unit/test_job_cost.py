@@ -56,10 +56,9 @@ def test_an_evaluation_that_was_resumed_does_not_say_what_it_cost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / run_folder(RECIPE)
-    state = run / "on/digits/finetune/work/state.pt"
-    state.parent.mkdir(parents=True)
+    state, record = tmp_path / "state.pt", (run / "record.json", DIGEST)
+    run.mkdir(parents=True)
     entry, evaluation = SimpleNamespace(metrics_of=lambda _: []), SimpleNamespace(settings={})
-    record = state.parents[1] / "record.json", DIGEST
     job = SimpleNamespace(record=record, dataset="digits", state=state, entry=entry, evaluation=evaluation)
     for name, value in {"_run": run, "_recipe": RECIPE, "_evaluation_job": job, "_print_cells": None}.items():
         monkeypatch.setattr(verbs, name, lambda *_, value=value: value)
