@@ -1,8 +1,8 @@
 """All that is evaluated of one DDCL run, as one figure: 10,000 + 10,000 images of Fashion-MNIST, the small network.
 
-Ours is what the suite does, files and records included: features of the training images and of the test images under 5
-perturbations, in 2 draws as in the suite `fashion_mnist_diagnostics`; the linear probe with 5 penalties, kNN with four
-k, of full, DIR and DVR; and the diagnostics with their random columns.
+Ours is what a suite does, files and records included: features of the training images and of the test images under 5
+perturbations, in 2 draws; the linear probe with 5 penalties, kNN with four k, of full, DIR and DVR; and the diagnostics
+with their random columns.
 
 The peers have no diagnostics, one penalty and one k, and are spared them: a careful user of lightly, and the procedure
 of the official code, which has no kNN either (`lightly_evaluation.py`, `authors_peer.py`: what is timed of them, and

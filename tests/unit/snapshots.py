@@ -22,7 +22,7 @@ from ddcl.report.collected import Collected
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOTS = ("digits", "fashion_mnist_diagnostics", "shapes")
 TITLES = {"digits": "digits", "fashion_mnist_diagnostics": "Fashion-MNIST", "shapes": "shapes"}
-SUITES = {"digits": "config.yaml"}  # the default suite
+SUITES = {"digits": "config.yaml", "fashion_mnist_diagnostics": "suites/fashion_mnist_small.yaml"}
 JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # the others rest on the paper's probe, or on runs with PReg
 
 

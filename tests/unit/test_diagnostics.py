@@ -259,9 +259,8 @@ def test_a_suite_with_diagnostics_needs_ten_random_subsets() -> None:
     assert found.n_cells() == 5 * (len(target.metrics) - 1) + 2  # CKA of dvr and random_dvr
 
 
-@pytest.mark.parametrize("name", ["digits_full", "fashion_mnist_diagnostics", "shapes"])
-def test_the_suites_are_whole(name: str) -> None:
-    suite = Suite.load(CONFIG_DIR / "suites" / f"{name}.yaml")
+def test_the_suite_is_whole() -> None:
+    suite = Suite.load(CONFIG_DIR / "suites/digits_full.yaml")
     assert {"readout", "invariance", "health", "drift", "response"} <= set(suite.tables)
     assert len([member for member in suite.perturbations if member.startswith("rotation.")]) == 13
 
