@@ -198,6 +198,11 @@ def build_parser() -> argparse.ArgumentParser:
         checkpoints={"action": "store_true", "help": "include the trained encoders, which are large"},
         results=RESULTS,
     )
+    verb(
+        verbs.snapshot,
+        folder=_name("folder to write; of an earlier snapshot, files of other names stay") | PATH,
+        results=RESULTS,
+    )
     verb(verbs.import_, archive=_name("archive of `ddcl export`") | PATH, results=RESULTS)
     side = "results folder, snapshot or archive of `ddcl export`"
     verb(

@@ -383,6 +383,15 @@ def export(args: Namespace) -> None:
     print(f"{output}: {packed.files} files, {packed.records} of {packed.expected} records of the suite")
 
 
+def snapshot(args: Namespace) -> None:
+    """Copy what readers need of a finished suite to a folder for Git, where its claims can be judged again."""
+    from ddcl.report.exchange.snapshot import write_snapshot
+
+    files = write_snapshot(args.results, args.folder)
+    size_mb = sum(path.stat().st_size for path in files) / 1e6
+    print(f"{args.folder}: {len(files)} files, {size_mb:.1f} MB")
+
+
 def import_(args: Namespace) -> None:
     """Check an archive of `ddcl export` and add its runs to the results; an error leaves the results unchanged."""
     from ddcl.report.exchange.merge import import_archive

@@ -1,11 +1,12 @@
 """The committed snapshots as collected results, to be judged by today's claims.
 
-They hold no predictions, so intervals are over seeds alone, and the older ones' records are of an older format. What
-the suite asks for today and the snapshot lacks counts as missing.
+`ddcl snapshot` made the newer ones. The older ones hold nothing of the predictions, so intervals are over seeds alone,
+and their records are of an older format. What the suite asks for today and such a snapshot lacks counts as missing.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,27 @@ import numpy as np
 import pandas as pd
 
 from ddcl.plan.suite import Suite
+from ddcl.report.claims.correctness import KEPT
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim
 from ddcl.report.claims.verdicts import NOT_TESTABLE
 from ddcl.report.collected import Collected
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "results/snapshots"
 SNAPSHOTS = ("digits", "fashion_mnist_diagnostics", "shapes")
 TITLES = {"digits": "digits", "fashion_mnist_diagnostics": "Fashion-MNIST", "shapes": "shapes"}
 SUITES = {"digits": "config.yaml", "fashion_mnist_diagnostics": "suites/fashion_mnist_small.yaml"}
-JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # the others rest on the paper's probe, or on runs with PReg
+JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # of older ones; the others rest on the paper's probe, or on PReg
 
 
 def snapshot(name: str) -> Collected:
-    """Return what a snapshot holds, under the plan that its suite has today."""
+    """Return what a snapshot holds, under the claims, or, if it is an older one, the plan that its suite has today."""
     suite = ROOT / "config" / SUITES.get(name, f"suites/{name}.yaml")
-    folder, plan = ROOT / "results/snapshots" / name, Suite.load(suite).plan
+    folder, plan = FOLDER / name, Suite.load(suite).plan
+    if (folder / KEPT).exists():
+        found = Collected.load(folder)
+        return replace(found, plan=found.plan.changed(claims=plan.claims))
     records = pd.read_parquet(folder / "records.parquet").assign(code="")
     histories = pd.read_parquet(folder / "histories.parquet")
     claims = {claim: plan.claims[claim] for claim in JUDGED}
@@ -52,12 +58,18 @@ def check_of(name: str, row: str, check: str) -> JudgedCheck:
 
 
 def text(check: JudgedCheck) -> str:
-    """Return an effect with its interval: ``+0.2 points (−0.7 to +1.1)``."""
-    decimals = 1 if check.unit.startswith(("points", "%")) else 3
+    """Return an effect with its interval: ``linear: +0.2 points (−0.7 to +1.1)``."""
+    if np.isnan(check.effect):
+        return f"{check.label}: –"
+    decimals = _decimals(check)
     ends = "" if np.isnan(check.ci_low) else f" ({check.ci_low:+z.{decimals}f} to {check.ci_high:+z.{decimals}f})"
     failed = sum(each.verdict == NOT_TESTABLE for each in check.comparisons)
     gates = f"; {failed} of {sum(each.n_seeds > 0 for each in check.comparisons)} fail a gate" if failed else ""
-    return f"{check.effect:+z.{decimals}f} {check.unit}{ends}".replace("-", "−") + gates
+    return f"{check.label}: " + f"{check.effect:+z.{decimals}f} {check.unit}{ends}".replace("-", "−") + gates
+
+
+def _decimals(check: JudgedCheck) -> int:
+    return 1 if check.unit.startswith(("points", "%")) else 3
 
 
 def table(name: str) -> list[str]:
@@ -65,8 +77,21 @@ def table(name: str) -> list[str]:
     rows = ["| claim | verdict | deciding checks |", "|---|---|---|"]
     for claim in judged(name):
         for form in claim.forms:
-            effects = "; ".join(f"{check.label}: {text(check)}" for check in form.deciding)
+            effects = "; ".join(text(check) for check in form.deciding)
             rows.append(f"| {form.name} {claim.statement_short}, {form.form} | {form.verdict} | {effects} |")
+    return rows
+
+
+def precision(name: str) -> list[str]:
+    """Return half of each interval that was planned before the runs, beside that."""
+    rows = ["| claim | check | half of the interval: planned | reached |", "|---|---|---:|---:|"]
+    for claim in judged(name):
+        for form in claim.forms:
+            for check in form.checks:
+                if not np.isnan(check.planned_half_width):
+                    n = _decimals(check)
+                    ends = f"{check.planned_half_width:.{n}f} | {(check.ci_high - check.ci_low) / 2:.{n}f} {check.unit}"
+                    rows.append(f"| {form.name} {claim.statement_short}, {form.form} | {check.label} | {ends} |")
     return rows
 
 
@@ -85,11 +110,7 @@ def answer() -> list[str]:
 
 
 def _verdicts(name: str) -> dict[str, str]:
-    """Return verdict and effect by row of a claim: of the snapshot's own table, if it is of today's form."""
-    path = ROOT / "results/snapshots" / name / "tables/claims.csv"
-    own = pd.read_csv(path) if path.exists() else pd.DataFrame()
-    if "form" in own:
-        return {row.claim: _said(row.verdict, row) for row in own.itertuples()}
+    """Return verdict and effect by row of a claim."""
     forms = (form for claim in judged(name) for form in claim.forms)
     return {form.name: _said(form.verdict, form.headline) for form in forms}
 
@@ -106,5 +127,5 @@ def _said(verdict: str, row: Any) -> str:
 
 if __name__ == "__main__":  # python -m tests.unit.snapshots
     for each in SNAPSHOTS:
-        print(f"# {each}", *table(each), "", sep="\n")
+        print(f"# {each}", *table(each), "", *precision(each), "", sep="\n")
     print(*answer(), sep="\n")

@@ -1,12 +1,18 @@
-"""Which test images a run classified correctly, read from the predictions beside its records."""
+"""Which test images a run classified correctly: read from the predictions beside its records, or from a snapshot.
+
+A snapshot keeps, in one file, what the claims need of the predictions (`Correctness.write`): of each test image, in how
+many draws it was classified correctly. That is a hundredth of the predictions, and gives the same intervals.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
@@ -16,6 +22,8 @@ from ddcl.plan.plan import Plan
 from ddcl.report.claims.contrasts import Address, Comparison, Measured
 from ddcl.report.claims.inference import Array, by_group
 
+KEPT = "correctness.parquet"  # below a snapshot
+GROUPS = "groups"
 ROOM = 400_000_000  # bytes of correctness that are kept: ten thousand records with one draw need a tenth
 TOLERANCE = 1e-6  # between a record's value and the mean of the predictions beside it
 Place = tuple[str, str, str, int, str, str]  # a run, evaluation data set and evaluation
@@ -73,22 +81,57 @@ class Correctness:
                 for seed in comparison.seeds:
                     self._wanted.setdefault(_place(address, seed), set()).add(_name(address))
 
-    def _path(self, place: Place) -> Path:
+    def _file(self, place: Place) -> str:
         record = self.plan.record(place[:4], place[4], place[5])
         assert record is not None
-        return self.results / predictions_of(record)
+        return predictions_of(record)
 
     def _read(self, place: Place, names: Iterable[str]) -> dict[str, Shares]:
-        """Return the shares of those names that the file has; none without a file of classes."""
-        path = self._path(place)
+        """Return the shares of those names that the file has, or that of a snapshot; none without a file of classes."""
+        path = self.results / self._file(place)
         if not path.exists():
-            return {}
+            return self._read_kept(place, names)
         with damage_named(path, "predictions", "run `ddcl evaluate` again"), np.load(path) as archive:
             there = [name for name in names if name in archive]  # other evaluations store other things
             labels = archive["labels"] if there else None
             if there and place[4] not in self._groups:
                 self._groups[place[4]] = archive.get("groups")
             return {name: Shares.of(archive[name] == labels) for name in there}
+
+    def _read_kept(self, place: Place, names: Iterable[str]) -> dict[str, Shares]:
+        """Return the same from the file of a snapshot."""
+        file = self._file(place)
+        groups = self._kept_here.get((place[4], GROUPS))
+        self._groups.setdefault(place[4], None if groups is None else groups.counts.astype(np.int64))
+        return {name: self._kept_here[file, name] for name in names if (file, name) in self._kept_here}
+
+    @cached_property
+    def _kept_here(self) -> dict[tuple[str, str], Shares]:
+        """What the file of a snapshot has, by file of predictions and name."""
+        path = self.results / KEPT
+        if not path.exists():
+            return {}
+        with damage_named(path, "correctness of images", "get the snapshot again"):
+            rows: list[dict[Hashable, Any]] = pd.read_parquet(path).to_dict("records")
+            return {
+                (row["file"], row["name"]): Shares(np.frombuffer(row["counts"], row["dtype"]), row["total"], row["n"])
+                for row in rows
+            }
+
+    def write(self, path: Path) -> None:
+        """Write the file of a snapshot: all that the comparisons need of the predictions."""
+        kept: dict[tuple[str, str], Shares] = {}
+        for place in sorted(self._wanted):
+            if self.plan.record(place[:4], place[4], place[5]) is not None:  # of the monitor there is none
+                kept |= {(self._file(place), name): own for name, own in self._read(place, self._wanted[place]).items()}
+        for name, groups in self._groups.items():
+            if groups is not None:
+                kept[name, GROUPS] = Shares(groups, 0, len(groups))
+        rows = [
+            (*key, own.total, own.n, own.counts.dtype.name, own.counts.tobytes()) for key, own in sorted(kept.items())
+        ]
+        frame = pd.DataFrame(rows, columns=["file", "name", "total", "n", "dtype", "counts"])
+        frame.to_parquet(path, index=False, compression="zstd")
 
     def _shares(self, place: Place, name: str) -> Shares | None:
         if place in self._kept:
@@ -112,7 +155,7 @@ class Correctness:
         value = float(correct.mean(dtype=np.float64))
         if abs(value - measured.value) > TOLERANCE:
             found = f"{name} gives {value:.6f}, its record {measured.value:.6f}"
-            raise UserError(f"{self._path(place)}: {found}; `ddcl collect` again")
+            raise UserError(f"{self.results / self._file(place)}: {found}; `ddcl collect` again")
         return correct
 
     def groups(self, eval_dataset: str) -> NDArray[np.int64] | None:
