@@ -200,7 +200,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     verb(
         verbs.snapshot,
-        folder=_name("folder to write; of an earlier snapshot, files of other names stay") | PATH,
+        folder=_name("folder to write: a new one, or that of an earlier snapshot") | PATH,
         results=RESULTS,
     )
     verb(verbs.import_, archive=_name("archive of `ddcl export`") | PATH, results=RESULTS)

@@ -37,7 +37,7 @@ OF_VERB: dict[str, tuple[str, ...]] = {
     "collect": ("ddcl collect", "ddcl collect --partial"),
     "table": ("ddcl table", "ddcl table knn robustness"),
     "trace": ("ddcl trace results/tables/knn.csv --row 3", "ddcl trace results/tables/claims.csv --all"),
-    "snapshot": ("ddcl snapshot results/snapshots/mine", "ddcl claims --results results/snapshots/mine"),
+    "snapshot": ("ddcl snapshot results/snapshots/mine", "ddcl snapshot mine --results old/results"),
     "export": ("ddcl export", "ddcl export --output mine.zip --checkpoints"),
     "import": ("ddcl import mine.zip",),
     "compare": ("ddcl compare results other.zip", "ddcl compare results other.zip --output cells.csv"),

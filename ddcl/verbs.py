@@ -387,9 +387,10 @@ def snapshot(args: Namespace) -> None:
     """Copy what readers need of a finished suite to a folder for Git, where its claims can be judged again."""
     from ddcl.report.exchange.snapshot import write_snapshot
 
-    files = write_snapshot(args.results, args.folder)
-    size_mb = sum(path.stat().st_size for path in files) / 1e6
-    print(f"{args.folder}: {len(files)} files, {size_mb:.1f} MB")
+    written = write_snapshot(args.results, args.folder)
+    size_mb = sum(path.stat().st_size for path in written.files) / 1e6
+    records = f"{written.records} of {written.expected} records of the suite"
+    print(f"{args.folder}: {len(written.files)} files, {size_mb:.1f} MB, {records}")
 
 
 def import_(args: Namespace) -> None:

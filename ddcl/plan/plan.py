@@ -330,6 +330,7 @@ class Plan(Sealed):
         return [folder_of_data(name, digest) for name, digest in self.data.items()]
 
 
+KEPT = "correctness.parquet"  # below a snapshot: which test images were classified correctly
 DERIVED = ("records.parquet", "histories.parquet", "runs.json", "tables", "figures", "report")  # made from the plan
 
 
@@ -338,7 +339,9 @@ def write_plan(plan: Plan, results: Path) -> None:
 
     Tables, figures and the page at `results` are so those of one plan, whatever their times say. An equal plan is not
     written again. Each plan stays in results/plans, for `ddcl clean`; the former one, too, which may be imported.
+    `UserError` if the folder is a snapshot, where nothing could be made again.
     """
+    check_no_snapshot(results)
     path = results / FILE
     if text_of(path) != plan.text:
         with suppress(UserError):
@@ -348,6 +351,14 @@ def write_plan(plan: Plan, results: Path) -> None:
             remove(results / name)
         write_text(results / "plans" / f"{plan.suite}-{plan.digest}.json", plan.text)
         write_text(path, plan.text)
+
+
+def check_no_snapshot(results: Path) -> None:
+    """Raise `UserError` if the folder is a snapshot: it has no runs, so its numbers could not be made again."""
+    if (results / KEPT).exists():
+        raise UserError(
+            f"{results}: is a snapshot (it has {KEPT}), and nothing in it can be made again; use another folder"
+        )
 
 
 def text_of(path: Path) -> str:

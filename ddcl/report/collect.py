@@ -23,7 +23,7 @@ from ddcl.base.yaml_files import Model
 from ddcl.evaluate.verify import Chain, check_record, check_training
 from ddcl.plan.addresses import DIGITS, addressed, check_address, folder_of_data
 from ddcl.plan.digests import evaluate_digest, extract_digest, pretrain_digest
-from ddcl.plan.plan import Cell, Plan, PlannedEvaluation, PlannedRun, Target
+from ddcl.plan.plan import Cell, Plan, PlannedEvaluation, PlannedRun, Target, check_no_snapshot
 from ddcl.plan.status import FAILED, evaluation_state, training_state
 from ddcl.schema import history, manifest, record, run_summary
 from ddcl.schema.identity import completed
@@ -106,6 +106,7 @@ def collect(plan: Plan, results: Path, partial: bool) -> Collection:
     files are written all the same, such cells have the status `missing`, or `failed` where a job was begun
     (`ddcl.plan.status`), and the problems are returned.
     """
+    check_no_snapshot(results)
     collection = gather(plan, results, checkpoints=True)
     if collection.problems and not partial:
         raise UserError(f"{len(collection.problems)} problems:\n  " + "\n  ".join(collection.problems))

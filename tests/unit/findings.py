@@ -14,13 +14,15 @@ Addresses are separated by semicolons:
 - ``ddcl caug dvr readout_angle - ddcl caug random_dvr readout_angle``: the differences of two cells, paired by seed.
 - ``given 28 10,000``: settings, which are not measured.
 
-Fractions may be written in percent. A number with a sign has to have that sign; without one, its size counts.
+Addresses stand in the order in which their numbers do; what is given may be anywhere. Fractions may be written in
+percent. A number with a sign has to have that sign; without one, its size counts.
 
 A comment behind a table gives the addresses of its rows and columns, which are put together::
 
     <!-- digits table: ddcl; simsiam | linear top1 baug; linear top1 caug -->
 
-The column ``*`` stands for the numbers of the row's address itself, and ``.verdict`` for a claim's verdict.
+The column ``*`` stands for the numbers of the row's address itself, ``.verdict`` for a claim's verdict, and ``-`` for
+words. A table without a comment has to be one that `tests.unit.snapshots` writes.
 """
 
 from __future__ import annotations
@@ -67,25 +69,41 @@ def passages(page: str) -> list[Passage]:
     return [each for each in found if each.text.strip()]
 
 
-def tables(page: str) -> list[tuple[list[list[str]], str]]:
-    """Return the cells of each table that a comment of its own follows, without its two head rows, and the comment."""
-    found = re.findall(r"((?:^\|[^\n]*\|\n)+)<!-- (\w+ table: [^>]*?) -->", page, re.MULTILINE)
-    split = [[[cell.strip() for cell in row.split("|")[1:-1]] for row in rows.splitlines()] for rows, _ in found]
-    return [(rows[2:], source) for rows, (_, source) in zip(split, found, strict=True)]
+def tables(page: str) -> list[tuple[list[str], str]]:
+    """Return the rows of each table without its two head rows, and the comment behind it; empty if there is none."""
+    found = re.findall(r"((?:^\|[^\n]*\|\n)+)(?:<!-- (\w+ table: [^>]*?) -->)?", page, re.MULTILINE)
+    return [(rows.splitlines()[2:], source) for rows, source in found]
 
 
 def wrong(passage: Passage) -> list[str]:
-    """Return what does not hold: numbers that no named cell has, and cells of which no number is there."""
+    """Return what does not hold: numbers that are not of the next named cell, and cells of which no number is there."""
     if not passage.source:
         return [f"{number}: no cell is named" for number in passage.numbers]
-    cells = dict(_cells(passage.source))
-    known = [value for values in cells.values() for value in values]
-    found = [f"{number}: in none of {passage.source}" for number in passage.numbers if not _is_one(number, known)]
-    unused = [own for own, values in cells.items() if not any(_is_one(number, values) for number in passage.numbers)]
+    cells = _cells(passage.source)
+    given = [own for address, values in cells if address.startswith("given ") for own in values]
+    cells = [(address, values) for address, values in cells if not address.startswith("given ")]
+    found, at = [], -1
+    last: str | None = None
+    for number in (own for own in passage.numbers if not _is_one(own, given)):
+        if at < 0 or not _is_one(number, cells[at][1]):
+            behind = at + 1
+            while (
+                behind < len(cells)
+                and last
+                and not _is_one(number, cells[behind][1])
+                and _is_one(last, cells[behind][1])
+            ):
+                behind += 1  # one number stood for several cells
+            if behind == len(cells) or not _is_one(number, cells[behind][1]):
+                found.append(f"{number}: not of {cells[min(behind, len(cells) - 1)][0] if cells else 'what is given'}")
+                continue
+            at = behind
+        last = number
+    unused = [own for own, values in cells[at + 1 :] if last is None or not _is_one(last, values)]
     return found + [f"{address}: not in the text" for address in unused]
 
 
-def wrong_cells(rows: list[list[str]], source: str) -> list[str]:
+def wrong_cells(rows: list[str], source: str) -> list[str]:
     """Return the cells of a table that are not those of the snapshot."""
     snapshot, addresses = " ".join(source.split()).split(" table: ")
     names, columns = (part.split("; ") for part in addresses.split(" | "))
@@ -93,13 +111,17 @@ def wrong_cells(rows: list[list[str]], source: str) -> list[str]:
         return [f"{len(rows)} rows, {len(names)} addresses"]
     found = []
     for row, name in zip(rows, names, strict=True):
-        for cell, column in zip(row[1:], columns, strict=False):
+        head, *cells = (cell.strip() for cell in row.split("|")[1:-1])
+        for cell, column in zip(cells, columns, strict=True):
             if column == ".verdict":
                 right = cell == _claim(snapshot, name)["verdict"]
+            elif column == "-":
+                right = not NUMBER.findall(cell)
             else:
                 known = values(snapshot, name if column == "*" else f"{name} {column}")
-                right = bool(cell) and all(_is_one(own, known) for own in NUMBER.findall(cell))
-            found += [] if right else [f"{row[0]}, {column}: {cell}"]
+                numbers = NUMBER.findall(cell)
+                right = bool(numbers) and all(_is_one(own, known) for own in numbers)
+            found += [] if right else [f"{head}, {column}: {cell}"]
     return found
 
 

@@ -6,20 +6,28 @@ and their records are of an older format. What the suite asks for today and such
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ddcl.base import sealed
+from ddcl.base.files import write_text
+from ddcl.plan.plan import FILE, KEPT, Plan
 from ddcl.plan.suite import Suite
-from ddcl.report.claims.correctness import KEPT
+from ddcl.render import render_claims, render_figure, render_page
 from ddcl.report.claims.judge import judge_claims
 from ddcl.report.claims.judged import JudgedCheck, JudgedClaim
 from ddcl.report.claims.verdicts import NOT_TESTABLE
+from ddcl.report.collect import RUNS, CollectedRuns
 from ddcl.report.collected import Collected
+from ddcl.report.exchange.snapshot import write_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "results/snapshots"
@@ -35,7 +43,7 @@ def snapshot(name: str) -> Collected:
     folder, plan = FOLDER / name, Suite.load(suite).plan
     if (folder / KEPT).exists():
         found = Collected.load(folder)
-        return replace(found, plan=found.plan.changed(claims=plan.claims))
+        return replace(found, plan=_of_today(found.plan, plan))
     records = pd.read_parquet(folder / "records.parquet").assign(code="")
     histories = pd.read_parquet(folder / "histories.parquet")
     claims = {claim: plan.claims[claim] for claim in JUDGED}
@@ -43,6 +51,26 @@ def snapshot(name: str) -> Collected:
         run.model_copy(update={"epochs": int(histories["epoch"].max())}) if run.epochs else run for run in plan.runs
     ]
     return Collected(plan.changed(claims=claims, runs=trained), records, histories, [], folder)
+
+
+def _of_today(own: Plan, today: Plan) -> Plan:
+    """Return a snapshot's plan with the claims, gates and statistics that its suite has today."""
+    return own.changed(claims=today.claims, gates=today.gates, statistics=today.statistics)
+
+
+def mend(name: str) -> None:
+    """Let a snapshot follow today's claims: its plan, what is made of its claims, and the page."""
+    own = FOLDER / name
+    today = snapshot(name).plan
+    with TemporaryDirectory() as folder:
+        new = shutil.copytree(own, Path(folder) / name)
+        write_text(new / FILE, today.text)
+        runs = sealed.read(new / RUNS, CollectedRuns, "list of collected runs", "ddcl snapshot")
+        sealed.write(new / RUNS, runs.model_copy(update={"plan": today.digest}))
+        render_claims(new)
+        render_figure("claims", new)
+        render_page(new)
+        write_snapshot(new, own)
 
 
 @cache
@@ -90,7 +118,7 @@ def precision(name: str) -> list[str]:
             for check in form.checks:
                 if not np.isnan(check.planned_half_width):
                     n = _decimals(check)
-                    ends = f"{check.planned_half_width:.{n}f} | {(check.ci_high - check.ci_low) / 2:.{n}f} {check.unit}"
+                    ends = f"{check.planned_half_width:.{n}f} | {check.half_width:.{n}f} {check.unit}"
                     rows.append(f"| {form.name} {claim.statement_short}, {form.form} | {check.label} | {ends} |")
     return rows
 
@@ -125,7 +153,10 @@ def _said(verdict: str, row: Any) -> str:
     return f"{verdict}: {numbers[0]}{unit}" + ("" if np.isnan(row.ci_low) else f" ({numbers[1]} to {numbers[2]})")
 
 
-if __name__ == "__main__":  # python -m tests.unit.snapshots
+if __name__ == "__main__":  # python -m tests.unit.snapshots [mend NAME]
+    if sys.argv[1:2] == ["mend"]:
+        mend(sys.argv[2])
+        sys.exit()
     for each in SNAPSHOTS:
         print(f"# {each}", *table(each), "", *precision(each), "", sep="\n")
     print(*answer(), sep="\n")

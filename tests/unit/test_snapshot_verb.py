@@ -12,10 +12,10 @@ import pytest
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
+from ddcl.plan.plan import KEPT, write_plan
 from ddcl.plan.suite import Suite
 from ddcl.render import render_claims
 from ddcl.report.claims.claim_tables import FRAMES
-from ddcl.report.claims.correctness import KEPT
 from ddcl.report.collect import collect
 from ddcl.report.exchange.compare import read_side
 from ddcl.report.exchange.snapshot import write_snapshot
@@ -85,7 +85,9 @@ def test_it_holds_no_run_and_nothing_that_can_be_made_again(snapshot: Path) -> N
         ".html",
     }
     assert [name for name in files if name.endswith(".html")] == ["report/index.html"]
-    assert not [name for name in files if name.startswith("runs/")]
+    of_runs = {name.rpartition("/")[2] for name in files if name.startswith("runs/")}
+    assert of_runs == {"config.json"}
+    assert sum(name.startswith("runs/") for name in files) == 4  # arms
     assert len(read_side(snapshot).cells)
 
 
@@ -94,25 +96,80 @@ def test_the_same_results_give_the_same_bytes(whole: Path, snapshot: Path, tmp_p
     assert (tmp_path / KEPT).read_bytes() == (snapshot / KEPT).read_bytes()
 
 
-def test_files_of_other_names_stay(whole: Path, tmp_path: Path) -> None:
-    (tmp_path / "tables").mkdir()
-    for name in ("README.md", "tables/old.csv"):
-        (tmp_path / name).write_text(name)
-    write_snapshot(whole, tmp_path)
-    assert (tmp_path / "README.md").read_text() == "README.md"
-    assert not (tmp_path / "tables/old.csv").exists()
+def test_an_earlier_snapshot_is_replaced_but_for_its_readme(whole: Path, snapshot: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(snapshot, tmp_path / "copy")
+    (copy / "README.md").write_text("mine")
+    (copy / "tables/old.csv").write_text("old")
+    written_now = write_snapshot(whole, copy)
+    assert (copy / "README.md").read_text() == "mine"
+    assert sorted(written_now.files) == sorted(
+        path for path in copy.rglob("*") if path.is_file() and path != copy / "README.md"
+    )
+    assert (written_now.records, written_now.expected) == (12, 12)
+
+
+def test_a_snapshot_can_be_copied_from_a_snapshot(snapshot: Path, tmp_path: Path) -> None:
+    write_snapshot(snapshot, tmp_path / "mine")
+    assert (tmp_path / "mine" / KEPT).read_bytes() == (snapshot / KEPT).read_bytes()
+
+
+@pytest.mark.parametrize("there", ["runs/a", "tables/mine.tex", "suite.json"])
+def test_nothing_else_is_replaced(whole: Path, tmp_path: Path, there: str) -> None:
+    write_text(tmp_path / there, "mine")
+    with pytest.raises(UserError, match="has files that `ddcl snapshot` did not make; name an empty or a new folder"):
+        write_snapshot(whole, tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / there]
+
+
+def test_results_and_files_are_no_place_for_a_snapshot(whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has files that"):
+        write_snapshot(whole, whole)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="file: is a file; name a folder"):
+        write_snapshot(whole, tmp_path / "file")
+
+
+@pytest.mark.parametrize("change", ["remove", "damage"])
+def test_predictions_that_the_tables_are_not_of_change_nothing(
+    whole: Path, snapshot: Path, tmp_path: Path, change: str
+) -> None:
+    results, copy = shutil.copytree(whole, tmp_path / "results"), shutil.copytree(snapshot, tmp_path / "copy")
+    for path in results.rglob("*_predictions.npz"):
+        path.unlink() if change == "remove" else path.write_bytes(b"")
+    with pytest.raises(UserError, match="other claims than its tables" if change == "remove" else "cannot be read"):
+        write_snapshot(results, copy)
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == {
+        path.name: path.read_bytes() for path in snapshot.iterdir() if path.is_file()
+    }
+
+
+def test_a_snapshot_follows_no_other_plan(snapshot: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(snapshot, tmp_path / "copy")
+    for follow in (lambda: write_plan(PLAN, copy), lambda: collect(PLAN, copy, partial=True)):
+        with pytest.raises(UserError, match="is a snapshot"):
+            follow()
+    assert (copy / "records.parquet").exists()
+
+
+def test_one_missing_file_leaves_the_groups_of_the_others(whole: Path, tmp_path: Path) -> None:
+    results = shutil.copytree(whole, tmp_path / "results")
+    sorted(results.rglob("*_predictions.npz"))[0].unlink()
+    render_claims(results)
+    methods = pd.read_csv(results / "tables/claim_comparisons.csv")["ci_method"]
+    assert methods.str.contains("groups").any()
+    assert not methods.str.startswith("seeds and images").any()
 
 
 def test_what_is_not_made_yet_is_named(whole: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(whole, tmp_path / "results")
     (copy / "report/index.html").unlink()
-    with pytest.raises(UserError, match=r"report/index\.html is missing; run `snakemake` first"):
+    with pytest.raises(UserError, match=r"report/index\.html is missing; run `snakemake` for suite t first"):
         write_snapshot(copy, tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", None])
-def test_a_damaged_archive_is_named(snapshot: Path, tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"no frame", None])
+def test_a_damaged_file_is_named(snapshot: Path, tmp_path: Path, content: bytes | None) -> None:
     copy = shutil.copytree(snapshot, tmp_path / "copy")
     whole = (copy / KEPT).read_bytes()
     (copy / KEPT).write_bytes(whole[: len(whole) // 2] if content is None else content)
@@ -126,5 +183,5 @@ def test_correctness_of_other_runs_is_refused(snapshot: Path, tmp_path: Path) ->
     bits = frame["total"] == 1
     frame.loc[bits, "counts"] = np.roll(frame.loc[bits, "counts"].to_numpy(), 1)
     frame.to_parquet(copy / KEPT)
-    with pytest.raises(UserError, match=r"gives .*, its record"):
+    with pytest.raises(UserError, match=r"correctness\.parquet: .*gives .*, its record .*; get the snapshot again"):
         render_claims(copy)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ddcl.plan.plan import KEPT
 from ddcl.report.claims.claim_tables import FRAMES, write_claims
-from ddcl.report.claims.correctness import KEPT
 from tests.unit import snapshots
 from tests.unit.snapshots import ROOT, SNAPSHOTS, check_of
 
@@ -40,7 +40,7 @@ def test_findings_answer_in_one_table() -> None:
 
 @pytest.mark.parametrize("name", [name for name in SNAPSHOTS if (snapshots.FOLDER / name / KEPT).exists()])
 def test_the_claims_of_a_snapshot_are_those_that_are_judged_today(name: str, tmp_path: Path) -> None:
-    """If a rule changed, `ddcl claims`, `figure claims` and `report`, each with `--results`, mend the snapshot."""
+    """If a rule changed, `python -m tests.unit.snapshots mend NAME` lets the snapshot follow."""
     write_claims(snapshots.judged(name), tmp_path)
     for table in FRAMES:
         assert (tmp_path / f"{table}.csv").read_text() == (snapshots.FOLDER / name / f"tables/{table}.csv").read_text()

@@ -16,14 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ddcl.base.errors import UserError
-from ddcl.base.files import damage_named
+from ddcl.base.files import damage_named, write_atomic
 from ddcl.plan.addresses import predictions_of
-from ddcl.plan.plan import Plan
+from ddcl.plan.plan import KEPT, Plan
 from ddcl.report.claims.contrasts import Address, Comparison, Measured
 from ddcl.report.claims.inference import Array, by_group
 
-KEPT = "correctness.parquet"  # below a snapshot
-GROUPS = "groups"
+GROUPS = "groups"  # what a snapshot calls the groups of a data set's test images
 ROOM = 400_000_000  # bytes of correctness that are kept: ten thousand records with one draw need a tenth
 TOLERANCE = 1e-6  # between a record's value and the mean of the predictions beside it
 Place = tuple[str, str, str, int, str, str]  # a run, evaluation data set and evaluation
@@ -100,10 +99,11 @@ class Correctness:
 
     def _read_kept(self, place: Place, names: Iterable[str]) -> dict[str, Shares]:
         """Return the same from the file of a snapshot."""
-        file = self._file(place)
-        groups = self._kept_here.get((place[4], GROUPS))
-        self._groups.setdefault(place[4], None if groups is None else groups.counts.astype(np.int64))
-        return {name: self._kept_here[file, name] for name in names if (file, name) in self._kept_here}
+        file, groups = self._file(place), self._kept_here.get((place[4], GROUPS))
+        found = {name: self._kept_here[file, name] for name in names if (file, name) in self._kept_here}
+        if found and place[4] not in self._groups:
+            self._groups[place[4]] = None if groups is None else groups.counts.astype(np.int64)
+        return found
 
     @cached_property
     def _kept_here(self) -> dict[tuple[str, str], Shares]:
@@ -131,7 +131,7 @@ class Correctness:
             (*key, own.total, own.n, own.counts.dtype.name, own.counts.tobytes()) for key, own in sorted(kept.items())
         ]
         frame = pd.DataFrame(rows, columns=["file", "name", "total", "n", "dtype", "counts"])
-        frame.to_parquet(path, index=False, compression="zstd")
+        write_atomic(path, lambda temporary: frame.to_parquet(temporary, index=False, compression="zstd"))
 
     def _shares(self, place: Place, name: str) -> Shares | None:
         if place in self._kept:
@@ -155,7 +155,10 @@ class Correctness:
         value = float(correct.mean(dtype=np.float64))
         if abs(value - measured.value) > TOLERANCE:
             found = f"{name} gives {value:.6f}, its record {measured.value:.6f}"
-            raise UserError(f"{self.results / self._file(place)}: {found}; `ddcl collect` again")
+            path = self.results / self._file(place)
+            if path.exists():
+                raise UserError(f"{path}: {found}; `ddcl collect` again")
+            raise UserError(f"{self.results / KEPT}: {self._file(place)}: {found}; get the snapshot again")
         return correct
 
     def groups(self, eval_dataset: str) -> NDArray[np.int64] | None:

@@ -144,7 +144,8 @@ def _gate(gate: JudgedGate, plan: Plan) -> Gate:
     elif gate.reference is None:
         least = "a published number of the same recipe; none is known"
     else:
-        least = f"at least {plain(gate.reference + gate.least)} % (published {plain(gate.reference)} %)"
+        published = f" (published {plain(gate.reference)} %)" if gate.reference else ""
+        least = f"at least {plain(gate.reference + gate.least)} %{published}"
     paper = "" if gate.reported_value is None else f"; the paper has +{plain(gate.reported_value)}"
     if not gate.compared:
         found = found.lstrip("+")
