@@ -29,14 +29,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.unit.snapshots import FOLDER, ROOT
+
 PAGE = ROOT / "docs/findings.md"
 COMMENT = re.compile(r"<!-- (.*?) -->", re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.,/×-])[−+]?(?:\d[\d,]*\.?\d*|\.\d+)(?![\w²])")
@@ -80,8 +80,8 @@ def wrong(passage: Passage) -> list[str]:
     if not passage.source:
         return [f"{number}: no cell is named" for number in passage.numbers]
     cells = _cells(passage.source)
-    given = [own for address, values in cells if address.startswith("given ") for own in values]
-    cells = [(address, values) for address, values in cells if not address.startswith("given ")]
+    given = [own for address, numbers in cells if address.startswith("given ") for own in numbers]
+    cells = [(address, numbers) for address, numbers in cells if not address.startswith("given ")]
     found, at = [], -1
     last: str | None = None
     for number in (own for own in passage.numbers if not _is_one(own, given)):
@@ -99,7 +99,7 @@ def wrong(passage: Passage) -> list[str]:
                 continue
             at = behind
         last = number
-    unused = [own for own, values in cells[at + 1 :] if last is None or not _is_one(last, values)]
+    unused = [own for own, numbers in cells[at + 1 :] if last is None or not _is_one(last, numbers)]
     return found + [f"{address}: not in the text" for address in unused]
 
 
@@ -167,7 +167,7 @@ def _claim(snapshot: str, *words: str) -> pd.Series:
     table, *keys = {1: ["claims"], 2: ["claim_checks", "check"], 3: ["claim_gates", "gate", "arm"]}[len(words)]
     if len(words) == 2 and "." in words[1]:
         table, keys = "claim_comparisons", ["comparison"]
-    rows = pd.read_csv(ROOT / f"results/snapshots/{snapshot}/tables/{table}.csv")
+    rows = pd.read_csv(FOLDER / snapshot / f"tables/{table}.csv")
     for key, word in zip(["claim", *keys], words, strict=True):
         rows = rows[rows[key] == word]
     assert len(rows) == 1, f"{snapshot}: {words}: {len(rows)} rows of {table}.csv"
@@ -189,7 +189,7 @@ def _seeds(snapshot: str, words: str) -> pd.Series:
 
 @cache
 def _records(snapshot: str) -> pd.DataFrame:
-    return pd.read_parquet(ROOT / "results/snapshots" / snapshot / "records.parquet")
+    return pd.read_parquet(FOLDER / snapshot / "records.parquet")
 
 
 def _is_one(number: str, known: tuple[float, ...] | list[float]) -> bool:
