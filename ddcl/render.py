@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddcl.base.errors import check_name
-from ddcl.plan.plan import DICTIONARY
+from ddcl.plan.plan import DICTIONARY, PAGE
 from ddcl.report.collected import Collected
 from ddcl.schema.claims import FRAMES
 
@@ -72,7 +72,7 @@ def render_page(results: Path) -> Path:
     from ddcl.report.tables.csv_files import columns_of
     from ddcl.report.tables.dictionary import dictionary
 
-    found, out = Collected.load(results), results / "report" / "index.html"
+    found, out = Collected.load(results), results / PAGE
     write_page(found, out)
     names = [*found.plan.tables, *(FRAMES if found.plan.claims else ())]
     files = {f"{name}.csv": columns_of(results / "tables" / f"{name}.csv") for name in names}

@@ -32,6 +32,7 @@ from ddcl.schema.tables import RUN, TableSpec
 from ddcl.schema.tuning import CHOICE, SCORES, TuningConfig
 
 FILE = "suite.json"  # below the results folder
+PAGE = "report/index.html"
 DICTIONARY = "README.md"  # below results/tables: what the columns of the CSV files mean
 WHAT, MAKER = "plan", "ddcl resolve"
 
@@ -201,7 +202,7 @@ class Plan(Sealed):
     method/augmentation. gates: those that the claims name. tuning: what a suite of kind tuning tries.
     """
 
-    SCHEMA: ClassVar[int] = 5
+    SCHEMA: ClassVar[int] = 6
     suite: Name
     title: str
     description: str
@@ -322,7 +323,7 @@ class Plan(Sealed):
         names += [f"figures/{picture.name}.{end}" for picture in self.pictures for end in ("png", "pdf", "csv")]
         names += [f"tables/{name}" for name in (*CLAIM_FILES, MACROS)] if self.claims else []
         names += [f"tables/{name}" for name in (SCORES, CHOICE)] if self.tuning else []
-        return [*names, f"tables/{DICTIONARY}", "report/index.html"]
+        return [*names, f"tables/{DICTIONARY}", PAGE]
 
     @property
     def data_folders(self) -> list[str]:

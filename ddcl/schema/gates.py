@@ -37,15 +37,26 @@ class GateSpec(Model):
         description="percent; in place of a control, a published accuracy that must be reached. Neither: no such "
         "number is known yet, and the gate is undecided",
     )
+    unit: str | None = Field(
+        default=None,
+        description="in place of both: the unit of `least`, where the value itself must reach that; it is no accuracy",
+    )
     evaluation: list[str] = Field(min_length=1, description="protocols; the first that has values is taken")
-    least: float = Field(description="points that the mean must reach; the interval must lie above 0 as well")
+    least: float = Field(
+        description="points that the mean must reach; the interval must lie above 0 as well, if there is a control"
+    )
     reported_value: float | None = Field(default=None, description="points of the same difference in the paper")
 
     @model_validator(mode="after")
     def _one_control(self) -> GateSpec:
-        if self.reference is not None and self.control:
-            raise ValueError("control or reference: only one of the two can be compared with")
+        if (self.reference is not None) + bool(self.control) + bool(self.unit) > 1:
+            raise ValueError("control, reference, unit: only one of the three can say what is compared with")
         return self
+
+    @property
+    def scale(self) -> float:
+        """By what values are multiplied: accuracies to be in percent."""
+        return 1.0 if self.unit else 100.0
 
 
 def read_gate(name: str) -> GateSpec:

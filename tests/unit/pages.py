@@ -45,7 +45,15 @@ GATE |= {
     "ci_high": 9.0,
     "least": 0.0,
 }
-GATE |= {"n_seeds": 3, "compared": True, "reference": None, "reported_value": None, "state": "failed", "sources": []}
+GATE |= {
+    "n_seeds": 3,
+    "compared": True,
+    "unit": "points",
+    "reference": None,
+    "reported_value": None,
+    "state": "failed",
+    "sources": [],
+}
 WHOLE = Address("digits", "ddcl", "caug", "full", "linear", "digits", "color_rotate", "top1")
 CURVE = WHOLE._replace(evaluation="monitor", perturbation="none", metric="knn_auc")
 

@@ -6,6 +6,7 @@ and their records are of an older format. What the suite asks for today and such
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from dataclasses import replace
@@ -39,8 +40,7 @@ JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # of older ones; the others res
 
 def snapshot(name: str) -> Collected:
     """Return what a snapshot holds, under the claims, or, if it is an older one, the plan that its suite has today."""
-    suite = ROOT / "config" / SUITES.get(name, f"suites/{name}.yaml")
-    folder, plan = FOLDER / name, Suite.load(suite).plan
+    folder, plan = FOLDER / name, Suite.load(_suite(name)).plan
     if (folder / KEPT).exists():
         found = Collected.load(folder)
         return replace(found, plan=_of_today(found.plan, plan))
@@ -53,15 +53,24 @@ def snapshot(name: str) -> Collected:
     return Collected(plan.changed(claims=claims, runs=trained), records, histories, [], folder)
 
 
+def _suite(name: str) -> Path:
+    return ROOT / "config" / SUITES.get(name, f"suites/{name}.yaml")
+
+
 def _of_today(own: Plan, today: Plan) -> Plan:
     """Return a snapshot's plan with the claims, gates and statistics that its suite has today."""
     return own.changed(claims=today.claims, gates=today.gates, statistics=today.statistics)
 
 
 def mend(name: str) -> None:
-    """Let a snapshot follow today's claims: its plan, what is made of its claims, and the page."""
+    """Let a snapshot follow today's claims: its plan, what is made of its claims, and the page.
+
+    Its plan may be of an earlier layout, as long as that can be read without its seal.
+    """
     own = FOLDER / name
-    today = snapshot(name).plan
+    content = json.loads((own / FILE).read_text(encoding="utf-8"))
+    former = Plan.model_validate({key: content[key] for key in Plan.model_fields})
+    today = _of_today(former, Suite.load(_suite(name)).plan)
     with TemporaryDirectory() as folder:
         new = shutil.copytree(own, Path(folder) / name)
         write_text(new / FILE, today.text)

@@ -165,9 +165,18 @@ def test_an_accuracy_that_must_be_reached() -> None:
     assert state_of(spec, Estimate(84.0, 83.0, 85.0), 3) == "passed"
     assert state_of(spec, Estimate(83.0, 82.0, 84.0), 3) == "failed"
     assert state_of(spec, Estimate(83.0), 1) == "undecided"
-    with pytest.raises(ValueError, match="only one of the two"):
+    with pytest.raises(ValueError, match="only one of the three"):
         GateSpec(**spec.model_dump() | {"control": {"augmentation": "caug"}})
     assert joint([]) == "passed"
+
+
+def test_a_least_value_in_its_own_unit() -> None:
+    spec = read_gate("pairs_have_room")
+    assert (spec.scale, spec.reference) == (1.0, None)
+    assert state_of(spec, Estimate(0.12, 0.08, 0.16), 3) == "passed"
+    assert state_of(spec, Estimate(0.04, 0.03, 0.05), 3) == "failed"
+    with pytest.raises(ValueError, match="only one of the three"):
+        GateSpec(**spec.model_dump() | {"reference": 0.1})
 
 
 @pytest.mark.parametrize(("knn", "verdict"), [(0.845, "supported"), (0.80, "not testable")])

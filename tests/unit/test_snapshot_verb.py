@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
-from ddcl.plan.plan import KEPT, write_plan
+from ddcl.plan.plan import KEPT, PAGE, write_plan
 from ddcl.plan.suite import Suite
 from ddcl.render import render_claims
 from ddcl.report.claims.claim_tables import FRAMES
@@ -69,6 +70,13 @@ def test_without_the_correctness_of_images_intervals_are_over_seeds(snapshot: Pa
     text = (copy / "tables/claim_comparisons.csv").read_text()
     assert "seeds (t)" in text
     assert "images in" not in text
+
+
+def test_the_page_links_only_to_files_of_the_snapshot(snapshot: Path) -> None:
+    page = snapshot / PAGE
+    links = set(re.findall(r'href="(\.\./[^"#]+)', page.read_text(encoding="utf-8")))
+    assert {"../records.parquet", "../tables/claims.csv"} <= links
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 def test_it_holds_no_run_and_nothing_that_can_be_made_again(snapshot: Path) -> None:

@@ -25,7 +25,6 @@ State = Literal["passed", "failed", "undecided"]
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 OPEN: Final = "undecided"
-POINTS = 100.0
 NAMES: tuple[GateKey, ...] = ("variant", "augmentation")  # of an arm; a gate may be of another than the comparison's
 
 
@@ -102,13 +101,13 @@ def _terms(key: Key, plan: Plan, cells: Cells) -> Iterator[tuple[Term, ...]]:
 
 
 def passed_gates(
-    keys: Iterable[Key], planned: dict[Key, Comparison], plan: Plan, estimated: Callable[[Comparison], Estimate]
+    keys: Iterable[Key], planned: dict[Key, Comparison], plan: Plan, estimated: Callable[[Comparison, float], Estimate]
 ) -> dict[Key, GateResult]:
-    """Return what was found of each gate. estimated: a contrast's effect in points, with its interval."""
+    """Return what was found of each gate. estimated: a contrast's effect times a number."""
     found = {}
     for key in dict.fromkeys(keys):
         spec, own = plan.gates[key.gate], planned.get(key)
-        estimate = estimated(own) if own and own.seeds else Estimate(np.nan)
+        estimate = estimated(own, spec.scale) if own and own.seeds else Estimate(np.nan)
         state = state_of(spec, estimate, len(own.seeds) if own else 0)
         found[key] = GateResult(key, spec, own, estimate, state)
     return found
@@ -116,11 +115,11 @@ def passed_gates(
 
 def state_of(spec: GateSpec, estimate: Estimate, n_seeds: int) -> State:
     """Return whether a gate is passed: its mean is large enough and, where two are compared, its interval above 0."""
-    unknown = spec.reference is None and not spec.control
+    unknown = spec.reference is None and not spec.control and not spec.unit
     if unknown or n_seeds < FEWEST_SEEDS or np.isnan(estimate.effect):
         return OPEN
-    if spec.reference is not None:
-        return PASSED if estimate.effect - spec.reference >= spec.least else FAILED
+    if not spec.control:
+        return PASSED if estimate.effect - (spec.reference or 0.0) >= spec.least else FAILED
     if estimate.effect < spec.least:
         return FAILED
     return OPEN if np.isnan(estimate.low) else PASSED if estimate.low > 0 else FAILED

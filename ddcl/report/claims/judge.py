@@ -243,6 +243,7 @@ def _judged_gate(result: GateResult) -> JudgedGate:
         ci_high=float(result.estimate.high),
         n_seeds=len(own.seeds) if own else 0,
         compared=bool(result.spec.control),
+        unit=result.spec.unit or ("points" if result.spec.control else "%"),
         reference=result.spec.reference,
         least=result.spec.least,
         reported_value=result.spec.reported_value,

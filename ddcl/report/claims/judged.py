@@ -125,10 +125,10 @@ class JudgedCheck(Finding):
 
 
 class JudgedGate(Model):
-    """A gate of an arm (`ddcl.schema.gates`): points, and what follows where it is failed.
+    """A gate of an arm (`ddcl.schema.gates`), and what follows where it is failed.
 
-    effect: of an arm that must reach a published accuracy (reference), that accuracy itself, percent. compared: whether
-    it is a difference of two accuracies instead.
+    compared: whether effect is a difference of two accuracies. Otherwise it is a value itself, which must reach a
+    published one (reference) or simply `least`. unit: of effect and least.
     """
 
     name: str
@@ -142,6 +142,7 @@ class JudgedGate(Model):
     ci_high: Number
     n_seeds: int
     compared: bool
+    unit: str
     reference: float | None
     least: float
     reported_value: float | None
@@ -206,7 +207,7 @@ class JudgedClaim(Model):
 class JudgedClaims(Sealed):
     """What `ddcl claims` found. plan: the digest of the plan. collected: the seal of the files it was found in."""
 
-    SCHEMA: ClassVar[int] = 3
+    SCHEMA: ClassVar[int] = 4
     suite: str
     plan: str
     collected: str

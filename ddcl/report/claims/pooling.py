@@ -13,7 +13,7 @@ from ddcl.plan.plan import Plan
 from ddcl.report.claims.contrasts import Cells, Comparison, missing_arms
 from ddcl.report.claims.correctness import Correctness, differences
 from ddcl.report.claims.endings import ended_comparisons, ended_pool
-from ddcl.report.claims.gates import FAILED, POINTS, GateResult, Key, joint, needed
+from ddcl.report.claims.gates import FAILED, GateResult, Key, joint, needed
 from ddcl.report.claims.inference import Array, Estimate, pooled_estimate
 from ddcl.report.claims.verdicts import DIFFERS, INCONCLUSIVE, NOT_RUN, NOT_TESTABLE, Verdict
 from ddcl.report.collected import Collected
@@ -63,10 +63,10 @@ class Evidence(NamedTuple):
     rules: StatisticsSpec
     gates: Mapping[Key, GateResult]
 
-    def estimated(self, comparison: Comparison) -> Estimate:
-        """Return the effect of a gate's contrast, in points."""
+    def estimated(self, comparison: Comparison, scale: float) -> Estimate:
+        """Return the effect of a gate's contrast times `scale`."""
         found = differences(comparison, self.cells.measured, self.correctness)
-        block = {("", ""): found.matrix * np.float32(POINTS)}
+        block = {("", ""): found.matrix * np.float32(scale)}
         return pooled_estimate(block, self.rules.confidence, bool(found.n_groups))
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ddcl.base import sealed
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
-from ddcl.plan.plan import FILE, Plan, read_plan
+from ddcl.plan.plan import FILE, PAGE, Plan, read_plan
 from ddcl.report.claims.judged import MAKER, WHAT, JudgedClaim, JudgedClaims
 from ddcl.report.collect import FILES, RUNS
 from ddcl.report.exchange.unpack import unpack
@@ -28,7 +28,6 @@ from ddcl.report.tables.html import template
 from ddcl.schema.claims import JUDGED
 from ddcl.schema.marks import read_marks
 
-PAGE = Path("report") / "index.html"
 FOLDERS = ("report", "tables", "figures")  # of results, that a site has; and the collected files
 OF_RUNS = ("config.json", "run.json", "history.csv", "on/*/*/*.json", "on/*/*.json")  # of each run: what is small
 
@@ -123,7 +122,7 @@ def _copy_run(source: Path, folder: Path, name: str) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, folder / path)
     files = [path.as_posix() for path in found]
-    card = f"../../../../../{PAGE.as_posix()}#{anchor_of(name)}"  # five folders up: runs/DATASET/VARIANT/ARM/SEED
+    card = f"../../../../../{PAGE}#{anchor_of(name)}"  # five folders up: runs/DATASET/VARIANT/ARM/SEED
     write_text(folder / "index.html", template("run.html.j2").render(name=name, files=files, card=card))
 
 
@@ -139,5 +138,5 @@ def _found(part: Part, name: str) -> Found | None:
         return None
     check = part.claims[name].forms[0].headline
     effect, between = interval(check.effect, check.ci_low, check.ci_high, check.smallest_effect)
-    address = f"{part.name}/{PAGE.as_posix()}#claim-{name}"
+    address = f"{part.name}/{PAGE}#claim-{name}"
     return Found(Shown(part.claims[name].verdict), effect, between, check.unit, address)

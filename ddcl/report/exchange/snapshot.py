@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import remove
-from ddcl.plan.plan import DERIVED, FILE, KEPT
+from ddcl.plan.plan import DERIVED, FILE, KEPT, PAGE
 from ddcl.report.claims.judge import gathered, judge_claims
 from ddcl.report.claims.judged import read_judged
 from ddcl.report.collected import Collected
+from ddcl.report.page.write import write_page
 from ddcl.schema.tables import RUN
 
 ENDS = (".csv", ".json", ".md", ".png", ".svg", ".yaml", "index.html")  # of what is made; the rest can be made of these
@@ -53,7 +54,9 @@ def write_snapshot(results: Path, folder: Path) -> Written:
             (new / each).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(results / each, new / each)
         gathered(found).correctness.write(new / KEPT)
-        _judge_again(found, new)
+        kept = Collected.load(new)
+        _judge_again(found, kept)
+        write_page(kept, new / PAGE)  # again: its links lead to what the snapshot has
         for each in COPIED:
             remove(folder / each)
             if (new / each).exists():
@@ -72,9 +75,9 @@ def _check(folder: Path) -> None:
         raise UserError(f"{folder}: has files that `ddcl snapshot` did not make; name an empty or a new folder")
 
 
-def _judge_again(found: Collected, new: Path) -> None:
+def _judge_again(found: Collected, kept: Collected) -> None:
     """Raise `UserError` unless the claims judged from the snapshot alone are those that were judged before."""
-    here, there = read_judged(found), judge_claims(Collected.load(new))
+    here, there = read_judged(found), judge_claims(kept)
     if [claim.model_dump(mode="json") for claim in here] != [claim.model_dump(mode="json") for claim in there]:
         raise UserError(
             f"{found.results}: what lies there now gives other claims than its tables (predictions may have been "

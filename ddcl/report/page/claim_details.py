@@ -137,19 +137,20 @@ def details(claim: JudgedClaim, page: Page) -> Details:
 
 
 def _gate(gate: JudgedGate, plan: Plan) -> Gate:
-    found, between = interval(gate.effect, gate.ci_low, gate.ci_high, 1.0)
-    unit = "points" if gate.compared else "%"
+    accuracy = gate.unit in ("points", "%")
+    found, between = interval(gate.effect, gate.ci_low, gate.ci_high, 1.0 if accuracy else gate.least)
     if gate.compared:
         least = f"at least {plain(gate.least)} points, interval above 0" if gate.least else "interval above 0"
+    elif not accuracy:
+        least = f"at least {plain(gate.least)}"
     elif gate.reference is None:
         least = "a published number of the same recipe; none is known"
     else:
-        published = f" (published {plain(gate.reference)} %)" if gate.reference else ""
-        least = f"at least {plain(gate.reference + gate.least)} %{published}"
+        least = f"at least {plain(gate.reference + gate.least)} % (published {plain(gate.reference)} %)"
     paper = "" if gate.reported_value is None else f"; the paper has +{plain(gate.reported_value)}"
     if not gate.compared:
         found = found.lstrip("+")
-    text = f"{found} {unit} ({between})" if between else "–" if isnan(gate.effect) else f"{found} {unit}"
+    text = f"{found} {gate.unit} ({between})" if between else "–" if isnan(gate.effect) else f"{found} {gate.unit}"
     return Gate(
         STATES[gate.state], gate.state, gate.label, _arm(gate.arm, plan), text, f"{least}{paper}", gate.statement
     )

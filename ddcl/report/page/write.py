@@ -71,7 +71,10 @@ class ShownFigure(NamedTuple):
 
 
 def write_page(found: Collected, out: Path) -> None:
-    """Write the page of what was collected to `out`, with the figures that were drawn below `found.results`."""
+    """Write the page of what was collected to `out`, with the figures that were drawn below `found.results`.
+
+    It links to those files that are there; a snapshot has not all.
+    """
     plan = found.plan
     specs = plan.tables
     cells = expected_cells(found.records, plan)
@@ -95,11 +98,12 @@ def write_page(found: Collected, out: Path) -> None:
         evidence=evidence(found, judged),
         facts=facts(found),
         attention=attention(found),
-        tables=[_table(name, specs[name], printed[name], plan, anchors) for name in specs],
+        tables=[_table(name, specs[name], printed[name], found, anchors) for name in specs],
         selectors=selectors(plan),
-        figures=_figures(plan, found.results / "figures"),
+        figures=_figures(plan, found.results),
         runs=[_run_line(each, found) for each in found.runs],
         cards=cards.cards,
+        folders={run.folder for run in plan.runs if (found.results / run.folder).is_dir()},
         published=published,
         downloads=_downloads(found, specs),
         bibtex=bibtex(),
@@ -128,8 +132,9 @@ def _run_line(each: CollectedRun, found: Collected) -> tuple[CollectedRun, str, 
     return each, anchor_of(name), run_status(each, found.results / found.plan.run(name).folder)
 
 
-def _table(name: str, spec: TableSpec, printed: Printed, plan: Plan, anchors: dict[str, str]) -> ShownTable:
+def _table(name: str, spec: TableSpec, printed: Printed, found: Collected, anchors: dict[str, str]) -> ShownTable:
     """Return a table in pieces: main arms, ablations, controls, encoders from elsewhere."""
+    plan = found.plan
     methods = {run.variant: run.method for run in plan.runs}
     place = Place(anchors, f"t-{name}", {variant: mark_of(method) for variant, method in methods.items()})
     group_of = {run.variant: run.group for run in plan.runs}
@@ -141,7 +146,7 @@ def _table(name: str, spec: TableSpec, printed: Printed, plan: Plan, anchors: di
         if own or (group == "main" and not printed.rows)
     ]
     differences = any(cell.difference for _, cells in printed.rows for cell in cells)
-    links = _links("tables", name, TABLE_FORMATS)
+    links = _links(found.results, "tables", name, TABLE_FORMATS)
     return ShownTable(name, spec.title, with_code(spec.caption), groups, differences, Markup(notes(printed)), links)
 
 
@@ -176,24 +181,25 @@ def seeds_text(plan: Plan) -> str:
     return f"n = {spread} seed{'' if spread == '1' else 's'} per arm."
 
 
-def _figures(plan: Plan, folder: Path) -> list[ShownFigure]:
+def _figures(plan: Plan, results: Path) -> list[ShownFigure]:
     """Return the figures in the order of the suite, each with its view of differences where that has anything."""
     seeds, compares = seeds_text(plan), any(run.baseline for run in plan.shown)
-    made = {name: _figure(name, words, folder, seeds) for name, words in described(plan).items()}
+    made = {name: _figure(name, words, results, seeds) for name, words in described(plan).items()}
     views = {name: made.pop(f"{name}{DIFFERENCES}", None) for name in list(made) if not name.endswith(DIFFERENCES)}
     return [figure._replace(differences=views.get(name) if compares else None) for name, figure in made.items()]
 
 
-def _figure(name: str, words: PlannedFigure | PlannedPicture, folder: Path, seeds: str) -> ShownFigure:
+def _figure(name: str, words: PlannedFigure | PlannedPicture, results: Path, seeds: str) -> ShownFigure:
     """Return a figure: its SVG where there is one, else its PNG."""
-    vector, path = folder / f"{name}.svg", folder / f"{name}.png"
+    vector, path = (results / "figures" / f"{name}.{end}" for end in ("svg", "png"))
     picture = isinstance(words, PlannedPicture)
     svg = "" if picture or not vector.exists() else _told(vector.read_text(encoding="utf-8"), words.alt)
     png = base64.b64encode(path.read_bytes()).decode() if path.exists() and not svg else ""
     uri = f"data:image/png;base64,{png}" if png else None
-    links = _links("figures", name, {key: end for key, end in FIGURE_FORMATS.items() if end != "svg" or not picture})
+    formats = {key: end for key, end in FIGURE_FORMATS.items() if end != "svg" or not picture}
     table = "" if isinstance(words, PlannedPicture) else words.table
-    links = [(f"{table}.csv", f"../tables/{table}.csv")] * bool(table) + links
+    links = _there(results, [(f"{table}.csv", f"tables/{table}.csv")] * bool(table))
+    links += _links(results, "figures", name, formats)
     code = f"ddcl/pictures/{words.drawing}.py" if isinstance(words, PlannedPicture) else code_of(name)
     caption = with_code(words.caption if picture else f"{words.caption} {seeds}")
     return ShownFigure(name, caption, words.alt, Markup(svg), uri, links, code)
@@ -204,8 +210,13 @@ def _told(svg: str, alt: str) -> str:
     return svg.replace("<svg ", f'<svg class="figure" role="img" aria-label="{escape(alt)}" ', 1)
 
 
-def _links(folder: str, name: str, formats: dict[str, str]) -> Links:
-    return [(label, f"../{folder}/{name}.{end}") for label, end in formats.items()]
+def _links(results: Path, folder: str, name: str, formats: dict[str, str]) -> Links:
+    return _there(results, [(label, f"{folder}/{name}.{end}") for label, end in formats.items()])
+
+
+def _there(results: Path, files: Links) -> Links:
+    """Return links from the page to those of these files that are there."""
+    return [(text, f"../{name}") for text, name in files if (results / name).is_file()]
 
 
 def _published(plan: Plan, printed: dict[str, Printed]) -> list[PublishedNumber]:
@@ -216,11 +227,13 @@ def _published(plan: Plan, printed: dict[str, Printed]) -> list[PublishedNumber]
 
 
 def _downloads(found: Collected, specs: dict[str, TableSpec]) -> list[tuple[str, Links]]:
-    """Return named groups of links to the files beside the page; those of the claims where the suite has any."""
-    listed = [(spec.title, _links("tables", name, TABLE_FORMATS)) for name, spec in specs.items()]
+    """Return named groups of links to the files that are there; those of the claims where the suite has any."""
+    results = found.results
+    listed = [(spec.title, _links(results, "tables", name, TABLE_FORMATS)) for name, spec in specs.items()]
     if found.plan.claims:
         for title, names in (("Claims", FILES), ("Numbers as LaTeX commands", (MACROS,))):
-            listed.append((title, [(name, f"../tables/{name}") for name in names]))
-    listed += [(f"Figure {name}", _links("figures", name, FIGURE_FORMATS)) for name in described(found.plan)]
+            listed.append((title, _there(results, [(name, f"tables/{name}") for name in names])))
+    listed += [(f"Figure {name}", _links(results, "figures", name, FIGURE_FORMATS)) for name in described(found.plan)]
     files = ("records.parquet", "histories.parquet", "runs.json", "suite.json")
-    return [*listed, ("Everything that the page is made of", [(name, f"../{name}") for name in files])]
+    listed.append(("Everything that the page is made of", _there(results, [(name, name) for name in files])))
+    return [(title, links) for title, links in listed if links]
