@@ -32,8 +32,8 @@ from ddcl.report.exchange.snapshot import write_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "results/snapshots"
-SNAPSHOTS = ("digits", "fashion_mnist_diagnostics", "shapes")
-TITLES = {"digits": "digits", "fashion_mnist_diagnostics": "Fashion-MNIST", "shapes": "shapes"}
+SNAPSHOTS = ("digits", "textures", "fashion_mnist_diagnostics", "shapes")
+TITLES = {"digits": "digits", "textures": "textures", "fashion_mnist_diagnostics": "Fashion-MNIST", "shapes": "shapes"}
 SUITES = {"digits": "config.yaml", "fashion_mnist_diagnostics": "suites/fashion_mnist_small.yaml"}
 JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # of older ones; the others rest on the paper's probe, or on PReg
 
@@ -137,13 +137,18 @@ def answer() -> list[str]:
     found = {name: _verdicts(name) for name in SNAPSHOTS}
     heads = ["claim", "the paper reports", *(TITLES[name] for name in SNAPSHOTS)]
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for name, spec in Suite.load(ROOT / "config/config.yaml").plan.claims.items():
+    for claim, spec in Suite.load(ROOT / "config/config.yaml").plan.claims.items():
         for form in spec.forms:
-            row = spec.row(name, form)
+            row = spec.row(claim, form)
             reported = spec.reported_short if form == spec.forms[0] else "no number"
-            cells = [own.get(row, "awaits the study") for own in found.values()]
+            cells = [own.get(row, _missing(name)) for name, own in found.items()]
             rows.append(f"| {' | '.join([f'{row} {spec.statement_short}, {form}', reported, *cells])} |")
     return [row.replace("-0", "−0") for row in rows]
+
+
+def _missing(name: str) -> str:
+    """Return what is said of a claim that a snapshot has no verdict on."""
+    return "not asked" if (FOLDER / name / KEPT).exists() else "awaits the study"
 
 
 def _verdicts(name: str) -> dict[str, str]:

@@ -55,7 +55,9 @@ def claims(found: Collected) -> Figure:
     if not rows:
         axes.text(0.5, 0.5, "no claims in the suite: no data", transform=axes.transAxes, ha="center", color=NOTE)
     axes.set(xlim=(-END, END), ylim=(max(len(rows), 1) - 0.4, -0.8))
-    axes.set_xticks([stretched(tick) for tick in TICKS], [f"{tick:+g}×".replace("-", "−") for tick in TICKS])
+    axes.set_xticks(
+        [stretched(tick) for tick in TICKS], [f"{tick:+g}×".replace("-", "−") if tick else "0" for tick in TICKS]
+    )
     axes.set_yticks(range(len(rows)), [row.label for row in rows])
     for text, row in zip(axes.get_yticklabels(), rows, strict=True):
         text.set_fontsize({"claim": 7, "check": 6}.get(row.kind, 5.2))
