@@ -14,7 +14,7 @@ from ddcl.report.collected import Collected
 from ddcl.schema.places import CONFIG_DIR
 
 
-@pytest.mark.parametrize("name", ["textures", "emoji", "fashion_mnist_small", "shapes"])
+@pytest.mark.parametrize("name", ["textures", "textures_controls", "emoji", "fashion_mnist_small", "shapes"])
 def test_each_deciding_check_has_comparisons_and_each_gate_its_cells(name: str) -> None:
     plan = Suite.load(CONFIG_DIR / "suites" / f"{name}.yaml").plan
     records = pd.DataFrame(columns=list(COLUMNS)).astype({"value": float})
