@@ -12,7 +12,7 @@ Addresses are separated by semicolons:
 - ``ddcl caug dvr invariance``: mean and standard deviation over seeds of a cell of the records, found by words that
   occur in any of its columns. Unless said otherwise it is of the whole features, on clean test images of the data set.
 - ``ddcl caug dvr readout_angle - ddcl caug random_dvr readout_angle``: the differences of two cells, paired by seed.
-- ``ddcl_sym caug dvr mean_abs_cosine > 0.9``: in how many seeds the cell is larger, and the number of seeds.
+- ``ddcl_sym caug dvr mean_abs_cosine > 0.9``: in how many seeds the cell is larger.
 - ``given 28 10,000``: settings, which are not measured.
 
 Addresses stand in the order in which their numbers do; what is given may be anywhere. Fractions may be written in
@@ -147,8 +147,7 @@ def values(snapshot: str, address: str) -> tuple[float, ...]:
         return _of_claim(snapshot, address)
     one, above, least = address.partition(" > ")
     if above:
-        own = _seeds(snapshot, one).dropna()
-        return float((own > float(least)).sum()), float(len(own))
+        return (float((_seeds(snapshot, one) > float(least)).sum()),)
     one, minus, other = address.partition(" - ")
     own = _seeds(snapshot, one)
     if minus:

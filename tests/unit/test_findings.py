@@ -9,6 +9,7 @@ from tests.unit.findings import NUMBER, PAGE, Passage, passages, tables, wrong, 
 from tests.unit.snapshots import SNAPSHOTS
 
 PAIRS = "ddcl baug dvr mean_abs_cosine; ddcl baug dvr mean_abs_cosine_shuffled"  # .0395 and .0391
+COUNT = "ddcl_sym caug dvr mean_abs_cosine > 0.9"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
@@ -42,6 +43,8 @@ def _written(name: str) -> list[str]:
         ("C2 is −0.2 and +0.2 points.", "digits: C2b; C2a", ["−0.2: not of C2b", "C2a: not in the text"]),
         ("Both have .04, λ = 0 has .05.", f"digits: {PAIRS}; ddcl_w0 baug dvr mean_abs_cosine; given 0", []),
         ("Both have .05, λ = 0 has .04.", f"digits: {PAIRS}; given 0", [".05: not of ddcl baug dvr mean_abs_cosine"]),
+        ("In 5 of eight seeds.", f"textures: {COUNT}", []),
+        ("In 8 seeds.", f"textures: {COUNT}", ["8: not of " + COUNT, COUNT + ": not in the text"]),
         ("Of 899 images, 95 % intervals.", "digits: given 899", []),
     ],
 )
