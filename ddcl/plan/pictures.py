@@ -40,10 +40,18 @@ def _shown(plan: Plan, dataset: str, encoders: bool) -> list[PlannedRun]:
     runs = [run for run in plan.shown if run.dataset == dataset and METHODS[run.method].encodes]
     trained = [run for run in runs if run.trains]
     if not encoders:
-        return list({run.augmentation: run for run in reversed(trained)}.values())[::-1]
+        return _firsts(trained, "augmentation")
     last = list(dict.fromkeys(run.augmentation for run in trained))[-1:]
     runs = [run for run in runs if run.augmentation in last or not run.trains]
-    return list({run.variant: run for run in reversed(runs)}.values())[::-1]
+    return _firsts(runs, "variant")
+
+
+def _firsts(runs: list[PlannedRun], key: str) -> list[PlannedRun]:
+    """Return the first run of each name at a key, in the order of these names."""
+    found: dict[str, PlannedRun] = {}
+    for run in runs:
+        found.setdefault(getattr(run, key), run)
+    return list(found.values())
 
 
 def _choice(plan: Plan, runs: list[PlannedRun], encoders: bool) -> str:

@@ -55,6 +55,17 @@ def test_a_figure_without_runs_says_so(name: str) -> None:
     assert NO_PANELS in said or name == "claims"
 
 
+@pytest.mark.parametrize("name", ["readout", "knn_curves_differences"])
+def test_an_arm_that_no_run_has_gets_no_panel(name: str) -> None:
+    whole = collected()
+    runs = [run for run in whole.plan.runs if run.variant != "ddcl" or run.augmentation == "caug"]
+    figure = registry.draw(name, with_runs(whole, runs))
+    own = [title for axes in figure.axes if "DDCL" in (title := axes.get_title("left"))]
+
+    assert len(own) == 1
+    assert "CAug" in own[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORDS)
 def test_every_figure_of_a_small_suite(name: str, tmp_path: Path) -> None:

@@ -107,6 +107,13 @@ def test_a_picture_shows_the_first_seed_of_each_method_after_the_last_augmentati
     assert "seed 1" in found["views_digits"].caption
 
 
+def test_views_have_the_order_of_the_suite_although_a_later_block_has_one_augmentation_only() -> None:
+    block = {"datasets": ["digits"], "seeds": [0], "variants": ["simsiam"], "augmentations": ["baug", "caug"]}
+    later = block | {"variants": ["ddcl_w0"], "augmentations": ["baug"]}
+    entry = suite(runs=[block, later]).plan.pictures[0]
+    assert entry.runs == ["digits/simsiam/baug/seed0", "digits/simsiam/caug/seed0"]
+
+
 def test_the_choice_follows_what_figures_show() -> None:
     entries = suite(figure_variants=["simsiam"], figure_augmentations=["baug"]).plan.pictures
     assert entries[1].runs == ["digits/simsiam/baug/seed1", "digits/random_init/none/seed1"]

@@ -37,9 +37,12 @@ def robustness(found: Collected) -> Figure:
     single = [name for name in found.plan.perturbations if name not in found.plan.families]  # a family has a table
     group = ("perturbation", style.labels("perturbation", single))
     names = style.labels("variant", style.colour)
-    paint = partial(bars, group=group, bar=("variant", style.colour), names=names)
+    paint = partial(bars, group=group, bar=("variant", style.colour), names=names, alpha=style.alpha)
     labels = ("Perturbation of the test images", f"Top-1 (%), {style.label('evaluation', evaluation)}")
-    handles = [Patch(color=colour, label=style.label("variant", name)) for name, colour in style.colour.items()]
+    handles = [
+        Patch(color=colour, alpha=style.alpha(name), label=style.label("variant", name))
+        for name, colour in style.colour.items()
+    ]
     return panel_figure(style.by_augmentation(frame), (1, 1.5), labels, paint, [*handles, dots("seeds, ± sd")])
 
 

@@ -66,7 +66,8 @@ def _readings(found: Collected, kind: str, evaluation: str) -> Figure:
     for dataset, variant, augmentation in product(style.datasets, style.variants, style.augmentations):
         own = frame[frame["variant"].isin([variant, *style.floors])]
         title = [style.label("variant", variant), style.label("augmentation", augmentation)]
-        panels.append(style.panel(own, dataset, title, variant=variant, augmentation=augmentation))
+        panel = style.panel(own, dataset, title, variant=variant, augmentation=augmentation)
+        panels += [panel] if (panel.frame["variant"] == variant).any() else []
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
         untrained = shown["variant"].isin(style.floors)

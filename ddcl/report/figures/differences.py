@@ -152,6 +152,7 @@ def knn_curves(found: Collected) -> Figure:
         )
         for panel, variant in product(style.by_augmentation(own), names)
     ]
+    panels = [panel for panel in panels if len(panel.frame)]
     columns = len(names) * (1 if len(names) > 2 else len(style.augmentations))
     figure = panel_figure(
         panels, (min(columns, 4), 1.9), ("Epoch", "Points of kNN top-1"), partial(curve, marked=marked), legend(marked)

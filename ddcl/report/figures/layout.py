@@ -35,6 +35,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 MARKS = {"collapsed": "†", "diverged": "‡"}  # as in the tables
 INK, NOTE, LINE, BAND = "#1c2024", "#59616a", "#dfe2e6", "#e9ebe8"
 DASHES = ((4, 1.5), (2, 1), (6, 1.5, 1, 1.5), (1, 1), (8, 2), (3, 1, 1, 1, 1, 1))  # of variants that are no main arms
+FAINT = 0.5
 STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
 STYLE |= {"text.parse_math": False}  # a label is a text, whatever it looks like
 STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
@@ -83,6 +84,10 @@ class FigureStyle:
         own = self.plan.marks[self.method[variant]]
         face = "white" if own.fill == "open" else own.light
         return {"color": own.light, "marker": own.marker, "markerfacecolor": face, "markeredgecolor": own.light}
+
+    def alpha(self, variant: str) -> float:
+        """Return how opaque a variant's bars are: less where it has the colour of the method that it belongs to."""
+        return FAINT if variant in self.dash else 1.0
 
     def line(self, variant: str) -> dict[str, Any]:
         """Return how a variant's lines are drawn: dashed where it is no method itself, or its method a reference."""
@@ -208,7 +213,7 @@ def panel_figure(
         if panel is None:
             axes.set_visible(False)
             continue
-        axes.set_title(textwrap.fill(panel.title, 84 // columns), pad=pad)
+        axes.set_title(textwrap.fill(panel.title, 76 // columns), pad=pad)
         axes.annotate(text, (0, 1), (0, 2), "axes fraction", "offset points", color=NOTE, size=6)
         paint(axes, panel.frame)
         if not panel.frame["value"].notna().any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -38,11 +38,18 @@ def floor(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
             tell(line, f"{style.label('variant', name)}: {values.mean():.1f}")
 
 
-def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis, names: dict[str, str]) -> None:
+def bars(
+    axes: Axes,
+    frame: pd.DataFrame,
+    group: Axis,
+    bar: Axis,
+    names: dict[str, str],
+    alpha: Callable[[str], float] = lambda name: 1.0,
+) -> None:
     """Draw means with sd and a dot per seed; hollow with † if a seed collapsed, × if there is no value.
 
     group: a column, and its values with their labels. bar: a column, and its values with their colours. names:
-    how these are printed.
+    how these are printed. alpha: how opaque they are.
     """
     (column, labels), (colour_column, colours) = group, bar
     width = 0.82 / len(colours)
@@ -55,7 +62,9 @@ def bars(axes: Axes, frame: pd.DataFrame, group: Axis, bar: Axis, names: dict[st
         if values.empty:
             continue
         face = "white" if collapsed else colour
-        (drawn,) = axes.bar(x, values.mean(), 0.9 * width, color=face, edgecolor=colour, linewidth=0.9)
+        (drawn,) = axes.bar(
+            x, values.mean(), 0.9 * width, color=face, edgecolor=colour, linewidth=0.9, alpha=alpha(name)
+        )
         tell(drawn, f"{names[name]}, {labels[label]}: {_mean(values)}")
         axes.errorbar(x, values.mean(), values.std(ddof=1), color=INK, elinewidth=0.7)
         seeds = x + 0.2 * width * np.linspace(-1, 1, len(values)) * (len(values) > 1)
