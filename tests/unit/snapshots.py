@@ -63,7 +63,7 @@ def _of_today(own: Plan, today: Plan) -> Plan:
 
 
 def mend(name: str) -> None:
-    """Let a snapshot follow today's claims: its plan, what is made of its claims, and the page.
+    """Let a snapshot follow today's claims: its plan, what is made of its claims, figures and the page.
 
     Its plan may be of an earlier layout, as long as that can be read without its seal.
     """
@@ -77,7 +77,8 @@ def mend(name: str) -> None:
         runs = sealed.read(new / RUNS, CollectedRuns, "list of collected runs", "ddcl snapshot")
         sealed.write(new / RUNS, runs.model_copy(update={"plan": today.digest}))
         render_claims(new)
-        render_figure("claims", new)
+        for figure in today.figures:
+            render_figure(figure, new)
         render_page(new)
         write_snapshot(new, own)
 
