@@ -15,7 +15,7 @@ Addresses are separated by semicolons:
 - ``ddcl_sym caug dvr mean_abs_cosine > 0.9``: in how many seeds the cell is larger.
 - ``given 28 10,000``: settings, which are not measured.
 
-Addresses stand in the order in which their numbers do; what is given may be anywhere. Fractions may be written in
+Addresses stand in the order in which their numbers do; what is given may be anywhere, and is exact. Fractions may be written in
 percent. A number with a sign has to have that sign; without one, its size counts.
 
 A comment behind a table gives the addresses of its rows and columns, which are put together::
@@ -85,7 +85,7 @@ def wrong(passage: Passage) -> list[str]:
     cells = [(address, numbers) for address, numbers in cells if not address.startswith("given ")]
     found, at = [], -1
     last: str | None = None
-    for number in (own for own in passage.numbers if not _is_one(own, given)):
+    for number in (own for own in passage.numbers if _float(own) not in given):
         if at < 0 or not _is_one(number, cells[at][1]):
             behind = at + 1
             while (
@@ -196,9 +196,17 @@ def _records(snapshot: str) -> pd.DataFrame:
     return pd.read_parquet(FOLDER / snapshot / "records.parquet")
 
 
+def _plain(number: str) -> str:
+    return number.replace(",", "").replace("−", "-")
+
+
+def _float(number: str) -> float:
+    return float(_plain(number))
+
+
 def _is_one(number: str, known: tuple[float, ...] | list[float]) -> bool:
     """Whether a number as it is written is one of these values, rounded."""
-    plain = number.replace(",", "").replace("−", "-")
+    plain = _plain(number)
     last = 0.5 * 10.0 ** -len(plain.partition(".")[2]) + 1e-9
     signed = plain[0] in "+-"
     candidates = [own * scale for own in known for scale in (1, 100)]

@@ -32,8 +32,14 @@ from ddcl.report.exchange.snapshot import write_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "results/snapshots"
-SNAPSHOTS = ("digits", "textures", "fashion_mnist_diagnostics", "shapes")
-TITLES = {"digits": "digits", "textures": "textures", "fashion_mnist_diagnostics": "Fashion-MNIST", "shapes": "shapes"}
+SNAPSHOTS = ("digits", "textures", "emoji", "fashion_mnist_diagnostics", "shapes")
+TITLES = {
+    "digits": "digits",
+    "textures": "textures",
+    "emoji": "emoji",
+    "fashion_mnist_diagnostics": "Fashion-MNIST",
+    "shapes": "shapes",
+}
 SUITES = {"digits": "config.yaml", "fashion_mnist_diagnostics": "suites/fashion_mnist_small.yaml"}
 JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # of older ones; the others rest on the paper's probe, or on PReg
 

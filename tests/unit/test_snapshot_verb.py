@@ -26,6 +26,8 @@ SUITE = {
     **{name: written.SUITE[name] for name in ("suite", "title", "description", "draws", "random_subsets")},
     "runs": [written.BLOCK | {"perturbations": ["none", "color", "color_rotate"], "seeds": [0, 1, 2]}],
     "claims": ["C2", "C4", "C5", "C6"],
+    "figures": ["robustness"],
+    "pictures": ["views"],
 }
 PLAN = Suite(SUITE, "t.yaml").plan
 
@@ -77,6 +79,15 @@ def test_the_page_links_only_to_files_of_the_snapshot(snapshot: Path) -> None:
     links = set(re.findall(r'href="(\.\./[^"#]+)', page.read_text(encoding="utf-8")))
     assert {"../records.parquet", "../tables/claims.csv"} <= links
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_it_shows_no_image_of_a_data_set(snapshot: Path) -> None:
+    assert (snapshot / "figures/robustness.png").exists() == ("robustness" in PLAN.figures)
+    assert PLAN.pictures
+    assert not [path.name for path in (snapshot / "figures").glob("views*")]
+    page = (snapshot / PAGE).read_text(encoding="utf-8")
+    assert "was not drawn" not in page
+    assert "views_digits" not in page
 
 
 def test_it_holds_no_run_and_nothing_that_can_be_made_again(snapshot: Path) -> None:

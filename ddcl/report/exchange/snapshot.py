@@ -32,14 +32,16 @@ class Written:
 def write_snapshot(results: Path, folder: Path) -> Written:
     """Write the collected files, tables and figures of the suite in `results`, the correctness of images, and the page.
 
-    Of the runs there is a recipe of each arm, and of data sets the manifests, so that the page can be made again. The
+    Pictures are left out, because they show images of the data sets, which may be under a licence of their own. Of the
+    runs there is a recipe of each arm, and of data sets the manifests, so that the page can be made again. The
     folder can be read as a results folder: `ddcl claims --results FOLDER` judges the claims again. An earlier snapshot
     there is replaced, but for a README.md. `UserError`, and nothing is changed, if the folder has anything else, if
     something is missing, or if the claims that are judged from the snapshot differ from those in `results`.
     """
     _check(folder)
     found = Collected.load(results)
-    made = [name for name in found.plan.made() if name.endswith(ENDS)]
+    pictures = tuple(f"figures/{picture.name}." for picture in found.plan.pictures)
+    made = [name for name in found.plan.made() if name.endswith(ENDS) and not name.startswith(pictures)]
     if absent := [name for name in made if not (results / name).is_file()]:
         others = f" and {len(absent) - 1} others are" if len(absent) > 1 else " is"
         raise UserError(f"{results}: {absent[0]}{others} missing; run `snakemake` for suite {found.plan.suite} first")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from markupsafe import Markup, escape
 
 from ddcl.base.files import write_text
-from ddcl.plan.plan import Plan, PlannedFigure, PlannedPicture
+from ddcl.plan.plan import KEPT, Plan, PlannedFigure, PlannedPicture
 from ddcl.report.claims.judged import JudgedClaim, read_judged
 from ddcl.report.collect import CollectedRun
 from ddcl.report.collected import Collected
@@ -182,9 +182,14 @@ def seeds_text(plan: Plan) -> str:
 
 
 def _figures(plan: Plan, results: Path) -> list[ShownFigure]:
-    """Return the figures in the order of the suite, each with its view of differences where that has anything."""
+    """Return the figures in the order of the suite, each with its view of differences where that has anything.
+
+    A snapshot has no pictures.
+    """
     seeds, compares = seeds_text(plan), any(run.baseline for run in plan.shown)
-    made = {name: _figure(name, words, results, seeds) for name, words in described(plan).items()}
+    left_out = {picture.name for picture in plan.pictures} if (results / KEPT).exists() else set()
+    shown = {name: words for name, words in described(plan).items() if name not in left_out}
+    made = {name: _figure(name, words, results, seeds) for name, words in shown.items()}
     views = {name: made.pop(f"{name}{DIFFERENCES}", None) for name in list(made) if not name.endswith(DIFFERENCES)}
     return [figure._replace(differences=views.get(name) if compares else None) for name, figure in made.items()]
 
