@@ -15,8 +15,8 @@ Addresses are separated by semicolons:
 - ``ddcl_sym caug dvr mean_abs_cosine > 0.9``: in how many seeds the cell is larger.
 - ``given 28 10,000``: settings, which are not measured.
 
-Addresses stand in the order in which their numbers do; what is given may be anywhere, and is exact. Fractions may be written in
-percent. A number with a sign has to have that sign; without one, its size counts.
+Addresses stand in the order in which their numbers do; what is given may be anywhere, and is exact. Fractions may be
+written in percent. A number with a sign has to have that sign; without one, its size counts.
 
 A comment behind a table gives the addresses of its rows and columns, which are put together::
 
