@@ -372,9 +372,12 @@ def text_of(path: Path) -> str:
 
 def read_plan(results: Path) -> Plan:
     """Read the plan in the results folder; `UserError` if there is none, or if it is of another version or damaged."""
-    return read_plan_file(results / FILE)
+    return read_plan_file(results / FILE, "ddcl snapshot" if (results / KEPT).exists() else MAKER)
 
 
-def read_plan_file(path: Path) -> Plan:
-    """Read a plan; `UserError` if there is none, or if it is of another version or damaged."""
-    return sealed.read(path, Plan, WHAT, MAKER)
+def read_plan_file(path: Path, maker: str = MAKER) -> Plan:
+    """Read a plan; `UserError` if there is none, or if it is of another version or damaged.
+
+    maker: the command that the message advises.
+    """
+    return sealed.read(path, Plan, WHAT, maker)

@@ -13,7 +13,7 @@ import pytest
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
-from ddcl.plan.plan import KEPT, PAGE, write_plan
+from ddcl.plan.plan import KEPT, PAGE, Plan, write_plan
 from ddcl.plan.suite import Suite
 from ddcl.render import render_claims
 from ddcl.report.claims.claim_tables import FRAMES
@@ -88,6 +88,16 @@ def test_it_shows_no_image_of_a_data_set(snapshot: Path) -> None:
     page = (snapshot / PAGE).read_text(encoding="utf-8")
     assert "was not drawn" not in page
     assert "views_digits" not in page
+
+
+def test_a_snapshot_of_another_version_is_to_be_made_again(
+    snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(snapshot, tmp_path / "copy")
+    text = (copy / "suite.json").read_text(encoding="utf-8")
+    write_text(copy / "suite.json", re.sub(r'"schema": ?\d+', f'"schema":{Plan.SCHEMA - 1}', text))
+    assert main(["claims", "--results", str(copy)]) == 2
+    assert f"this version reads {Plan.SCHEMA}; run `ddcl snapshot` again" in capsys.readouterr().err
 
 
 def test_it_holds_no_run_and_nothing_that_can_be_made_again(snapshot: Path) -> None:
