@@ -19,7 +19,7 @@ from ddcl.plan.suite import Suite
 from ddcl.render import render_claims
 from ddcl.report.claims.claim_tables import write_claims
 from ddcl.report.claims.judge import judge_claims
-from ddcl.report.claims.judged import Finding, JudgedClaim, read_judged, write_judged
+from ddcl.report.claims.judged import Finding, JudgedClaim, JudgedClaims, read_judged, write_judged
 from ddcl.report.claims.macros import macros
 from ddcl.report.collected import Collected
 from ddcl.report.figures.registry import draw
@@ -122,7 +122,7 @@ def _bare(values: dict[str, Any]) -> None:
 DAMAGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (
         lambda values: values.update(schema=0),
-        "claims of schema 0, this version reads 3; run `ddcl claims` again",
+        f"claims of schema 0, this version reads {JudgedClaims.SCHEMA}; run `ddcl claims` again",
     ),
     (lambda values: values.pop("schema"), "claims of no schema"),
     (_without_p, "missing key 'claims.0.forms.0.checks.0.p'"),
