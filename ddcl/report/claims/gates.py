@@ -103,7 +103,7 @@ def _terms(key: Key, plan: Plan, cells: Cells) -> Iterator[tuple[Term, ...]]:
 def passed_gates(
     keys: Iterable[Key], planned: dict[Key, Comparison], plan: Plan, estimated: Callable[[Comparison, float], Estimate]
 ) -> dict[Key, GateResult]:
-    """Return what was found of each gate. estimated: a contrast's effect times a number."""
+    """Return what was found of each gate. estimated: a contrast's effect times a number, with its interval."""
     found = {}
     for key in dict.fromkeys(keys):
         spec, own = plan.gates[key.gate], planned.get(key)
