@@ -17,7 +17,7 @@ from ddcl.plan.cells import has_cell
 from ddcl.plan.counted import counted
 from ddcl.plan.datasets import is_there, missing_message
 from ddcl.plan.expand import Run
-from ddcl.plan.networks import Network, feature_width, network_of, throughput
+from ddcl.plan.networks import Network, feature_width, needs_gpu, network_of, throughput
 from ddcl.plan.speeds import Measured, Speeds
 from ddcl.plan.suite import Suite
 from ddcl.plan.weights import lacking
@@ -226,7 +226,8 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
         hours = f"{_shown([cost.pretraining_hours]):>10} {_shown([cost.evaluation_hours]):>10}"
         lines.append(f"  {name:20} {hours} {_shown([cost.disk_bytes / 1e9]):>8}  {cost.source}")
     disk = _shown([cost.disk_bytes / 1e9 for cost in by_dataset.values()])
-    where = f"hours on {throughput().device} where the speed comes from config/throughput.yaml"
+    devices = sorted({throughput().device if needs_gpu(run.recipe) else "one CPU core" for run in suite.runs.values()})
+    where = f"hours of all jobs, one after the other, on {' or '.join(devices)}"
     lines.append(f"  {'all':20} {_shown(_hours(by_dataset)):>21} {disk:>8}  {where}")
     lines += _pilot_lines(suite, results)
     missing = missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"
