@@ -15,7 +15,7 @@ import pytest
 from ddcl.__main__ import main
 from ddcl.base.errors import UserError
 from ddcl.base.files import read_json, write_json
-from ddcl.plan.plan import read_plan
+from ddcl.plan.plan import KEPT, read_plan
 from ddcl.render import render_tables
 from ddcl.report.collect import collect
 from ddcl.report.exchange.archive import CHECKSUMS, CRATE, export
@@ -228,6 +228,19 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
         archive.writestr("a.json", json.dumps({}))
     with pytest.raises(UserError, match=f"it has no {CHECKSUMS}"):
         import_archive(tmp_path / "c.zip", tmp_path / "results")
+
+
+def test_a_snapshot_takes_no_runs_over(site: Path, other: Path) -> None:
+    (other / KEPT).write_text("")
+    before = contents(other)
+    with pytest.raises(UserError, match="is a snapshot"):
+        import_archive(site / "a.zip", other)
+    assert contents(other) == before
+
+
+def test_an_archive_without_collected_records_is_named(site: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.zip: has no collected records; run `ddcl collect` where it was made"):
+        read_side(site / "a.zip")
 
 
 def test_an_archive_repeats_the_folder_that_it_was_made_of(other: Path, tmp_path: Path) -> None:

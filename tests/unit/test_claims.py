@@ -397,6 +397,31 @@ def test_collapse_is_counted_over_seeds(tmp_path: Path) -> None:
     assert "missing" in judged(found, "C8").headline.comparisons[0].note
 
 
+def test_shares_are_supported_only_if_the_interval_says_so_too(tmp_path: Path) -> None:
+    """Six of ten seeds lose one of two runs without PReg. p is 3 %, but the interval of ten seeds has 0 inside."""
+    plan = planted.suite(["C8"], ["ddcl", "ddcl_preg"], 10)
+    found = planted.results(plan, tmp_path, planted.base, predictions=False)
+    for place, run in enumerate(plan.runs):
+        bad = run.variant == "ddcl" and run.augmentation == "baug" and run.seed < 6
+        pages.end(found, place, "collapsed" if bad else "ok", "")
+    own = judged(found, "C8").headline
+    assert own.p == pytest.approx(2 * 0.5**6)
+    assert (own.ci_low < 0, own.verdict) == (True, "inconclusive")
+
+
+def test_a_comparison_that_has_no_test_takes_no_part_in_a_correction(tmp_path: Path) -> None:
+    """CAug has one seed that both arms have: what is said of BAug is what would be said of BAug alone."""
+    found = linear(tmp_path, planted.plus(0.0, noise=0.0005), seeds=5)
+    alone, beside = found.records["augmentation"] == "baug", found.records["seed"] == 0
+    verdicts = []
+    for kept in (alone, alone | beside):
+        values = found.records["value"].where(kept)
+        status = found.records["status"].where(kept, "missing")
+        lost = replace(found, records=found.records.assign(value=values, status=status))
+        verdicts.append(check(judged(lost, "C2"), "linear").comparisons[0].verdict)
+    assert verdicts == ["no effect that matters"] * 2
+
+
 # --- gates and rules: tests/unit/test_gates.py, tests/unit/test_verdicts.py
 
 

@@ -71,6 +71,12 @@ def test_what_one_side_lacks_is_counted_and_other_recipes_are_named(tmp_path: Pa
     assert "4 of 4" in text
 
 
+def test_without_a_common_run_no_recipe_is_compared(tmp_path: Path) -> None:
+    a, b = folder(tmp_path / "a", [0.9, 0.8]), folder(tmp_path / "b", [np.nan, np.nan, 0.9, 0.8])
+    sides = read_side(a), read_side(b)
+    assert "no run is in both, so no recipe was compared" in describe(*sides, compare(*sides))
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = folder(tmp_path / "a", [0.9, 0.8]), folder(tmp_path / "b", [0.9, 0.8])
     assert main(["compare", str(a), str(b), "--output", str(tmp_path / "c.csv")]) == 0
@@ -86,6 +92,9 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_text("no archive")
     with pytest.raises(UserError, match="cannot be read as an archive"):
         read_side(tmp_path / "x.zip")
+    twice = folder(folder(tmp_path / "twice", [0.9, 0.8]), [0.7])
+    with pytest.raises(UserError, match=r"has more than one value of 1 cells, such as digits, ddcl, baug, .*, 0$"):
+        read_side(twice)
     pd.DataFrame({"value": [1.0]}).to_parquet(tmp_path / "records.parquet")
     with pytest.raises(UserError, match="has no columns dataset, variant"):
         read_side(tmp_path)

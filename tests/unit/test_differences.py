@@ -104,6 +104,16 @@ def test_difference_and_interval_are_in_points_and_paired_by_seed() -> None:
     assert against(shuffled).loc["ddcl", "ci_low"] != row["ci_low"]
 
 
+@pytest.mark.parametrize("lacking", [0, 2])
+def test_a_seed_without_a_run_of_the_baseline_leaves_the_pairs_of_the_others(lacking: int) -> None:
+    runs = [run for run in PLAN.runs if (run.variant, run.seed) != ("simsiam", lacking)]
+    alone = [run.model_copy(update={"baseline": ""}) if run.seed == lacking else run for run in runs]
+    values = CLEAR[(CLEAR["variant"] != "simsiam") | (CLEAR["seed"] != lacking)]
+    found = differences(values, aggregate(values, KEYS), KEYS, "variant", PLAN.changed(runs=alone))
+    assert list(found["baseline"]) == ["simsiam", ""]
+    assert list(found["n_pairs"]) == [2, 0]
+
+
 def test_p_is_corrected_over_the_whole_table() -> None:
     parts = [CLEAR.assign(part=f"part{i}") for i in range(40)]
     one, many = against(CLEAR), against(pd.concat(parts))

@@ -169,6 +169,18 @@ def test_the_curve_of_a_diverged_run_is_shown_but_in_no_mean() -> None:
     assert "‡" in [text.get_text() for text in axes.texts]
 
 
+@pytest.mark.parametrize("status", ["diverged", "missing"])
+def test_a_probe_that_diverged_or_is_missing_is_no_reason_to_leave_out_a_curve(status: str) -> None:
+    records, histories, plan = whole()
+    records = records.assign(training="ok")
+    own = (records["variant"] == "ddcl") & (records["seed"] == 1) & (records["evaluation"] == "linear")
+    assert own.any()
+    records.loc[own, ["value", "status"]] = [np.nan, status]
+    axes = draw("knn_curves", pd.concat([records[own], records[~own]]), histories, plan).axes[0]
+    assert len(axes.lines) == len(draw("knn_curves", *whole()).axes[0].lines)
+    assert not [text for text in axes.texts if text.get_text() in ("†", "‡", "✗", "…")]
+
+
 def test_each_dataset_has_its_own_scale() -> None:
     records, histories, plan = whole()
     other = {"dataset": "other", "eval_dataset": "other"}

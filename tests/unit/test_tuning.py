@@ -16,6 +16,7 @@ from ddcl.data.holdout import held_out
 from ddcl.data.readers.source import ArraySplit
 from ddcl.plan.rules import Rules
 from ddcl.plan.suite import Suite
+from ddcl.report.collect import ABSENT
 from ddcl.report.tables.tuning import choose, scores, write_choice
 from ddcl.schema.places import VARIABLE
 from ddcl.schema.recipes import DataRecipe, build_recipe, data_recipe
@@ -115,15 +116,19 @@ def test_the_best_mean_is_chosen(tmp_path: Path) -> None:
     assert (tuned.choices["ddcl"].accuracy, tuned.choices["ddcl"].next_best) == (83.5, 80.5)
 
 
-def test_a_setting_that_diverged_is_not_chosen_and_a_missing_run_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ABSENT)
+def test_a_setting_that_diverged_is_not_chosen_and_a_missing_run_is_an_error(status: str, tmp_path: Path) -> None:
     found = planted.results(suite().plan, tmp_path, accuracy, predictions=False)
     best = found.records["variant"] == "simsiam-base_lr0.4"
     found.records.loc[best & (found.records["seed"] == 1), "value"] = np.nan
     frame = scores(found)
     assert choose(found, frame).choices["simsiam"].values == {RATE: 0.1}  # the first of equals
     gone = (found.records["variant"] == "ddcl-base_lr0.4-dvr_weight0.1") & (found.records["seed"] == 0)
+    lost = found.records.assign(
+        value=found.records["value"].mask(gone), status=found.records["status"].mask(gone, status)
+    )
     with pytest.raises(UserError, match=r"ddcl-base_lr0.4-dvr_weight0.1: 1 of 2 runs have an accuracy"):
-        scores(replace(found, records=found.records[~gone]))
+        scores(replace(found, records=lost))
 
 
 def test_only_a_tuning_suite_chooses(tmp_path: Path) -> None:

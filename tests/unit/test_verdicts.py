@@ -24,6 +24,7 @@ WORDS |= {"x": "not testable", "n": "not run", "d": "protocol differs"}
         (Found(1.0, 0.049, 0.9, 3), "supported"),
         (Found(-1.0, 0.049, 0.9, 3), "contradicted"),
         (Found(1.0, 0.051, 0.9, 3), "inconclusive"),
+        (Found(1.0, 0.01, 0.9, 3, spans_zero=True), "inconclusive"),  # shares of runs: the interval says less than p
         (Found(1.0, np.nan, np.nan, 3), "inconclusive"),  # no spread, no interval
         (Found(0.0, 0.01, 0.9, 3), "inconclusive"),
     ],

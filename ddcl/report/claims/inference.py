@@ -48,6 +48,11 @@ class Estimate:
     seeds: tuple[Component, ...] = ()
     images: tuple[Component, ...] = ()
 
+    @property
+    def spans_zero(self) -> bool:
+        """Whether 0 is inside the interval."""
+        return bool(self.low <= 0 <= self.high)
+
     def p_equivalence(self, smallest: float) -> float:
         """Return twice the larger p of the two one-sided tests that the effect is within ±`smallest` (TOST).
 

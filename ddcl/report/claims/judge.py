@@ -169,15 +169,19 @@ def _verdict(own: Pool, results: Sequence[Result], level: float) -> tuple[Verdic
         return nothing, [note]
     if not own.testable:
         return NOT_TESTABLE, ["more than half of the comparisons fail a gate"]
-    found = Found(estimate.effect, estimate.p, _equivalence(estimate, own.smallest), own.n_seeds)
+    equivalence = _equivalence(estimate, own.smallest)
+    found = Found(estimate.effect, estimate.p, equivalence, own.n_seeds, estimate.spans_zero)
     verdict = of_check(decide(found, level), verdicts)
     outside = verdict == NO_EFFECT and (estimate.low > 0 or estimate.high < 0)
     return verdict, ["0 is outside the interval, but what is inside is too small to matter"] if outside else []
 
 
 def _equivalence(estimate: Estimate, smallest: float) -> float:
-    """Return the p of the equivalence tests; of shares of runs, which have none, whether the interval says so."""
-    if estimate.seeds:
+    """Return the p of the equivalence tests; of shares of runs, which have none, whether the interval says so.
+
+    NaN where there is no interval: what was not tested does not count in a correction.
+    """
+    if estimate.seeds or np.isnan(estimate.low):
         return estimate.p_equivalence(smallest)
     return 0.0 if -smallest < estimate.low and estimate.high < smallest else 1.0
 
@@ -189,7 +193,7 @@ def _judged(results: Sequence[Result], family: Sequence[Result], evidence: Evide
     p = holm([each.estimate.p for each in tested])
     equivalence = holm([_equivalence(each.estimate, each.smallest) for each in tested])
     adjusted = {
-        id(each): Found(each.estimate.effect, *both, n_seeds=len(each.comparison.seeds))
+        id(each): Found(each.estimate.effect, *both, len(each.comparison.seeds), each.estimate.spans_zero)
         for each, both in zip(tested, zip(p, equivalence, strict=True), strict=True)
     }
     return [

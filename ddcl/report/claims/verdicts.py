@@ -41,13 +41,15 @@ class Found(NamedTuple):
     """An effect, positive for the claim, and its two tests.
 
     p: of no effect. equivalence: of one that matters; below the level where the interval is within ± the smallest
-    effect that matters. n_seeds: those that it is the mean of.
+    effect that matters. n_seeds: those that it is the mean of. spans_zero: whether 0 is inside the interval, which only
+    where p is not of the same test (shares of runs) can be so with a small p.
     """
 
     effect: float
     p: float
     equivalence: float
     n_seeds: int
+    spans_zero: bool = False
 
 
 def decide(found: Found, level: float) -> Verdict:
@@ -60,7 +62,7 @@ def decide(found: Found, level: float) -> Verdict:
         return INCONCLUSIVE
     if found.equivalence < level:
         return NO_EFFECT
-    if found.p < level and found.effect:
+    if found.p < level and found.effect and not found.spans_zero:
         return SUPPORTED if found.effect > 0 else CONTRADICTED
     return INCONCLUSIVE
 

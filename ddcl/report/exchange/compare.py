@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
-from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -45,9 +44,9 @@ def read_side(path: Path) -> Side:
     if path.is_dir():
         return Side(str(path), _cells(path))
     with TemporaryDirectory() as folder:
-        unpack(path, Path(folder))  # all of it is checked; the collected files are not among what it takes over
-        with ZipFile(path) as archive:
-            archive.extractall(folder, [name for name in archive.namelist() if name == FILES[0]])
+        unpack(path, Path(folder), whole=True)
+        if not (Path(folder) / FILES[0]).exists():
+            raise UserError(f"{path}: has no collected records; run `ddcl collect` where it was made, and export again")
         return Side(str(path), _cells(Path(folder)))
 
 
@@ -58,7 +57,12 @@ def _cells(folder: Path) -> pd.DataFrame:
     lacking = [name for name in NEEDED if name not in frame]
     if lacking:
         raise UserError(f"{file}: has no columns {', '.join(lacking)}; this is not what `ddcl collect` writes")
-    return frame.loc[frame["value"].notna(), NEEDED]
+    cells = frame.loc[frame["value"].notna(), NEEDED]
+    again = cells[cells.duplicated([*CELL, "seed"])]
+    if len(again):
+        first = ", ".join(map(str, again.iloc[0][[*CELL, "seed"]]))
+        raise UserError(f"{file}: has more than one value of {len(again)} cells, such as {first}")
+    return cells
 
 
 def compare(a: Side, b: Side) -> pd.DataFrame:
@@ -130,14 +134,21 @@ def describe(a: Side, b: Side, cells: pd.DataFrame) -> str:
     lines = [f"A: {a.name}", f"B: {b.name}", f"{len(cells)} cells in both, {only[0]} in A only, {only[1]} in B only"]
     if cells.empty:
         return "\n".join([*lines, "nothing to compare"])
-    other = int((cells["recipe"] == "other").sum())
-    told = f"cells of runs with different recipes, or of another version of the suite: {other}"
-    lines += [told if other else "all common runs have the same recipe", ""]
+    lines += [_recipes(cells["recipe"]), ""]
     head = f"{'cells':>6} {'rms':>8} {'largest':>8} {'repetitions':>14}"
     lines.append(f"  {'evaluation, metric, perturbation':50} {head}")
     for name, own in cells.groupby(GROUP, sort=True):
         lines.append(f"  {', '.join(map(str, name)):50} {len(own):6} {_apart(own)}")
     return "\n".join([*lines, f"  {'all':50} {len(cells):6} {'':17} {_share(cells):>14}", "", *NOTES])
+
+
+def _recipes(found: pd.Series) -> str:
+    """Return what is said of the recipes of the common runs."""
+    if not found.isin(["same", "other"]).any():
+        return "no run is in both, so no recipe was compared"
+    other = int((found == "other").sum())
+    told = f"cells of runs with different recipes, or of another version of the suite: {other}"
+    return told if other else "all common runs have the same recipe"
 
 
 NOTES = (

@@ -13,7 +13,7 @@ from ddcl.base.errors import UserError
 from ddcl.base.files import canonical_json, file_sha256, read_json, rename
 from ddcl.base.folders import temporary_folder
 from ddcl.plan.plan import FILE as PLAN
-from ddcl.plan.plan import Plan, read_plan
+from ddcl.plan.plan import Plan, check_no_snapshot, read_plan
 from ddcl.report.exchange.adopt import adopt
 from ddcl.report.exchange.unpack import TAKEN, unpack
 
@@ -44,10 +44,11 @@ class Merged:
 def import_archive(path: Path, results: Path) -> Merged:
     """Take the runs of an archive over into `results`, and its plan where there is none.
 
-    All of the archive is checked first, in a folder that is deleted again (`unpack`). A file that is here with another
-    content is a conflict: a `UserError` names all. After any error nothing of the archive is in `results`. What is
-    taken over is then checked like a copy (`adopt`).
+    A snapshot takes none over. All of the archive is checked first, in a folder that is deleted again (`unpack`). A
+    file that is here with another content is a conflict: a `UserError` names all. After any error nothing of the
+    archive is in `results`. What is taken over is then checked like a copy (`adopt`).
     """
+    check_no_snapshot(results)
     with temporary_folder(_existing(results) / "import") as folder:
         sums = unpack(path, folder)
         names = [name for name in sums if TAKEN.fullmatch(name)]

@@ -13,22 +13,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from ddcl.base import sealed
 from ddcl.base.errors import UserError
-from ddcl.base.files import write_text
-from ddcl.plan.plan import FILE, PAGE, Plan, read_plan
-from ddcl.report.claims.judged import MAKER, WHAT, JudgedClaim, JudgedClaims
+from ddcl.base.files import remove, write_text
+from ddcl.plan.plan import FILE, PAGE, Plan, text_of
+from ddcl.report.claims.judged import JudgedClaim, read_judged
 from ddcl.report.collect import FILES, RUNS
+from ddcl.report.collected import Collected
 from ddcl.report.exchange.unpack import unpack
 from ddcl.report.numbers import interval
 from ddcl.report.page.bars import colours
 from ddcl.report.page.cards import anchor_of
 from ddcl.report.page.claim_rows import Shown
 from ddcl.report.tables.html import template
-from ddcl.schema.claims import JUDGED
 from ddcl.schema.marks import read_marks
 
 FOLDERS = ("report", "tables", "figures")  # of results, that a site has; and the collected files
+PARTS = ".ddcl-site"  # of a site: the folders that were made for it
 OF_RUNS = ("config.json", "run.json", "history.csv", "on/*/*/*.json", "on/*/*.json")  # of each run: what is small
 
 
@@ -62,49 +62,77 @@ class Line(NamedTuple):
 def write_site(sources: Sequence[Path], out: Path) -> Path:
     """Write the site to the folder `out`; return its index. sources: results folders, snapshots or archives.
 
-    `UserError`, and nothing is written, if one has no page or no verdicts, two have one name, or `out` has other files
-    than those of a site.
+    A site that is there is replaced, with all its parts. `UserError`, and nothing is changed, if a source has no page,
+    or its verdicts are not those of its runs, if two have one name, if one lies in `out` or `out` in one, or if `out`
+    has other files than those of a site.
     """
-    if out.exists() and any(out.iterdir()) and not (out / ".ddcl-site").exists():
-        raise UserError(f"{out}: has files that `ddcl site` did not make; name an empty or a new folder")
+    former = _former(out)
     with ExitStack() as stack:
-        parts = [_part(source, stack) for source in sources]
+        parts = [_part(source, out, stack) for source in sources]
+        names = [part.name for part in parts]
+        _check_names(names, out, former)
+        out.mkdir(parents=True, exist_ok=True)
+        new = Path(stack.enter_context(TemporaryDirectory(dir=out, prefix=".new")))
         for part in parts:
-            if sum(other.name == part.name for other in parts) > 1:
-                raise UserError(f"{part.name}: two of the sources have this name; rename a folder or an archive")
-        for part in parts:
-            _copy(part, out / part.name)
+            _copy(part, new / part.name)
         index = template("site.html.j2").render(parts=parts, lines=list(_lines(parts)), marks=colours(read_marks()))
+        write_text(out / PARTS, "".join(f"{name}\n" for name in dict.fromkeys([*former, *names])))
+        for name in former:
+            remove(out / name)
+        for name in names:
+            (new / name).rename(out / name)
         write_text(out / "index.html", index)
-        write_text(out / ".ddcl-site", "\n".join(part.name for part in parts) + "\n")
+        write_text(out / PARTS, "".join(f"{name}\n" for name in names))
     return out / "index.html"
 
 
-def _part(source: Path, stack: ExitStack) -> Part:
+def _check_names(names: list[str], out: Path, former: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{name}: two of the sources have this name; rename a folder or an archive")
+        if (out / name).exists() and name not in former:
+            raise UserError(f"{out / name}: is there, and `ddcl site` did not make it; name an empty or a new folder")
+
+
+def _former(out: Path) -> list[str]:
+    """Return the folders of the site that is in `out`; `UserError` if there is something else."""
+    if (out / PARTS).is_file():
+        return [name for name in text_of(out / PARTS).splitlines() if name == _plain(name)]
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: has files that `ddcl site` did not make; name an empty or a new folder")
+    return []
+
+
+def _part(source: Path, out: Path, stack: ExitStack) -> Part:
     """Read a source; an archive is unpacked for as long as `stack` is open."""
     if not source.exists():
         raise UserError(f"{source}: there is no such folder or archive")
+    inner, outer = source.resolve(), out.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise UserError(f"{out}: the site must not contain {source}, which it is made from, nor lie in it")
     results = source
     if source.is_file():
         results = Path(stack.enter_context(TemporaryDirectory()))
-        unpack(source, results)
+        unpack(source, results, whole=True)
     if not (results / PAGE).exists():
         raise UserError(f"{source}: has no {PAGE}; `ddcl report` makes it")
-    plan = read_plan(results)
-    claims: list[JudgedClaim] = []
-    if plan.claims:
-        claims = sealed.read(results / "tables" / JUDGED, JudgedClaims, WHAT, MAKER).claims
-    return Part(_name(source, plan), results, plan, {claim.name: claim for claim in claims})
+    found = Collected.load(results)
+    claims = {claim.name: claim for claim in read_judged(found)}
+    return Part(_name(source, found.plan), results, found.plan, claims)
 
 
 def _name(source: Path, plan: Plan) -> str:
     """Return the folder of a source: its own name, or the suite's where that says nothing."""
     own = source.stem if source.is_file() else source.resolve().name
-    return re.sub(r"[^\w.+-]+", "_", plan.suite if own == "results" else own)
+    return _plain(plan.suite if own == "results" else own)
+
+
+def _plain(name: str) -> str:
+    """Return a name that is one folder, visible and without signs that mean something in an address."""
+    return re.sub(r"[^\w.+-]+", "_", name).lstrip(".") or "_"
 
 
 def _copy(part: Part, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
     for name in FOLDERS:
         if (part.results / name).exists():
             shutil.copytree(part.results / name, folder / name)

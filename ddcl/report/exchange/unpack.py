@@ -47,17 +47,17 @@ MOST_RATIO = 200  # bytes unpacked for each byte of an archive: records, the mos
 CHUNK = 1 << 20
 
 
-def unpack(path: Path, folder: Path) -> dict[str, str]:
+def unpack(path: Path, folder: Path, whole: bool = False) -> dict[str, str]:
     """Write what is taken over of an archive, and its plan, below `folder`; return the sha256 of each file by name.
 
-    All of it is checked. `UserError` where anything is not as it should be; what was written by then is left to the
-    caller to remove.
+    whole: also write what was made of it: collected files, tables, figures and the page. All of it is checked.
+    `UserError` where anything is not as it should be; what was written by then is left to the caller to remove.
     """
     with _readable(path):
         archive = ZipFile(path)
     with archive:
         entries = {entry.filename: entry for entry in _entries(archive, path)}
-        _check_size(path, entries, folder)
+        _check_size(path, entries, folder, whole)
         with _readable(path):
             lines = archive.read(CHECKSUMS).decode().splitlines()
         sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
@@ -66,7 +66,7 @@ def unpack(path: Path, folder: Path) -> dict[str, str]:
         wrong += [
             f"{name}: does not match its checksum"
             for name in sums.keys() & entries.keys()
-            if _taken(archive, entries[name], folder) != sums[name]
+            if _taken(archive, entries[name], folder, whole) != sums[name]
         ]
     if wrong:
         raise UserError(f"{path}: damaged; nothing was written:\n  " + "\n  ".join(sorted(wrong)))
@@ -124,22 +124,22 @@ def _some(names: list[str]) -> str:
     return f"{', '.join(names[:5])}{more}"
 
 
-def _check_size(path: Path, entries: dict[str, ZipInfo], folder: Path) -> None:
+def _check_size(path: Path, entries: dict[str, ZipInfo], folder: Path, whole: bool) -> None:
     """Raise `UserError` for an archive that unpacks to more than the disk holds, or than an honest one can."""
     total, packed = sum(entry.file_size for entry in entries.values()), path.stat().st_size
     if total > MOST_RATIO * packed:
         raise UserError(
             f"{path}: {packed} bytes unpack to {total}, at most {MOST_RATIO} for each are allowed; nothing was written"
         )
-    needed = sum(entry.file_size for name, entry in entries.items() if TAKEN.fullmatch(name))
+    needed = sum(entry.file_size for name, entry in entries.items() if whole or TAKEN.fullmatch(name))
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(f"{path}: needs {needed} bytes, {folder.parent} has {free} free; nothing was written")
 
 
-def _taken(archive: ZipFile, entry: ZipInfo, folder: Path) -> str:
+def _taken(archive: ZipFile, entry: ZipInfo, folder: Path, whole: bool) -> str:
     """Return the sha256 of an entry, after writing it below `folder` if it is taken over; nothing if it is damaged."""
-    if entry.filename != PLAN and not TAKEN.fullmatch(entry.filename):
+    if not whole and entry.filename != PLAN and not TAKEN.fullmatch(entry.filename):
         return _copied(_pieces(archive, entry), None)
     target = folder / entry.filename
     target.parent.mkdir(parents=True, exist_ok=True)

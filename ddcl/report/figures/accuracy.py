@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import BAND, FULL, PART_NAMES, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
+from ddcl.report.tables.convergence import trained
 from ddcl.schema.names import CLEAN
 from ddcl.schema.registry import TOP1
 from ddcl.schema.tables import RUN
@@ -22,7 +23,7 @@ def knn_curves(found: Collected) -> Figure:
     """kNN accuracy against epoch, one panel per augmentation of the training."""
     style, monitored = FigureStyle(found.plan), found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
     monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(style.floors)]
-    frame = found.records.groupby(RUN, as_index=False)["status"].first().merge(monitored, on=RUN, how="left")
+    frame = trained(found.records).merge(monitored, on=RUN, how="left")
     frame = frame.astype({"knn_top1": float, "epoch": float}).assign(value=lambda rows: rows["knn_top1"] * 100)
     shape, labels = (len(style.augmentations), 2.2), ("Epoch", "kNN top-1 (%)")
     handles = [*style.lines(), Patch(color=BAND, label="range of seeds")]

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from ddcl.report.collected import Collected
 from ddcl.report.figures.layout import BAND, NOTE, FigureStyle, Panel, panel_figure
 from ddcl.report.figures.painters import curves
+from ddcl.report.tables.convergence import trained
 from ddcl.schema.tables import RUN
 
 PLACES = {"epoch": "Epoch, warm-up included", "seconds": "Seconds of training"}
@@ -51,8 +52,9 @@ def _curves(found: Collected, column: str) -> pd.DataFrame:
     if column == "dir_loss":
         histories["dir_loss"] = histories["dir_loss"].fillna(histories["loss"])
     histories = histories.assign(value=histories[column].astype(float)).dropna(subset=["value"])
-    runs = found.records.groupby(RUN, as_index=False)["status"].first()
-    frame: pd.DataFrame = runs.merge(histories[[*RUN, "epoch", "seconds", "value"]], on=RUN, how="left")
+    frame: pd.DataFrame = trained(found.records).merge(
+        histories[[*RUN, "epoch", "seconds", "value"]], on=RUN, how="left"
+    )
     return frame.astype({"epoch": float, "seconds": float})
 
 

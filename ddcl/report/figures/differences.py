@@ -36,6 +36,7 @@ from ddcl.report.figures.painters import Hue
 from ddcl.report.figures.svg import tell
 from ddcl.report.multiplicity import FEWEST_SEEDS
 from ddcl.report.numbers import signed
+from ddcl.report.tables.convergence import trained
 from ddcl.report.tables.differences import INVARIANT, WHOLE
 from ddcl.report.tables.statistics import Paired, paired_t
 from ddcl.schema.names import CLEAN
@@ -141,8 +142,7 @@ def knn_curves(found: Collected) -> Figure:
     """Differences of kNN accuracy against the epoch, one panel per augmentation and pair of methods."""
     style = FigureStyle(found.plan)
     frame = found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
-    status = found.records.groupby(RUN, as_index=False)["status"].first()
-    frame = frame.merge(status, on=RUN).assign(value=lambda rows: 100 * rows["knn_top1"].astype(float))
+    frame = frame.merge(trained(found.records), on=RUN).assign(value=lambda rows: 100 * rows["knn_top1"].astype(float))
     own = paired(frame.drop(columns="knn_top1").astype({"epoch": float}), found.plan)
     marked = methods(style, own)
     names = list(marked.looks)

@@ -77,6 +77,12 @@ def training_statuses(records: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     return ended
 
 
+def trained(records: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each run of the records, with the columns `RUN`, and how its training ended as `status`."""
+    ended, runs = training_statuses(records), records[RUN].drop_duplicates()
+    return runs.assign(status=[ended.get(key, "missing") for key in runs.itertuples(index=False, name=None)])
+
+
 def curve_metrics(curve: pd.DataFrame | None, reference: pd.DataFrame | None) -> dict[str, float]:
     """Return the convergence metrics of one run's monitored curve.
 

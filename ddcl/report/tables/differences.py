@@ -44,7 +44,7 @@ def differences(
         return pd.DataFrame(rows, columns=COLUMNS)
     seeds = _by_seed(values, keys)
     status = dict(zip(_keys(frame, keys), frame["status"], strict=True))
-    baselines = {run.arm: run.baseline for run in plan.runs}
+    baselines = {run.arm: run.baseline for run in plan.runs if run.baseline}  # not every seed needs to have one
     for row, key in zip(rows, _keys(frame, keys), strict=True):
         named = dict(zip(keys, key, strict=True))
         baseline = baselines.get((named["dataset"], named["variant"], named["augmentation"]), "")

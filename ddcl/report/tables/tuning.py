@@ -9,6 +9,7 @@ import pandas as pd
 
 from ddcl.base.errors import UserError
 from ddcl.base.files import write_text
+from ddcl.report.collect import ABSENT
 from ddcl.report.collected import Collected
 from ddcl.report.tables.csv_files import write_csv
 from ddcl.schema.names import CLEAN
@@ -19,12 +20,12 @@ from ddcl.schema.tuning import CHOICE, SCORES, Choice, TunedConfig, TuningConfig
 def scores(found: Collected) -> pd.DataFrame:
     """Return a row per setting: variant, setting, its values, accuracy in percent, sd over seeds, runs that diverged.
 
-    `UserError` for a suite that does not tune, or one of which a run is missing: then budgets are not equal.
+    `UserError` for a suite that does not tune, or one of which a run is missing or failed: then budgets are not equal.
     """
     tuning = found.plan.tuning
     if tuning is None:
         raise UserError(f"suite {found.plan.suite} has no section tuning, so there is nothing to choose")
-    frame = found.records
+    frame = found.records[~found.records["status"].isin(ABSENT)]
     wanted = {"evaluation": tuning.evaluation, "metric": TOP1, "part": "full", "perturbation": CLEAN}
     for key, value in wanted.items():
         frame = frame[frame[key] == value]
