@@ -9,8 +9,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ddcl.plan.plan import Plan
 from ddcl.report.claims.judge import judge_claims
@@ -18,7 +21,7 @@ from ddcl.report.claims.judged import write_judged
 from ddcl.report.claims.scale import END, REACH, place, stretched
 from ddcl.report.collected import Collected
 from ddcl.report.figures import registry
-from ddcl.report.figures.layout import write_figure
+from ddcl.report.figures.layout import STYLE, FigureStyle, panel_figure, write_figure
 from ddcl.schema.figures import WORDS
 from tests.unit import planted, synthetic
 
@@ -192,6 +195,19 @@ def test_each_dataset_has_its_own_scale() -> None:
         axes = draw(name, records, histories, plan).axes
         assert axes[0].get_ylim() == axes[1].get_ylim()
         assert axes[0].get_ylim()[0] > axes[2].get_ylim()[1]
+
+
+@pytest.mark.parametrize("n", [1, 3, 9, 20])
+@pytest.mark.parametrize("label", ["DDCL", "DDCL (symmetric), λ = 0.1 − DDCL (symmetric)"])
+def test_a_legend_is_no_wider_than_its_figure(label: str, n: int) -> None:
+    records, _, plan = whole()
+    panels = list(FigureStyle(plan).by_augmentation(records))
+    handles: list[Artist] = [Line2D([], [], label=label) for _ in range(n)]
+    with matplotlib.rc_context(STYLE):
+        figure = panel_figure(panels, (2, 3.0), ("", ""), lambda axes, frame: None, handles)
+        FigureCanvasAgg(figure).draw()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 def test_suite_without_linear_or_parts() -> None:

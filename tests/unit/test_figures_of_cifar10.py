@@ -71,6 +71,8 @@ def test_no_text_lies_on_another_or_off_the_page(name: str, found: Collected) ->
     width = figure.bbox.width
     assert [text for text, box in shown if box.x0 < -1 or box.x1 > width + 1] == []
     assert [(one[0], two[0]) for one, two in combinations(shown, 2) if overlaps(one[1], two[1])] == []
+    legends = [legend.get_window_extent() for legend in figure.legends]
+    assert [box for box in legends if box.x0 < 0 or box.x1 > width] == []
 
 
 @pytest.mark.parametrize("name", DRAWN + VIEWS)

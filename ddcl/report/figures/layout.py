@@ -10,12 +10,14 @@ from itertools import cycle, product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from ddcl.base.files import write_atomic, write_text
 from ddcl.plan.plan import Plan
@@ -184,8 +186,19 @@ def _nothing(height: float) -> Figure:
 
 
 def _add_legend(figure: Figure, handles: list[Artist]) -> None:
-    lines = -(-len(handles) // 4)
-    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // lines))
+    columns = _legend_columns([str(own.get_label()) for own in handles])
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+def _legend_columns(labels: list[str]) -> int:
+    """Return in how many columns, four at most, the legend is no wider than the figure."""
+    size = STYLE["font.size"]
+    widths = [TextPath((0, 0), label, size=size).get_extents().width + 5 * size for label in labels]  # mark and gaps
+    for most in (4, 3, 2):
+        columns = -(-len(labels) // -(-len(labels) // most))
+        if sum(max(own) for own in np.array_split(widths, columns)) < 72 * WIDTH:
+            return columns
+    return 1
 
 
 def panel_figure(
