@@ -227,7 +227,7 @@ def describe(suite: Suite, root: Path, results: Path) -> str:
         lines.append(f"  {name:20} {hours} {_shown([cost.disk_bytes / 1e9]):>8}  {cost.source}")
     disk = _shown([cost.disk_bytes / 1e9 for cost in by_dataset.values()])
     devices = sorted({throughput().device if needs_gpu(run.recipe) else "one CPU core" for run in suite.runs.values()})
-    where = f"hours of all jobs, one after the other, on {' or '.join(devices)}"
+    where = f"hours of all jobs, one after the other; config/throughput.yaml is about {' or '.join(devices)}"
     lines.append(f"  {'all':20} {_shown(_hours(by_dataset)):>21} {disk:>8}  {where}")
     lines += _pilot_lines(suite, results)
     missing = missing_message(suite.dataset_configs, root) or f"all data sets are in {root}"

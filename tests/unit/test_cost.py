@@ -216,6 +216,9 @@ def test_the_text_has_jobs_hours_and_every_missing_data_set(tmp_path: Path) -> N
         assert f"  {name} ({config.label}): " in text
     assert "A100-class GPU" in text
     assert "guess" in text
+    small = describe(load("fashion_mnist"), tmp_path, tmp_path)
+    assert "one CPU core" in small
+    assert "GPU" not in small
 
 
 # --- what protocols have to do

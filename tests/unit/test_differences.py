@@ -104,7 +104,7 @@ def test_difference_and_interval_are_in_points_and_paired_by_seed() -> None:
     assert against(shuffled).loc["ddcl", "ci_low"] != row["ci_low"]
 
 
-@pytest.mark.parametrize("lacking", [0, 2])
+@pytest.mark.parametrize("lacking", [0, 1])  # the plan's first and last seed
 def test_a_seed_without_a_run_of_the_baseline_leaves_the_pairs_of_the_others(lacking: int) -> None:
     runs = [run for run in PLAN.runs if (run.variant, run.seed) != ("simsiam", lacking)]
     alone = [run.model_copy(update={"baseline": ""}) if run.seed == lacking else run for run in runs]

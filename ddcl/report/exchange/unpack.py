@@ -57,7 +57,8 @@ def unpack(path: Path, folder: Path, whole: bool = False) -> dict[str, str]:
         archive = ZipFile(path)
     with archive:
         entries = {entry.filename: entry for entry in _entries(archive, path)}
-        _check_size(path, entries, folder, whole)
+        written = {name for name in entries if whole or name == PLAN or TAKEN.fullmatch(name)}
+        _check_size(path, entries, written, folder)
         with _readable(path):
             lines = archive.read(CHECKSUMS).decode().splitlines()
         sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
@@ -66,7 +67,7 @@ def unpack(path: Path, folder: Path, whole: bool = False) -> dict[str, str]:
         wrong += [
             f"{name}: does not match its checksum"
             for name in sums.keys() & entries.keys()
-            if _taken(archive, entries[name], folder, whole) != sums[name]
+            if _taken(archive, entries[name], folder if name in written else None) != sums[name]
         ]
     if wrong:
         raise UserError(f"{path}: damaged; nothing was written:\n  " + "\n  ".join(sorted(wrong)))
@@ -124,22 +125,22 @@ def _some(names: list[str]) -> str:
     return f"{', '.join(names[:5])}{more}"
 
 
-def _check_size(path: Path, entries: dict[str, ZipInfo], folder: Path, whole: bool) -> None:
+def _check_size(path: Path, entries: dict[str, ZipInfo], written: set[str], folder: Path) -> None:
     """Raise `UserError` for an archive that unpacks to more than the disk holds, or than an honest one can."""
     total, packed = sum(entry.file_size for entry in entries.values()), path.stat().st_size
     if total > MOST_RATIO * packed:
         raise UserError(
             f"{path}: {packed} bytes unpack to {total}, at most {MOST_RATIO} for each are allowed; nothing was written"
         )
-    needed = sum(entry.file_size for name, entry in entries.items() if whole or TAKEN.fullmatch(name))
+    needed = sum(entries[name].file_size for name in written)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(f"{path}: needs {needed} bytes, {folder.parent} has {free} free; nothing was written")
 
 
-def _taken(archive: ZipFile, entry: ZipInfo, folder: Path, whole: bool) -> str:
-    """Return the sha256 of an entry, after writing it below `folder` if it is taken over; nothing if it is damaged."""
-    if not whole and entry.filename != PLAN and not TAKEN.fullmatch(entry.filename):
+def _taken(archive: ZipFile, entry: ZipInfo, folder: Path | None) -> str:
+    """Return the sha256 of an entry, after writing it below `folder`, if one is given; nothing if it is damaged."""
+    if folder is None:
         return _copied(_pieces(archive, entry), None)
     target = folder / entry.filename
     target.parent.mkdir(parents=True, exist_ok=True)
