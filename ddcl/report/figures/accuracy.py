@@ -11,7 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ddcl.report.collected import Collected
-from ddcl.report.figures.layout import BAND, FULL, PART_NAMES, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.layout import (
+    BAND,
+    FULL,
+    PART_NAMES,
+    PARTS,
+    FigureStyle,
+    Panel,
+    dots,
+    panel_figure,
+    same_scale,
+    select,
+)
 from ddcl.report.figures.painters import Hue, bars, curves, floor, trends
 from ddcl.report.tables.convergence import trained
 from ddcl.schema.names import CLEAN
@@ -20,14 +31,20 @@ from ddcl.schema.tables import RUN
 
 
 def knn_curves(found: Collected) -> Figure:
-    """kNN accuracy against epoch, one panel per augmentation of the training."""
-    style, monitored = FigureStyle(found.plan), found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
+    """kNN accuracy of the methods against epoch, one panel per augmentation of the training, or several (`curves`)."""
+    style = FigureStyle(found.plan, ablations=False)
+    monitored = found.histories.reindex(columns=[*RUN, "epoch", "knn_top1"]).dropna()
     monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(style.floors)]
     frame = trained(found.records).merge(monitored, on=RUN, how="left")
     frame = frame.astype({"knn_top1": float, "epoch": float}).assign(value=lambda rows: rows["knn_top1"] * 100)
-    shape, labels = (len(style.augmentations), 2.2), ("Epoch", "kNN top-1 (%)")
+    panels, labels = style.curves(frame), ("Epoch", "kNN top-1 (%)")
+    split = len(panels) > len(style.datasets) * len(style.augmentations)
+    shape = (3, 1.9) if split else (len(style.augmentations), 2.2)
     handles = [*style.lines(), Patch(color=BAND, label="range of seeds")]
-    return panel_figure(style.by_augmentation(frame), shape, labels, partial(curves, style=style), handles)
+    figure = panel_figure(panels, shape, labels, partial(curves, style=style), handles)
+    if split:
+        same_scale(figure.axes)
+    return figure
 
 
 def robustness(found: Collected) -> Figure:

@@ -22,9 +22,9 @@ PLACES = {"epoch": "Epoch, warm-up included", "seconds": "Seconds of training"}
 
 def knn(found: Collected) -> Figure:
     """kNN accuracy while training, against epochs and seconds; a row of panels per augmentation."""
-    style, frame = FigureStyle(found.plan), _curves(found, "knn_top1")
+    style, frame = FigureStyle(found.plan, ablations=False), _curves(found, "knn_top1")
     frame = frame[(frame["epoch"] == 0) | frame["epoch"].isna() | ~frame["variant"].isin(style.floors)]
-    panels = style.by_augmentation(frame.assign(value=frame["value"] * 100))
+    panels = style.curves(frame.assign(value=frame["value"] * 100))
     return _figure(style, panels, "kNN top-1 (%)", style.lines())
 
 
@@ -33,7 +33,7 @@ def loss(found: Collected) -> Figure:
 
     Losses of other forms have other scales: those that are cosines and the others have panels of their own.
     """
-    style, frame = FigureStyle(found.plan), _curves(found, "dir_loss")
+    style, frame = FigureStyle(found.plan, ablations=False), _curves(found, "dir_loss")
     frame = frame[~frame["variant"].isin(style.floors) & (frame["epoch"].isna() | (frame["epoch"] > 0))]
     cosine = frame.groupby("variant")["value"].transform("median") < 0
     kinds = {"cosine loss": frame[cosine], "sum of squares": frame[~cosine & frame["value"].notna()]}
@@ -41,7 +41,7 @@ def loss(found: Collected) -> Figure:
     panels = []
     for name, rows in shown.items():
         variants = set(rows["variant"])
-        for panel in style.by_augmentation(frame[frame["variant"].isin(variants)]):
+        for panel in style.curves(frame[frame["variant"].isin(variants)]):
             panels.append(panel._replace(title=f"{panel.title} · {name}" if name else panel.title))
     return _figure(style, panels, "Loss on DIR", style.lines()[: len(style.variants)])
 

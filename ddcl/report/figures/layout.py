@@ -38,6 +38,7 @@ MARKS = {"collapsed": "†", "diverged": "‡"}  # as in the tables
 INK, NOTE, LINE, BAND = "#1c2024", "#59616a", "#dfe2e6", "#e9ebe8"
 DASHES = ((4, 1.5), (2, 1), (6, 1.5, 1, 1.5), (1, 1), (8, 2), (3, 1, 1, 1, 1, 1))  # of variants that are no main arms
 FAINT = 0.5
+MOST_LINES = 6  # with bands, in one panel
 STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
 STYLE |= {"text.parse_math": False}  # a label is a text, whatever it looks like
 STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
@@ -67,11 +68,15 @@ class FigureStyle:
     """The names of a suite in its order, their labels, and the fixed look of each variant: that of its method.
 
     all_runs: with those that the suite does not choose for its figures.
+    ablations: with variants that change a method. Without them, if there are methods: many curves hide each other.
     """
 
-    def __init__(self, plan: Plan, all_runs: bool = False) -> None:
+    def __init__(self, plan: Plan, all_runs: bool = False, ablations: bool = True) -> None:
         self.plan = plan
-        self.runs = runs = plan.runs if all_runs else plan.shown
+        runs = plan.runs if all_runs else plan.shown
+        if not ablations and any(run.trains and run.variant == run.method for run in runs):
+            runs = [run for run in runs if not run.trains or run.variant == run.method]
+        self.runs = runs
         self.datasets = list(dict.fromkeys(run.dataset for run in runs))
         self.variants = list(dict.fromkeys(run.variant for run in runs if run.trains))
         self.floors = list(dict.fromkeys(run.variant for run in runs if not run.trains))
@@ -123,6 +128,28 @@ class FigureStyle:
         """Return one panel per dataset and augmentation of the training."""
         places = product(self.datasets, self.labels("augmentation", self.augmentations).items())
         return [self.panel(frame, dataset, [label], augmentation=name) for dataset, (name, label) in places]
+
+    def curves(self, frame: pd.DataFrame) -> list[Panel]:
+        """Return the panels of `by_augmentation`, one per family of methods if these are too many for one panel."""
+        panels = self.by_augmentation(frame)
+        if len(self.variants) <= MOST_LINES:
+            return panels
+        split = []
+        for panel, (title, names) in product(panels, self._families().items()):
+            own = panel.frame[panel.frame["variant"].isin([*names, *self.floors])]
+            if own["variant"].isin(names).any():
+                split.append(Panel(f"{panel.title} · {title}", own))
+        return split
+
+    def _families(self) -> dict[str, list[str]]:
+        """Return the trained variants in groups, each by its title: a baseline with what extends it, and the others."""
+        base = {run.variant: run.baseline or run.variant for run in self.runs if run.trains}
+        sizes = Counter(base.values())
+        found: dict[str, list[str]] = {}
+        for name in self.variants:
+            title = self.label("variant", base[name]) if sizes[base[name]] > 1 else "others"
+            found.setdefault(title, []).append(name)
+        return found
 
     def lines(self) -> list[Artist]:
         """Return the legend of a figure whose variants are lines."""
@@ -240,3 +267,12 @@ def panel_figure(
         grid[0, 0].set_ylim(0, 105)
     _add_legend(figure, handles)
     return figure
+
+
+def same_scale(panels: list[Axes]) -> None:
+    """Give the panels of one measure the same y axis, so that curves can be read across."""
+    limits = [axes.get_ylim() for axes in panels if axes.has_data()]
+    if limits:
+        panels[0].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        for axes in panels[1:]:
+            axes.set_ylim(panels[0].get_ylim())

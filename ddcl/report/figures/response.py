@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ddcl.report.collected import Collected
 from ddcl.report.figures.differences import POINTS, Unit, counted, curve, legend, methods, paired
-from ddcl.report.figures.layout import BAND, PART_NAMES, PARTS, FigureStyle, Paint, Panel, panel_figure
+from ddcl.report.figures.layout import BAND, PART_NAMES, PARTS, FigureStyle, Paint, Panel, panel_figure, same_scale
 from ddcl.report.figures.painters import curves
 from ddcl.schema.metrics import DRIFT
 from ddcl.schema.names import CLEAN
@@ -32,7 +32,7 @@ DRIFTS = Unit("of the drift", 3)
 
 def response(found: Collected, family: str) -> Figure:
     """Accuracy (above) and drift (below) of each part against the strength, one column per augmentation."""
-    style = FigureStyle(found.plan)
+    style = FigureStyle(found.plan, ablations=False)
     evaluation, accuracy, drift = _measures(found, family)
     measures = {f"{evaluation} top-1 (%)": accuracy, found.plan.heading(DRIFT.name): drift}
     parts = [part for part in PARTS if any(part in run.parts for run in style.runs)]
@@ -42,11 +42,11 @@ def response(found: Collected, family: str) -> Figure:
 
 def differences(found: Collected, family: str) -> Figure:
     """Differences of accuracy (above) and drift (below) of each part against the strength, laid out like `response`."""
-    style = FigureStyle(found.plan)
+    style = FigureStyle(found.plan, ablations=False)
     evaluation, *frames = _measures(found, family)
     accuracy, drift = (paired(frame, found.plan) for frame in frames)
     own = pd.concat([accuracy, drift])
-    own = own[own["part"].isin(list(PARTS))]
+    own = own[own["part"].isin(list(PARTS)) & own["variant"].isin(style.variants)]
     marked = methods(style, own)
     parts = [part for part in PARTS if (own["part"] == part).any()]
 
@@ -89,15 +89,6 @@ def _figure(
     for start in range(0, len(panels), max(n_rows, 1)):
         same_scale(figure.axes[start : start + n_rows])
     return figure
-
-
-def same_scale(panels: list[Axes]) -> None:
-    """Give the panels of one measure the same y axis, so that curves can be read across."""
-    limits = [axes.get_ylim() for axes in panels if axes.has_data()]
-    if limits:
-        panels[0].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-        for axes in panels[1:]:
-            axes.set_ylim(panels[0].get_ylim())
 
 
 def under(found: Collected, family: str) -> pd.DataFrame:
