@@ -45,7 +45,10 @@ JUDGED = ("C1", "C7.1", "C7.2", "C7.3", "C7.4")  # of older ones; the others res
 
 
 def snapshot(name: str) -> Collected:
-    """Return what a snapshot holds, under the claims, or, if it is an older one, the plan that its suite has today."""
+    """Return what a snapshot holds, under the claims, or, if it is an older one, the plan that its suite has today.
+
+    The half-widths of that plan were fixed for newer runs.
+    """
     folder, plan = FOLDER / name, Suite.load(_suite(name)).plan
     if (folder / KEPT).exists():
         found = Collected.load(folder)
@@ -56,7 +59,7 @@ def snapshot(name: str) -> Collected:
     trained = [
         run.model_copy(update={"epochs": int(histories["epoch"].max())}) if run.epochs else run for run in plan.runs
     ]
-    return Collected(plan.changed(claims=claims, runs=trained), records, histories, [], folder)
+    return Collected(plan.changed(claims=claims, runs=trained, planned_half_widths={}), records, histories, [], folder)
 
 
 def _suite(name: str) -> Path:
