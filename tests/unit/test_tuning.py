@@ -165,7 +165,7 @@ def test_a_data_set_uses_what_was_chosen_for_it(own: Path) -> None:
     assert numbers("ddcl_w10") == (0.2, 10.0)  # what it says itself goes before what was chosen for its base
     assert numbers("ddcl_preg") == (0.2, 0.5)
     assert numbers("ddcl_sym") == (0.002, 1.0)  # nothing was chosen for it
-    assert numbers("ddcl", "shapes") == (0.4, 1.0)
+    assert numbers("ddcl", "fashion_mnist") == (0.4, 1.0)  # nor for this data set
 
 
 def test_a_choice_that_cannot_be_names_its_file(own: Path) -> None:
