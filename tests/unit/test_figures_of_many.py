@@ -14,12 +14,23 @@ from ddcl.report.figures import registry
 from ddcl.report.figures.layout import MOST_LINES
 from tests.unit import made_up
 
-RIVALS = ["ddcl", "augself", "simsiam", "ddcl_sym", "barlow_twins", "equimod", "simclr", "cross_entropy"]
+RIVALS = [
+    "ddcl",
+    "augself",
+    "simsiam",
+    "ddcl_sym",
+    "barlow_twins",
+    "equimod",
+    "simclr",
+    "byol",
+    "vicreg",
+    "cross_entropy",
+]
 FAMILIES = {
     "CAug · SimSiam": ["DDCL", "AugSelf", "SimSiam"],
     "CAug · Barlow Twins": ["DDCL (symmetric)", "Barlow Twins"],
     "CAug · SimCLR": ["EquiMod", "SimCLR"],
-    "CAug · others": ["Cross-entropy (supervised)"],
+    "CAug · others": ["BYOL", "VICReg", "Cross-entropy (supervised)"],
 }
 
 
@@ -49,7 +60,9 @@ def told(axes: Axes, found: Collected) -> list[str]:
     return [colours[str(line.get_color())] for line in curves]
 
 
-@pytest.mark.parametrize("name", ["knn_curves", "convergence", "response_rotation", "response_rotation_differences"])
+@pytest.mark.parametrize(
+    "name", ["knn_curves", "convergence", "augmentation", "response_rotation", "response_rotation_differences"]
+)
 def test_ablations_have_no_curves_beside_the_methods(name: str) -> None:
     found = collected(["ddcl", "ddcl_w0", "ddcl_w10", "simsiam"])
     figure, expected = registry.draw(name, found), registry.draw(name, collected(["ddcl", "simsiam"]))
@@ -74,6 +87,16 @@ def test_many_methods_have_a_panel_per_family_and_one_scale() -> None:
     assert len({axes.get_ylim() for axes in panels}) == 1
     floors = [[line for line in axes.lines if len(line.get_xdata()) == 2] for axes in panels]
     assert [len(each) for each in floors] == [1] * len(panels)  # the untrained encoder, in each
+
+
+@pytest.mark.parametrize(("name", "marks"), [("augmentation", len(RIVALS)), ("augmentation_differences", 4)])
+def test_every_mark_is_within_its_panel(name: str, marks: int) -> None:
+    (axes,) = registry.draw(name, collected(RIVALS)).axes
+    low, high = axes.get_xlim()
+    means = [float(x) for line in axes.lines if line.get_marker() not in ("", "None") for x in line.get_xdata()]
+    seeds = [float(x) for dots in axes.collections for x, _ in dots.get_offsets()]
+    assert (len(set(means)), len(set(seeds))) == (marks, marks)
+    assert all(low < x < high for x in (*means, *seeds))
 
 
 def test_a_few_methods_share_a_panel() -> None:

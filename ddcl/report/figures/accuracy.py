@@ -66,7 +66,8 @@ def robustness(found: Collected) -> Figure:
 
 def augmentation(found: Collected) -> Figure:
     """Accuracy on clean images against the augmentation of the training, one panel per evaluation."""
-    style, frame = FigureStyle(found.plan), select(found.records, perturbation=CLEAN, part=FULL)
+    style = FigureStyle(found.plan, ablations=False)
+    frame = select(found.records, perturbation=CLEAN, part=FULL)
     rows = []
     for dataset in style.datasets:
         targets = [each for run in style.runs if run.dataset == dataset for each in run.targets]

@@ -197,7 +197,7 @@ def dot_figure(
     panels: list[Panel], shape: tuple[int, float], labels: tuple[str, str], ticks: list[str], marked: Marked
 ) -> Figure:
     """Lay out panels with a mark, an interval and a dot per seed at each place `x`. ticks: of the places 0, 1, …."""
-    hue = Hue(marked.column, marked.looks, min(STEP, 0.8 / max(len(marked.looks), 1)), 0.03)
+    hue = Hue(marked.column, marked.looks, STEP, 0.03)
     handles = [*marked.legend, Line2D([], [], color=NOTE, label=INTERVAL), dots("seeds", NOTE)]
     paint = partial(_dots, hue=hue, ticks=ticks, words=marked.words)
     figure = panel_figure(panels if marked.looks else [], shape, labels, paint, handles)
@@ -207,12 +207,11 @@ def dot_figure(
 def _dots(axes: Axes, frame: pd.DataFrame, hue: Hue, ticks: list[str], words: dict[str, str]) -> None:
     """Draw mean, interval and seeds of each difference; † where a seed did not end well."""
     axes.axhline(0, color=NOTE, linewidth=0.7, zorder=1)
-    shift = {name: hue.step * (place - (len(hue.looks) - 1) / 2) for place, name in enumerate(hue.looks)}
     for (name, place), cell in frame.dropna(subset=["x", "value"]).groupby([hue.column, "x"], sort=False):
         if str(name) not in hue.looks:
             continue
         at = int(str(place).partition(".")[0])
-        values, x = cell["value"].to_numpy(float), at + shift[str(name)]
+        values, x = cell["value"].to_numpy(float), at + hue.shift[str(name)]
         found, look = _mean(values), hue.looks[str(name)]
         if not np.isnan(found.low):
             thick = {"color": look["color"], "linestyle": look.get("linestyle", "-"), "linewidth": 2.2, "alpha": 0.5}

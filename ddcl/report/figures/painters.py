@@ -20,13 +20,20 @@ from ddcl.report.figures.svg import tell
 class Hue(NamedTuple):
     """What has a look of its own: a column, by its values how their lines are drawn, and where.
 
-    step: between neighbours, dots: of the seeds from their mean; both in units of the x axis.
+    step: between neighbours at most, dots: of the seeds from their mean; both in units of the x axis, whose places are
+    1 apart.
     """
 
     column: str
     looks: dict[str, dict[str, Any]]
     step: float
     dots: float
+
+    @property
+    def shift(self) -> dict[str, float]:
+        """How far each value is drawn from its place: within 0.4, so that none reaches the next place or the edge."""
+        step = min(self.step, 0.8 / max(len(self.looks), 1))
+        return {name: step * (number - (len(self.looks) - 1) / 2) for number, name in enumerate(self.looks)}
 
 
 def floor(axes: Axes, frame: pd.DataFrame, style: FigureStyle) -> None:
@@ -117,11 +124,10 @@ def trends(axes: Axes, frame: pd.DataFrame, hue: Hue, labels: Sequence[str]) -> 
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.5, max(len(labels), 1) - 0.5)
     names = list(hue.looks)
-    shift = {name: hue.step * (place - (len(names) - 1) / 2) for place, name in enumerate(names)}
     shown = frame[frame[hue.column].isin(names) & frame["x"].notna()]
     if shown.empty:
         return
-    shown = shown.assign(x=shown["x"] + shown[hue.column].map(shift))
+    shown = shown.assign(x=shown["x"] + shown[hue.column].map(hue.shift))
     for key, own in shown.groupby(hue.column, sort=False):
         means = own.groupby("x")["value"].mean()
         axes.plot(means.index, means, **hue.looks[str(key)])
