@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ddcl.plan.suite import Suite
 from ddcl.report.collected import Collected
@@ -34,10 +35,11 @@ FAMILIES = {
 }
 
 
-def collected(variants: list[str]) -> Collected:
+def collected(variants: list[str], after_baug: tuple[str, ...] = ()) -> Collected:
     """Runs of these variants after CAug and of an untrained encoder, all measured: 0.5, at the end of training 0.7."""
     block = {"datasets": ["digits"], "seeds": [0, 1]}
     runs = [block | {"variants": variants, "augmentations": ["caug"]}]
+    runs += [block | {"variants": list(after_baug), "augmentations": ["baug"]}] if after_baug else []
     runs += [block | {"variants": ["random_init"], "augmentations": ["none"]}]
     values = {"suite": "t", "title": "t", "description": "t", "evaluations": ["knn", "diagnostics"], "runs": runs}
     values |= {"perturbations": ["none", "rotation"], "random_subsets": {"draws": 10, "dir_frac": 0.8}}
@@ -97,6 +99,27 @@ def test_every_mark_is_within_its_panel(name: str, marks: int) -> None:
     seeds = [float(x) for dots in axes.collections for x, _ in dots.get_offsets()]
     assert (len(set(means)), len(set(seeds))) == (marks, marks)
     assert all(low < x < high for x in (*means, *seeds))
+
+
+@pytest.mark.parametrize("name", ["robustness", "robustness_differences", "knn_curves"])
+def test_a_long_legend_takes_no_room_from_the_panels(name: str) -> None:
+    few, many = (registry.draw(name, collected(own)) for own in (["ddcl", "simsiam"], [*RIVALS, "ddcl_w0", "ddcl_w10"]))
+    for figure in (few, many):
+        FigureCanvasAgg(figure).draw()
+    height = [figure.axes[0].get_position().height * figure.get_figheight() for figure in (few, many)]
+    assert height[1] > 0.7 * height[0]
+
+
+def test_readouts_after_one_augmentation_are_beside_each_other() -> None:
+    axes = [each for each in registry.draw("readout", collected(RIVALS)).axes if each.get_visible()]
+    assert len(axes) == len(RIVALS)
+    assert len({each.get_subplotspec().colspan.start for each in axes}) == 3
+
+
+def test_the_readouts_of_a_method_begin_a_row() -> None:
+    axes = registry.draw("readout", collected(["ddcl", "simsiam", "augself"], ("simsiam",))).axes
+    shown = [each.get_title(loc="left") if each.get_visible() else "" for each in axes]
+    assert shown == ["DDCL · CAug", "", "SimSiam · CAug", "SimSiam · BAug", "AugSelf · CAug", ""]
 
 
 def test_a_few_methods_share_a_panel() -> None:

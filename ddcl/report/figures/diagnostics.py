@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from ddcl.plan.plan import Plan
 from ddcl.report.collected import Collected
 from ddcl.report.figures.dot_plots import dot_plot, floor_marks
-from ddcl.report.figures.layout import FULL, NOTE, PART_NAMES, PARTS, FigureStyle, dots, panel_figure, select
+from ddcl.report.figures.layout import FULL, NOTE, PART_NAMES, PARTS, FigureStyle, Panel, dots, panel_figure, select
 from ddcl.schema.metrics import Metric
 from ddcl.schema.names import CLEAN
 
@@ -28,6 +28,7 @@ FIRST = (  # readouts, from what the paper is about to what is nearly always the
     *("factor_y", "factor_angle_deg"),
 )
 COSINES = {"mean_abs_cosine": "#1c2024", "abs_mean_cosine": "#6b737b", "sd_cosine": "#b4bac0"}
+MOST_COLUMNS = 3  # of methods beside each other
 MARGIN = 2.0  # points, beside the lowest and the highest accuracy
 
 
@@ -39,7 +40,10 @@ def diagnosed(found: Collected, metrics: list[str], evaluation: str = EVALUATION
 
 
 def readout(found: Collected) -> Figure:
-    """What can be read of each distortion from each part: a row of panels per method, a panel per augmentation."""
+    """What can be read of each distortion from each part: a row of panels per method, a panel per augmentation.
+
+    With one augmentation, the methods are beside each other.
+    """
     return _readings(found, "readout", EVALUATION)
 
 
@@ -62,19 +66,27 @@ def _readings(found: Collected, kind: str, evaluation: str) -> Figure:
     frame = frame.assign(value=(frame["value"] - chance) / (1 - chance), sd_draws=frame["sd_draws"] / (1 - chance))
     measured = set(frame["metric"]) or set(metrics)
     rows = {name: metric.heading for name, metric in metrics.items() if name in measured} or {"": ""}
-    panels = []
-    for dataset, variant, augmentation in product(style.datasets, style.variants, style.augmentations):
+    methods: list[list[Panel]] = []
+    for dataset, variant in product(style.datasets, style.variants):
         own = frame[frame["variant"].isin([variant, *style.floors])]
-        title = [style.label("variant", variant), style.label("augmentation", augmentation)]
-        panel = style.panel(own, dataset, title, variant=variant, augmentation=augmentation)
-        panels += [panel] if (panel.frame["variant"] == variant).any() else []
+        made = [
+            style.panel(own, dataset, [style.label("variant", variant), label], variant=variant, augmentation=name)
+            for name, label in style.labels("augmentation", style.augmentations).items()
+        ]
+        methods.append([panel for panel in made if (panel.frame["variant"] == variant).any()])
+    columns = max(map(len, methods), default=0)
+    if columns > 1:
+        panels = [panel for row in methods if row for panel in [*row, *[None] * (columns - len(row))]]
+    else:
+        panels = [panel for row in methods for panel in row]
+        columns = min(len(panels), MOST_COLUMNS)
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
         untrained = shown["variant"].isin(style.floors)
         dot_plot(axes, shown[~untrained], ("metric", rows), ("part", PARTS))
         floor_marks(axes, shown[untrained & (shown["part"] == FULL)], ("metric", rows), len(PARTS))
 
-    shape = (len(style.augmentations), 0.55 + 0.17 * len(rows))
+    shape = (columns, 0.55 + 0.17 * len(rows))
     untrained = Line2D([], [], linewidth=0, marker="D", markersize=3.2, color="white", markeredgecolor=NOTE)
     untrained.set_label("whole, untrained")
     return panel_figure(panels, shape, ("R², on test images", ""), paint, [*part_marks(), untrained, dots("seeds")])

@@ -212,11 +212,6 @@ def _nothing(height: float) -> Figure:
     return figure
 
 
-def _add_legend(figure: Figure, handles: list[Artist]) -> None:
-    columns = _legend_columns([str(own.get_label()) for own in handles])
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
-
-
 def _legend_columns(labels: list[str]) -> int:
     """Return in how many columns, four at most, the legend is no wider than the figure."""
     size = STYLE["font.size"]
@@ -245,11 +240,15 @@ def panel_figure(
         return _nothing(shape[1])
     columns = max(shape[0], 1)
     panels = [*panels, *[None] * (-len(panels) % columns)]
-    figure = Figure(figsize=(WIDTH, len(panels) // columns * shape[1] + 0.6), layout="constrained")
+    legend_columns = _legend_columns([str(own.get_label()) for own in handles])
+    below = 0.6 + 0.16 * max(-(-len(handles) // legend_columns) - 2, 0)  # inches; a legend of two rows needs no more
+    figure = Figure(figsize=(WIDTH, len(panels) // columns * shape[1] + below), layout="constrained")
     grid = figure.subplots(len(panels) // columns, columns, sharex=sharex, sharey="row", squeeze=False)
     notes = _notes(panels, columns)
     pad = 3 + 7.5 * max(len(text.splitlines()) for text in notes)
-    for axes, panel, below, text in zip(grid.flat, panels, [*panels[columns:], *[None] * columns], notes, strict=True):
+    for axes, panel, next_row, text in zip(
+        grid.flat, panels, [*panels[columns:], *[None] * columns], notes, strict=True
+    ):
         if panel is None:
             axes.set_visible(False)
             continue
@@ -260,12 +259,12 @@ def panel_figure(
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
         axes.set_ylabel(panel.ylabel or labels[1])
         axes.label_outer()
-        if below is None:
+        if next_row is None:
             axes.tick_params(labelbottom=True)
             axes.set_xlabel(textwrap.fill(panel.xlabel or labels[0], 80 // columns))
     if all(panel.frame["value"].isna().all() for panel in panels if panel):
         grid[0, 0].set_ylim(0, 105)
-    _add_legend(figure, handles)
+    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns)
     return figure
 
 
