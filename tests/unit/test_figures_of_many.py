@@ -116,10 +116,28 @@ def test_readouts_after_one_augmentation_are_beside_each_other() -> None:
     assert len({each.get_subplotspec().colspan.start for each in axes}) == 3
 
 
-def test_the_readouts_of_a_method_begin_a_row() -> None:
-    axes = registry.draw("readout", collected(["ddcl", "simsiam", "augself"], ("simsiam",))).axes
-    shown = [each.get_title(loc="left") if each.get_visible() else "" for each in axes]
-    assert shown == ["DDCL · CAug", "", "SimSiam · CAug", "SimSiam · BAug", "AugSelf · CAug", ""]
+@pytest.mark.parametrize("name", ["readout", "knn_curves"])
+def test_a_row_is_of_one_method_or_family_and_a_column_of_one_augmentation(name: str) -> None:
+    found = collected(RIVALS, ("simsiam", "simclr"))
+    axes = registry.draw(name, found).axes
+    titles = [each.get_title(loc="left") if each.get_visible() else "" for each in axes]
+    columns = [titles[place::2] for place in (0, 1)]
+    for label, own in zip(("CAug", "BAug"), columns, strict=True):
+        assert all(label in title for title in own if title)
+    assert sum(map(bool, columns[0])) == (len(RIVALS) if name == "readout" else len(FAMILIES))
+    assert sum(map(bool, columns[1])) == 2
+
+
+def test_panels_beside_and_above_a_gap_have_labels() -> None:
+    axes = registry.draw("knn_curves", collected([*RIVALS[2:]], ("ddcl", "augself"))).axes
+    shown = [each.get_visible() for each in axes]
+    for place, each in enumerate(axes):
+        if shown[place]:
+            gap_left = place % 2 == 0 or not shown[place - 1]
+            gap_below = place + 2 >= len(axes) or not shown[place + 2]
+            assert (bool(each.get_ylabel()) and each.yaxis.label.get_visible()) == gap_left
+            assert (bool(each.get_xlabel()) and each.xaxis.label.get_visible()) == gap_below
+    assert not all(shown)
 
 
 def test_a_few_methods_share_a_panel() -> None:

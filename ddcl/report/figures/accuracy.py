@@ -37,13 +37,12 @@ def knn_curves(found: Collected) -> Figure:
     monitored = monitored[(monitored["epoch"] == 0) | ~monitored["variant"].isin(style.floors)]
     frame = trained(found.records).merge(monitored, on=RUN, how="left")
     frame = frame.astype({"knn_top1": float, "epoch": float}).assign(value=lambda rows: rows["knn_top1"] * 100)
-    panels, labels = style.curves(frame), ("Epoch", "kNN top-1 (%)")
-    split = len(panels) > len(style.datasets) * len(style.augmentations)
-    shape = (3, 1.9) if split else (len(style.augmentations), 2.2)
+    panels, columns = style.curves(frame)
+    labels, height = ("Epoch", "kNN top-1 (%)"), 2.2 if len(panels) == columns else 1.9
     handles = [*style.lines(), Patch(color=BAND, label="range of seeds")]
-    figure = panel_figure(panels, shape, labels, partial(curves, style=style), handles)
-    if split:
-        same_scale(figure.axes)
+    figure = panel_figure(panels, (columns, height), labels, partial(curves, style=style), handles)
+    if len(style.datasets) == 1:
+        same_scale([axes for axes in figure.axes if axes.get_visible()])
     return figure
 
 

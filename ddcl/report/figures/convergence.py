@@ -24,7 +24,7 @@ def knn(found: Collected) -> Figure:
     """kNN accuracy while training, against epochs and seconds; a row of panels per augmentation."""
     style, frame = FigureStyle(found.plan, ablations=False), _curves(found, "knn_top1")
     frame = frame[(frame["epoch"] == 0) | frame["epoch"].isna() | ~frame["variant"].isin(style.floors)]
-    panels = style.curves(frame.assign(value=frame["value"] * 100))
+    panels, _ = style.curves(frame.assign(value=frame["value"] * 100))
     return _figure(style, panels, "kNN top-1 (%)", style.lines())
 
 
@@ -38,11 +38,11 @@ def loss(found: Collected) -> Figure:
     cosine = frame.groupby("variant")["value"].transform("median") < 0
     kinds = {"cosine loss": frame[cosine], "sum of squares": frame[~cosine & frame["value"].notna()]}
     shown = {name: rows for name, rows in kinds.items() if len(rows)} or {"": frame}
-    panels = []
+    panels: list[Panel] = []
     for name, rows in shown.items():
         variants = set(rows["variant"])
-        for panel in style.curves(frame[frame["variant"].isin(variants)]):
-            panels.append(panel._replace(title=f"{panel.title} · {name}" if name else panel.title))
+        own, _ = style.curves(frame[frame["variant"].isin(variants)])
+        panels += [panel._replace(title=f"{panel.title} · {name}" if name else panel.title) for panel in own if panel]
     return _figure(style, panels, "Loss on DIR", style.lines()[: len(style.variants)])
 
 
@@ -58,11 +58,12 @@ def _curves(found: Collected, column: str) -> pd.DataFrame:
     return frame.astype({"epoch": float, "seconds": float})
 
 
-def _figure(style: FigureStyle, panels: Iterable[Panel], ylabel: str, lines: list[Artist]) -> Figure:
+def _figure(style: FigureStyle, panels: Iterable[Panel | None], ylabel: str, lines: list[Artist]) -> Figure:
     """Lay out each panel twice: against epochs, and against seconds."""
     twice = [
         panel._replace(frame=panel.frame.assign(x=panel.frame[place], axis=place), xlabel=label)
         for panel in panels
+        if panel
         for place, label in PLACES.items()
     ]
     handles = [*lines, Patch(color=BAND, label="range of seeds")]

@@ -16,7 +16,18 @@ from matplotlib.patches import Patch
 from ddcl.plan.plan import Plan
 from ddcl.report.collected import Collected
 from ddcl.report.figures.dot_plots import dot_plot, floor_marks
-from ddcl.report.figures.layout import FULL, NOTE, PART_NAMES, PARTS, FigureStyle, Panel, dots, panel_figure, select
+from ddcl.report.figures.layout import (
+    FULL,
+    NOTE,
+    PART_NAMES,
+    PARTS,
+    FigureStyle,
+    Panel,
+    dots,
+    in_rows,
+    panel_figure,
+    select,
+)
 from ddcl.schema.metrics import Metric
 from ddcl.schema.names import CLEAN
 
@@ -28,7 +39,6 @@ FIRST = (  # readouts, from what the paper is about to what is nearly always the
     *("factor_y", "factor_angle_deg"),
 )
 COSINES = {"mean_abs_cosine": "#1c2024", "abs_mean_cosine": "#6b737b", "sd_cosine": "#b4bac0"}
-MOST_COLUMNS = 3  # of methods beside each other
 MARGIN = 2.0  # points, beside the lowest and the highest accuracy
 
 
@@ -66,20 +76,15 @@ def _readings(found: Collected, kind: str, evaluation: str) -> Figure:
     frame = frame.assign(value=(frame["value"] - chance) / (1 - chance), sd_draws=frame["sd_draws"] / (1 - chance))
     measured = set(frame["metric"]) or set(metrics)
     rows = {name: metric.heading for name, metric in metrics.items() if name in measured} or {"": ""}
-    methods: list[list[Panel]] = []
+    methods: list[list[Panel | None]] = []
     for dataset, variant in product(style.datasets, style.variants):
         own = frame[frame["variant"].isin([variant, *style.floors])]
         made = [
             style.panel(own, dataset, [style.label("variant", variant), label], variant=variant, augmentation=name)
             for name, label in style.labels("augmentation", style.augmentations).items()
         ]
-        methods.append([panel for panel in made if (panel.frame["variant"] == variant).any()])
-    columns = max(map(len, methods), default=0)
-    if columns > 1:
-        panels = [panel for row in methods if row for panel in [*row, *[None] * (columns - len(row))]]
-    else:
-        panels = [panel for row in methods for panel in row]
-        columns = min(len(panels), MOST_COLUMNS)
+        methods.append([panel if (panel.frame["variant"] == variant).any() else None for panel in made])
+    panels, columns = in_rows(methods)
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
         untrained = shown["variant"].isin(style.floors)

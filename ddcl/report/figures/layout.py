@@ -39,6 +39,7 @@ INK, NOTE, LINE, BAND = "#1c2024", "#59616a", "#dfe2e6", "#e9ebe8"
 DASHES = ((4, 1.5), (2, 1), (6, 1.5, 1, 1.5), (1, 1), (8, 2), (3, 1, 1, 1, 1, 1))  # of variants that are no main arms
 FAINT = 0.5
 MOST_LINES = 6  # with bands, in one panel
+MOST_COLUMNS = 3  # of panels that are beside each other only to save room
 STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 7.0, "legend.frameon": False, "pdf.fonttype": 42}
 STYLE |= {"text.parse_math": False}  # a label is a text, whatever it looks like
 STYLE |= {"axes.titlesize": 7.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.linewidth": 0.6}
@@ -129,17 +130,19 @@ class FigureStyle:
         places = product(self.datasets, self.labels("augmentation", self.augmentations).items())
         return [self.panel(frame, dataset, [label], augmentation=name) for dataset, (name, label) in places]
 
-    def curves(self, frame: pd.DataFrame) -> list[Panel]:
-        """Return the panels of `by_augmentation`, one per family of methods if these are too many for one panel."""
-        panels = self.by_augmentation(frame)
+    def curves(self, frame: pd.DataFrame) -> tuple[list[Panel | None], int]:
+        """Return the panels of `by_augmentation`, and how many are in a row.
+
+        If the methods are too many for one panel, there is a row for each family of them.
+        """
+        panels, columns = self.by_augmentation(frame), len(self.augmentations)
         if len(self.variants) <= MOST_LINES:
-            return panels
-        split = []
-        for panel, (title, names) in product(panels, self._families().items()):
-            own = panel.frame[panel.frame["variant"].isin([*names, *self.floors])]
-            if own["variant"].isin(names).any():
-                split.append(Panel(f"{panel.title} · {title}", own))
-        return split
+            return list(panels), columns
+        rows = []
+        for start in range(0, len(panels), columns):
+            for title, names in self._families().items():
+                rows.append([_only(panel, title, names, self.floors) for panel in panels[start : start + columns]])
+        return in_rows(rows)
 
     def _families(self) -> dict[str, list[str]]:
         """Return the trained variants in groups, each by its title: a baseline with what extends it, and the others."""
@@ -156,6 +159,25 @@ class FigureStyle:
         looks = {name: self.line(name) for name in self.variants}
         looks |= {name: self.line(name) | {"marker": ""} for name in self.floors}
         return [Line2D([], [], label=self.label("variant", name), **look) for name, look in looks.items()]
+
+
+def _only(panel: Panel, title: str, names: list[str], floors: list[str]) -> Panel | None:
+    """Return the panel with these variants and the untrained ones alone; None if it has none of these variants."""
+    own = panel.frame[panel.frame["variant"].isin([*names, *floors])]
+    return Panel(f"{panel.title} · {title}", own) if own["variant"].isin(names).any() else None
+
+
+def in_rows(rows: list[list[Panel | None]]) -> tuple[list[Panel | None], int]:
+    """Return the panels of rows of the same length, and how many are in a row, for `panel_figure`.
+
+    Rows and columns without a panel are left out. If one column remains, its panels are beside each other.
+    """
+    columns = [column for column in zip(*rows, strict=True) if any(panel is not None for panel in column)]
+    if len(columns) == 1:
+        alone = [panel for panel in columns[0] if panel is not None]
+        return [*alone], min(len(alone), MOST_COLUMNS)
+    kept = [row for row in zip(*columns, strict=True) if any(panel is not None for panel in row)]
+    return [panel for row in kept for panel in row], len(columns)
 
 
 def write_figure(figure: Figure, stem: Path, plan: Plan | None = None) -> None:
@@ -241,14 +263,14 @@ def panel_figure(
     columns = max(shape[0], 1)
     panels = [*panels, *[None] * (-len(panels) % columns)]
     legend_columns = _legend_columns([str(own.get_label()) for own in handles])
-    below = 0.6 + 0.16 * max(-(-len(handles) // legend_columns) - 2, 0)  # inches; a legend of two rows needs no more
-    figure = Figure(figsize=(WIDTH, len(panels) // columns * shape[1] + below), layout="constrained")
+    rest = 0.6 + 0.16 * max(-(-len(handles) // legend_columns) - 2, 0)  # inches; a legend of two rows needs no more
+    figure = Figure(figsize=(WIDTH, len(panels) // columns * shape[1] + rest), layout="constrained")
     grid = figure.subplots(len(panels) // columns, columns, sharex=sharex, sharey="row", squeeze=False)
     notes = _notes(panels, columns)
     pad = 3 + 7.5 * max(len(text.splitlines()) for text in notes)
-    for axes, panel, next_row, text in zip(
-        grid.flat, panels, [*panels[columns:], *[None] * columns], notes, strict=True
-    ):
+    beside = [panels[place - 1] if place % columns else None for place in range(len(panels))]
+    under = [*panels[columns:], *[None] * columns]
+    for axes, panel, left, below, text in zip(grid.flat, panels, beside, under, notes, strict=True):
         if panel is None:
             axes.set_visible(False)
             continue
@@ -259,9 +281,12 @@ def panel_figure(
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
         axes.set_ylabel(panel.ylabel or labels[1])
         axes.label_outer()
-        if next_row is None:
+        if left is None:
+            axes.tick_params(labelleft=True)
+            axes.set_ylabel(panel.ylabel or labels[1], visible=True)  # seaborn hides labels of inner axes
+        if below is None:
             axes.tick_params(labelbottom=True)
-            axes.set_xlabel(textwrap.fill(panel.xlabel or labels[0], 80 // columns))
+            axes.set_xlabel(textwrap.fill(panel.xlabel or labels[0], 80 // columns), visible=True)
     if all(panel.frame["value"].isna().all() for panel in panels if panel):
         grid[0, 0].set_ylim(0, 105)
     figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns)
