@@ -16,7 +16,7 @@ test: .venv/ready
 
 # The slow tests: whole runs of the DAG, kills in the middle, full disks.
 test-slow: .venv/ready
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --durations 10
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder --durations 10
 
 # `snakemake --profile slurm all` on a real Slurm of one node, started for the test; needs root, and from Debian
 # slurmctld slurmd slurm-client munge. Skipped, saying so, where these are missing.
