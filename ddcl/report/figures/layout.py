@@ -262,9 +262,7 @@ def panel_figure(
         return _nothing(shape[1])
     columns = max(shape[0], 1)
     panels = [*panels, *[None] * (-len(panels) % columns)]
-    legend_columns = _legend_columns([str(own.get_label()) for own in handles])
-    rest = 0.6 + 0.16 * max(-(-len(handles) // legend_columns) - 2, 0)  # inches; a legend of two rows needs no more
-    figure = Figure(figsize=(WIDTH, len(panels) // columns * shape[1] + rest), layout="constrained")
+    figure = _figure(len(panels) // columns * shape[1], handles)
     grid = figure.subplots(len(panels) // columns, columns, sharex=sharex, sharey="row", squeeze=False)
     notes = _notes(panels, columns)
     pad = 3 + 7.5 * max(len(text.splitlines()) for text in notes)
@@ -279,18 +277,28 @@ def panel_figure(
         paint(axes, panel.frame)
         if not panel.frame["value"].notna().any():
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=NOTE)
-        axes.set_ylabel(panel.ylabel or labels[1])
-        axes.label_outer()
-        if left is None:
-            axes.tick_params(labelleft=True)
-            axes.set_ylabel(panel.ylabel or labels[1], visible=True)  # seaborn hides labels of inner axes
-        if below is None:
-            axes.tick_params(labelbottom=True)
-            axes.set_xlabel(textwrap.fill(panel.xlabel or labels[0], 80 // columns), visible=True)
+        xlabel = textwrap.fill(panel.xlabel or labels[0], 80 // columns)
+        _label(axes, (xlabel, panel.ylabel or labels[1]), first=left is None, last=below is None)
     if all(panel.frame["value"].isna().all() for panel in panels if panel):
         grid[0, 0].set_ylim(0, 105)
-    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns)
     return figure
+
+
+def _figure(height: float, handles: list[Artist]) -> Figure:
+    """Return an empty figure with its legend. height: of its panels, inches."""
+    columns = _legend_columns([str(own.get_label()) for own in handles])
+    rest = 0.6 + 0.16 * max(-(-len(handles) // columns) - 2, 0)  # a legend of two rows needs no more
+    figure = Figure(figsize=(WIDTH, height + rest), layout="constrained")
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    return figure
+
+
+def _label(axes: Axes, labels: tuple[str, str], first: bool, last: bool) -> None:
+    """Label the x axis of the last panel of a column, and the y axis of the first of a row, which seaborn may hide."""
+    axes.label_outer()
+    axes.set_xlabel(labels[0] if last else "", visible=True)
+    axes.set_ylabel(labels[1] if first else "", visible=True)
+    axes.tick_params(labelbottom=last, labelleft=first)
 
 
 def same_scale(panels: list[Axes]) -> None:
