@@ -55,7 +55,7 @@ def collected(variants: list[str], after_baug: tuple[str, ...] = ()) -> Collecte
 
 
 def told(axes: Axes, found: Collected) -> list[str]:
-    """The variants that have a curve, by their colours and dashes."""
+    """The variants that have a curve, by their colours."""
     labels = {name: found.plan.label("variant", name) for name in dict.fromkeys(run.variant for run in found.plan.runs)}
     curves = [line for line in axes.lines if len(line.get_xdata()) > 2]
     colours = {found.plan.marks[found.plan.methods[name]].light: label for name, label in reversed(labels.items())}
@@ -129,7 +129,7 @@ def test_a_row_is_of_one_method_or_family_and_a_column_of_one_augmentation(name:
 
 
 def test_panels_beside_and_above_a_gap_have_labels() -> None:
-    axes = registry.draw("knn_curves", collected([*RIVALS[2:]], ("ddcl", "augself"))).axes
+    axes = registry.draw("knn_curves", collected(RIVALS[2:], ("ddcl", "augself"))).axes
     shown = [each.get_visible() for each in axes]
     for place, each in enumerate(axes):
         if shown[place]:
