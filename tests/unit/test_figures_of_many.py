@@ -128,6 +128,12 @@ def test_a_row_is_of_one_method_or_family_and_a_column_of_one_augmentation(name:
     assert sum(map(bool, columns[1])) == 2
 
 
+def test_the_readouts_of_a_method_begin_at_the_left_so_that_titles_have_room() -> None:
+    axes = registry.draw("readout", collected(["ddcl"], ("ddcl", "simsiam"))).axes
+    titles = [each.get_title(loc="left") if each.get_visible() else "" for each in axes]
+    assert titles == ["DDCL · CAug", "DDCL · BAug", "SimSiam · BAug", ""]
+
+
 def test_panels_beside_and_above_a_gap_have_labels() -> None:
     axes = registry.draw("knn_curves", collected(RIVALS[2:], ("ddcl", "augself"))).axes
     shown = [each.get_visible() for each in axes]

@@ -83,7 +83,8 @@ def _readings(found: Collected, kind: str, evaluation: str) -> Figure:
             style.panel(own, dataset, [style.label("variant", variant), label], variant=variant, augmentation=name)
             for name, label in style.labels("augmentation", style.augmentations).items()
         ]
-        methods.append([panel if (panel.frame["variant"] == variant).any() else None for panel in made])
+        whole = [panel for panel in made if (panel.frame["variant"] == variant).any()]
+        methods.append([*whole, *[None] * (len(made) - len(whole))])  # a gap before a panel would need room for labels
     panels, columns = in_rows(methods)
 
     def paint(axes: Axes, shown: pd.DataFrame) -> None:
